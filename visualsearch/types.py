@@ -1,0 +1,149 @@
+"""The values that the library takes and gives: records in, queries in, hits out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+ImageKind = Literal["catalog", "lifestyle"]
+
+Order = tuple[int, int, int]
+"""(timestamp in ms or version, source offset, rank of the event type): one total order.
+
+Only a strictly older record is dropped; an equal one is applied, as log compaction would decide.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class BaseRecord:
+    """What a product is, apart from its offer and its pictures."""
+
+    product_id: str
+    order: Order
+    deleted: bool = False
+    title: str = ""
+    description: str | None = None
+    brand: str | None = None
+    category: str | None = None
+    tags: tuple[str, ...] = ()
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OfferRecord:
+    """Price and stock; `None` is unknown, which matches no filter on that field."""
+
+    product_id: str
+    order: Order
+    deleted: bool = False
+    price: float | None = None
+    currency: str | None = None
+    in_stock: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageVector:
+    """One picture of a product: a unit vector of shape (dim,), float16 or float32."""
+
+    image_id: str
+    vector: npt.NDArray[np.floating]
+    kind: ImageKind = "catalog"
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VectorsRecord:
+    """All pictures of a product as one model sees them; it replaces the former set."""
+
+    product_id: str
+    order: Order
+    deleted: bool = False
+    model: str = ""
+    images: tuple[ImageVector, ...] = ()
+
+
+Record = BaseRecord | OfferRecord | VectorsRecord
+
+
+class Outcome(StrEnum):
+    """What became of a record."""
+
+    APPLIED = "applied"
+    STALE = "stale"  # strictly older than what is known
+    FOREIGN_MODEL = "foreign_model"  # vectors of a model that this index does not hold
+    INVALID = "invalid"  # wrong dimension, not finite or not of unit length
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The outcome of one record, and whether its product can be found now."""
+
+    outcome: Outcome
+    searchable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Clauses that all must hold. Within category and brand any value may match;
+    of tags and attributes every one must.
+    """
+
+    category: tuple[str, ...] = ()
+    brand: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    price_min: float | None = None
+    price_max: float | None = None
+    in_stock: bool | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    exclude: frozenset[str] = frozenset()
+    image_kind: ImageKind | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Query:
+    """A unit vector of shape (dim,), float32, and what its answers must satisfy."""
+
+    vector: FloatArray
+    filters: Filters = field(default_factory=Filters)
+    top_k: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One product of an answer; `score` is the cosine of its best picture."""
+
+    product_id: str
+    score: float
+    image_id: str
+    title: str
+    category: str | None
+    brand: str | None
+    price: float | None
+    currency: str | None
+    in_stock: bool | None
+    url: str | None
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How an answer was found: the strategy, the share of rows that matched, the work done."""
+
+    strategy: Literal["exact", "graph", "empty"]
+    selectivity: float
+    matches: int  # products that satisfy the filters
+    visited: int  # candidates scored
+    ef: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Hits, best first: exactly min(top_k, plan.matches) of them."""
+
+    hits: tuple[Hit, ...]
+    plan: Plan
