@@ -1,0 +1,1 @@
+"""The contracts of visualsearch as types: product events, index records, requests, results."""

@@ -1,0 +1,111 @@
+"""Records of the index log: derived state, one record per product and kind, MessagePack.
+
+Key `<kind>:<product_id>`, partition `murmur2(product_id) & 0x7fffffff % n`. A delete is a record
+of its own, never a null: a null has no order, and compaction would forget the delete.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+FORMAT = 1
+"""Version of the record format; readers skip and count what is newer."""
+
+RecordKind = Literal["base", "offer", "vectors"]
+Order = tuple[int, int, int]
+
+
+class ImageRef(Struct, omit_defaults=True, kw_only=True):
+    """Where a picture of a product is: a URL, or `blob:<sha256>` in the blob store."""
+
+    image_id: str
+    url: str
+    kind: Literal["catalog", "lifestyle"] = "catalog"
+
+
+class _Record(Struct, tag_field="kind", kw_only=True, omit_defaults=True):
+    order: Order
+    deleted: bool = False
+    format: int = FORMAT
+
+
+class Base(_Record, tag="base", kw_only=True, omit_defaults=True):
+    """What a product is; written by the attribute lane."""
+
+    title: str = ""
+    description: str | None = None
+    brand: str | None = None
+    category: str | None = None
+    tags: list[str] = []
+    attributes: dict[str, str] = {}
+    images: list[ImageRef] = []
+    url: str | None = None
+
+
+class Offer(_Record, tag="offer", kw_only=True, omit_defaults=True):
+    """Price and stock; written by the attribute lane."""
+
+    price: float | None = None
+    currency: str | None = None
+    in_stock: bool | None = None
+
+
+class ImageVector(Struct, omit_defaults=True, kw_only=True):
+    """A picture as the model sees it; `vector` is a unit vector as little-endian float16."""
+
+    image_id: str
+    vector: bytes
+    url: str
+    content_hash: str
+    kind: Literal["catalog", "lifestyle"] = "catalog"
+    etag: str | None = None
+
+
+class Vectors(_Record, tag="vectors", kw_only=True, omit_defaults=True):
+    """All pictures of a product; written by the embedding lane."""
+
+    model: str = ""
+    images: list[ImageVector] = []
+    attributes: dict[str, str] = {}
+
+
+IndexRecord = Base | Offer | Vectors
+KINDS: dict[str, type[IndexRecord]] = {"base": Base, "offer": Offer, "vectors": Vectors}
+
+
+class UnknownRecordError(ValueError):
+    """A record of an unknown kind, of a newer format or not decodable: counted and skipped."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+
+
+class _Peek(Struct):
+    format: Annotated[int, Meta(ge=1)] = FORMAT
+
+
+def record_key(kind: RecordKind, product_id: str) -> bytes:
+    """Return the log key of a product's record of one kind."""
+    return f"{kind}:{product_id}".encode()
+
+
+def encode_record(record: IndexRecord) -> bytes:
+    """Encode a record as MessagePack."""
+    return msgspec.msgpack.encode(record)
+
+
+def decode_record(key: bytes | None, value: bytes | None) -> tuple[str, IndexRecord]:
+    """Return (product_id, record). Raises UnknownRecordError, the only error it raises."""
+    if key is None or value is None:
+        raise UnknownRecordError("null", "records have a key and a value")
+    kind, _, product_id = key.decode("utf-8", "replace").partition(":")
+    if kind not in KINDS or not product_id:
+        raise UnknownRecordError("unknown_kind", repr(key[:100]))
+    try:
+        if (found := msgspec.msgpack.decode(value, type=_Peek).format) > FORMAT:
+            raise UnknownRecordError("newer_format", f"{found} > {FORMAT}")
+        return product_id, msgspec.msgpack.decode(value, type=KINDS[kind])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnknownRecordError("undecodable", str(error)) from None

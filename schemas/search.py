@@ -1,0 +1,175 @@
+"""Search requests and results: what apps publish and get.
+
+Unlike product events, a request with an unknown field is refused: a misspelt filter that is
+silently ignored would answer with products that the shopper excluded.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from schemas.errors import SchemaError, from_validation
+
+RequestId = Annotated[str, Meta(min_length=1, max_length=256)]
+Weight = Annotated[float, Meta(ge=-100, le=100)]
+Words = Annotated[str, Meta(min_length=1, max_length=2000)]
+
+
+class QueryImage(Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """A picture to search with: exactly one of `url` and `data` (base64)."""
+
+    url: str | None = None
+    data: str | None = None
+    weight: Weight | None = None
+
+    def __post_init__(self) -> None:
+        if (self.url is None) == (self.data is None):
+            raise ValueError("give exactly one of `url` and `data`")
+
+
+class QueryText(Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """Words to search with; a negative weight means "unlike"."""
+
+    text: Words
+    weight: Weight | None = None
+
+
+class QuerySpec(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+    """What to look for: any mix of pictures, words, a product and a vector."""
+
+    images: Annotated[list[QueryImage], Meta(max_length=10)] = []
+    texts: Annotated[list[QueryText], Meta(max_length=20)] = []
+    similar_to: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    vector: Annotated[list[float], Meta(min_length=1, max_length=4096)] | None = None
+    # Shorthands: one picture (URL or base64), one text.
+    image: str | None = None
+    text: Words | None = None
+    text_weight: Weight | None = None
+
+
+class SearchFilters(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+    """Clauses that all must hold; in `category` and `brand` any of the values may match."""
+
+    category: list[str] = []
+    brand: list[str] = []
+    tags: list[str] = []
+    price_min: Annotated[float, Meta(ge=0)] | None = None
+    price_max: Annotated[float, Meta(ge=0)] | None = None
+    in_stock: bool | None = None
+    attributes: dict[str, str] = {}
+    exclude: Annotated[list[str], Meta(max_length=10_000)] = []
+
+    def __post_init__(self) -> None:
+        low, high = self.price_min, self.price_max
+        if low is not None and high is not None and low > high:
+            raise ValueError("`price_min` is above `price_max`")
+
+
+class SearchRequest(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+    """One search. `deadline_ms` counts from the request's Kafka timestamp."""
+
+    request_id: RequestId
+    query: QuerySpec
+    mode: Literal["search"] = "search"
+    filters: SearchFilters = msgspec.field(default_factory=SearchFilters)
+    top_k: Annotated[int, Meta(ge=1, le=1000)] = 20
+    image_kind: Literal["catalog", "lifestyle"] | None = None
+    deadline_ms: Annotated[int, Meta(ge=1, le=600_000)] = 2000
+
+
+class SearchHit(Struct, kw_only=True):
+    """One product; `score` is the cosine between the query and its best picture."""
+
+    product_id: str
+    score: float
+    image_id: str
+    title: str
+    category: str | None = None
+    brand: str | None = None
+    price: float | None = None
+    currency: str | None = None
+    in_stock: bool | None = None
+    url: str | None = None
+    attributes: dict[str, str] = {}
+
+
+class SearchPlan(Struct, kw_only=True):
+    """How the answer was found."""
+
+    strategy: str
+    selectivity: float
+    matches: int
+    visited: int
+    ef: int | None = None
+
+
+class IndexInfo(Struct, kw_only=True):
+    """What the answer was found in; every event up to `watermark` is in it."""
+
+    products: int
+    vectors: int
+    model: str
+    watermark: datetime | None = None
+
+
+class Shards(Struct):
+    """How many of the shards took part."""
+
+    answered: int = 1
+    total: int = 1
+
+
+class TookMs(Struct, omit_defaults=False):
+    """Milliseconds spent, by stage."""
+
+    fetch: float = 0.0
+    embed: float = 0.0
+    search: float = 0.0
+    total: float = 0.0
+
+
+class SearchFault(Struct, omit_defaults=True):
+    """Why a request was not answered with hits; `code` is stable."""
+
+    code: str
+    message: str
+    field: str | None = None
+
+
+class SearchResult(Struct, kw_only=True):
+    """The answer to one request: `error` is set when, and only when, `status` is "error"."""
+
+    request_id: str
+    status: Literal["ok", "error"]
+    hits: list[SearchHit] = []
+    plan: SearchPlan | None = None
+    served_by: str | None = None
+    index: IndexInfo | None = None
+    shards: Shards = msgspec.field(default_factory=Shards)
+    took_ms: TookMs = msgspec.field(default_factory=TookMs)
+    error: SearchFault | None = None
+
+
+def decode_request(value: bytes | None) -> SearchRequest:
+    """Decode a request. Raises SchemaError with the field that is wrong."""
+    if value is None:
+        raise SchemaError("not_json", "the value is null; send a search request as JSON")
+    try:
+        return msgspec.json.decode(value, type=SearchRequest)
+    except msgspec.ValidationError as error:
+        raise from_validation(error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise SchemaError("not_json", f"the value is not JSON: {error}") from None
+
+
+def salvage_request_id(value: bytes | None, key: bytes | None) -> str:
+    """Find the id to answer a broken request with: from its body, else its key, else empty."""
+    try:
+        body: Any = msgspec.json.decode(value or b"")
+        if isinstance(body, dict) and isinstance(body.get("request_id"), str):
+            return str(body["request_id"])[:256]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    return (key or b"").decode("utf-8", "replace")[:256]
