@@ -1,0 +1,1 @@
+"""Everything of visualsearch that has an effect: topics, lanes, log reader, web, CLI, broker."""
