@@ -1,0 +1,19 @@
+"""Drawn products: a catalogue for demonstrations, tests and training, with known truth."""
+
+from visualsearch.drawings.catalogue import (
+    DrawnImage,
+    DrawnProduct,
+    draw_catalogue,
+    draw_photo,
+    main_colors,
+    word_queries,
+)
+
+__all__ = [
+    "DrawnImage",
+    "DrawnProduct",
+    "draw_catalogue",
+    "draw_photo",
+    "main_colors",
+    "word_queries",
+]
