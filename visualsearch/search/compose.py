@@ -1,0 +1,86 @@
+"""The query vector: a weighted sum of what the user showed and said, made a unit vector."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from visualsearch.errors import QueryError
+from visualsearch.types import FloatArray
+
+TEXT_WEIGHT = 0.43  # 0.7 of picture to 0.3 of words
+SMALLEST_NORM = 1e-6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """One thing to look for: a vector of shape (dim,), and its weight, negative to avoid it.
+
+    Without a weight, pictures share 1 and texts share `text_weight` (1 if there is no picture).
+    """
+
+    vector: npt.NDArray[np.floating]
+    weight: float | None = None
+    field: str = "query"  # names the culprit in an error
+
+
+def compose(
+    images: Sequence[Part] = (),
+    texts: Sequence[Part] = (),
+    *,
+    dim: int,
+    text_weight: float = TEXT_WEIGHT,
+) -> FloatArray:
+    """Return `normalise(sum of weight x unit vector)`, float32 of shape (dim,).
+
+    Raises QueryError: `query_empty` without parts, `vector_invalid` and `weight_invalid` for a
+    part, and `query_degenerate` when the parts cancel out and leave no direction.
+    """
+    if not images and not texts:
+        raise QueryError("nothing to search for was given", code="query_empty", field="query")
+    total = np.zeros(dim, dtype=np.float64)
+    for parts, share in ((images, 1.0), (texts, text_weight if images else 1.0)):
+        default = share / max(sum(part.weight is None for part in parts), 1)
+        for part in parts:
+            weight = default if part.weight is None else part.weight
+            if not np.isfinite(weight):
+                raise QueryError(
+                    f"weight must be a finite number, not {weight}",
+                    code="weight_invalid",
+                    field=part.field,
+                )
+            total += weight * unit_vector(part.vector, dim, field=part.field)
+    if float(np.linalg.norm(total)) < SMALLEST_NORM:
+        raise QueryError(
+            "the query's parts cancel each other out", code="query_degenerate", field="query"
+        )
+    return unit_vector(total, dim, field="query")
+
+
+def unit_vector(vector: npt.ArrayLike, dim: int, *, field: str) -> FloatArray:
+    """Return a caller's vector as float32 of unit length; any length but zero will do.
+
+    Raises QueryError `vector_invalid` for another shape, NaN or infinity, and
+    `query_degenerate` for a vector without direction.
+    """
+    try:
+        array = np.asarray(vector, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise QueryError(
+            f"vector must be {dim} numbers", code="vector_invalid", field=field
+        ) from error
+    if array.shape != (dim,):
+        raise QueryError(
+            f"vector must have shape ({dim},), not {array.shape}",
+            code="vector_invalid",
+            field=field,
+        )
+    if not np.isfinite(array).all():
+        raise QueryError("vector holds NaN or infinity", code="vector_invalid", field=field)
+    largest = float(np.abs(array).max())
+    if largest < SMALLEST_NORM:
+        raise QueryError("vector has no direction", code="query_degenerate", field=field)
+    scaled = array / largest  # squares of very large numbers would overflow
+    unit: FloatArray = (scaled / np.linalg.norm(scaled)).astype(np.float32)
+    return unit
