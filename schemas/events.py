@@ -18,7 +18,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=1024)]
 Price = Annotated[float, Meta(ge=0)]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
 Timestamp = Annotated[datetime, Meta(tz=True)]
-Version = Annotated[int, Meta(ge=0, lt=2**63)]
+Version = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 ImageKind = Literal["catalog", "lifestyle"]
 
 
