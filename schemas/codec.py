@@ -24,16 +24,16 @@ def decode_event(
 
     A null value is a delete of the product that the key names; it happened at the message's
     timestamp, and `source` (topic[partition]@offset) serves as its event id.
-    Raises SchemaError.
+    Raises SchemaError, the only error it raises.
     """
     product_id = _key_text(key)
     if value is None:
-        occurred_at = datetime.fromtimestamp(timestamp_ms / 1000, tz=UTC)
         return ProductDeleted(
-            event_id=source, occurred_at=occurred_at, product=Deleted(product_id=product_id)
+            event_id=source,
+            occurred_at=_at_timestamp(timestamp_ms),
+            product=Deleted(product_id=product_id),
         )
-    attributes = _header_texts(headers)
-    event = _to_event(_unwrap(_parse(value), attributes))
+    event = _to_event(_unwrap(_parse(value), _header_texts(headers)))
     if event.product.product_id != product_id:
         raise SchemaError(
             "key_mismatch",
@@ -54,6 +54,15 @@ def _key_text(key: bytes | None) -> str:
     if len(text) > 256:
         raise SchemaError("key_invalid", "the message key is longer than 256 characters")
     return text
+
+
+def _at_timestamp(timestamp_ms: int) -> datetime:
+    try:
+        if timestamp_ms >= 0:  # -1 is Kafka's "none"
+            return datetime.fromtimestamp(timestamp_ms / 1000, tz=UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    raise SchemaError("timestamp_invalid", f"the message's timestamp is {timestamp_ms} ms")
 
 
 def _header_texts(headers: Headers) -> dict[str, str]:
@@ -86,9 +95,11 @@ def _unwrap(body: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise SchemaError("field_invalid", "data: expected an object", field="data")
     inner = data if "product" in data else {"product": data}
+    kind = envelope.get("type")
     filled = {
         "event_id": envelope.get("id"),
-        "event_type": envelope.get("type"),
+        # CloudEvents types carry a reverse-DNS prefix: com.shop.product-created
+        "event_type": kind.rpartition(".")[2] if isinstance(kind, str) else kind,
         "occurred_at": envelope.get("time"),
     }
     return {name: value for name, value in filled.items() if value is not None} | inner
@@ -96,20 +107,27 @@ def _unwrap(body: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
 
 def _to_event(body: dict[str, Any]) -> ProductEvent:
     name = body.get("event_type")
-    if not isinstance(name, str):
+    known = ", ".join(EVENT_TYPES)
+    if name is None:
         raise SchemaError(
-            "field_missing", f"event_type is required: one of {', '.join(EVENT_TYPES)}",
-            field="event_type",
-        )  # fmt: skip
-    # CloudEvents types carry a reverse-DNS prefix: com.shop.product-created
-    name = name.rpartition(".")[2]
+            "field_missing", f"event_type is required: one of {known}", field="event_type"
+        )
+    if not isinstance(name, str):
+        raise SchemaError("field_invalid", f"event_type: one of {known}", field="event_type")
     if name not in EVENT_TYPES:
         raise SchemaError(
             "event_type_unknown",
-            f"event_type {name[:100]!r} is not one of {', '.join(EVENT_TYPES)}",
+            f"event_type {name[:100]!r} is not one of {known}",
             field="event_type",
         )
     try:
-        return msgspec.convert(body | {"event_type": name}, EVENT_TYPES[name])
+        event = msgspec.convert(body, EVENT_TYPES[name])
     except msgspec.ValidationError as error:
         raise from_validation(error) from None
+    try:
+        event.occurred_at.astimezone(UTC)
+    except OverflowError:  # the year 1 or 9999, beyond them in UTC
+        raise SchemaError(
+            "field_invalid", "occurred_at: out of range in UTC", field="occurred_at"
+        ) from None
+    return event

@@ -7,6 +7,8 @@ import msgspec
 _AT = re.compile(r" - at `(?:key in )?\$\.?(?P<path>[^`]*)`$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
 _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
+_LONGEST = 300
+"""Characters of a sender's own text that an error repeats: it travels in a header."""
 
 
 class SchemaError(ValueError):
@@ -30,8 +32,9 @@ def from_validation(error: msgspec.ValidationError) -> SchemaError:
     what = text[: at.start()] if at else text
     for pattern, code in ((_UNKNOWN, "field_unknown"), (_MISSING, "field_missing")):
         if found := pattern.search(what):
-            field = f"{path}.{found['name']}" if path else found["name"]
+            name = found["name"][:_LONGEST]
+            field = f"{path}.{name}" if path else name
             verb = "is not known" if code == "field_unknown" else "is required"
             return SchemaError(code, f"{field} {verb}", field=field)
     field = path or None
-    return SchemaError("field_invalid", f"{field or 'message'}: {what}", field=field)
+    return SchemaError("field_invalid", f"{field or 'message'}: {what[:_LONGEST]}", field=field)

@@ -16,7 +16,7 @@ Url = Annotated[str, Meta(min_length=1, max_length=4096)]
 Text = Annotated[str, Meta(max_length=65536)]
 Name = Annotated[str, Meta(min_length=1, max_length=1024)]
 Price = Annotated[float, Meta(ge=0)]
-Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3)]  # `$` lets a newline follow
 Timestamp = Annotated[datetime, Meta(tz=True)]
 Version = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 ImageKind = Literal["catalog", "lifestyle"]
