@@ -107,8 +107,8 @@ class LiveIndex:
         wanted = min(top_k, view.matches)
         visited = 0
         for ef in choice.beams:
-            rows, scores = self._walk(view, vector, ef)
-            visited += len(view.segments) * ef + view.count - view.indexed
+            rows, scores, scored = self._walk(view, vector, ef)
+            visited += scored
             slots = near_best(view.slot[rows].astype(np.int64), scores, wanted)
             if len(slots) >= wanted:
                 plan = _plan("graph", view, visited, ef)
@@ -177,21 +177,28 @@ class LiveIndex:
         )
         return choose(situation, self._tuning, self._costs)
 
-    def _walk(self, view: View, vector: FloatArray, ef: int) -> tuple[IntArray, FloatArray]:
-        """Return matching rows near the vector: from every graph, and all the fresh ones."""
+    def _walk(self, view: View, vector: FloatArray, ef: int) -> tuple[IntArray, FloatArray, int]:
+        """Return matching rows near the vector: from every graph, and all the fresh ones.
+
+        The third value is the number of rows looked at, those that do not match included.
+        """
         parts = [self._rows.scan(vector, view.mask, view.indexed, view.count)]
+        scored = len(parts[0][0])
         for segment in view.segments:
             found = segment.search(vector, ef)
             if found is None:
                 stop = min(segment.last + 1, view.indexed)
                 parts.append(self._rows.scan(vector, view.mask, segment.first, stop))
+                scored += len(parts[-1][0])
                 continue
             rows, scores = found
+            scored += len(rows)
             known = rows < view.indexed  # rows in the act of being added were scanned above
             rows, scores = rows[known], scores[known]
             kept = view.mask[rows]
             parts.append((rows[kept], scores[kept]))
-        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+        rows, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return rows, scores, scored
 
     def _candidates(self, view: View, vector: FloatArray, slots: IntArray) -> tuple[Candidate, ...]:
         """Score every matching row of the products exactly, and keep each one's best.

@@ -1,0 +1,135 @@
+"""Shared hypothesis strategies: records, filters and queries over a small world of products.
+
+Vectors are drawn by index from seeded clusters, for random uniform ones are unlike any
+embedding and hypothesis cannot shrink a thousand floats.
+"""
+
+from functools import cache
+
+import numpy as np
+from hypothesis import strategies as st
+
+from visualsearch.types import (
+    BaseRecord,
+    Filters,
+    FloatArray,
+    ImageVector,
+    OfferRecord,
+    Query,
+    Record,
+    VectorsRecord,
+)
+
+MODEL = "test-model"
+DIM = 24
+POOL = 160
+CATEGORIES = ("shoes", "bags", "chairs")
+BRANDS = ("acme", "zenith")
+TAGS = ("new", "sale", "organic")
+PRICES = (0.0, 10.0, 19.99, 60.0)
+
+
+def clustered(count: int, dim: int, *, clusters: int, seed: int) -> FloatArray:
+    """Return unit rows around a few centres, with some exact duplicates, shape (count, dim)."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(clusters, dim)) + 0.7  # a common direction, as embeddings have
+    rows = centres[rng.integers(clusters, size=count)] + 0.6 * rng.normal(size=(count, dim))
+    twins = rng.integers(count, size=max(1, count // 40))
+    rows[rng.integers(count, size=len(twins))] = rows[twins]
+    unit: FloatArray = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return unit
+
+
+@cache
+def pool() -> FloatArray:
+    """Return the vectors that records and queries are made of."""
+    return clustered(POOL, DIM, clusters=6, seed=7)
+
+
+product_ids = st.sampled_from([f"p{n:02d}" for n in range(14)])
+orders = st.tuples(st.integers(0, 6), st.integers(0, 3), st.integers(0, 1))
+vector_numbers = st.integers(0, POOL - 1)
+attributes = st.dictionaries(
+    st.sampled_from(["colour", "size"]), st.sampled_from(["red", "blue", "m"]), max_size=2
+)
+
+
+@st.composite
+def images(draw: st.DrawFn) -> tuple[ImageVector, ...]:
+    """Draw up to three pictures; float16 as the log carries them, or float32."""
+    numbers = draw(st.lists(vector_numbers, max_size=3))
+    dtype = draw(st.sampled_from([np.float16, np.float32]))
+    kinds = st.sampled_from(["catalog", "lifestyle"])
+    return tuple(
+        ImageVector(f"i{n}", pool()[number].astype(dtype), draw(kinds), f"http://x/{number}.jpg")
+        for n, number in enumerate(numbers)
+    )
+
+
+@st.composite
+def base_records(draw: st.DrawFn) -> BaseRecord:
+    """Draw what a product is, or its delete marker."""
+    product_id, order = draw(product_ids), draw(orders)
+    if draw(st.integers(0, 4)) == 0:
+        return BaseRecord(product_id, order, deleted=True)
+    return BaseRecord(
+        product_id,
+        order,
+        title=draw(st.sampled_from(["A", "B"])),
+        brand=draw(st.none() | st.sampled_from(BRANDS)),
+        category=draw(st.none() | st.sampled_from(CATEGORIES)),
+        tags=tuple(draw(st.lists(st.sampled_from(TAGS), max_size=3))),
+        attributes=draw(attributes),
+    )
+
+
+@st.composite
+def offer_records(draw: st.DrawFn) -> OfferRecord:
+    """Draw an offer, in part or wholly unknown, or its delete marker."""
+    product_id, order = draw(product_ids), draw(orders)
+    if draw(st.integers(0, 6)) == 0:
+        return OfferRecord(product_id, order, deleted=True)
+    price = draw(st.none() | st.sampled_from(PRICES))
+    return OfferRecord(product_id, order, False, price, "EUR", draw(st.none() | st.booleans()))
+
+
+@st.composite
+def vectors_records(draw: st.DrawFn) -> VectorsRecord:
+    """Draw a set of pictures, a delete marker, or one that an index must refuse."""
+    product_id, order = draw(product_ids), draw(orders)
+    fate = draw(st.integers(0, 11))
+    if fate == 0:
+        return VectorsRecord(product_id, order, deleted=True)
+    if fate == 1:
+        return VectorsRecord(product_id, order, model="another-model", images=draw(images()))
+    if fate == 2:
+        unusable = [np.zeros(DIM), np.full(DIM, np.nan), np.ones(DIM), pool()[0][:-1]]
+        bad = ImageVector("bad", draw(st.sampled_from(unusable)))
+        return VectorsRecord(product_id, order, model=MODEL, images=(*draw(images()), bad))
+    return VectorsRecord(product_id, order, model=MODEL, images=draw(images()))
+
+
+records: st.SearchStrategy[Record] = st.one_of(
+    vectors_records(), base_records(), vectors_records(), offer_records()
+)
+
+filters = st.builds(
+    Filters,
+    category=st.just(()) | st.lists(st.sampled_from(CATEGORIES), max_size=2).map(tuple),
+    brand=st.just(()) | st.lists(st.sampled_from(BRANDS), max_size=2).map(tuple),
+    tags=st.just(()) | st.lists(st.sampled_from(TAGS), max_size=2).map(tuple),
+    price_min=st.none() | st.sampled_from(PRICES),
+    price_max=st.none() | st.sampled_from(PRICES),
+    in_stock=st.none() | st.none() | st.booleans(),
+    attributes=st.just({}) | attributes,
+    exclude=st.just(frozenset()) | st.frozensets(product_ids, max_size=3),
+    image_kind=st.none() | st.none() | st.sampled_from(["catalog", "lifestyle"]),
+)
+
+
+@st.composite
+def queries(draw: st.DrawFn) -> Query:
+    """Draw a query; half of them without filters, for these take another way."""
+    vector = pool()[draw(vector_numbers)] + 0.2 * pool()[draw(vector_numbers)]
+    chosen = draw(filters) if draw(st.booleans()) else Filters()
+    return Query(vector / np.linalg.norm(vector), chosen, draw(st.integers(1, 12)))
