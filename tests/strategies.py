@@ -5,6 +5,7 @@ embedding and hypothesis cannot shrink a thousand floats.
 """
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -113,17 +114,23 @@ records: st.SearchStrategy[Record] = st.one_of(
     vectors_records(), base_records(), vectors_records(), offer_records()
 )
 
+
+def _rarely(default: object, given: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Draw the default mostly: if every clause were given, nothing would ever match."""
+    return st.integers(0, 3).flatmap(lambda n: given if n == 3 else st.just(default))
+
+
 filters = st.builds(
     Filters,
-    category=st.just(()) | st.lists(st.sampled_from(CATEGORIES), max_size=2).map(tuple),
-    brand=st.just(()) | st.lists(st.sampled_from(BRANDS), max_size=2).map(tuple),
-    tags=st.just(()) | st.lists(st.sampled_from(TAGS), max_size=2).map(tuple),
-    price_min=st.none() | st.sampled_from(PRICES),
-    price_max=st.none() | st.sampled_from(PRICES),
-    in_stock=st.none() | st.none() | st.booleans(),
-    attributes=st.just({}) | attributes,
-    exclude=st.just(frozenset()) | st.frozensets(product_ids, max_size=3),
-    image_kind=st.none() | st.none() | st.sampled_from(["catalog", "lifestyle"]),
+    category=_rarely((), st.lists(st.sampled_from(CATEGORIES), max_size=2).map(tuple)),
+    brand=_rarely((), st.lists(st.sampled_from(BRANDS), max_size=2).map(tuple)),
+    tags=_rarely((), st.lists(st.sampled_from(TAGS), max_size=2).map(tuple)),
+    price_min=_rarely(None, st.sampled_from(PRICES)),
+    price_max=_rarely(None, st.sampled_from(PRICES)),
+    in_stock=_rarely(None, st.booleans()),
+    attributes=_rarely({}, attributes),
+    exclude=_rarely(frozenset(), st.frozensets(product_ids, max_size=3)),
+    image_kind=_rarely(None, st.sampled_from(["catalog", "lifestyle"])),
 )
 
 

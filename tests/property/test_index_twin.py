@@ -98,7 +98,7 @@ class TwinMachine(RuleBasedStateMachine):
 
     @invariant()
     def count(self) -> None:
-        """Counts agree with the twin's after every step."""
+        """Compare the counts with the twin's after every step."""
         everything = self.twin.search(Query(world.pool()[0], top_k=1000))
         stats = self.graph.stats()
         assert (stats.products, stats.vectors) == (len(everything.hits), everything.plan.visited)
@@ -111,7 +111,7 @@ class TwinMachine(RuleBasedStateMachine):
             assert self.good / self.wanted >= RECALL_FLOOR
 
 
-TwinMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TwinMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
 TestTwin = TwinMachine.TestCase
 
 
@@ -122,7 +122,7 @@ TestTwin = TwinMachine.TestCase
     shuffle=st.randoms(use_true_random=False),
     query=world.queries(),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_order_and_repetition_of_records_gives_the_same_state(
     batch: list[Record], shuffle: "np.random.Generator", query: Query
 ) -> None:
