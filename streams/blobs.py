@@ -1,0 +1,34 @@
+"""Inline pictures of product events, kept by their content: `blob:<sha256>`."""
+
+import hashlib
+import uuid
+
+import fsspec
+
+SCHEME = "blob:"
+
+
+class BlobStore:
+    """A folder of pictures on any fsspec file system; writing the same bytes twice is free."""
+
+    def __init__(self, url: str) -> None:
+        self._fs, self._root = fsspec.core.url_to_fs(url)
+
+    def put(self, data: bytes) -> str:
+        """Store `data` and return its reference. A reader never sees half a blob."""
+        digest = hashlib.sha256(data).hexdigest()
+        path = self._path(digest)
+        if not self._fs.exists(path):
+            self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+            partial = f"{path}.{uuid.uuid4().hex}.tmp"
+            self._fs.pipe_file(partial, data)
+            self._fs.mv(partial, path)
+        return SCHEME + digest
+
+    def get(self, reference: str) -> bytes:
+        """Return the bytes of a reference. Raises FileNotFoundError."""
+        data: bytes = self._fs.cat_file(self._path(reference.removeprefix(SCHEME)))
+        return data
+
+    def _path(self, digest: str) -> str:
+        return f"{self._root}/{digest[:2]}/{digest}"

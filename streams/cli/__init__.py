@@ -1,0 +1,55 @@
+"""The command line: each command is imported when it is called, so that `--help` is instant."""
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+COMMANDS = {
+    "demo": "Broker, worker, a catalogue and searches, in one command.",
+    "broker": "Start, stop or look at a local Apache Kafka.",
+    "topics": "Create or describe the topics.",
+    "worker": "Run a worker: index product events, answer search requests.",
+    "load": "Publish a catalogue as product-created events.",
+    "search": "Search through the topics, by words, by picture or by both.",
+    "config": "Show the effective settings.",
+}
+
+
+class LazyGroup(click.Group):
+    """Commands by name in `streams.cli.<name>`, their help known without importing them."""
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        """Return the names in the order in which a newcomer meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"streams.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; an error that a user can cause is one line, not a traceback."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if code := getattr(error, "code", None):
+                raise click.ClickException(f"{error} [{code}]") from error
+            if isinstance(error, ConnectionError | TimeoutError):
+                raise click.ClickException(str(error)) from error
+            raise
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="visualsearch")
+def main() -> None:
+    """Find products by picture and by words, moments after their events were published."""

@@ -1,0 +1,32 @@
+"""`visualsearch config`: the effective settings."""
+
+import json
+from pathlib import Path
+
+import click
+
+from streams.cli.options import connection, settings_of
+
+
+@click.command()
+@connection
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def config(
+    bootstrap: str | None, prefix: str | None, config: Path | None, *, as_json: bool
+) -> None:
+    """Show the effective settings and what each means.
+
+    They come from VISUALSEARCH_* in the environment, a .env file and --config FILE.
+    """
+    settings = settings_of(bootstrap, prefix, config)
+    values = settings.model_dump(mode="json")
+    if as_json:
+        click.echo(json.dumps(values, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("environment variable", "value", "meaning", box=None)
+    for name, field in type(settings).model_fields.items():
+        table.add_row(f"VISUALSEARCH_{name.upper()}", str(values[name]), field.description or "")
+    Console().print(table)

@@ -1,0 +1,49 @@
+"""Options that several commands share."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from pydantic import ValidationError
+
+from streams.settings import Settings, load_settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def connection(command: F) -> F:
+    """Add --bootstrap, --prefix and --config."""
+    for option in (
+        click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+                     help="Settings as TOML or JSON."),
+        click.option("--prefix", help="Prefix of the topics' names."),
+        click.option("--bootstrap", help="Kafka bootstrap servers, host:port,…"),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def settings_of(
+    bootstrap: str | None, prefix: str | None, config: Path | None, **more: Any
+) -> Settings:
+    """Return the settings, or end with what is wrong with them."""
+    try:
+        return load_settings(config, bootstrap=bootstrap, topic_prefix=prefix, **more)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise click.ClickException("settings: " + "; ".join(lines)) from None
+    except ValueError as error:
+        raise click.ClickException(f"settings: {error}") from None
+
+
+def log_to_stderr(*, verbose: bool) -> None:
+    """Log to stderr; the clients' own chatter only when asked for."""
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    if not verbose:
+        for name in ("faust", "mode", "aiokafka", "asyncio", "torch"):
+            logging.getLogger(name).setLevel(logging.WARNING)

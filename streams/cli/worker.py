@@ -1,0 +1,50 @@
+"""`visualsearch worker`: a process that indexes, answers, or both."""
+
+from pathlib import Path
+
+import click
+
+from streams.cli.options import connection, log_to_stderr, settings_of
+
+ROLES = ("ingest", "search")
+
+
+def _roles(_: click.Context, __: click.Parameter, value: str) -> frozenset[str]:
+    roles = frozenset(part.strip() for part in value.split(",") if part.strip())
+    if not roles or roles - set(ROLES):
+        raise click.BadParameter(f"a list of {', '.join(ROLES)}")
+    return roles
+
+
+@click.command()
+@connection
+@click.option("--roles", default="ingest,search", show_default=True, callback=_roles,
+              help="ingest: product events to the index log. search: the live index and queries.")  # fmt: skip
+@click.option("--host", help="Address of the HTTP server; loopback unless told otherwise.")
+@click.option("--port", type=int, help="Port of the HTTP server; 0 takes a free one.")
+@click.option("--encoder", help="lite, or open_clip:ARCH/TAG.")
+@click.option("--verbose", is_flag=True, help="Log what the Kafka clients say, too.")
+def worker(
+    bootstrap: str | None,
+    prefix: str | None,
+    config: Path | None,
+    roles: frozenset[str],
+    host: str | None,
+    port: int | None,
+    encoder: str | None,
+    *,
+    verbose: bool,
+) -> None:
+    """Run a worker until SIGTERM or Ctrl-C.
+
+    It indexes product events and answers search requests. It is ready, on /readyz and for
+    queries, once its index holds the whole log.
+    """
+    log_to_stderr(verbose=verbose)
+    settings = settings_of(
+        bootstrap, prefix, config, http_host=host, http_port=port, encoder=encoder
+    )
+    from streams.worker import run
+
+    run(settings, roles, on_ready=lambda at: click.echo(
+        f"visualsearch worker ready: http://{settings.http_host}:{at}/", err=True))  # fmt: skip

@@ -1,0 +1,151 @@
+"""A client of the search topics, for the gateway, the command line and tests."""
+
+import threading
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import msgspec
+
+from schemas.search import SearchRequest, SearchResult
+from streams.messages import OutgoingMessage
+from streams.producer import Producer
+
+
+@dataclass(slots=True)
+class _Waiting:
+    future: "Future[SearchResult]"
+    message: OutgoingMessage
+    resend_at: float
+    give_up_at: float
+    resent: bool = False
+
+
+class SearchClient:
+    """Publishes requests and finds their results by request_id.
+
+    It reads every partition of the results topic by assignment from its end, and is positioned
+    there before the first request is sent. An unanswered request is sent again at half its
+    deadline, to another partition, with the same id; the first answer counts.
+    """
+
+    def __init__(
+        self, options: dict[str, str | int], requests: str, results: str, *, grace_s: float = 3.0
+    ) -> None:
+        self._options = options
+        self._requests = requests
+        self._results = results
+        self._grace_s = grace_s
+        self._producer = Producer(options, linger_ms=0)
+        self._waiting: dict[str, _Waiting] = {}
+        self._lock = threading.Lock()
+        self._positioned = threading.Event()
+        self._stopping = threading.Event()
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="search-client", daemon=True)
+        self._thread.start()
+
+    def wait_ready(self, timeout_s: float = 15.0) -> None:
+        """Return once positioned. Raises ConnectionError with the reason otherwise."""
+        if not self._positioned.wait(timeout_s) or self._error is not None:
+            reason = self._error or f"no answer from {self._options['bootstrap.servers']}"
+            raise ConnectionError(f"cannot read topic {self._results}: {reason}")
+
+    def submit(self, request: SearchRequest) -> "Future[SearchResult]":
+        """Publish a request. The future raises TimeoutError when nothing came back in time."""
+        deadline_s = request.deadline_ms / 1000
+        now = time.monotonic()
+        message = OutgoingMessage(
+            self._requests, request.request_id.encode(), msgspec.json.encode(request)
+        )
+        entry = _Waiting(Future(), message, now + deadline_s / 2, now + deadline_s + self._grace_s)
+        with self._lock:
+            self._waiting[request.request_id] = entry
+        self._send(entry, message)
+        return entry.future
+
+    def search(self, request: SearchRequest) -> SearchResult:
+        """Publish a request and wait for its result."""
+        self.wait_ready()
+        return self.submit(request).result()
+
+    def close(self) -> None:
+        """Stop; requests still waiting are given up."""
+        self._stopping.set()
+        self._thread.join()
+        self._producer.close()
+        for entry in self._waiting.values():
+            entry.future.cancel()
+
+    def _send(self, entry: _Waiting, message: OutgoingMessage) -> None:
+        def sent(done: "Future[None]") -> None:
+            if (error := done.exception()) is not None and not entry.future.done():
+                entry.future.set_exception(error)
+
+        self._producer.submit(message).add_done_callback(sent)
+
+    def _run(self) -> None:
+        try:
+            self._read()
+        except Exception as error:
+            self._error = error
+            self._positioned.set()
+
+    def _read(self) -> None:
+        from confluent_kafka import OFFSET_END, Consumer, TopicPartition
+
+        consumer = Consumer(
+            self._options
+            | {
+                "group.id": "visualsearch-client-unused",  # assigned, never joined or committed
+                "enable.auto.commit": False,
+                "fetch.wait.max.ms": 100,
+                "log.connection.close": False,
+            }
+        )
+        try:
+            found = consumer.list_topics(self._results, timeout=10).topics[self._results]
+            if found.error is not None:
+                raise ConnectionError(found.error.str())
+            ends = []
+            for partition in found.partitions:
+                at = TopicPartition(self._results, partition, OFFSET_END)
+                # The offset itself, not "end": a result may come before the first fetch does.
+                _, high = consumer.get_watermark_offsets(at, timeout=10)
+                ends.append(TopicPartition(self._results, partition, high))
+            consumer.assign(ends)
+            self._positioned.set()
+            while not self._stopping.is_set():
+                message = consumer.poll(0.05)
+                if message is not None and message.error() is None:
+                    self._take(message.value())
+                self._sweep(time.monotonic())
+        finally:
+            consumer.close()
+
+    def _take(self, value: bytes) -> None:
+        peek = msgspec.json.decode(value, type=_RequestId)
+        with self._lock:
+            entry = self._waiting.pop(peek.request_id, None)
+        if entry is not None and not entry.future.done():  # else: of another client
+            entry.future.set_result(msgspec.json.decode(value, type=SearchResult))
+
+    def _sweep(self, now: float) -> None:
+        with self._lock:
+            late = [entry for entry in self._waiting.values() if now >= entry.resend_at]
+            over = [name for name, entry in self._waiting.items() if now >= entry.give_up_at]
+            gone = [self._waiting.pop(name) for name in over]
+        for entry in late:
+            if not entry.resent:
+                entry.resent = True
+                # Without a key the producer picks a partition at random, most likely another.
+                again = entry.message
+                self._send(entry, OutgoingMessage(again.topic, None, again.value))
+        for entry in gone:
+            if not entry.future.done():
+                text = "no worker answered; is one running and ready? (visualsearch worker)"
+                entry.future.set_exception(TimeoutError(text))
+
+
+class _RequestId(msgspec.Struct):
+    request_id: str = ""

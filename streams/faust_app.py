@@ -1,0 +1,77 @@
+"""Faust apps as this system needs them: one App per lane, raw bytes, nothing that loses data.
+
+Read `docs/adr/0004-faust.md` for why each of these settings is what it is.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from streams.settings import Settings
+
+Handler = Callable[[Any], Awaitable[None]]
+log = logging.getLogger(__name__)
+
+
+def make_app(
+    settings: Settings,
+    group: str,
+    topics: Sequence[str],
+    handler: Handler,
+    *,
+    buffer: int,
+    commit_s: float = 0.5,
+) -> Any:
+    """Return a `faust.App` whose only agent runs `handler(stream)` over `topics`.
+
+    `buffer` bounds the messages held in memory: it is the back pressure (pausing partitions
+    loses messages in Faust 0.15.3). `topic_allow_declare` is off, the topics are ours to create.
+    """
+    import faust
+
+    app = faust.App(
+        group,
+        broker=f"kafka://{settings.bootstrap.replace(',', ';')}",
+        loop=asyncio.get_running_loop(),
+        autodiscover=False,
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        key_serializer="raw",
+        value_serializer="raw",
+        stream_buffer_maxsize=buffer,
+        stream_wait_empty=False,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=12 * 1024 * 1024,
+        broker_commit_interval=commit_s,
+        broker_session_timeout=settings.session_timeout_s,
+        broker_rebalance_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=2.0,
+        broker_max_poll_records=buffer,
+        broker_max_poll_interval=300.0,
+        producer_max_request_size=12 * 1024 * 1024,
+        datadir=str(settings.data_dir / "faust"),
+    )
+    # Raw bytes in and out: a decoder that fails inside Faust would acknowledge past the message.
+    channel = app.topic(*topics, key_type=bytes, value_type=bytes)
+
+    async def lane(stream: Any) -> None:
+        await handler(stream)
+
+    app.agent(channel, name=group)(lane)
+    return app
+
+
+async def start_app(app: Any) -> None:
+    """Start the app's consumer and agent, joining its group."""
+    await app.start()
+
+
+async def stop_app(app: Any, timeout_s: float) -> None:
+    """Leave the group and stop. A broker that is away must not keep the process alive."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await app.stop()
+    except TimeoutError:
+        log.warning("%s did not stop within %.0f s and is left", app.conf.id, timeout_s)

@@ -1,0 +1,37 @@
+"""Records of the index log as the engine takes them."""
+
+import numpy as np
+
+from schemas.records import Base, IndexRecord, Offer
+from visualsearch import types
+
+
+def engine_record(product_id: str, record: IndexRecord) -> types.Record:
+    """Convert a log record; vectors become float16 views of the message's bytes."""
+    if isinstance(record, Base):
+        return types.BaseRecord(
+            product_id,
+            record.order,
+            record.deleted,
+            title=record.title,
+            description=record.description,
+            brand=record.brand,
+            category=record.category,
+            tags=tuple(record.tags),
+            attributes=record.attributes,
+            url=record.url,
+        )
+    if isinstance(record, Offer):
+        return types.OfferRecord(
+            product_id,
+            record.order,
+            record.deleted,
+            price=record.price,
+            currency=record.currency,
+            in_stock=record.in_stock,
+        )
+    images = tuple(
+        types.ImageVector(image.image_id, np.frombuffer(image.vector, "<f2"), image.kind, image.url)
+        for image in record.images
+    )
+    return types.VectorsRecord(product_id, record.order, record.deleted, record.model, images)

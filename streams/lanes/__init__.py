@@ -1,0 +1,1 @@
+"""The two ways in: product events → records of the index log."""

@@ -1,0 +1,100 @@
+"""The attribute lane: what a product is and what it costs, searchable without a model.
+
+It writes `base` and `offer` records. It also dead-letters what cannot be read at all, so that
+the embedding lane, which reads the same messages, need not.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from schemas.errors import SchemaError
+from schemas.events import (
+    ImageSource,
+    Product,
+    ProductCreated,
+    ProductDeleted,
+    ProductOfferUpdated,
+    ProductUpdated,
+)
+from schemas.events import Offer as OfferEvent
+from schemas.records import Base, ImageRef, IndexRecord, Offer, Order
+from streams.blobs import BlobStore
+from streams.dead_letters import Fault
+from streams.fetch import FetchError, decode_base64
+from streams.lanes.lane import OrderedEvent, Outcome, read_batch
+from streams.messages import SourceMessage
+from streams.order import OrderMode
+
+
+class AttributeLane:
+    """Cheap, and never waiting for a picture of another host or for a model."""
+
+    name = "attributes"
+
+    def __init__(self, mode: OrderMode, blobs: BlobStore, inline_limit: int, batch: int) -> None:
+        self.batch = batch
+        self._mode = mode
+        self._blobs = blobs
+        self._inline_limit = inline_limit
+
+    async def process(self, messages: Sequence[SourceMessage]) -> list[Outcome]:
+        """Return the records of each message."""
+        return await asyncio.to_thread(
+            lambda: [self._outcome(read) for read in read_batch(messages, self._mode)]
+        )
+
+    def _outcome(self, read: OrderedEvent | SchemaError) -> Outcome:
+        if isinstance(read, SchemaError):
+            stage = "order" if read.code == "version_missing" else "decode"
+            return Outcome("dead_lettered", faults=[Fault(stage, read.code, str(read))])
+        records = [(read.product_id, record, read) for record in self._records(read)]
+        return Outcome("indexed", type=read.type, records=records)
+
+    def _records(self, read: OrderedEvent) -> list[IndexRecord]:
+        event, order = read.event, read.order
+        if isinstance(event, ProductDeleted):
+            return [Base(order=order, deleted=True), Offer(order=order, deleted=True)]
+        if isinstance(event, ProductOfferUpdated):
+            return [_offer(event.product, order)]
+        if isinstance(event, ProductCreated | ProductUpdated):
+            product = event.product
+            records: list[IndexRecord] = [self._base(product, order)]
+            if (product.price, product.currency, product.in_stock) != (None, None, None):
+                records.append(_offer(product, order))
+            return records
+        raise TypeError(event)  # pragma: no cover - the union is closed
+
+    def _base(self, product: Product, order: Order) -> Base:
+        refs = (self._ref(number, image) for number, image in enumerate(product.images))
+        return Base(
+            order=order,
+            title=product.title,
+            description=product.description,
+            brand=product.brand,
+            category=product.category,
+            tags=product.tags or [],
+            attributes=product.attributes or {},
+            images=[ref for ref in refs if ref is not None],
+            url=product.url,
+        )
+
+    def _ref(self, number: int, image: ImageSource) -> ImageRef | None:
+        url = image.url
+        if image.data is not None:
+            try:
+                url = self._blobs.put(decode_base64(image.data, self._inline_limit))
+            except FetchError:  # the embedding lane meets it as well and dead-letters it
+                return None
+        assert url is not None  # noqa: S101 - the schema has exactly one of the two
+        return ImageRef(image_id=image_id(number, image), url=url, kind=image.kind)
+
+
+def image_id(number: int, image: ImageSource) -> str:
+    """Return the id of a picture: its own, or its place in the product's list."""
+    return image.image_id if image.image_id is not None else str(number)
+
+
+def _offer(product: Product | OfferEvent, order: Order) -> Offer:
+    return Offer(
+        order=order, price=product.price, currency=product.currency, in_stock=product.in_stock
+    )

@@ -1,0 +1,162 @@
+"""What both lanes share: decode, order, keep the newest per product, write, then acknowledge.
+
+A source offset advances only when all records and dead letters of its batch are acknowledged by
+Kafka; a batch that cannot be written is tried again until the partition is lost or the worker
+stops, and then stays unacknowledged for the next owner.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from schemas.codec import decode_event
+from schemas.errors import SchemaError
+from schemas.events import TYPE_NAMES, ProductEvent
+from schemas.records import IndexRecord, Order, encode_record, record_key
+from streams.dead_letters import Fault
+from streams.messages import Headers, OutgoingMessage, SourceMessage
+from streams.order import OrderMode, order_of
+from streams.partition import partition_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderedEvent:
+    """A product event, where it was read and where it stands in the order."""
+
+    event: ProductEvent
+    order: Order
+    message: SourceMessage
+
+    @property
+    def product_id(self) -> str:
+        """The product that it is about."""
+        return self.event.product.product_id
+
+    @property
+    def type(self) -> str:
+        """The type as the contract names it."""
+        return TYPE_NAMES[type(self.event)]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one message: records to write, faults to dead-letter, a word for metrics."""
+
+    word: str
+    type: str = "unknown"
+    records: list[tuple[str, IndexRecord, OrderedEvent]] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+
+class Lane(Protocol):
+    """Turns a batch of messages into one outcome each. Raises nothing."""
+
+    name: str
+    batch: int
+
+    async def process(self, messages: Sequence[SourceMessage]) -> list[Outcome]:
+        """Return the outcomes, in the messages' order."""
+
+
+def read_event(message: SourceMessage, mode: OrderMode) -> OrderedEvent:
+    """Decode a message and give it its order. Raises SchemaError."""
+    event = decode_event(
+        message.value,
+        key=message.key,
+        headers=message.headers,
+        timestamp_ms=message.timestamp_ms,
+        source=message.source,
+    )
+    return OrderedEvent(event, order_of(event, message, mode), message)
+
+
+def read_batch(
+    messages: Sequence[SourceMessage], mode: OrderMode
+) -> list[OrderedEvent | SchemaError]:
+    """Decode a batch; an error takes the place of its event."""
+    read: list[OrderedEvent | SchemaError] = []
+    for message in messages:
+        try:
+            read.append(read_event(message, mode))
+        except SchemaError as error:
+            read.append(error)
+    return read
+
+
+def index_messages(
+    outcomes: Iterable[Outcome], topic: str, partitions: int
+) -> list[OutgoingMessage]:
+    """Encode the records of a batch, only the newest per product and kind of record."""
+    newest: dict[bytes, tuple[str, IndexRecord, OrderedEvent]] = {}
+    for outcome in outcomes:
+        for entry in outcome.records:
+            product_id, record, _ = entry
+            key = record_key(record.__struct_config__.tag, product_id)  # type: ignore[arg-type]
+            known = newest.get(key)
+            if known is None or record.order >= known[1].order:
+                newest[key] = entry
+    return [
+        OutgoingMessage(
+            topic,
+            key,
+            encode_record(record),
+            partition=partition_of(product_id, partitions),
+            headers=_record_headers(event),
+        )
+        for key, (product_id, record, event) in newest.items()
+    ]
+
+
+def _record_headers(event: OrderedEvent) -> Headers:
+    headers: list[tuple[str, bytes | None]] = [
+        ("occurred_at", event.event.occurred_at.isoformat().encode()),
+        ("event_id", event.event.event_id.encode()),
+        ("event_type", event.type.encode()),
+        ("source", event.message.source.encode()),
+    ]
+    if trace := event.message.header("traceparent"):
+        headers.append(("traceparent", trace))
+    return tuple(headers)
+
+
+Publish = Callable[[Sequence[SourceMessage], Sequence[Outcome]], Awaitable[None]]
+
+
+async def run_lane(stream: Any, lane: Lane, publish: Publish, *, within_s: float = 0.02) -> None:
+    """Consume a Faust stream for good: process, publish, acknowledge.
+
+    `noack_take`, because `take` acknowledges a batch even if the loop body raised.
+    """
+    batches: AsyncIterable[Sequence[Any]] = stream.noack_take(lane.batch, within=within_s)
+    async for events in batches:
+        messages = [SourceMessage.from_faust(event.message) for event in events]
+        outcomes = await lane.process(messages)
+        await publish(messages, outcomes)
+        for event in events:
+            await stream.ack(event)
+
+
+async def until_written(
+    write: Callable[[], Awaitable[None]],
+    *,
+    what: str,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Call `write` until it succeeds, with a growing pause; cancellation ends it.
+
+    Sending the same record again is harmless: an apply is guarded by the record's order.
+    """
+    pause_s = 0.5
+    while True:
+        try:
+            await write()
+        except Exception as error:  # the broker is away, or full: nothing may be lost by it
+            log.warning("%s not written, again in %.1f s: %s", what, pause_s, error)
+            await sleep(pause_s)
+            pause_s = min(pause_s * 2, 10.0)
+        else:
+            return

@@ -1,0 +1,212 @@
+"""The index log → the engine: read by assignment, live and in replay by the same code.
+
+No consumer group: what a shard has applied is its own state, not the broker's. The reader is
+caught up once it has met the end of every partition; ends are told by end-of-partition events,
+because compacted tails hide offsets.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from schemas.records import UnknownRecordError, decode_record
+from streams.index_records import engine_record
+from streams.metrics import Metrics
+from visualsearch.types import Applied, BaseRecord, OfferRecord, Outcome, Record, VectorsRecord
+
+log = logging.getLogger(__name__)
+_KINDS = {BaseRecord: "base", OfferRecord: "offer", VectorsRecord: "vectors"}
+_FRESH = {
+    ("product-created", "vectors"): "create",
+    ("product-updated", "vectors"): "update",
+    ("product-offer-updated", "offer"): "offer",
+    ("product-deleted", "base"): "delete",
+}
+
+
+class Index(Protocol):
+    """Where records are applied."""
+
+    def apply(self, records: Sequence[Record]) -> list[Applied]:
+        """Return one outcome per record."""
+
+
+class Watermark:
+    """The event time up to which every partition is applied, in seconds since the epoch.
+
+    A partition whose end was met is applied up to that moment; else up to its last record.
+    """
+
+    def __init__(self, partitions: int) -> None:
+        self._times: list[float | None] = [None] * partitions
+        self._at_end = [False] * partitions
+
+    def applied(self, partition: int, timestamp_s: float) -> None:
+        """Note a record's time."""
+        self._times[partition] = max(timestamp_s, self._times[partition] or 0.0)
+        self._at_end[partition] = False
+
+    def end(self, partition: int) -> None:
+        """Note that nothing was left to read."""
+        self._at_end[partition] = True
+
+    def tick(self, now_s: float) -> None:
+        """Advance the partitions that have nothing left to read."""
+        for partition, at_end in enumerate(self._at_end):
+            if at_end:
+                self._times[partition] = now_s
+
+    @property
+    def time_s(self) -> float | None:
+        """The watermark; None until every partition has been read."""
+        times = [time for time in self._times if time is not None]
+        return min(times) if len(times) == len(self._times) else None
+
+
+class LogReader:
+    """A thread that applies the index log; `caught_up` is set when it has met every end."""
+
+    def __init__(
+        self,
+        options: dict[str, str | int],
+        topic: str,
+        index: Index,
+        metrics: Metrics,
+        now: Callable[[], float],
+        *,
+        partitions: int,
+        batch: int = 1000,
+    ) -> None:
+        self.caught_up = threading.Event()
+        self.failed = threading.Event()
+        self.watermark = Watermark(partitions)
+        self.progress_at = now()
+        self._options = options
+        self._topic = topic
+        self._partitions = partitions
+        self._index = index
+        self._metrics = metrics
+        self._now = now
+        self._batch = batch
+        self._ends: set[int] = set()
+        self._positions: dict[int, int] = {}
+        self._highs: dict[int, int] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="log-reader", daemon=True)
+
+    def start(self) -> None:
+        """Start reading from the beginning of every partition."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop after the batch under way."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def lag(self) -> dict[int, int]:
+        """Return the offsets left to apply by partition, at most; 0 once an end was met.
+
+        Compaction leaves holes, so it is an upper bound.
+        """
+        highs = dict(self._highs)
+        return {p: max(high - self._positions.get(p, 0), 0) for p, high in highs.items()}
+
+    def _run(self) -> None:
+        try:
+            self._read()
+        except Exception:
+            log.exception("the index log cannot be read any further")
+            self.failed.set()
+
+    def _read(self) -> None:
+        from confluent_kafka import Consumer, TopicPartition
+
+        consumer = Consumer(
+            self._options
+            | {
+                "group.id": "visualsearch-index-unused",  # assigned, never joined or committed
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "earliest",
+                "fetch.wait.max.ms": 50,
+                "queued.max.messages.kbytes": 65536,
+                "log.connection.close": False,
+            }
+        )
+        assigned = [TopicPartition(self._topic, p, 0) for p in range(self._partitions)]
+        consumer.assign(assigned)
+        try:
+            while not self._stopping.is_set():
+                # The first message at once, then what is there: `consume(n, 1.0)` alone waits.
+                first = consumer.poll(0.05)
+                if first is not None:
+                    self._apply([first, *consumer.consume(self._batch - 1, 0)])
+                self.progress_at = self._now()
+                self.watermark.tick(self.progress_at)
+                for at in assigned:  # what the last fetch said; no request is made for it
+                    self._highs[at.partition] = consumer.get_watermark_offsets(at, cached=True)[1]
+        finally:
+            consumer.close()
+
+    def _apply(self, messages: Sequence[Any]) -> None:
+        """Apply a batch; its records become searchable together, in microseconds each."""
+        records: list[Record] = []
+        sources: list[Any] = []
+        ends: list[int] = []
+        for message in messages:
+            if message.error() is not None:
+                self._note_event(message, ends)
+                continue
+            try:
+                product_id, record = decode_record(message.key(), message.value())
+                records.append(engine_record(product_id, record))
+                sources.append(message)
+            except (UnknownRecordError, ValueError) as error:
+                reason = getattr(error, "reason", "undecodable")
+                self._metrics.records.labels("unknown", reason).inc()
+                log.warning("skipped %s[%d]@%d: %s", message.topic(), message.partition(),
+                            message.offset(), error)  # fmt: skip
+        applied = self._index.apply(records)
+        for message in sources:
+            self.watermark.applied(message.partition(), message.timestamp()[1] / 1000)
+            self._positions[message.partition()] = message.offset() + 1
+        self._observe(records, sources, applied)
+        for partition in ends:
+            self.watermark.end(partition)
+            self._ends.add(partition)
+        if len(self._ends) == self._partitions:
+            self.caught_up.set()
+
+    def _note_event(self, message: Any, ends: list[int]) -> None:
+        from confluent_kafka import KafkaError
+
+        if message.error().code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+            ends.append(message.partition())
+            self._positions[message.partition()] = message.offset()
+        else:  # the client reconnects by itself; what it says is for the log
+            log.warning("index log: %s", message.error().str())
+
+    def _observe(
+        self, records: Sequence[Record], sources: Sequence[Any], applied: Sequence[Applied]
+    ) -> None:
+        live, now = self.caught_up.is_set(), self._now()
+        for record, message, result in zip(records, sources, applied, strict=True):
+            kind = _KINDS[type(record)]
+            self._metrics.records.labels(kind, result.outcome.value).inc()
+            if live and result.outcome is Outcome.APPLIED:  # a replay says nothing of freshness
+                self._observe_freshness(kind, message, now)
+
+    def _observe_freshness(self, kind: str, message: Any, now: float) -> None:
+        headers = dict(message.headers() or ())
+        event_type = (headers.get("event_type") or b"").decode("utf-8", "replace")
+        label = _FRESH.get((event_type, kind))
+        if label is None or not (occurred_at := headers.get("occurred_at")):
+            return
+        try:
+            occurred = datetime.fromisoformat(occurred_at.decode()).astimezone(UTC)
+        except ValueError:
+            return
+        self._metrics.freshness.labels(label).observe(max(now - occurred.timestamp(), 0.0))

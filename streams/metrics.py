@@ -1,0 +1,50 @@
+"""Every metric of a process, on a registry passed in: prefix `visualsearch_`, base units."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.4, 0.6, 1, 1.5, 2.5, 5, 10, 30, 120, 600)
+_COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+_SHARES = (0.0001, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+
+
+class Metrics:
+    """The contract's metrics. No product id is ever a label."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"visualsearch_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"visualsearch_{name}", text, labels, registry=registry)
+
+        def histogram(
+            name: str, text: str, *labels: str, buckets: tuple[float, ...] = _SECONDS
+        ) -> Histogram:
+            return Histogram(
+                f"visualsearch_{name}", text, labels, buckets=buckets, registry=registry
+            )
+
+        self.events = counter("events_total", "Product events by lane and outcome",
+                              "lane", "type", "outcome")  # fmt: skip
+        self.dead_letters = counter("dead_letters_total", "Messages dead-lettered", "code")
+        self.freshness = histogram("freshness_seconds", "occurred_at to searchable", "kind")
+        self.fetch = histogram("fetch_seconds", "Fetching one picture", "outcome")
+        self.embed_batch = histogram("embed_batch_size", "Pictures per model call",
+                                     buckets=_COUNTS)  # fmt: skip
+        self.embed = histogram("embed_seconds", "One model call", "input")
+        self.requests = counter("search_requests_total", "Requests answered", "mode", "outcome")
+        self.search = histogram("search_seconds", "Time of a request by stage", "stage")
+        self.plans = counter("search_plan_total", "Plans chosen", "strategy")
+        self.selectivity = histogram("filter_selectivity", "Share of rows that match",
+                                     buckets=_SHARES)  # fmt: skip
+        self.products = gauge("index_products", "Searchable products")
+        self.vectors = gauge("index_vectors", "Searchable pictures")
+        self.fresh_rows = gauge("index_fresh_rows", "Rows that no graph holds yet")
+        self.dead_ratio = gauge("index_dead_ratio", "Share of rows superseded or deleted")
+        self.serving = gauge("index_serving", "1 for the engine that answers", "engine")
+        self.lag_records = gauge("log_lag_records", "Index-log records to apply", "partition")
+        self.lag_seconds = gauge("log_lag_seconds", "Age of the index's watermark")
+        self.records = counter("log_records_total", "Index-log records read", "kind", "outcome")
+        self.build_info = gauge("build_info", "1, labelled with versions", "version", "encoder")

@@ -1,0 +1,247 @@
+"""One search request → one result. Never raises: what goes wrong is an answer with a code."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import numpy as np
+
+from schemas.search import (
+    IndexInfo,
+    QueryImage,
+    SearchFault,
+    SearchFilters,
+    SearchHit,
+    SearchPlan,
+    SearchRequest,
+    SearchResult,
+    TookMs,
+)
+from streams.compute import Compute, Priority
+from streams.fetch import Fetcher, FetchError, decode_base64
+from streams.metrics import Metrics
+from visualsearch.encoders.protocol import Encoder
+from visualsearch.engine import Engine
+from visualsearch.errors import VisualSearchError
+from visualsearch.search.compose import Part, compose
+from visualsearch.types import Answer, Filters, FloatArray, Query
+
+T = TypeVar("T")
+
+
+class RequestError(Exception):
+    """A request that cannot be answered with hits."""
+
+    def __init__(self, code: str, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.fault = SearchFault(code, message, field)
+
+
+@dataclass(frozen=True, slots=True)
+class QueryParts:
+    """What a request shows and says, after its shorthands are spelt out."""
+
+    images: list[tuple[str, QueryImage]]
+    texts: list[tuple[str, str, float | None]]
+
+
+class QueryHandler:
+    """fetch → embed → search, each timed, all within the request's deadline."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        encoder: Encoder,
+        compute: Compute,
+        fetcher: Fetcher,
+        metrics: Metrics,
+        *,
+        image_limit: int,
+        watermark: Callable[[], float | None],
+        searchers: int = 2,
+    ) -> None:
+        self._engine = engine
+        self._encoder = encoder
+        self._compute = compute
+        self._fetcher = fetcher
+        self._metrics = metrics
+        self._image_limit = image_limit
+        self._watermark = watermark
+        self._pool = ThreadPoolExecutor(searchers, thread_name_prefix="search")
+
+    async def answer(self, request: SearchRequest, *, remaining_s: float) -> SearchResult:
+        """Answer within `remaining_s` seconds, what is left of the request's deadline."""
+        started = time.perf_counter()
+        took = TookMs()
+        try:
+            if remaining_s <= 0:
+                raise TimeoutError  # noqa: TRY301 - one answer for every late request
+            async with asyncio.timeout(remaining_s):
+                answer = await self._search(request, took)
+            result = self._result(request.request_id, answer)
+        except TimeoutError:
+            text = f"no answer within deadline_ms={request.deadline_ms}"
+            result = failure(request.request_id, SearchFault("deadline_exceeded", text))
+        except RequestError as error:
+            result = failure(request.request_id, error.fault)
+        except VisualSearchError as error:
+            result = failure(request.request_id, SearchFault(error.code, str(error), error.field))
+        took.total = _ms(started)
+        result.took_ms = took
+        self._metrics.search.labels("total").observe(took.total / 1000)
+        return result
+
+    def close(self) -> None:
+        """Stop the search threads."""
+        self._pool.shutdown()
+
+    async def _search(self, request: SearchRequest, took: TookMs) -> Answer:
+        parts = spell_out(request)
+        started = time.perf_counter()
+        pictures = await asyncio.gather(*(self._picture(f, image) for f, image in parts.images))
+        took.fetch = self._observe("fetch", started)
+        started = time.perf_counter()
+        vector = await self._vector(request, parts, pictures)
+        took.embed = self._observe("embed", started)
+        started = time.perf_counter()
+        filters = to_filters(request)
+        query = Query(vector, filters, request.top_k)
+        answer = await asyncio.get_running_loop().run_in_executor(
+            self._pool, self._engine.search, query
+        )
+        took.search = self._observe("search", started)
+        self._metrics.plans.labels(answer.plan.strategy).inc()
+        self._metrics.selectivity.observe(answer.plan.selectivity)
+        return answer
+
+    def _observe(self, stage: str, started: float) -> float:
+        elapsed = _ms(started)
+        self._metrics.search.labels(stage).observe(elapsed / 1000)
+        return elapsed
+
+    async def _picture(self, field: str, image: QueryImage) -> bytes:
+        try:
+            if image.data is not None:
+                return decode_base64(image.data, self._image_limit)
+            return (await self._fetcher.fetch(image.url or "")).data
+        except FetchError as error:
+            raise RequestError(error.code, f"{field}: {error}", field) from None
+
+    async def _vector(
+        self, request: SearchRequest, parts: QueryParts, pictures: list[bytes]
+    ) -> FloatArray:
+        dim = self._engine.dim
+        images = [
+            await self._image_part(field, image, data)
+            for (field, image), data in zip(parts.images, pictures, strict=True)
+        ]
+        texts: list[Part] = []
+        if parts.texts:
+            words = [text for _, text, _ in parts.texts]
+            vectors = await self._embed("text", lambda: self._encoder.encode_texts(words))
+            texts = [Part(v, w, f) for v, (f, _, w) in zip(vectors, parts.texts, strict=True)]
+        if request.query.similar_to is not None:
+            images.append(self._stored(request.query.similar_to))
+        if request.query.vector is not None:
+            given = np.asarray(request.query.vector, dtype=np.float32)
+            images.append(Part(given, None, "query.vector"))
+        return compose(images, texts, dim=dim, text_weight=self._encoder.default_alpha)
+
+    async def _image_part(self, field: str, image: QueryImage, data: bytes) -> Part:
+        try:
+            vectors = await self._embed("image", lambda: self._encoder.encode_images([data]))
+        except VisualSearchError as error:
+            raise RequestError(error.code, f"{field}: {error}", field) from None
+        return Part(vectors[0], image.weight, field)
+
+    async def _embed(self, kind: str, call: Callable[[], T]) -> T:
+        def timed() -> T:
+            with self._metrics.embed.labels(kind).time():
+                return call()
+
+        return await self._compute.run(Priority.QUERY, timed)
+
+    def _stored(self, product_id: str) -> Part:
+        vectors = [vector for _, vector in self._engine.vectors_of(product_id)]
+        if not vectors:
+            raise RequestError(
+                "product_unknown",
+                f"query.similar_to: no pictures of product {product_id!r} are indexed",
+                "query.similar_to",
+            )
+        return Part(np.mean(vectors, axis=0), None, "query.similar_to")
+
+    def _result(self, request_id: str, answer: Answer) -> SearchResult:
+        stats, watermark = self._engine.stats(), self._watermark()
+        plan = answer.plan
+        return SearchResult(
+            request_id=request_id,
+            status="ok",
+            hits=[
+                SearchHit(**{name: getattr(hit, name) for name in SearchHit.__struct_fields__})
+                for hit in answer.hits
+            ],
+            plan=SearchPlan(
+                strategy=plan.strategy,
+                selectivity=plan.selectivity,
+                matches=plan.matches,
+                visited=plan.visited,
+                ef=plan.ef,
+            ),
+            served_by="hnsw" if plan.strategy == "graph" else "exact",
+            index=IndexInfo(
+                products=stats.products,
+                vectors=stats.vectors,
+                model=self._engine.model,
+                watermark=None if watermark is None else datetime.fromtimestamp(watermark, UTC),
+            ),
+        )
+
+
+def spell_out(request: SearchRequest) -> QueryParts:
+    """Spell out the shorthands `image`, `text` and `text_weight`, each part with its field."""
+    query = request.query
+    images = [(f"query.images[{n}]", image) for n, image in enumerate(query.images)]
+    texts = [(f"query.texts[{n}]", t.text, t.weight) for n, t in enumerate(query.texts)]
+    if query.image is not None:
+        is_url = query.image.startswith(("http://", "https://", "file:"))
+        spelt = QueryImage(url=query.image) if is_url else QueryImage(data=query.image)
+        images.append(("query.image", spelt))
+    if query.text is not None:
+        texts.append(("query.text", query.text, query.text_weight))
+    elif query.text_weight is not None:
+        raise RequestError("field_invalid", "query.text_weight needs query.text",
+                           "query.text_weight")  # fmt: skip
+    for field, text, _ in texts:
+        if not text.strip():
+            raise RequestError("field_invalid", f"{field}: no words", field)
+    return QueryParts(images, texts)
+
+
+def to_filters(request: SearchRequest) -> Filters:
+    """Return the request's filters as the engine takes them."""
+    given: SearchFilters = request.filters
+    return Filters(
+        category=tuple(given.category),
+        brand=tuple(given.brand),
+        tags=tuple(given.tags),
+        price_min=given.price_min,
+        price_max=given.price_max,
+        in_stock=given.in_stock,
+        attributes=given.attributes,
+        exclude=frozenset(given.exclude),
+        image_kind=request.image_kind,
+    )
+
+
+def failure(request_id: str, fault: SearchFault) -> SearchResult:
+    """Return the answer to a request that failed."""
+    return SearchResult(request_id=request_id, status="error", error=fault)
+
+
+def _ms(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 3)

@@ -1,0 +1,141 @@
+"""The parts of a worker, built once and in one place: the composition root."""
+
+import os
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+import visualsearch
+from streams.blobs import BlobStore
+from streams.compute import Compute
+from streams.fetch import Fetcher
+from streams.ingest import make_lane_app
+from streams.lanes.attributes import AttributeLane
+from streams.lanes.embedding import EmbeddingLane
+from streams.log_reader import LogReader
+from streams.metrics import Metrics
+from streams.producer import Producer
+from streams.query.agent import QueryAgent
+from streams.query.handler import QueryHandler
+from streams.settings import Settings
+from streams.topics import TopicError, describe_topics, topic_specs
+from visualsearch.encoders.protocol import Encoder
+from visualsearch.engine import Engine
+
+CPU_STEP = 2  # pictures per model call: about 80 ms, which is how long a query may wait
+GPU_STEP = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What ingest and search both use."""
+
+    settings: Settings
+    metrics: Metrics
+    encoder: Encoder
+    compute: Compute
+    blobs: BlobStore
+    fetcher: Fetcher
+    producer: Producer
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSide:
+    """The live index, the reader that feeds it and the agent that answers from it."""
+
+    engine: Engine
+    reader: LogReader
+    handler: QueryHandler
+    agent: QueryAgent
+
+
+def build_shared(settings: Settings) -> Shared:
+    """Load and warm the encoder and open the producer. Raises VisualSearchError."""
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    encoder = visualsearch.load_encoder(settings.encoder, device=settings.device)
+    encoder.encode_texts(["warm up"])
+    metrics.build_info.labels(version("visualsearch"), encoder.model_id).set(1)
+    blobs = BlobStore(settings.blobs)
+    return Shared(
+        settings=settings,
+        metrics=metrics,
+        encoder=encoder,
+        compute=Compute(),
+        blobs=blobs,
+        fetcher=Fetcher(settings, blobs, metrics),
+        producer=Producer(settings.kafka()),
+    )
+
+
+def build_ingest(shared: Shared, index_partitions: int) -> list[Any]:
+    """Return the Faust apps of the two lanes."""
+    settings = shared.settings
+    attributes = AttributeLane(
+        settings.order_mode, shared.blobs, settings.inline_max_bytes, settings.attribute_batch
+    )
+    embedding = EmbeddingLane(
+        settings.order_mode,
+        shared.encoder,
+        shared.compute,
+        shared.fetcher,
+        shared.metrics,
+        inline_limit=settings.inline_max_bytes,
+        batch=settings.embed_batch,
+        step=settings.embed_step or (CPU_STEP if shared.encoder.device == "cpu" else GPU_STEP),
+    )
+    return [
+        make_lane_app(settings, lane, shared.producer, shared.metrics, index_partitions)
+        for lane in (attributes, embedding)
+    ]
+
+
+def build_search(shared: Shared, index_partitions: int) -> SearchSide:
+    """Return the index, its reader and the query agent, none of them started."""
+    settings, topics = shared.settings, shared.settings.topics
+    engine = Engine(shared.encoder.model_id, shared.encoder.dim)
+    reader = LogReader(
+        settings.kafka(),
+        topics.index_log,
+        engine,
+        shared.metrics,
+        time.time,
+        partitions=index_partitions,
+    )
+    handler = QueryHandler(
+        engine,
+        shared.encoder,
+        shared.compute,
+        shared.fetcher,
+        shared.metrics,
+        image_limit=settings.image_max_bytes,
+        watermark=lambda: reader.watermark.time_s,
+        searchers=max(2, (os.cpu_count() or 2) // 2),
+    )
+    agent = QueryAgent(
+        handler,
+        shared.producer,
+        shared.metrics,
+        results=topics.search_results,
+        reply_topics=settings.reply_topics,
+        concurrency=settings.query_concurrency,
+    )
+    return SearchSide(engine, reader, handler, agent)
+
+
+def index_log_partitions(settings: Settings) -> int:
+    """Return how many partitions the index log has.
+
+    Raises TopicError `topics_missing`, or `unreachable` when no broker answers.
+    """
+    states = describe_topics(settings.bootstrap, topic_specs(settings.topics))
+    if missing := [state.name for state in states if state.partitions is None]:
+        raise TopicError(
+            f"topics are missing: {', '.join(missing)}; run `visualsearch topics create`",
+            code="topics_missing",
+        )
+    counts = {state.name: state.partitions for state in states}
+    return counts[settings.topics.index_log] or 0

@@ -1,0 +1,97 @@
+"""Settings: environment `VISUALSEARCH_*`, a `.env` file, `--config FILE`; read once, frozen."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from streams.topics import TopicNames
+
+MIB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """Everything a process of visualsearch can be told."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="VISUALSEARCH_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+    )
+
+    bootstrap: str = Field(
+        default="127.0.0.1:9092", description="Kafka bootstrap servers, host:port,…"
+    )
+    topic_prefix: str = Field(default="", description="Put before the name of each topic")
+    order_mode: Literal["timestamp", "explicit"] = Field(
+        default="timestamp",
+        description="What orders a product's events: Kafka's clock or `version`",
+    )
+    encoder: str = Field(default="lite", description="lite, or open_clip:ARCH/TAG")
+    device: str | None = Field(default=None, description="cuda, cpu; found by itself if not given")
+    data_dir: Path = Field(
+        default=Path(".visualsearch"), description="Pictures and caches of this host"
+    )
+    blob_url: str | None = Field(default=None, description="fsspec URL of inline pictures (s3://…)")
+    http_host: str = Field(default="127.0.0.1", description="Address of the worker's HTTP server")
+    http_port: int = Field(default=8080, ge=0, le=65535, description="Its port; 0 takes a free one")
+    file_roots: tuple[Path, ...] = Field(default=(), description="Folders that file: URLs may read")
+    reply_topics: tuple[str, ...] = Field(default=(), description="Topics that a request may name")
+    image_max_bytes: int = Field(default=16 * MIB, ge=1024, description="Largest picture fetched")
+    inline_max_bytes: int = Field(
+        default=2 * MIB, ge=1024, description="Largest picture in an event"
+    )
+    fetch_timeout_s: float = Field(
+        default=10.0, gt=0, description="For one picture, retries included"
+    )
+    fetch_attempts: int = Field(
+        default=3, ge=1, description="Tries per picture on transient errors"
+    )
+    fetch_concurrency: int = Field(
+        default=16, ge=1, description="Pictures fetched at the same time"
+    )
+    embed_batch: int = Field(default=16, ge=1, le=1024, description="Events per embedding batch")
+    embed_step: int | None = Field(default=None, ge=1, description="Pictures per model call")
+    attribute_batch: int = Field(default=500, ge=1, description="Events per attribute batch")
+    query_concurrency: int = Field(
+        default=16, ge=1, description="Requests in work at the same time"
+    )
+    session_timeout_s: float = Field(default=8.0, ge=6, description="Kafka group session")
+    stop_timeout_s: float = Field(default=25.0, gt=0, description="SIGTERM to exit at the latest")
+
+    @property
+    def topics(self) -> TopicNames:
+        """The topics' names, prefix included."""
+        return TopicNames.with_prefix(self.topic_prefix)
+
+    @property
+    def blobs(self) -> str:
+        """Where inline pictures are kept."""
+        return self.blob_url or (self.data_dir / "blobs").absolute().as_uri()
+
+    def kafka(self) -> dict[str, str | int]:
+        """Return the connection options of librdkafka's clients."""
+        return {"bootstrap.servers": self.bootstrap}
+
+
+def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
+    """Read the settings once.
+
+    An override that is not None wins, then the environment, then `config` (TOML or JSON).
+    Raises ValueError for an unknown name in `config` or a value that does not fit.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    if config is None:
+        return Settings(**given)
+    text = config.read_text()
+    from_file = json.loads(text) if config.suffix == ".json" else tomllib.loads(text)
+    known = Settings.model_fields.keys()
+    if unknown := sorted(from_file.keys() - known):
+        raise ValueError(f"{config}: unknown settings {', '.join(unknown)}")
+    environment = Settings().model_fields_set
+    kept = {name: value for name, value in from_file.items() if name not in environment}
+    return Settings(**(kept | given))

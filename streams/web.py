@@ -1,0 +1,145 @@
+"""The worker's HTTP side: search through the topics, pictures, metrics and probes."""
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from schemas.errors import SchemaError
+from schemas.search import SearchFault, SearchResult, decode_request, salvage_request_id
+from streams.client import SearchClient
+from streams.fetch import Fetcher, FetchError
+from streams.query.handler import failure
+from visualsearch.engine import Engine
+
+MAX_BODY = 14 * 1024 * 1024  # a 10 MiB request and some
+Probe = Callable[[], str | None]
+_STATUS = {"deadline_exceeded": 504, "internal": 500, "no_worker": 503}
+
+
+class Web:
+    """Handlers of one worker. A probe returns None, or why it fails."""
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        *,
+        live: Probe,
+        ready: Probe,
+        refresh: Callable[[], None],
+        client: SearchClient | None = None,
+        engine: Engine | None = None,
+        fetcher: Fetcher | None = None,
+    ) -> None:
+        self._registry = registry
+        self._live = live
+        self._ready = ready
+        self._refresh = refresh
+        self._client = client
+        self._engine = engine
+        self._fetcher = fetcher
+
+    def app(self) -> web.Application:
+        """Return the aiohttp application."""
+        app = web.Application(client_max_size=MAX_BODY)
+        app.router.add_get("/", self.page)
+        app.router.add_get("/metrics", self.metrics)
+        app.router.add_get("/livez", lambda _: _probe(self._live()))
+        app.router.add_get("/readyz", lambda _: _probe(self._ready()))
+        if self._client is not None:
+            app.router.add_post("/v1/search", self.search)
+        if self._engine is not None:
+            app.router.add_get("/v1/images/{product_id:.+}", self.image)
+        return app
+
+    async def page(self, _: web.Request) -> web.Response:
+        """Serve the search page."""
+        page = files("streams").joinpath("page.html").read_text()
+        return web.Response(text=page, content_type="text/html")
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        """Serve every metric in Prometheus' text format."""
+        self._refresh()
+        return web.Response(
+            body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
+
+    async def search(self, request: web.Request) -> web.Response:
+        """Publish the body as a search request and return its result."""
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            text = f"the request is larger than {MAX_BODY} bytes"
+            return _json(failure("", SearchFault("request_too_large", text)), 413)
+        try:
+            search = decode_request(_with_id(body))
+        except SchemaError as error:
+            request_id = salvage_request_id(body, None)
+            fault = SearchFault(error.code, str(error), error.field)
+            return _json(failure(request_id, fault), 400)
+        assert self._client is not None  # noqa: S101 - the route exists only with a client
+        try:
+            result = await asyncio.wrap_future(self._client.submit(search))
+        except (TimeoutError, ConnectionError) as error:
+            return _json(failure(search.request_id, SearchFault("no_worker", str(error))), 503)
+        except Exception as error:
+            fault = SearchFault("request_not_sent", f"Kafka did not take the request: {error}")
+            return _json(failure(search.request_id, fault), 503)
+        return _json(result, _STATUS.get(result.error.code, 400) if result.error else 200)
+
+    async def image(self, request: web.Request) -> web.Response:
+        """Serve a product's picture: the one named by `?image_id=`, else its first."""
+        assert self._engine is not None and self._fetcher is not None  # noqa: S101,PT018 - as above
+        state = self._engine.product(request.match_info["product_id"])
+        images = state.images if state is not None and state.searchable else ()
+        wanted = request.query.get("image_id")
+        chosen = next((i for i in images if wanted is None or i.image_id == wanted), None)
+        if chosen is None or chosen.url is None:
+            raise web.HTTPNotFound(text="no such product or picture is indexed\n")
+        if chosen.url.startswith(("http://", "https://")):
+            raise web.HTTPFound(chosen.url)
+        try:
+            data = (await self._fetcher.fetch(chosen.url)).data
+        except FetchError as error:
+            raise web.HTTPNotFound(text=f"{error}\n") from None
+        headers = {"Cache-Control": "max-age=60", "X-Content-Type-Options": "nosniff"}
+        return web.Response(body=data, content_type=_content_type(data), headers=headers)
+
+
+def _with_id(body: bytes) -> bytes:
+    """Give a request without an id one: over HTTP the connection says whose answer it is."""
+    try:
+        parsed: Any = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return body
+    if not isinstance(parsed, dict) or "request_id" in parsed:
+        return body
+    return msgspec.json.encode(parsed | {"request_id": uuid.uuid4().hex})
+
+
+async def _probe(reason: str | None) -> web.Response:
+    return web.Response(text=f"{reason or 'ok'}\n", status=503 if reason else 200)
+
+
+def _json(result: SearchResult, status: int) -> web.Response:
+    return web.Response(
+        body=msgspec.json.encode(result), status=status, content_type="application/json"
+    )
+
+
+def _content_type(data: bytes) -> str:
+    """Sniff the formats that browsers show; anything else is not handed out as a page."""
+    for magic, kind in (
+        (b"\xff\xd8", "image/jpeg"),
+        (b"\x89PNG", "image/png"),
+        (b"GIF8", "image/gif"),
+        (b"RIFF", "image/webp"),
+    ):
+        if data.startswith(magic):
+            return kind
+    return "application/octet-stream"

@@ -1,0 +1,195 @@
+"""A worker process: started in order, ready when it may answer, stopped within its deadline."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from streams.client import SearchClient
+from streams.faust_app import make_app, start_app, stop_app
+from streams.runtime import (
+    SearchSide,
+    Shared,
+    build_ingest,
+    build_search,
+    build_shared,
+    index_log_partitions,
+)
+from streams.settings import Settings
+from streams.web import Web
+
+log = logging.getLogger(__name__)
+STALLED_S = 60.0  # the reader's loop turns twenty times a second
+
+
+class Worker:
+    """One process with the roles `ingest`, `search` or both."""
+
+    def __init__(self, settings: Settings, roles: frozenset[str]) -> None:
+        self._settings = settings
+        self._roles = roles
+        self._shared: Shared | None = None
+        self._side: SearchSide | None = None
+        self._client: SearchClient | None = None
+        self._ingest: list[Any] = []
+        self._query: Any = None
+        self._runner: web.AppRunner | None = None
+        self._ready = False
+        self.port = settings.http_port
+
+    async def start(self) -> None:
+        """Start everything; return when ready. Raises VisualSearchError, OSError."""
+        settings = self._settings
+        partitions = await asyncio.to_thread(index_log_partitions, settings)
+        self._shared = shared = await asyncio.to_thread(build_shared, settings)
+        if "search" in self._roles:
+            self._side = build_search(shared, partitions)
+            self._side.engine.start()
+            self._side.reader.start()
+            topics = settings.topics
+            self._client = SearchClient(
+                settings.kafka(), topics.search_requests, topics.search_results
+            )
+        await self._serve(shared)
+        if "ingest" in self._roles:
+            self._ingest = build_ingest(shared, partitions)
+            for app in self._ingest:  # one after the other: they share the event loop
+                await start_app(app)
+        if self._side is not None and self._client is not None:
+            # The group's queries are worth nothing answered from a half-empty index.
+            while not self._side.reader.caught_up.is_set():
+                if self._side.reader.failed.is_set():
+                    raise RuntimeError("the index log cannot be read, see the log")
+                await asyncio.sleep(0.05)
+            await asyncio.to_thread(self._client.wait_ready)
+            self._query = self._query_app(self._side)
+            await start_app(self._query)
+        self._ready = True
+        log.info("ready on http://%s:%d (%s)", settings.http_host, self.port,
+                 ", ".join(sorted(self._roles)))  # fmt: skip
+
+    async def stop(self) -> None:
+        """Take no more queries, finish what is in work, leave the groups, flush."""
+        self._ready = False
+        log.info("stopping")
+        if self._query is not None and self._side is not None:
+            await stop_app(self._query, 5.0)
+            await self._side.agent.drain(3.0)
+        await asyncio.gather(*(stop_app(app, 8.0) for app in self._ingest))
+        if self._runner is not None:
+            await self._runner.cleanup()
+        if self._client is not None:
+            await asyncio.to_thread(self._client.close)
+        if self._side is not None:
+            await asyncio.to_thread(self._side.reader.close)
+            await asyncio.to_thread(self._side.engine.close)
+            self._side.handler.close()
+        if self._shared is not None:
+            await self._shared.fetcher.close()
+            await asyncio.to_thread(self._shared.compute.close)
+            await asyncio.to_thread(self._shared.producer.close)
+
+    def _query_app(self, side: SearchSide) -> Any:
+        group = f"{self._settings.topic_prefix}visualsearch-queries"
+        topics = (self._settings.topics.search_requests,)
+        buffer = self._settings.query_concurrency * 2
+        return make_app(self._settings, group, topics, side.agent.run, buffer=buffer)
+
+    async def _serve(self, shared: Shared) -> None:
+        side = self._side
+        site_app = Web(
+            shared.metrics.registry,
+            live=self.live,
+            ready=self.ready,
+            refresh=self._refresh,
+            client=self._client,
+            engine=side.engine if side else None,
+            fetcher=shared.fetcher,
+        ).app()
+        self._runner = web.AppRunner(site_app, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._settings.http_host, self._settings.http_port)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    def live(self) -> str | None:
+        """Return why this process should be restarted: it makes no progress. Lag is no reason."""
+        if self._side is None:
+            return None
+        if self._side.reader.failed.is_set():
+            return "the index log cannot be read any further"
+        stalled_s = time.time() - self._side.reader.progress_at
+        return (
+            f"the log reader stands still for {stalled_s:.0f} s" if stalled_s > STALLED_S else None
+        )
+
+    def ready(self) -> str | None:
+        """Return why no query should come here yet."""
+        if self._ready:
+            return None
+        if self._side is not None and not self._side.reader.caught_up.is_set():
+            return "the index log is being replayed"
+        return "starting or stopping"
+
+    def _refresh(self) -> None:
+        """Bring the gauges up to date; called when they are read."""
+        if self._shared is None or self._side is None:
+            return
+        metrics, stats = self._shared.metrics, self._side.engine.stats()
+        metrics.products.set(stats.products)
+        metrics.vectors.set(stats.vectors)
+        metrics.fresh_rows.set(stats.fresh_rows)
+        metrics.dead_ratio.set(stats.dead_ratio)
+        by_graph = stats.segments > 0
+        metrics.serving.labels("hnsw").set(by_graph)
+        metrics.serving.labels("exact").set(not by_graph)
+        for partition, lag in self._side.reader.lag().items():
+            metrics.lag_records.labels(str(partition)).set(lag)
+        watermark = self._side.reader.watermark.time_s
+        if watermark is not None:
+            metrics.lag_seconds.set(max(time.time() - watermark, 0.0))
+
+
+async def run_worker(
+    settings: Settings,
+    roles: frozenset[str],
+    *,
+    on_ready: Callable[[int], None] = lambda _: None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Run until SIGTERM, SIGINT or `stop`; gone at the latest `stop_timeout_s` after it.
+
+    The deadline is kept by force: with the broker away, clients may wait for it for ever.
+    """
+    stop = stop or asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    worker = Worker(settings, roles)
+    starting = asyncio.create_task(worker.start())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.is_set():
+            await starting
+            on_ready(worker.port)
+            await stopping
+    finally:
+        watchdog = loop.call_later(settings.stop_timeout_s, os._exit, 1)
+        starting.cancel()
+        stopping.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await starting
+        await worker.stop()
+        watchdog.cancel()
+
+
+def run(settings: Settings, roles: frozenset[str], on_ready: Callable[[int], None]) -> None:
+    """Run a worker in this thread, for good."""
+    asyncio.run(run_worker(settings, roles, on_ready=on_ready))
