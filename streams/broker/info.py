@@ -42,6 +42,17 @@ class BrokerInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Archive:
+    """Classes that the JVM dumps into `scratch` as it exits in good order.
+
+    Whoever stops it moves them to `kept`, so that a half-written dump is never used.
+    """
+
+    scratch: str
+    kept: str
+
+
+@dataclass(frozen=True, slots=True)
 class BrokerState:
     """A started broker and what identifies its process: `started` differs for a recycled pid."""
 
@@ -49,6 +60,7 @@ class BrokerState:
     port: int
     started: str
     container: str | None = None
+    archive: Archive | None = None
 
 
 def write_state(data_dir: Path, state: BrokerState) -> None:
@@ -63,6 +75,9 @@ def read_state(data_dir: Path) -> BrokerState | None:
     try:
         raw = json.loads((data_dir / STATE_FILE).read_text(encoding="utf-8"))
         info = BrokerInfo(**raw["info"])
-        return BrokerState(info, int(raw["port"]), str(raw["started"]), raw.get("container"))
+        archive = Archive(**raw["archive"]) if raw.get("archive") else None
+        return BrokerState(
+            info, int(raw["port"]), str(raw["started"]), raw.get("container"), archive
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -14,19 +14,20 @@ NEEDED = 17  # brokers of Apache Kafka 4.x do not start below
 
 @dataclass(frozen=True, slots=True)
 class Java:
-    """A java executable and its feature release (17 for 17.0.15, 8 for 1.8.0)."""
+    """A java executable, its version ("17.0.15") and feature release (17; 8 for 1.8.0)."""
 
     path: str
+    version: str
     release: int
 
 
-def parse_release(text: str) -> int | None:
-    """Read the feature release from what `java -version` prints; None if it is not there."""
-    found = re.search(r'version "(\d+)(?:\.(\d+))?', text)
+def parse_version(text: str) -> tuple[str, int] | None:
+    """Read version and feature release from what `java -version` prints; None if not there."""
+    found = re.search(r'version "((\d+)(?:\.(\d+))?[^"]*)"', text)
     if found is None:
         return None
-    first, second = int(found[1]), int(found[2] or 0)
-    return second if first == 1 else first  # 1.8.0 is Java 8
+    first, second = int(found[2]), int(found[3] or 0)
+    return found[1], second if first == 1 else first  # 1.8.0 is Java 8
 
 
 def find_java(environ: Mapping[str, str], *, needed: int = NEEDED) -> Java:
@@ -43,12 +44,15 @@ def find_java(environ: Mapping[str, str], *, needed: int = NEEDED) -> Java:
             [path, "-version"], capture_output=True, text=True, check=False, timeout=30
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise BrokerError(f"{path} does not run ({error}). {advice}", code="java_missing") from error
-    release = parse_release(done.stderr + done.stdout)
-    if done.returncode != 0 or release is None:
+        raise BrokerError(
+            f"{path} does not run ({error}). {advice}", code="java_missing"
+        ) from error
+    parsed = parse_version(done.stderr + done.stdout)
+    if done.returncode != 0 or parsed is None:
         raise BrokerError(f"{path} does not run. {advice}", code="java_missing")
+    version, release = parsed
     if release < needed:
         raise BrokerError(
-            f"{path} is Java {release}; Apache Kafka needs {needed}. {advice}", code="java_too_old"
+            f"{path} is Java {version}; Apache Kafka needs {needed}. {advice}", code="java_too_old"
         )
-    return Java(path, release)
+    return Java(path, version, release)

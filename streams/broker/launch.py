@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from streams.broker.info import BrokerKind
+from streams.broker.info import Archive, BrokerKind
 
 Say = Callable[[str], None]
 
@@ -28,6 +28,7 @@ class Plan:
     serve: Sequence[str]
     prepare: Sequence[Sequence[str]] = ()
     container: str | None = None
+    archive: Archive | None = None
 
 
 @dataclass(frozen=True, slots=True)

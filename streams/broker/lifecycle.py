@@ -1,16 +1,15 @@
 """Start, find again and stop the broker of a data folder."""
 
-import contextlib
-import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from streams.broker.errors import BrokerError
-from streams.broker.info import BrokerInfo, BrokerState, read_state, write_state
+from streams.broker.info import Archive, BrokerInfo, BrokerState, read_state, write_state
 from streams.broker.launch import Launcher, Plan, Request, Say
+from streams.broker.lock import only_one
 from streams.broker.ports import LOOPBACK, free_port, is_free, require_free
 from streams.broker.probe import answers, wait_until_answers
 from streams.broker.process import log_tail, process_started, spawn, terminate
@@ -49,7 +48,7 @@ def start_broker(
     folder = _usable_folder(Path(data_dir))
     env = os.environ if environ is None else environ
     request = Request(folder, cache_dir or default_cache_dir(env), env, say)
-    with _only_one(folder / "lock"):
+    with only_one(folder / "lock"):
         running = broker_status(folder)
         if running is not None and running.pid is not None:
             return _same_port(running, port, timeout_s)
@@ -66,7 +65,7 @@ def broker_status(data_dir: Path | str = DEFAULT_DATA_DIR) -> BrokerInfo | None:
     return state.info if process_started(state.info.pid) == state.started else None
 
 
-def stop_broker(data_dir: Path | str = DEFAULT_DATA_DIR, *, deadline_s: float = 15.0) -> bool:
+def stop_broker(data_dir: Path | str = DEFAULT_DATA_DIR, *, deadline_s: float = 30.0) -> bool:
     """Stop the broker of a data folder: SIGTERM, SIGKILL past the deadline.
 
     Returns whether one was running. The state file stays: it keeps the port for the next start.
@@ -74,12 +73,25 @@ def stop_broker(data_dir: Path | str = DEFAULT_DATA_DIR, *, deadline_s: float = 
     state = read_state(Path(data_dir))
     if state is None or state.info.pid is None:
         return False
-    stopped = terminate(state.info.pid, state.started, deadline_s=deadline_s)
-    if stopped and state.container is not None:
+    ending = terminate(state.info.pid, state.started, deadline_s=deadline_s)
+    if ending == "gone":
+        return False
+    if state.container is not None:
         remove_container(state.container)
-    if process_started(state.info.pid) == state.started:
+    if ending == "alive":
         raise BrokerError(f"Process {state.info.pid} does not end.", code="stop_failed")
-    return stopped
+    _keep_archive(state.archive, whole=ending == "ended")
+    return True
+
+
+def _keep_archive(archive: Archive | None, *, whole: bool) -> None:
+    """Keep the classes that the JVM dumped as it ended, unless it was killed meanwhile."""
+    if archive is None or not Path(archive.scratch).exists():
+        return
+    if whole:
+        Path(archive.scratch).replace(archive.kept)
+    else:
+        Path(archive.scratch).unlink(missing_ok=True)
 
 
 def default_cache_dir(environ: Mapping[str, str]) -> Path:
@@ -98,7 +110,9 @@ def _usable_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BrokerError(f"The data folder cannot be used: {error}", code="data_dir_invalid") from error
+        raise BrokerError(
+            f"The data folder cannot be used: {error}", code="data_dir_invalid"
+        ) from error
     return folder.resolve()
 
 
@@ -148,11 +162,12 @@ def _launch(launcher: Launcher, request: Request, port: int, timeout_s: float) -
     pid = spawn(plan.serve, log=log, env=env)
     started = process_started(pid) or ""
     bootstrap = f"{LOOPBACK}:{port}"
-    info = BrokerInfo(
-        launcher.kind, launcher.version, bootstrap, pid, str(folder), launcher.source
-    )
-    write_state(folder, BrokerState(info, port, started, plan.container))
-    alive = lambda: process_started(pid) == started  # noqa: E731  # a question, not a function
+    info = BrokerInfo(launcher.kind, launcher.version, bootstrap, pid, str(folder), launcher.source)
+    write_state(folder, BrokerState(info, port, started, plan.container, plan.archive))
+
+    def alive() -> bool:
+        return process_started(pid) == started
+
     if wait_until_answers(bootstrap, timeout_s=timeout_s, alive=alive):
         return info
     died = not alive()
@@ -184,11 +199,3 @@ def _start_error(
         f"{launcher.kind} {launcher.version} {what}; the end of {log}:\n{tail}",
         code="start_failed" if died else "start_timeout",
     )
-
-
-@contextlib.contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
-    """Let one process at a time start the broker of a folder."""
-    with lock.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

@@ -10,7 +10,7 @@ POLL_S = 0.05
 
 def _port_opens(bootstrap: str) -> bool:
     """Knock first: librdkafka backs off for up to a second after each refused connection."""
-    host, _, port = bootstrap.split(",")[0].strip().rpartition(":")
+    host, _, port = bootstrap.partition(",")[0].strip().rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=1.0).close()
     except (OSError, ValueError):

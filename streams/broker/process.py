@@ -7,8 +7,10 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 LOG_TAIL_LINES = 25
+Ending = Literal["gone", "ended", "killed", "alive"]
 
 
 def spawn(command: Sequence[str], *, log: Path, env: Mapping[str, str]) -> int:
@@ -57,20 +59,19 @@ def _started_by_ps(pid: int) -> str | None:
     return started.strip() if started and not status.startswith("Z") else None
 
 
-def terminate(pid: int, started: str, *, deadline_s: float = 10.0) -> bool:
-    """End exactly that process: SIGTERM, SIGKILL past the deadline; False if it was gone already.
+def terminate(pid: int, started: str, *, deadline_s: float = 10.0) -> Ending:
+    """End exactly that process: SIGTERM, SIGKILL past the deadline; say how it went.
 
     Nothing is signalled when the pid belongs to another process by now.
     """
     if process_started(pid) != started:
-        return False
+        return "gone"
     os.kill(pid, signal.SIGTERM)
     if _gone_within(pid, started, deadline_s):
-        return True
+        return "ended"
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    _gone_within(pid, started, 5.0)
-    return True
+    return "killed" if _gone_within(pid, started, 5.0) else "alive"
 
 
 def _gone_within(pid: int, started: str, seconds: float) -> bool:

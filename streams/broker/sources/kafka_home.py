@@ -31,6 +31,4 @@ def from_kafka_home(request: Request) -> Launcher | Unavailable:
             f"KAFKA_HOME={home} is Apache Kafka {version}; {OLDEST}.0 or newer is needed.",
             code="kafka_home_invalid",
         )
-    return jvm_launcher(
-        find_java(request.environ), jars, source="kafka-home", request=request
-    )
+    return jvm_launcher(find_java(request.environ), jars, source="kafka-home", request=request)

@@ -1,17 +1,15 @@
 """Apache Kafka's artifacts from Maven Central, fetched once into a cache."""
 
-import contextlib
-import fcntl
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from streams.broker.errors import BrokerError
 from streams.broker.java import find_java
 from streams.broker.jvm import jvm_launcher, kafka_version
 from streams.broker.launch import Launcher, Request, Unavailable
+from streams.broker.lock import only_one
 
 KAFKA_VERSION = "4.3.1"  # which and why: docs/adr/0001-kafka-release.md
 LOG4J_VERSION = "2.25.4"  # the one that this Kafka brings; its slf4j binding it leaves to others
@@ -48,7 +46,9 @@ def from_maven(request: Request) -> Launcher | Unavailable:
         jars = cached_jars(request)
     except BrokerError as error:
         return Unavailable("Maven", error.code, str(error))
-    return jvm_launcher(java, jars, source="maven", request=request)
+    # Beside the jars, and gone with them: it is valid for one class path and one Java.
+    archive = jars[0].with_name(f"classes-{java.version}.jsa")
+    return jvm_launcher(java, jars, source="maven", request=request, archive=archive)
 
 
 def cached_jars(request: Request) -> list[Path]:
@@ -56,7 +56,7 @@ def cached_jars(request: Request) -> list[Path]:
     folder = request.cache_dir / "kafka" / KAFKA_VERSION
     if not is_complete(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _only_one(folder.with_name(f"{KAFKA_VERSION}.lock")):
+        with only_one(folder.with_name(f"{KAFKA_VERSION}.lock")):
             if not is_complete(folder):
                 _fetch(folder, request)
     return sorted(folder.glob("*.jar"))
@@ -121,11 +121,3 @@ def _run_maven(maven: str, scratch: Path, request: Request) -> None:
             f"Maven could not fetch Apache Kafka {KAFKA_VERSION}; the end of its output:\n{tail}",
             code="maven_failed",
         )
-
-
-@contextlib.contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
-    """Hold an exclusive lock between processes; the system releases it even after a crash."""
-    with lock.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
