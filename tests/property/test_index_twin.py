@@ -81,12 +81,13 @@ class TwinMachine(RuleBasedStateMachine):
         """Move some fresh rows into the graphs."""
         self.graph.index_pending(batch)
 
-    @rule(query=world.queries())
-    def search(self, query: Query) -> None:
+    @rule(queries=st.lists(world.queries(), min_size=1, max_size=5))
+    def search(self, queries: list[Query]) -> None:
         """Search all three."""
-        good, wanted = check_against(self.twin, query, self.graph.search(query))
-        self.good, self.wanted = self.good + good, self.wanted + wanted
-        check_against(self.twin, query, self.scan.search(query))
+        for query in queries:
+            good, wanted = check_against(self.twin, query, self.graph.search(query))
+            self.good, self.wanted = self.good + good, self.wanted + wanted
+            check_against(self.twin, query, self.scan.search(query))
 
     @rule(product_id=world.product_ids)
     def look(self, product_id: str) -> None:

@@ -1,0 +1,212 @@
+"""How the engine's rows travel into graphs, and what searches meet on the way."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from tests.strategies import clustered
+from visualsearch.engine import Engine, Hooks, Layout
+from visualsearch.index.graph import Segment
+from visualsearch.index.live import Found, LiveIndex, View
+from visualsearch.index.planner import Costs, Tuning
+from visualsearch.types import (
+    BaseRecord,
+    Filters,
+    FloatArray,
+    ImageVector,
+    OfferRecord,
+    Query,
+    VectorsRecord,
+)
+
+DIM = 16
+COUNT = 120
+V = clustered(COUNT, DIM, clusters=4, seed=8)
+GRAPHS_ALWAYS = Costs(row_cached=1e6, row=1e6, segment=0.0, candidate=1e-6)
+
+
+def engine_with(count: int, hooks: Hooks | None = None) -> Engine:
+    """Return an engine of so many products, whose plan is the graph as soon as there is one."""
+    engine = Engine(
+        "m",
+        DIM,
+        tuning=Tuning(graph_threshold=0, ef_min=16),
+        costs=GRAPHS_ALWAYS,
+        layout=Layout(chunk_rows=16, segment_rows=50),
+        hooks=hooks,
+    )
+    for n in range(count):
+        put(engine, n, V[n])
+    return engine
+
+
+def put(engine: Engine, n: int, vector: FloatArray, time: int = 1) -> None:
+    """Upsert product n with one picture; even ones are shoes."""
+    order = (time, 0, 0)
+    image = ImageVector("i", vector)
+    category = "bags" if n % 2 else "shoes"
+    engine.apply(
+        [
+            BaseRecord(f"p{n:03d}", order, category=category),
+            VectorsRecord(f"p{n:03d}", order, model="m", images=(image,)),
+        ]
+    )
+
+
+def drain(engine: Engine) -> None:
+    """Index until nothing is left."""
+    while engine.index_pending(16):
+        pass
+
+
+def test_fresh_rows_are_found_before_any_graph_has_them() -> None:
+    """Searchable means applied; indexing changes the plan and not the answer."""
+    engine = engine_with(40)
+    query = Query(V[3], top_k=5)
+    before = engine.search(query)
+    assert (before.plan.strategy, engine.stats().fresh_rows) == ("exact", 40)
+    drain(engine)
+    after = engine.search(query)
+    assert (after.plan.strategy, engine.stats().fresh_rows) == ("graph", 0)
+    assert after.hits == before.hits
+    put(engine, 41, V[41])
+    mixed = engine.search(Query(V[41], top_k=3))
+    assert mixed.plan.strategy == "graph"
+    assert mixed.hits[0].product_id == "p041"
+
+
+def test_a_step_is_bounded_and_says_what_it_did() -> None:
+    """Steps of 16 rows, then nothing; segments open as they fill."""
+    moved: list[int] = []
+    engine = engine_with(COUNT, Hooks(on_indexed=moved.append))
+    assert engine.index_pending(16) == 16
+    assert engine.stats().fresh_rows == COUNT - 16
+    drain(engine)
+    assert engine.index_pending() == 0
+    assert sum(moved) == COUNT
+    assert engine.stats().segments == 3
+
+
+def test_superseded_rows_are_marked_or_never_added() -> None:
+    """A row replaced while fresh is skipped; one that a graph holds counts as dead."""
+    engine = engine_with(40)
+    put(engine, 0, V[50], time=2)  # while fresh
+    drain(engine)
+    assert engine.stats().dead_ratio == 0.0
+    for n in range(10):
+        put(engine, n, V[60 + n], time=3)
+    assert engine.stats().dead_ratio == pytest.approx(10 / 40)
+    drain(engine)
+    stats = engine.stats()
+    assert stats.dead_ratio == pytest.approx(10 / 50)
+    assert (stats.products, stats.vectors, stats.rows, stats.fresh_rows) == (40, 40, 51, 0)
+    assert engine.search(Query(V[65], top_k=1)).hits[0].product_id == "p005"
+
+
+def test_an_offer_touches_no_row() -> None:
+    """Price and stock are columns."""
+    engine = engine_with(40)
+    drain(engine)
+    rows = engine.stats().rows
+    engine.apply([OfferRecord(f"p{n:03d}", (9, 0, 0), price=1.0) for n in range(40)])
+    assert engine.stats().rows == rows
+    assert engine.index_pending() == 0
+
+
+def test_a_walk_that_finds_too_few_widens_and_then_scans() -> None:
+    """A product on the far side of everything, excluded neighbours: still exactly one hit."""
+    engine = engine_with(COUNT)
+    drain(engine)
+    near = engine.search(Query(V[0], top_k=COUNT - 1)).hits
+    others = frozenset(hit.product_id for hit in near)
+    answer = engine.search(Query(V[0], Filters(exclude=others), top_k=20))
+    assert [hit.product_id for hit in answer.hits] == sorted(
+        {f"p{n:03d}" for n in range(COUNT)} - others
+    )
+    assert answer.plan.matches == 1
+    assert 0 < answer.plan.selectivity < 0.01
+
+
+def test_a_graph_that_fails_twice_is_bridged_by_a_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer is the same, though hnswlib gave none."""
+    engine = engine_with(COUNT)
+    drain(engine)
+    query = Query(V[7], Filters(category=("bags",)), 9)
+    whole = engine.search(query)
+    assert whole.plan.strategy == "graph"
+    monkeypatch.setattr(Segment, "search", lambda *_: None)
+    bridged = engine.search(query)
+    assert bridged.hits == whole.hits
+    assert bridged.plan.visited == COUNT // 2
+
+
+def test_a_product_that_changes_under_every_search_is_answered_rightly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After three vain attempts the search holds the lock, and ends."""
+    engine = engine_with(30)
+    real, calls = LiveIndex.find, []
+
+    def find(self: LiveIndex, view: View, vector: FloatArray, top_k: int) -> Found:
+        found = real(self, view, vector, top_k)
+        calls.append(view)
+        if len(calls) <= 3:  # a writer that is always quicker
+            put(engine, 5, V[70 + len(calls)], time=2 + len(calls))
+        return found
+
+    monkeypatch.setattr(LiveIndex, "find", find)
+    hits = engine.search(Query(V[5], top_k=30)).hits
+    assert len(calls) == 4
+    [hit] = [hit for hit in hits if hit.product_id == "p005"]
+    assert hit.score == pytest.approx(float(V[5] @ V[73]), abs=1e-6)
+
+
+def test_the_background_writer_indexes_and_stops() -> None:
+    """It works through what was there before and comes after; close ends its thread."""
+    done = threading.Event()
+    total = [0]
+
+    def count(moved: int) -> None:
+        total[0] += moved
+        if total[0] >= 80:
+            done.set()
+
+    engine = engine_with(40, Hooks(on_indexed=count))
+    engine.start()
+    engine.start()
+    for n in range(40, 80):
+        put(engine, n, V[n])
+    assert done.wait(20)
+    engine.close()
+    assert engine.stats().fresh_rows == 0
+    assert "graph-writer" not in [thread.name for thread in threading.enumerate()]
+    assert engine.search(Query(V[1], top_k=3)).plan.strategy == "graph"
+
+
+def test_a_failing_writer_is_told_of_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows stay fresh and found; the next records wake the writer, which tries again."""
+    errors: list[Exception] = []
+    failed, done = threading.Event(), threading.Event()
+
+    def note(error: Exception) -> None:
+        errors.append(error)
+        failed.set()
+
+    engine = engine_with(10, Hooks(on_error=note, on_indexed=lambda _: done.set()))
+    real = Segment.add
+
+    def add(self: Segment, rows: np.ndarray, vectors: FloatArray) -> None:
+        if not errors:
+            raise RuntimeError("no memory")
+        real(self, rows, vectors)
+
+    monkeypatch.setattr(Segment, "add", add)
+    engine.start()
+    assert failed.wait(20)
+    assert len(engine.search(Query(V[0], top_k=50)).hits) == 10
+    put(engine, 10, V[10])
+    assert done.wait(20)
+    engine.close()
+    assert str(errors[0]) == "no memory"
+    assert engine.stats().fresh_rows == 0
