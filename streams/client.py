@@ -1,15 +1,19 @@
 """A client of the search topics, for the gateway, the command line and tests."""
 
+import logging
 import threading
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
 from schemas.search import SearchRequest, SearchResult
 from streams.messages import OutgoingMessage
 from streams.producer import Producer
+
+POSITION_S = 10.0
 
 
 @dataclass(slots=True)
@@ -92,7 +96,7 @@ class SearchClient:
             self._positioned.set()
 
     def _read(self) -> None:
-        from confluent_kafka import OFFSET_END, Consumer, TopicPartition
+        from confluent_kafka import Consumer
 
         consumer = Consumer(
             self._options
@@ -101,19 +105,11 @@ class SearchClient:
                 "enable.auto.commit": False,
                 "fetch.wait.max.ms": 100,
                 "log.connection.close": False,
-            }
+            },
+            logger=logging.getLogger("librdkafka"),
         )
         try:
-            found = consumer.list_topics(self._results, timeout=10).topics[self._results]
-            if found.error is not None:
-                raise ConnectionError(found.error.str())
-            ends = []
-            for partition in found.partitions:
-                at = TopicPartition(self._results, partition, OFFSET_END)
-                # The offset itself, not "end": a result may come before the first fetch does.
-                _, high = consumer.get_watermark_offsets(at, timeout=10)
-                ends.append(TopicPartition(self._results, partition, high))
-            consumer.assign(ends)
+            consumer.assign(self._ends(consumer))
             self._positioned.set()
             while not self._stopping.is_set():
                 message = consumer.poll(0.05)
@@ -122,6 +118,29 @@ class SearchClient:
                 self._sweep(time.monotonic())
         finally:
             consumer.close()
+
+    def _ends(self, consumer: Any) -> list[Any]:
+        """Return where the results end now, partition by partition.
+
+        The offsets themselves, not "end": a result may come before the first fetch does. A topic
+        made a moment ago has no leader yet, so this asks again for a while.
+        """
+        from confluent_kafka import KafkaException, TopicPartition
+
+        give_up_at = time.monotonic() + POSITION_S
+        while True:
+            try:
+                found = consumer.list_topics(self._results, timeout=5).topics[self._results]
+                if found.error is not None:
+                    raise KafkaException(found.error)  # noqa: TRY301 - retried like the others
+                tps = [TopicPartition(self._results, p) for p in found.partitions]
+                for tp in tps:
+                    tp.offset = consumer.get_watermark_offsets(tp, timeout=5)[1]
+            except KafkaException as error:
+                if time.monotonic() > give_up_at or self._stopping.wait(0.1):
+                    raise ConnectionError(error.args[0].str()) from error
+            else:
+                return tps
 
     def _take(self, value: bytes) -> None:
         peek = msgspec.json.decode(value, type=_RequestId)

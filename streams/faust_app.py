@@ -30,6 +30,8 @@ def make_app(
     """
     import faust
 
+    data_dir = settings.data_dir / "faust"  # it keeps nothing there: no tables
+    data_dir.mkdir(parents=True, exist_ok=True)
     app = faust.App(
         group,
         broker=f"kafka://{settings.bootstrap.replace(',', ';')}",
@@ -51,7 +53,7 @@ def make_app(
         broker_max_poll_records=buffer,
         broker_max_poll_interval=300.0,
         producer_max_request_size=12 * 1024 * 1024,
-        datadir=str(settings.data_dir / "faust"),
+        datadir=str(data_dir),
     )
     # Raw bytes in and out: a decoder that fails inside Faust would acknowledge past the message.
     channel = app.topic(*topics, key_type=bytes, value_type=bytes)

@@ -227,7 +227,7 @@ def describe_topics(
     try:
         counts = {
             name: len(topic.partitions)
-            for name, topic in admin.list_topics(timeout=timeout_s).topics.items()
+            for name, topic in admin.list_topics(timeout=min(timeout_s, 10.0)).topics.items()
             if topic.error is None
         }
         configs = _configs(admin, [s.name for s in specs if s.name in counts], timeout_s)

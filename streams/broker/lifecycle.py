@@ -34,14 +34,15 @@ def start_broker(
     allow_tansu: bool = True,
     cache_dir: Path | None = None,
     environ: Mapping[str, str] | None = None,
+    preferred_port: int | None = None,
     timeout_s: float = 60.0,
     say: Say = say_on_stderr,
 ) -> BrokerInfo:
     """Return a broker that answers metadata requests, started if need be.
 
     Starting twice gives the running one. Without `port` the former start's port is kept if it is
-    free, else a free one is taken. `bootstrap` names a running broker: nothing is started.
-    `source` forces one of kafka-home, maven, docker, tansu. Raises BrokerError.
+    free, else `preferred_port` if that is, else any free one. `bootstrap` names a running broker:
+    nothing is started. `source` forces one of kafka-home, maven, docker, tansu. Raises BrokerError.
     """
     if bootstrap is not None:
         return _external(bootstrap)
@@ -54,7 +55,9 @@ def start_broker(
             return _same_port(running, port, timeout_s)
         names = [source] if source else [n for n in SOURCES if allow_tansu or n != "tansu"]
         launcher = find_launcher(request, {name: SOURCES[name] for name in names})
-        return _launch(launcher, request, _choose_port(folder, port, say), timeout_s)
+        return _launch(
+            launcher, request, _choose_port(folder, port, preferred_port, say), timeout_s
+        )
 
 
 def broker_status(data_dir: Path | str = DEFAULT_DATA_DIR) -> BrokerInfo | None:
@@ -137,16 +140,15 @@ def _same_port(running: BrokerInfo, port: int | None, timeout_s: float) -> Broke
     return running
 
 
-def _choose_port(folder: Path, port: int | None, say: Say) -> int:
+def _choose_port(folder: Path, port: int | None, preferred: int | None, say: Say) -> int:
     if port is not None:
         return require_free(port)
     former = read_state(folder)
-    if former is None:
-        return free_port()
-    if is_free(former.port):
+    if former is not None and is_free(former.port):
         return former.port
-    say(f"Port {former.port} of the last start is taken by now; taking another.")
-    return free_port()
+    if former is not None:
+        say(f"Port {former.port} of the last start is taken by now; taking another.")
+    return preferred if preferred is not None and is_free(preferred) else free_port()
 
 
 def _launch(launcher: Launcher, request: Request, port: int, timeout_s: float) -> BrokerInfo:

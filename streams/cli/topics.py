@@ -1,0 +1,110 @@
+"""`visualsearch topics create|describe`: the topics on a cluster, beside how they should be."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from streams.cli.options import connection, settings_of
+
+if TYPE_CHECKING:
+    from streams.topics import TopicSpec, TopicState
+
+DIFFERENT = 2
+COLORS = {"ok": "green", "created": "green", "mismatch": "red", "missing": "yellow"}
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@click.group()
+def topics() -> None:
+    """Create the topics, or look at them; existing ones are never changed."""
+
+
+@topics.command()
+@connection
+@click.option("--products", type=click.IntRange(1), default=4, show_default=True,
+              help="Partitions of each product topic.")  # fmt: skip
+@click.option("--index-log", type=click.IntRange(1), default=8, show_default=True,
+              help="Partitions of the index log; another number later is a new log.")  # fmt: skip
+@json_option
+def create(
+    bootstrap: str | None,
+    prefix: str | None,
+    config: Path | None,
+    products: int,
+    index_log: int,
+    *,
+    as_json: bool,
+) -> None:
+    """Create what is missing; exit with 2 if an existing topic is not as it should be."""
+    from streams.topics import create_topics, describe_topics, topic_specs
+
+    settings = settings_of(bootstrap, prefix, config)
+    specs = topic_specs(settings.topics, products=products, index_log=index_log)
+    report = create_topics(settings.bootstrap, specs)
+    if as_json:
+        click.echo(json.dumps({"bootstrap": settings.bootstrap} | report.as_dict()))
+    else:
+        states = describe_topics(settings.bootstrap, specs)
+        _table(settings.bootstrap, specs, states, created=report.created)
+    if report.mismatches:
+        sys.exit(DIFFERENT)
+
+
+@topics.command()
+@connection
+@json_option
+def describe(
+    bootstrap: str | None, prefix: str | None, config: Path | None, *, as_json: bool
+) -> None:
+    """Show each topic as it is, and where it is not as it should be."""
+    from streams.topics import describe_topics, topic_specs
+
+    settings = settings_of(bootstrap, prefix, config)
+    specs = topic_specs(settings.topics)
+    states = describe_topics(settings.bootstrap, specs)
+    if as_json:
+        rows = [{"status": state.status} | asdict(state) for state in states]
+        click.echo(json.dumps({"bootstrap": settings.bootstrap, "topics": rows}))
+    else:
+        _table(settings.bootstrap, specs, states)
+
+
+def _table(
+    bootstrap: str,
+    specs: Sequence["TopicSpec"],
+    states: Sequence["TopicState"],
+    *,
+    created: Sequence[str] = (),
+) -> None:
+    """Print a line per topic: what it is for, and each difference."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, title=bootstrap, title_justify="left")
+    for column in ("topic", "partitions", "largest", "kept"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("state", overflow="fold")
+    for spec, state in zip(specs, states, strict=True):
+        status = "created" if state.name in created and state.status == "ok" else state.status
+        lines = [f"[{COLORS[status]}]{status}[/]"]
+        lines += [f"{item.what} is {item.found}, not {item.wanted}" for item in state.mismatches]
+        partitions = "-" if state.partitions is None else str(state.partitions)
+        kept = _kept(spec.config)
+        size = f"{int(spec.config['max.message.bytes']) >> 20} MiB"
+        table.add_row(state.name, partitions, size, kept, "\n".join(lines))
+    Console().print(table)
+
+
+def _kept(config: Mapping[str, str]) -> str:
+    """Say in words how long records stay."""
+    if config["cleanup.policy"] == "compact":
+        return "last of each key"
+    hours = int(config["retention.ms"]) / 3_600_000
+    if hours < 0:
+        return "for ever"
+    return f"{hours / 24:g} days" if hours > 24 else f"{hours:g} h"
