@@ -59,7 +59,13 @@ def make_app(
     channel = app.topic(*topics, key_type=bytes, value_type=bytes)
 
     async def lane(stream: Any) -> None:
-        await handler(stream)
+        try:
+            await handler(stream)
+        except Exception as error:
+            # Faust would restart the agent behind the message that it failed on, and commit past
+            # it. A crashed app ends the process; its successor reads that message again.
+            await app.crash(error)
+            raise
 
     app.agent(channel, name=group)(lane)
     return app
@@ -68,6 +74,11 @@ def make_app(
 async def start_app(app: Any) -> None:
     """Start the app's consumer and agent, joining its group."""
     await app.start()
+
+
+def crash_of(app: Any) -> BaseException | None:
+    """Return why the app cannot go on, None while it can."""
+    return (app.crash_reason or RuntimeError("crashed")) if app.crashed else None
 
 
 async def stop_app(app: Any, timeout_s: float) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from streams.client import SearchClient
-from streams.faust_app import make_app, start_app, stop_app
+from streams.faust_app import crash_of, make_app, start_app, stop_app
 from streams.runtime import (
     SearchSide,
     Shared,
@@ -118,8 +118,18 @@ class Worker:
         await site.start()
         self.port = self._runner.addresses[0][1]
 
+    async def watch(self) -> None:
+        """Return never; raise when a part of the worker cannot go on. A restart is the cure."""
+        while True:
+            await asyncio.sleep(1.0)
+            if (reason := self.live()) is not None:
+                raise RuntimeError(reason)
+
     def live(self) -> str | None:
         """Return why this process should be restarted: it makes no progress. Lag is no reason."""
+        for app in (*self._ingest, self._query):
+            if app is not None and (crash := crash_of(app)) is not None:
+                return f"{app.conf.id} crashed: {crash!r}"
         if self._side is None:
             return None
         if self._side.reader.failed.is_set():
@@ -179,7 +189,11 @@ async def run_worker(
         if not stop.is_set():
             await starting
             on_ready(worker.port)
-            await stopping
+            watching = asyncio.create_task(worker.watch())
+            await asyncio.wait({watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            watching.cancel()
+            if not stop.is_set():
+                await watching  # raises what it saw
     finally:
         watchdog = loop.call_later(settings.stop_timeout_s, os._exit, 1)
         starting.cancel()

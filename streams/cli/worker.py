@@ -19,7 +19,7 @@ def _roles(_: click.Context, __: click.Parameter, value: str) -> frozenset[str]:
 @click.command()
 @connection
 @click.option("--roles", default="ingest,search", show_default=True, callback=_roles,
-              help="ingest: product events to the index log. search: the live index and queries.")  # fmt: skip
+              help="ingest: events to the index log. search: the live index and queries.")  # fmt: skip
 @click.option("--host", help="Address of the HTTP server; loopback unless told otherwise.")
 @click.option("--port", type=int, help="Port of the HTTP server; 0 takes a free one.")
 @click.option("--encoder", help="lite, or open_clip:ARCH/TAG.")
