@@ -1,4 +1,4 @@
-"""What every tier shares: a test's marker is its folder, and real photos are found or missed aloud."""
+"""What every tier shares: a marker per folder, and real photos that are found or missed aloud."""
 
 import os
 from pathlib import Path
