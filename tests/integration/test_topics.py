@@ -1,0 +1,81 @@
+"""The topics on a real broker."""
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple, replace
+
+import pytest
+
+from streams.broker import BrokerInfo
+from streams.topics import (
+    Mismatch,
+    TopicError,
+    TopicNames,
+    create_topics,
+    describe_topics,
+    topic_specs,
+)
+
+
+@pytest.fixture
+def names() -> TopicNames:
+    """Give names that no topic has yet."""
+    return TopicNames.with_prefix(f"t{uuid.uuid4().hex[:10]}-")
+
+
+def test_created_once_as_designed(kafka: BrokerInfo, names: TopicNames) -> None:
+    """The first call makes all ten, the second none, and both find them as they should be."""
+    specs = topic_specs(names)
+    assert {s.status for s in describe_topics(kafka.bootstrap, specs)} == {"missing"}
+    first = create_topics(kafka.bootstrap, specs)
+    assert (first.created, first.existing, first.mismatches) == (astuple(names), (), ())
+    second = create_topics(kafka.bootstrap, specs)
+    assert (second.created, second.existing, second.mismatches) == ((), astuple(names), ())
+    states = describe_topics(kafka.bootstrap, specs)
+    assert [s.partitions for s in states] == [s.partitions for s in specs]
+    assert {s.status for s in states} == {"ok"}
+
+
+def test_only_what_is_missing_is_created(kafka: BrokerInfo, names: TopicNames) -> None:
+    """A cluster that has some of the topics gets the others."""
+    specs = topic_specs(names)
+    create_topics(kafka.bootstrap, specs[:4])
+    report = create_topics(kafka.bootstrap, specs)
+    assert report.existing == tuple(s.name for s in specs[:4])
+    assert report.created == tuple(s.name for s in specs[4:])
+
+
+def test_difference_is_reported_and_left_alone(apache_kafka: BrokerInfo, names: TopicNames) -> None:
+    """Partitions and configs of an existing topic are the operator's to change."""
+    specs = topic_specs(names, products=2)
+    create_topics(apache_kafka.bootstrap, specs)
+    other = [
+        replace(specs[0], partitions=3, config={**specs[0].config, "retention.ms": "1000"}),
+        *specs[1:],
+    ]
+    report = create_topics(apache_kafka.bootstrap, other)
+    assert report.created == ()
+    assert report.mismatches == (
+        Mismatch(names.product_events, "partitions", "3", "2"),
+        Mismatch(names.product_events, "retention.ms", "1000", "-1"),
+    )
+    assert describe_topics(apache_kafka.bootstrap, specs)[0].status == "ok"
+
+
+def test_creating_from_several_processes_at_once(
+    apache_kafka: BrokerInfo, names: TopicNames
+) -> None:
+    """Workers that start together all succeed, and each topic is created by one of them."""
+    specs = topic_specs(names)
+    with ThreadPoolExecutor(4) as pool:
+        reports = list(pool.map(lambda _: create_topics(apache_kafka.bootstrap, specs), range(4)))
+    created = [name for report in reports for name in report.created]
+    assert sorted(created) == sorted(astuple(names))
+    assert not any(report.mismatches for report in reports)
+
+
+def test_no_broker_is_an_error_with_its_address(names: TopicNames) -> None:
+    """Within the time given, not librdkafka's."""
+    with pytest.raises(TopicError, match=r"127\.0\.0\.1:1") as caught:
+        create_topics("127.0.0.1:1", topic_specs(names), timeout_s=1)
+    assert caught.value.code == "unreachable"
