@@ -18,8 +18,13 @@ def _roles(_: click.Context, __: click.Parameter, value: str) -> frozenset[str]:
 
 @click.command()
 @connection
-@click.option("--roles", default="ingest,search", show_default=True, callback=_roles,
-              help="ingest: events to the index log. search: the live index and queries.")  # fmt: skip
+@click.option(
+    "--roles",
+    default="ingest,search",
+    show_default=True,
+    callback=_roles,
+    help="ingest: events to the index log. search: the live index and queries.",
+)
 @click.option("--host", help="Address of the HTTP server; loopback unless told otherwise.")
 @click.option("--port", type=int, help="Port of the HTTP server; 0 takes a free one.")
 @click.option("--encoder", help="lite, or open_clip:ARCH/TAG.")
@@ -46,5 +51,10 @@ def worker(
     )
     from streams.worker import run
 
-    run(settings, roles, on_ready=lambda at: click.echo(
-        f"visualsearch worker ready: http://{settings.http_host}:{at}/", err=True))  # fmt: skip
+    run(
+        settings,
+        roles,
+        on_ready=lambda at: click.echo(
+            f"visualsearch worker ready: http://{settings.http_host}:{at}/", err=True
+        ),
+    )
