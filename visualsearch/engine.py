@@ -15,13 +15,13 @@ from visualsearch.index.rows import CHUNK_ROWS, Rows, unit_rows
 from visualsearch.index.state import ImageRef, IndexStats, ProductState, satisfies
 from visualsearch.search.compose import unit_vector
 from visualsearch.search.group import Candidate, best
+from visualsearch.search.hits import hits
 from visualsearch.types import (
     Answer,
     Applied,
     BaseRecord,
     Filters,
     FloatArray,
-    Hit,
     OfferRecord,
     Outcome,
     Query,
@@ -166,13 +166,16 @@ class Engine:
             with self._lock:
                 version, view = self._version, self._view(query.filters)
             found = self._index.find(view, vector, query.top_k)
+            chosen = best(found.candidates, self._names, query.top_k)
             with self._lock:
-                chosen = best(found.candidates, self._names, query.top_k)
-                if version == self._version or self._holds(chosen, found, query):
-                    return self._answer(chosen, found)
+                holds = version == self._version or self._holds(chosen, found, query)
+                sources = self._sources(chosen) if holds else []
+            if holds:
+                return Answer(hits(chosen, sources), found.plan)
         with self._lock:  # products keep changing under the search: let none change
             found = self._index.find(self._view(query.filters), vector, query.top_k)
-            return self._answer(best(found.candidates, self._names, query.top_k), found)
+            chosen = best(found.candidates, self._names, query.top_k)
+            return Answer(hits(chosen, self._sources(chosen)), found.plan)
 
     def _view(self, filters: Filters) -> View:
         excluded = [self._slots[name] for name in filters.exclude if name in self._slots]
@@ -183,32 +186,19 @@ class Engine:
 
     def _holds(self, chosen: Sequence[Candidate], found: Found, query: Query) -> bool:
         """Return whether an answer found without the lock is still true."""
-        return len(chosen) == min(query.top_k, found.plan.matches) and all(
-            each.row in self._index.rows_of(each.slot)
+        current = [self._index.rows_of(each.slot) for each in chosen]
+        return found.settled and all(
+            each.row in rows
+            and max(rows) < found.count
             and satisfies(self._states[each.slot], query.filters)
-            for each in chosen
+            for each, rows in zip(chosen, current, strict=True)
         )
 
-    def _answer(self, chosen: Sequence[Candidate], found: Found) -> Answer:
-        return Answer(tuple(self._hit(each) for each in chosen), found.plan)
-
-    def _hit(self, candidate: Candidate) -> Hit:
-        state = self._states[candidate.slot]
-        base, offer = state.base or BaseRecord(state.product_id, (0, 0, 0)), state.offer
-        image = state.images[self._index.rows_of(candidate.slot).index(candidate.row)]
-        return Hit(
-            product_id=state.product_id,
-            score=candidate.score,
-            image_id=image.image_id,
-            title=base.title,
-            category=base.category,
-            brand=base.brand,
-            price=offer.price if offer else None,
-            currency=offer.currency if offer else None,
-            in_stock=offer.in_stock if offer else None,
-            url=base.url,
-            attributes=base.attributes,
-        )
+    def _sources(self, chosen: Sequence[Candidate]) -> list[tuple[ProductState, ImageRef]]:
+        """Return what each hit is made of; making it can wait until the lock is free."""
+        states = [self._states[each.slot] for each in chosen]
+        places = [self._index.rows_of(each.slot).index(each.row) for each in chosen]
+        return [(state, state.images[n]) for state, n in zip(states, places, strict=True)]
 
     # Views
 

@@ -29,7 +29,8 @@ VECTORS = clustered(512, DIM, clusters=8, seed=3)
 
 
 def image_number(product: int, version: int, image: int) -> int:
-    """Return which vector a product's picture has in a version."""
+    """Return which vector a product's picture has in a version; the first one stays for ever."""
+    version = version if image else 0
     return (product * 31 + version * 7 + image * 101) % len(VECTORS)
 
 

@@ -112,7 +112,7 @@ class TwinMachine(RuleBasedStateMachine):
             assert self.good / self.wanted >= RECALL_FLOOR
 
 
-TwinMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+TwinMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
 TestTwin = TwinMachine.TestCase
 
 

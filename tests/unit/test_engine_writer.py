@@ -104,6 +104,30 @@ def test_superseded_rows_are_marked_or_never_added() -> None:
     assert engine.search(Query(V[65], top_k=1)).hits[0].product_id == "p005"
 
 
+def test_pictures_that_stay_keep_their_rows() -> None:
+    """An update of the title brings the same vectors again: no row is added, none dies."""
+    engine = engine_with(40)
+    drain(engine)
+    for time in (2, 3):
+        for n in range(40):
+            put(engine, n, V[n], time)
+    assert (engine.stats().rows, engine.stats().dead_ratio) == (40, 0.0)
+    pair = (ImageVector("new", V[70]), ImageVector("renamed", V[5]), ImageVector("again", V[5]))
+    engine.apply([VectorsRecord("p005", (4, 0, 0), model="m", images=pair)])
+    assert engine.stats().rows == 42
+    assert engine.stats().vectors == 42
+    assert engine.stats().dead_ratio == 0.0
+    names = [name for name, _ in engine.vectors_of("p005")]
+    assert names == ["new", "renamed", "again"]
+    [hit] = engine.search(Query(V[70], top_k=1)).hits
+    assert (hit.product_id, hit.image_id) == ("p005", "new")
+    scene = (ImageVector("i", V[5], kind="lifestyle"),)
+    engine.apply([VectorsRecord("p005", (5, 0, 0), model="m", images=scene)])
+    answer = engine.search(Query(V[5], Filters(image_kind="lifestyle")))
+    assert [hit.product_id for hit in answer.hits] == ["p005"]
+    assert engine.stats().rows == 43
+
+
 def test_an_offer_touches_no_row() -> None:
     """Price and stock are columns."""
     engine = engine_with(40)

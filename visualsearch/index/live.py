@@ -35,10 +35,16 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Candidates in no order, all of the wanted products among them, and how they were found."""
+    """Candidates in no order, all of the wanted products among them, and how they were found.
+
+    `settled` is false if the pictures of one of them changed during the search; rows from
+    `count` on are younger than the search's view.
+    """
 
     candidates: tuple[Candidate, ...]
     plan: Plan
+    settled: bool
+    count: int
 
 
 class LiveIndex:
@@ -64,13 +70,31 @@ class LiveIndex:
         return self._rows.gather(np.array(self.rows_of(slot), dtype=np.int64))
 
     def replace(self, slot: int, vectors: FloatArray, kinds: Sequence[ImageKind]) -> None:
-        """Give the slot these unit rows in place of its former ones; it is not live afterwards."""
+        """Give the slot these unit rows in place of its former ones; it is not live afterwards.
+
+        A picture that was there before keeps its row: most updates of a product bring the
+        pictures that it had, and these must cost the graphs nothing.
+        """
         self.set_live(slot, live=False)
-        former = self.rows_of(slot)
         self._rows_of.extend(() for _ in range(len(self._rows_of), slot + 1))
-        self._rows_of[slot] = self._rows.append(vectors, slot, [k == "lifestyle" for k in kinds])
-        self._rows.alive[list(former)] = False
-        self._to_mark.extend(row for row in former if row < self._indexed)
+        kept = {self._key(row): row for row in self._rows_of[slot]}
+        dead = set(self._rows_of[slot])
+        scenes = [kind == "lifestyle" for kind in kinds]
+        rows = [
+            kept.pop((v.tobytes(), scene), -1) for v, scene in zip(vectors, scenes, strict=True)
+        ]
+        new = [n for n, row in enumerate(rows) if row < 0]
+        added = self._rows.append(vectors[new], slot, [scenes[n] for n in new])
+        for n, row in zip(new, added, strict=True):
+            rows[n] = row
+        self._rows_of[slot] = tuple(rows)
+        dead -= set(rows)
+        self._rows.alive[list(dead)] = False
+        self._to_mark.extend(row for row in dead if row < self._indexed)
+
+    def _key(self, row: int) -> tuple[bytes, bool]:
+        """Return what makes two pictures the same to a search."""
+        return self._rows.gather(np.array([row])).tobytes(), bool(self._rows.lifestyle[row])
 
     def set_live(self, slot: int, *, live: bool) -> None:
         """Let searches find the slot's rows, or not."""
@@ -111,14 +135,12 @@ class LiveIndex:
             visited += scored
             slots = near_best(view.slot[rows].astype(np.int64), scores, wanted)
             if len(slots) >= wanted:
-                plan = _plan("graph", view, visited, ef)
-                return Found(self._candidates(view, vector, slots), plan)
+                return self._found(view, vector, slots, _plan("graph", view, visited, ef))
         if choice.strategy == "empty":
-            return Found((), _plan("empty", view, 0, None))
+            return Found((), _plan("empty", view, 0, None), settled=True, count=view.count)
         rows, scores = self._rows.scan(vector, view.mask, 0, view.count)
         slots = near_best(view.slot[rows].astype(np.int64), scores, wanted)
-        plan = _plan("exact", view, visited + len(rows), None)
-        return Found(self._candidates(view, vector, slots), plan)
+        return self._found(view, vector, slots, _plan("exact", view, visited + len(rows), None))
 
     def index_rows(self, batch: int, lock: Callable[[], AbstractContextManager[object]]) -> int:
         """Move up to `batch` fresh rows into the graphs; return how many rows were dealt with.
@@ -200,23 +222,20 @@ class LiveIndex:
         rows, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
         return rows, scores, scored
 
-    def _candidates(self, view: View, vector: FloatArray, slots: IntArray) -> tuple[Candidate, ...]:
-        """Score every matching row of the products exactly, and keep each one's best.
-
-        A product whose pictures were replaced since the view was taken has no row in it and is
-        left out; the engine sees that and searches again.
-        """
-        rows = np.array(
-            [r for s in slots for r in self.rows_of(s) if r < view.count and view.mask[r]],
-            dtype=np.int64,
-        )
+    def _found(self, view: View, vector: FloatArray, slots: IntArray, plan: Plan) -> Found:
+        """Score every matching row of the products exactly, and keep each one's best."""
+        current = [row for slot in slots for row in self.rows_of(slot)]
+        known = [row for row in current if row < view.count]
+        rows = np.array([row for row in known if view.mask[row]], dtype=np.int64)
         scores = exact_scores(self._rows.gather(rows), vector)
-        best: dict[int, Candidate] = {}
-        for row, score in zip(rows.tolist(), scores.tolist(), strict=True):
-            slot = int(view.slot[row])
-            if slot not in best or score > best[slot].score:
-                best[slot] = Candidate(slot, row, score)
-        return tuple(best.values())
+        top: dict[int, Candidate] = {}
+        for row, slot, score in zip(
+            rows.tolist(), view.slot[rows].tolist(), scores.tolist(), strict=True
+        ):
+            if slot not in top or score > top[slot].score:
+                top[slot] = Candidate(slot, row, score)
+        settled = len(known) == len(current) and len(top) == len(slots)
+        return Found(tuple(top.values()), plan, settled, view.count)
 
 
 def _distinct(slots: CodeArray) -> int:
