@@ -51,10 +51,10 @@ def draw_thing(kind: str, color: str, pattern: str, rng: random.Random) -> Image
     return sketch.image
 
 
-def draw_photo(kind: str, color: str, pattern: str, seed: int) -> bytes:
+def draw_photo(kind: str, color: str, pattern: str, seed: int, width: int = 1200) -> bytes:
     """Take a phone photo of a thing that is in no catalogue: a JPEG with EXIF orientation 6."""
     rng = random.Random(f"photo:{seed}:{kind}:{color}:{pattern}")
-    return photo_view(draw_thing(kind, color, pattern, rng), rng)
+    return photo_view(draw_thing(kind, color, pattern, rng), rng, width)
 
 
 def draw_catalogue(n: int = 640, seed: int = 7) -> Iterator[DrawnProduct]:

@@ -85,16 +85,20 @@ def _floor(
         draw.line((x, top, end, height), fill=scale(color, 0.88), width=max(1, width // 220))
 
 
-def photo_view(thing: Image.Image, rng: random.Random) -> bytes:
+def photo_view(thing: Image.Image, rng: random.Random, width: int = 1200) -> bytes:
     """Take a phone photo of a thing: tilted, cluttered, tinted, noisy, stored on its side (EXIF).
 
-    The JPEG holds 1600 x 1200 pixels with orientation 6: upright it is 1200 x 1600.
+    At the default width the JPEG holds 1600 x 1200 pixels with orientation 6: upright it is
+    1200 x 1600.
     """
-    width, height = 1200, 1600
+    height = width * 4 // 3
     scene = _clutter(width // 2, height // 2, rng).resize((width, height))
     side = round(width * rng.uniform(0.72, 0.9))
     big = _tilted(thing, side, rng)
-    at = ((width - side) // 2 + rng.randint(-70, 70), (height - side) // 2 + rng.randint(-140, 140))
+    at = (
+        round((width - side) / 2 + width * rng.uniform(-0.06, 0.06)),
+        round((height - side) / 2 + width * rng.uniform(-0.12, 0.12)),
+    )
     scene = _place(scene, big, at, strength=0.5)
     lit = _lit(scene, rng)
     exif = Image.Exif()
@@ -114,16 +118,18 @@ def _clutter(width: int, height: int, rng: random.Random) -> Image.Image:
     for _ in range(rng.randint(5, 9)):
         x = rng.choice((rng.uniform(-0.1, 0.12), rng.uniform(0.85, 1.05))) * width
         y = rng.uniform(0, height)
-        w, h = rng.uniform(30, 130), rng.uniform(30, 160)
+        w, h = width * rng.uniform(0.05, 0.22), width * rng.uniform(0.05, 0.27)
         tone = (rng.randint(50, 210), rng.randint(50, 210), rng.randint(50, 210))
         shape = draw.ellipse if rng.random() < 0.3 else draw.rectangle
         shape((x - w / 2, y - h / 2, x + w / 2, y + h / 2), fill=tone, outline=scale(tone, 0.7))
-    return scene.filter(ImageFilter.BoxBlur(2))
+    return scene.filter(ImageFilter.BoxBlur(width / 300))
 
 
 def _tilted(thing: Image.Image, side: int, rng: random.Random) -> Image.Image:
     """Turn a thing and look at it from aside (a projective map of its four corners)."""
-    turned = thing.rotate(rng.uniform(-14, 14), Image.Resampling.BICUBIC)
+    if side < thing.width:
+        thing = thing.resize((side, side), Image.Resampling.BOX)
+    turned = thing.rotate(rng.uniform(-14, 14), Image.Resampling.BILINEAR)
     n = thing.width
     corners = [(0, 0), (n, 0), (n, n), (0, n)]
     seen = [
@@ -135,9 +141,9 @@ def _tilted(thing: Image.Image, side: int, rng: random.Random) -> Image.Image:
         right += [u, v]
     map_ = [float(value) for value in np.linalg.solve(np.array(rows), np.array(right))]
     seen_from_aside = turned.transform(
-        (n, n), Image.Transform.PERSPECTIVE, map_, Image.Resampling.BICUBIC
+        (n, n), Image.Transform.PERSPECTIVE, map_, Image.Resampling.BILINEAR
     )
-    return seen_from_aside.resize((side, side), Image.Resampling.BICUBIC)
+    return seen_from_aside.resize((side, side), Image.Resampling.BILINEAR)
 
 
 def _lit(scene: Image.Image, rng: random.Random) -> Image.Image:

