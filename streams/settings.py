@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     )
     embed_batch: int = Field(default=16, ge=1, le=1024, description="Events per embedding batch")
     embed_step: int | None = Field(default=None, ge=1, description="Pictures per model call")
-    attribute_batch: int = Field(default=500, ge=1, description="Events per attribute batch")
+    attribute_batch: int = Field(default=128, ge=1, description="Events per attribute batch")
     query_concurrency: int = Field(
         default=16, ge=1, description="Requests in work at the same time"
     )
