@@ -125,7 +125,7 @@ def topic_specs(
     return [
         *(TopicSpec(name, products, _product_config()) for name in names.product_topics()),
         TopicSpec(names.index_log, index_log, _index_log_config()),
-        TopicSpec(names.search_requests, search_requests, _passing(10 * MIB)),
+        TopicSpec(names.search_requests, search_requests, _passing(10 * MIB, "LogAppendTime")),
         TopicSpec(names.search_results, search_results, _passing(4 * MIB)),
         TopicSpec(names.product_retry, product_retry, _kept(11 * MIB, retention_ms=7 * DAY_MS)),
         TopicSpec(names.dead_letters, dead_letters, _kept(11 * MIB)),
@@ -155,16 +155,18 @@ def _index_log_config() -> dict[str, str]:
     }
 
 
-def _passing(max_bytes: int) -> dict[str, str]:
+def _passing(max_bytes: int, timestamps: str = "CreateTime") -> dict[str, str]:
     """Keep an hour of requests or results: nobody waits longer.
 
-    Only whole segments are dropped, hence the short ones.
+    Only whole segments are dropped, hence the short ones. A request's deadline counts from its
+    arrival by the broker's clock: those of phones are not to be relied on.
     """
     return {
         "cleanup.policy": "delete",
         "retention.ms": str(HOUR_MS),
         "segment.ms": str(HOUR_MS // 6),
         "max.message.bytes": str(max_bytes),
+        "message.timestamp.type": timestamps,
     }
 
 
