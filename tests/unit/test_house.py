@@ -20,9 +20,9 @@ FORBIDDEN = {
 
 
 def project_files() -> list[Path]:
-    """Return the files that git tracks, and new ones that it would; a tarball's files otherwise."""
+    """Return the files that git tracks, and new ones that it would."""
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        ["git", "-c", "safe.directory=*", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
         capture_output=True,
         text=True,
