@@ -18,11 +18,14 @@ TIE = 1e-6
 
 
 def tiny_engine(*, graphs: bool) -> Engine:
-    """Return an engine whose chunks and graphs overflow after a few records."""
+    """Return an engine whose chunks and graphs overflow after a few records.
+
+    With a surplus below 1 the first beam is often too narrow, so that walks are widened.
+    """
     return Engine(
         world.MODEL,
         world.DIM,
-        tuning=Tuning(graph_threshold=0 if graphs else 10_000, ef_min=8),
+        tuning=Tuning(graph_threshold=0 if graphs else 10_000, ef_min=8, surplus=0.3),
         costs=GRAPHS_ALWAYS if graphs else Costs(),
         layout=Layout(chunk_rows=8, segment_rows=16),
     )

@@ -138,18 +138,45 @@ def test_an_offer_touches_no_row() -> None:
     assert engine.index_pending() == 0
 
 
-def test_a_walk_that_finds_too_few_widens_and_then_scans() -> None:
-    """A product on the far side of everything, excluded neighbours: still exactly one hit."""
-    engine = engine_with(COUNT)
+def two_camps(per_camp: int) -> tuple[Engine, FloatArray]:
+    """Return shoes around a query and bags on the other side of the world, taking turns."""
+    query = V[0]
+    rng = np.random.default_rng(2)
+    engine = engine_with(0)
+    for n in range(2 * per_camp):
+        vector = (-query if n % 2 else query) + 0.1 * rng.normal(size=DIM).astype(np.float32)
+        put(engine, n, vector / np.linalg.norm(vector))
     drain(engine)
-    near = engine.search(Query(V[0], top_k=COUNT - 1)).hits
-    others = frozenset(hit.product_id for hit in near)
-    answer = engine.search(Query(V[0], Filters(exclude=others), top_k=20))
-    assert [hit.product_id for hit in answer.hits] == sorted(
-        {f"p{n:03d}" for n in range(COUNT)} - others
-    )
-    assert answer.plan.matches == 1
-    assert 0 < answer.plan.selectivity < 0.01
+    return engine, query
+
+
+@pytest.mark.parametrize(
+    ("top_k", "ef"),
+    [(1, 4 * 16), (8, 4 * 21)],
+)
+def test_a_walk_that_finds_too_few_is_widened(top_k: int, ef: int) -> None:
+    """Half match the filter, but the query's whole neighbourhood is of the other half."""
+    engine, query = two_camps(per_camp=100)
+    answer = engine.search(Query(query, Filters(category=("bags",)), top_k))
+    assert (answer.plan.strategy, answer.plan.ef) == ("graph", ef)
+    assert len(answer.hits) == top_k
+    assert {hit.category for hit in answer.hits} == {"bags"}
+    scan = engine.search(Query(query, Filters(category=("bags",)), 100))
+    assert answer.hits[0] == scan.hits[0]
+
+
+def test_when_every_beam_finds_too_few_all_matches_are_scanned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Graphs may be unable to reach some rows: the answer is complete all the same."""
+    engine, query = two_camps(per_camp=20)
+
+    def reach_nothing(*_: object) -> tuple[np.ndarray, np.ndarray]:
+        return np.empty(0, np.int64), np.empty(0, np.float32)
+
+    monkeypatch.setattr(Segment, "search", reach_nothing)
+    answer = engine.search(Query(query, Filters(category=("bags",)), 15))
+    assert (answer.plan.strategy, answer.plan.matches, len(answer.hits)) == ("exact", 20, 15)
 
 
 def test_a_graph_that_fails_twice_is_bridged_by_a_scan(monkeypatch: pytest.MonkeyPatch) -> None:
