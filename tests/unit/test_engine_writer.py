@@ -104,6 +104,26 @@ def test_superseded_rows_are_marked_or_never_added() -> None:
     assert engine.search(Query(V[65], top_k=1)).hits[0].product_id == "p005"
 
 
+def test_a_row_that_dies_while_a_graph_takes_it_is_marked_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The writer works without the lock: a record may overtake it."""
+    engine = engine_with(10)
+    real = Segment.add
+
+    def add(self: Segment, rows: np.ndarray, vectors: FloatArray) -> None:
+        real(self, rows, vectors)
+        if rows[0] == 0:
+            put(engine, 4, V[60], time=2)
+
+    monkeypatch.setattr(Segment, "add", add)
+    assert engine.index_pending() == 10
+    assert engine.stats().dead_ratio == pytest.approx(1 / 10)
+    drain(engine)
+    assert engine.stats().dead_ratio == pytest.approx(1 / 11)
+    assert len(engine.search(Query(V[4], top_k=50)).hits) == 10
+
+
 def test_pictures_that_stay_keep_their_rows() -> None:
     """An update of the title brings the same vectors again: no row is added, none dies."""
     engine = engine_with(40)
