@@ -52,11 +52,15 @@ class SearchSide:
     agent: QueryAgent
 
 
-def build_shared(settings: Settings) -> Shared:
-    """Load and warm the encoder and open the producer. Raises VisualSearchError."""
+def build_shared(settings: Settings, encoder: Encoder | None = None) -> Shared:
+    """Load and warm the encoder, unless given one, and open the producer.
+
+    Raises VisualSearchError.
+    """
     registry = CollectorRegistry()
     metrics = Metrics(registry)
-    encoder = visualsearch.load_encoder(settings.encoder, device=settings.device)
+    if encoder is None:
+        encoder = visualsearch.load_encoder(settings.encoder, device=settings.device)
     encoder.encode_texts(["warm up"])
     metrics.build_info.labels(version("visualsearch"), encoder.model_id).set(1)
     blobs = BlobStore(settings.blobs)

@@ -23,17 +23,21 @@ from streams.runtime import (
 )
 from streams.settings import Settings
 from streams.web import Web
+from visualsearch.encoders.protocol import Encoder
 
 log = logging.getLogger(__name__)
 STALLED_S = 60.0  # the reader's loop turns twenty times a second
 
 
 class Worker:
-    """One process with the roles `ingest`, `search` or both."""
+    """One process with the roles `ingest`, `search` or both; it loads an encoder or is given one."""
 
-    def __init__(self, settings: Settings, roles: frozenset[str]) -> None:
+    def __init__(
+        self, settings: Settings, roles: frozenset[str], *, encoder: Encoder | None = None
+    ) -> None:
         self._settings = settings
         self._roles = roles
+        self._encoder = encoder
         self._shared: Shared | None = None
         self._side: SearchSide | None = None
         self._client: SearchClient | None = None
@@ -47,7 +51,7 @@ class Worker:
         """Start everything; return when ready. Raises VisualSearchError, OSError."""
         settings = self._settings
         partitions = await asyncio.to_thread(index_log_partitions, settings)
-        self._shared = shared = await asyncio.to_thread(build_shared, settings)
+        self._shared = shared = await asyncio.to_thread(build_shared, settings, self._encoder)
         if "search" in self._roles:
             self._side = build_search(shared, partitions)
             self._side.engine.start()
