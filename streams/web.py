@@ -49,13 +49,21 @@ class Web:
         app = web.Application(client_max_size=MAX_BODY)
         app.router.add_get("/", self.page)
         app.router.add_get("/metrics", self.metrics)
-        app.router.add_get("/livez", lambda _: _probe(self._live()))
-        app.router.add_get("/readyz", lambda _: _probe(self._ready()))
+        app.router.add_get("/livez", self.livez)
+        app.router.add_get("/readyz", self.readyz)
         if self._client is not None:
             app.router.add_post("/v1/search", self.search)
         if self._engine is not None:
             app.router.add_get("/v1/images/{product_id:.+}", self.image)
         return app
+
+    async def livez(self, _: web.Request) -> web.Response:
+        """Answer 200, or 503 and why this process should be restarted."""
+        return _probe(self._live())
+
+    async def readyz(self, _: web.Request) -> web.Response:
+        """Answer 200, or 503 and why no query should come here yet."""
+        return _probe(self._ready())
 
     async def page(self, _: web.Request) -> web.Response:
         """Serve the search page."""
@@ -122,7 +130,7 @@ def _with_id(body: bytes) -> bytes:
     return msgspec.json.encode(parsed | {"request_id": uuid.uuid4().hex})
 
 
-async def _probe(reason: str | None) -> web.Response:
+def _probe(reason: str | None) -> web.Response:
     return web.Response(text=f"{reason or 'ok'}\n", status=503 if reason else 200)
 
 
