@@ -1,0 +1,259 @@
+"""The running path: a worker in this process on topics of its own, and hands to play its peers."""
+
+import asyncio
+import base64
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path as Folder
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+
+from schemas.events import ImageSource, ProductEvent, encode_event
+from schemas.search import QuerySpec, SearchHit, SearchRequest, SearchResult
+from streams.client import SearchClient
+from streams.messages import OutgoingMessage
+from streams.producer import Producer
+from streams.settings import Settings, load_settings
+from streams.topics import TopicNames, create_topics, topic_specs
+from streams.worker import Worker
+from tests.fakes import FakeEncoder, jpeg
+
+PATIENCE_S = 20.0
+BOTH = frozenset({"ingest", "search"})
+
+
+def picture(number: int) -> bytes:
+    """Return a picture that is like no other number's (below 4,096)."""
+    return jpeg((number % 16 * 16, number // 16 % 16 * 16, number // 256 * 16))
+
+
+def inline(number: int, **more: Any) -> ImageSource:
+    """Return `picture(number)` as an event carries it."""
+    return ImageSource(data=base64.b64encode(picture(number)).decode(), **more)
+
+
+class Path:
+    """A catalogue, an app and an operator around one running worker."""
+
+    def __init__(self, settings: Settings, worker: Worker, encoder: FakeEncoder) -> None:
+        self.settings = settings
+        self.topics: TopicNames = settings.topics
+        self.worker = worker
+        self.encoder = encoder
+        self.producer = Producer(settings.kafka(), linger_ms=0)
+        self.client = SearchClient(
+            settings.kafka(), self.topics.search_requests, self.topics.search_results
+        )
+        self._groups = {
+            lane: _consumer(settings, f"{settings.topic_prefix}visualsearch-{lane}")
+            for lane in ("attributes", "embedding", "queries")
+        }
+
+    async def close(self) -> None:
+        """Let go of Kafka; the worker is its owner's."""
+        await asyncio.to_thread(self.client.close)
+        await asyncio.to_thread(self.producer.close)
+        for consumer in self._groups.values():
+            await asyncio.to_thread(consumer.close)
+
+    @property
+    def engine(self) -> Any:
+        """The live index of the worker."""
+        assert self.worker._side is not None
+        return self.worker._side.engine
+
+    @property
+    def url(self) -> str:
+        """Where the worker's HTTP side is."""
+        return f"http://127.0.0.1:{self.worker.port}"
+
+    # The catalogue's side
+
+    async def publish(
+        self, *events: ProductEvent, topic: str | None = None, timestamp_ms: int | None = None
+    ) -> None:
+        """Publish events in their order, to `product-events` unless told otherwise."""
+        name = topic or self.topics.product_events
+        await self.producer.send(
+            OutgoingMessage(
+                name,
+                event.product.product_id.encode(),
+                encode_event(event),
+                timestamp_ms=timestamp_ms,
+            )  # fmt: skip
+            for event in events
+        )
+
+    async def publish_raw(
+        self, key: bytes | None, value: bytes | None, topic: str | None = None, **more: Any
+    ) -> None:
+        """Publish bytes as they are."""
+        name = topic or self.topics.product_events
+        await self.producer.send([OutgoingMessage(name, key, value, **more)])
+
+    async def settled(self) -> None:
+        """Return when both lanes have committed, and the index has applied, all there is."""
+
+        def lag() -> int:
+            lanes = sum(self.lag(lane) for lane in ("attributes", "embedding"))
+            return lanes or self._log_lag()
+
+        give_up_at = time.monotonic() + 2 * PATIENCE_S
+        while left := await asyncio.to_thread(lag):
+            assert time.monotonic() < give_up_at, f"{left} records are still to be worked on"
+            await asyncio.sleep(0.05)
+
+    def lag(self, lane: str) -> int:
+        """Return how many messages a group has not committed."""
+        consumer = self._groups[lane]
+        names = [self.topics.search_requests] if lane == "queries" else self.topics.product_topics()
+        tps = [tp for name in names for tp in _partitions(consumer, name)]
+        total = 0
+        for tp in consumer.committed(tps, timeout=10):
+            low, high = consumer.get_watermark_offsets(tp, timeout=10)
+            total += high - max(tp.offset, low)
+        return total
+
+    def _log_lag(self) -> int:
+        assert self.worker._side is not None
+        positions = self.worker._side.reader._positions
+        consumer = self._groups["attributes"]
+        return sum(
+            consumer.get_watermark_offsets(tp, timeout=10)[1] - positions.get(tp.partition, 0)
+            for tp in _partitions(consumer, self.topics.index_log)
+        )
+
+    def read(self, topic: str) -> list[Message]:
+        """Return every message of a topic."""
+        return read_topic(self.settings, topic)
+
+    def dead_letters(self) -> list[Message]:
+        """Return every dead letter so far."""
+        return self.read(self.topics.dead_letters)
+
+    # The app's side
+
+    async def search(self, request_id: str | None = None, **query: Any) -> SearchResult:
+        """Search through the topics; what is no field of the query is one of the request."""
+        fields = {k: query.pop(k) for k in list(query) if k not in QuerySpec.__struct_fields__}
+        request = SearchRequest(
+            request_id=request_id or uuid.uuid4().hex, query=QuerySpec(**query), **fields
+        )
+        await asyncio.to_thread(self.client.wait_ready)
+        return await asyncio.wrap_future(self.client.submit(request))
+
+    async def showing(self, number: int) -> list[SearchHit]:
+        """Return the products that show `picture(number)`, by a search with it."""
+        result = await self.search(image=base64.b64encode(picture(number)).decode(), top_k=1000)
+        assert result.status == "ok", result.error
+        return [hit for hit in result.hits if hit.score > 0.99]
+
+    async def names_showing(self, number: int) -> list[str]:
+        """Return the ids of the products that show `picture(number)`."""
+        return [hit.product_id for hit in await self.showing(number)]
+
+    # The operator's side
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Return a metric's value now, 0 if it was never touched."""
+        assert self.worker._shared is not None
+        registry = self.worker._shared.metrics.registry
+        return registry.get_sample_value(f"visualsearch_{name}", labels) or 0.0
+
+
+async def until(predicate: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
+    """Return once the predicate holds."""
+    give_up_at = time.monotonic() + patience_s
+    while not predicate():
+        assert time.monotonic() < give_up_at, f"still not so after {patience_s:.0f} s"
+        await asyncio.sleep(0.005)
+
+
+def make_settings(bootstrap: str, folder: Folder, **more: Any) -> Settings:
+    """Return settings of a worker on topics of its own."""
+    chosen: dict[str, Any] = {
+        "topic_prefix": f"t{uuid.uuid4().hex[:10]}-",
+        "http_port": 0,
+        "data_dir": folder,
+        "fetch_timeout_s": 2.0,
+        "session_timeout_s": 6.0,
+    }
+    return load_settings(bootstrap=bootstrap, **(chosen | more))
+
+
+def make_topics(settings: Settings, config: Mapping[str, str] | None = None) -> None:
+    """Create few partitions of each topic; `config` is added to the product topics'."""
+    names = settings.topics
+    specs = topic_specs(
+        names, products=2, index_log=2, search_requests=2, search_results=2, product_retry=1
+    )
+    changed = [
+        replace(spec, config={**spec.config, **(config or {})})
+        if spec.name in names.product_topics()
+        else spec
+        for spec in specs
+    ]
+    create_topics(settings.bootstrap, changed)
+
+
+@asynccontextmanager
+async def running_path(
+    bootstrap: str, folder: Folder, config: Mapping[str, str] | None = None, **more: Any
+) -> AsyncIterator[Path]:
+    """Give a path whose worker is ready."""
+    settings = make_settings(bootstrap, folder, **more)
+    await asyncio.to_thread(make_topics, settings, config)
+    encoder = FakeEncoder()
+    worker = Worker(settings, BOTH, encoder=encoder)
+    try:
+        await worker.start()
+        path = Path(settings, worker, encoder)
+        try:
+            yield path
+        finally:
+            await path.close()
+    finally:
+        await worker.stop()
+
+
+def facts(letter: Message) -> dict[str, str]:
+    """Return what a dead letter says of its error."""
+    prefix = "__visualsearch.errors."
+    return {
+        name.removeprefix(prefix): value.decode()
+        for name, value in letter.headers() or ()
+        if name.startswith(prefix)
+    }
+
+
+def read_topic(settings: Settings, topic: str) -> list[Message]:
+    """Return every message of a topic, partition by partition."""
+    consumer = _consumer(settings, "unused")
+    found: list[Message] = []
+    try:
+        tps = _partitions(consumer, topic)
+        consumer.assign([TopicPartition(tp.topic, tp.partition, 0) for tp in tps])
+        ended: set[int] = set()
+        while len(ended) < len(tps):
+            for message in consumer.consume(1000, 1.0 if not found else 0.2):
+                if message.error() is None:
+                    found.append(message)
+                elif message.error().code() == KafkaError._PARTITION_EOF:
+                    ended.add(message.partition())
+    finally:
+        consumer.close()
+    return found
+
+
+def _consumer(settings: Settings, group: str) -> Consumer:
+    options = {"group.id": group, "enable.auto.commit": False, "enable.partition.eof": True}
+    return Consumer(settings.kafka() | options)
+
+
+def _partitions(consumer: Consumer, topic: str) -> Sequence[TopicPartition]:
+    found = consumer.list_topics(topic, timeout=10).topics[topic]
+    return [TopicPartition(topic, partition) for partition in found.partitions]
