@@ -65,6 +65,9 @@ def server_properties(node: Node) -> dict[str, str]:
         "share.coordinator.state.topic.min.isr": "1",
         "share.coordinator.state.topic.num.partitions": "1",
         "group.initial.rebalance.delay.ms": "0",
+        # After a crash the broker's id is free again only when its session has run out (default 9 s).
+        "broker.session.timeout.ms": "5000",
+        "broker.heartbeat.interval.ms": "1000",
         # A heap of a few hundred MB: the cleaner's default buffer alone would be 128.
         "log.cleaner.dedupe.buffer.size": str(16 * 1024 * 1024),
         "log.cleaner.backoff.ms": "1000",

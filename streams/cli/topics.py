@@ -86,18 +86,18 @@ def _table(
     from rich.table import Table
 
     table = Table(box=None, title=bootstrap, title_justify="left")
-    for column in ("topic", "partitions", "largest", "kept"):
+    table.add_column("topic", overflow="fold")
+    for column in ("partitions", "largest", "kept", "state"):
         table.add_column(column, no_wrap=True)
-    table.add_column("state", overflow="fold")
     for spec, state in zip(specs, states, strict=True):
         status = "created" if state.name in created and state.status == "ok" else state.status
-        lines = [f"[{COLORS[status]}]{status}[/]"]
-        lines += [f"{item.what} is {item.found}, not {item.wanted}" for item in state.mismatches]
         partitions = "-" if state.partitions is None else str(state.partitions)
         kept = _kept(spec.config)
         size = f"{int(spec.config['max.message.bytes']) >> 20} MiB"
-        table.add_row(state.name, partitions, size, kept, "\n".join(lines))
+        table.add_row(state.name, partitions, size, kept, f"[{COLORS[status]}]{status}[/]")
     Console().print(table)
+    for item in (item for state in states for item in state.mismatches):
+        click.echo(f"{item.topic}: {item.what} is {item.found}, not {item.wanted}")
 
 
 def _kept(config: Mapping[str, str]) -> str:

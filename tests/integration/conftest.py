@@ -6,10 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from streams.broker import BrokerInfo, start_broker, stop_broker
+from streams.broker import BrokerError, BrokerInfo, start_broker, stop_broker
 from streams.topics import TopicNames, create_topics, topic_specs
 
 BROKER = pytest.StashKey[BrokerInfo]()
+NO_BROKER = pytest.StashKey[str]()
+# What a machine lacks; anything else (a broker that does not start) is a failure everywhere.
+LACKING = {"java_missing", "java_too_old", "maven_missing", "maven_failed", "no_broker"}
 
 
 def _in_ci() -> bool:
@@ -22,11 +25,18 @@ def kafka(
 ) -> Iterator[BrokerInfo]:
     """Give a running broker: Apache Kafka, or the one that VISUALSEARCH_TEST_BOOTSTRAP names.
 
-    With CI=true nothing but Apache Kafka will do; elsewhere Tansu is better than no test.
+    With CI=true nothing but Apache Kafka will do; elsewhere Tansu is better than no test, and
+    where there is not even that, the tier is skipped aloud.
     """
     given = os.environ.get("VISUALSEARCH_TEST_BOOTSTRAP")
     data_dir = tmp_path_factory.mktemp("broker")
-    info = start_broker(data_dir, bootstrap=given, allow_tansu=not _in_ci())
+    try:
+        info = start_broker(data_dir, bootstrap=given, allow_tansu=not _in_ci())
+    except BrokerError as error:
+        if _in_ci() or error.code not in LACKING:
+            raise
+        pytestconfig.stash[NO_BROKER] = str(error)
+        pytest.skip("no broker on this machine")
     pytestconfig.stash[BROKER] = info
     yield info
     stop_broker(data_dir)
@@ -55,6 +65,9 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Say which broker the tier ran on, loudly where it is not Apache Kafka."""
+    if lacking := config.stash.get(NO_BROKER, None):
+        terminalreporter.section("LEFT OUT: the integration tier", sep="!", red=True)
+        terminalreporter.write_line(lacking, red=True)
     info = config.stash.get(BROKER, None)
     if info is None:
         return
