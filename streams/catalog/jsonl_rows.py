@@ -1,0 +1,29 @@
+"""JSONL: one product per line, in the shape that an event carries it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from streams.catalog.rows import Rejected, Row
+
+
+def jsonl_rows(path: Path) -> Iterator[Row | Rejected]:
+    """Yield the lines that hold something; a broken one is rejected and the next one read."""
+    position = 0
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            position += len(line)
+            text = line.removeprefix(b"\xef\xbb\xbf").strip()
+            if text:
+                yield _row(text, f"line {number}", position)
+
+
+def _row(text: bytes, where: str, position: int) -> Row | Rejected:
+    try:
+        product = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Rejected(where, "not_json", f"not JSON: {error}", position=position)
+    if not isinstance(product, dict):
+        return Rejected(where, "not_an_object", "JSON, but not an object", position=position)
+    return Row(where, position, product)

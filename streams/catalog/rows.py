@@ -1,0 +1,51 @@
+"""What a catalogue's reader gives: products as plain values, or why a row is none."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from visualsearch.errors import VisualSearchError
+
+
+class CatalogError(VisualSearchError):
+    """A catalogue that cannot be read at all."""
+
+    code = "catalog_unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A product in the event's shape, its pictures named by `path`, `url` or `data`.
+
+    `where` is what a person looks for: "line 7", or a file's path. `position` says how far the
+    reader has come, in units of the catalogue's `total`. `lax`: numbers and booleans are text.
+    """
+
+    where: str
+    position: int
+    product: Mapping[str, Any]
+    lax: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A row that is not published, and why: a stable code, a text, the culprit where known."""
+
+    where: str
+    code: str
+    message: str
+    field: str | None = None
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Rows to be read once; paths of pictures are relative to `folder`.
+
+    `total` is what `position` of the last row comes to: bytes of a file, or files of a folder.
+    """
+
+    rows: Iterator[Row | Rejected]
+    folder: Path
+    total: int

@@ -1,0 +1,170 @@
+"""`visualsearch load`: a catalogue's files become product events."""
+
+import json
+import sys
+import uuid
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from streams.cli.options import connection, settings_of
+
+if TYPE_CHECKING:
+    from streams.catalog.arrival import ArrivalWatch
+    from streams.catalog.publish import Load
+    from streams.catalog.rows import Catalog, Rejected
+    from streams.settings import Settings
+
+REJECTED = 1
+_SHOWN = 20
+
+
+@click.command()
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@connection
+@click.option("--type", "kind", type=click.Choice(["created", "updated"]), default="created",
+              show_default=True, help="The event to publish for each product.")  # fmt: skip
+@click.option("--wait", is_flag=True, help="Return when all products are searchable.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def load(
+    path: Path,
+    bootstrap: str | None,
+    prefix: str | None,
+    config: Path | None,
+    kind: Literal["created", "updated"],
+    *,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Publish the catalogue at PATH, one product event per product.
+
+    PATH is a folder of category folders (each picture is a product, named after its file), a
+    JSONL file (one product per line as events carry it; pictures by `path` relative to the file,
+    `url` or `data`), or a CSV file (columns product_id, title, images, price, ...).
+
+    Pictures are shrunk to at most 1,024 pixels and travel inside the events. A row that is not
+    valid is reported with its line number and the rest goes on; the exit status is then 1.
+    """
+    from streams.catalog.readers import open_catalog
+
+    settings = settings_of(bootstrap, prefix, config)
+    _check_topics(settings)
+    catalog = open_catalog(path)
+    watch = _watch(settings) if wait else None
+    try:
+        done = _publish(settings, catalog, kind)
+        summary = _summary(done, settings)
+        if watch is not None:
+            summary |= _wait(settings, watch, done)
+    finally:
+        if watch is not None:
+            watch.close()
+    if as_json:
+        rejected = [asdict(row) for row in done.rejected]
+        click.echo(json.dumps(summary | {"rejected_rows": rejected}))
+    else:
+        _print(summary, done.rejected)
+    if done.rejected or summary.get("dead_lettered"):
+        sys.exit(REJECTED)
+
+
+def _check_topics(settings: "Settings") -> None:
+    """Refuse at once what would otherwise wait for minutes. Raises TopicError."""
+    from streams.topics import TopicError, describe_topics, topic_specs
+
+    states = describe_topics(settings.bootstrap, topic_specs(settings.topics))
+    if missing := [state.name for state in states if state.partitions is None]:
+        raise TopicError(
+            f"topics are missing: {', '.join(missing)}; run `visualsearch topics create`",
+            code="topics_missing",
+        )
+
+
+def _publish(
+    settings: "Settings", catalog: "Catalog", kind: Literal["created", "updated"]
+) -> "Load":
+    from streams.catalog.publish import products_of, publish
+    from streams.cli.progress import progress_bar
+    from streams.producer import Producer
+
+    with progress_bar() as bar, Producer(settings.kafka()) as producer:
+        task = bar.add_task("publishing", total=catalog.total)
+
+        def show(load: "Load") -> None:
+            text = f"publishing {len(load.published):,} products"
+            bar.update(task, completed=load.position, description=text)
+
+        done = publish(
+            products_of(catalog),
+            producer,
+            settings.topics.product_events,
+            run_id=f"load-{uuid.uuid4().hex[:12]}",
+            now=lambda: datetime.now(UTC),
+            kind=kind,
+            progress=show,
+        )
+        bar.update(task, completed=catalog.total)
+    return done
+
+
+def _watch(settings: "Settings") -> "ArrivalWatch":
+    from streams.catalog.arrival import ArrivalWatch
+
+    topics = settings.topics
+    return ArrivalWatch(settings.kafka(), topics.index_log, topics.dead_letters)
+
+
+def _wait(settings: "Settings", watch: "ArrivalWatch", done: "Load") -> dict[str, Any]:
+    """Wait until all that arrives is searchable; say how many did and how many failed."""
+    from streams.catalog.arrival import Arrivals
+    from streams.catalog.searchable import wait_for_watermark
+    from streams.cli.progress import progress_bar
+    from streams.client import SearchClient
+
+    with progress_bar() as bar:
+        total = len(done.published)
+        task = bar.add_task("indexing", total=total)
+
+        def show(state: Arrivals) -> None:
+            bar.update(task, completed=total - state.waiting)
+
+        arrived = watch.wait(done.published, progress=show)
+    failed = arrived.dead_lettered
+    shown = [p for p in done.published if p.pictures and p.product_id not in failed]
+    if shown:
+        topics = settings.topics
+        client = SearchClient(settings.kafka(), topics.search_requests, topics.search_results)
+        try:
+            wait_for_watermark(client, shown[-1].product_id, arrived.newest_ms)
+        finally:
+            client.close()
+    return {"searchable": len(shown), "dead_lettered": len(failed)}
+
+
+def _summary(done: "Load", settings: "Settings") -> dict[str, Any]:
+    return {
+        "topic": settings.topics.product_events,
+        "published": len(done.published),
+        "pictures": done.pictures,
+        "rejected": len(done.rejected),
+    }
+
+
+def _print(summary: dict[str, Any], rejected: "list[Rejected]") -> None:
+    """Say what was done on stdout, and what was not on stderr."""
+    for row in rejected[:_SHOWN]:
+        click.echo(f"rejected {row.where}: {row.message} [{row.code}]", err=True)
+    if len(rejected) > _SHOWN:
+        click.echo(f"... and {len(rejected) - _SHOWN:,} more; --json lists them all", err=True)
+    size = f"{summary['published']:,} products with {summary['pictures']:,} pictures"
+    words = [f"{size} published to {summary['topic']}"]
+    if "searchable" in summary:
+        words.append(f"{summary['searchable']:,} searchable")
+    if summary.get("dead_lettered"):
+        words.append(f"{summary['dead_lettered']:,} dead-lettered")
+    if rejected:
+        words.append(f"{len(rejected):,} rows rejected")
+    click.echo("; ".join(words))

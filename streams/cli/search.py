@@ -1,0 +1,211 @@
+"""`visualsearch search`: one search request through the topics, and its answer."""
+
+import base64
+import sys
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from streams.cli.options import connection, settings_of
+
+if TYPE_CHECKING:
+    from schemas.search import SearchFilters, SearchRequest, SearchResult
+    from streams.settings import Settings
+
+_WORKER = "http://127.0.0.1:8080"
+
+
+@click.command()
+@connection
+@click.option(
+    "--image", "images", multiple=True, metavar="FILE|URL", help="Look like this picture."
+)
+@click.option("--text", "texts", multiple=True, help="Look like these words.")
+@click.option("--like", "like", metavar="PRODUCT_ID", help="Look like this indexed product.")
+@click.option("--category", multiple=True, help="In this category, or in any of several.")
+@click.option("--brand", multiple=True, help="Of this brand, or of any of several.")
+@click.option("--tag", "tags", multiple=True, help="With this tag, and with each of several.")
+@click.option("--attribute", "attributes", multiple=True, metavar="NAME=VALUE",
+              help="With this attribute, and with each of several.")  # fmt: skip
+@click.option("--price-min", type=click.FloatRange(0), help="At this price or above.")
+@click.option("--price-max", type=click.FloatRange(0), help="At this price or below.")
+@click.option("--in-stock", is_flag=True, help="Only what is in stock.")
+@click.option("--exclude", multiple=True, metavar="PRODUCT_ID", help="Not this product.")
+@click.option("--top-k", type=click.IntRange(1, 1000), default=20, show_default=True,
+              help="How many products, at most.")  # fmt: skip
+@click.option("--deadline-ms", type=click.IntRange(1, 600_000), default=5000, show_default=True,
+              help="How long to wait for the answer.")  # fmt: skip
+@click.option("--request", "request_file", type=click.File("rb"), metavar="FILE.json|-",
+              help="Send this request as it is, instead of one made from options.")  # fmt: skip
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path),
+              help="Write a page with the pictures of query and hits.")  # fmt: skip
+@click.option("--http", "worker", default=_WORKER, show_default=True,
+              help="Where a worker serves the pictures for --html.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def search(
+    bootstrap: str | None,
+    prefix: str | None,
+    config: Path | None,
+    *,
+    html: Path | None,
+    worker: str,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Search by pictures, by words, by an indexed product, or by all of them.
+
+    The request goes through the topics to whatever worker is ready. Pictures are shrunk to 1,024
+    pixels before they are sent. A request that is refused ends with its code and status 1.
+    """
+    from schemas.errors import SchemaError
+
+    settings = settings_of(bootstrap, prefix, config)
+    try:
+        request = _request(**options)
+    except SchemaError as error:  # the same check, and the same code, as the worker's
+        raise click.ClickException(f"{error} [{error.code}]") from None
+    result = _ask(settings, request)
+    if as_json:
+        import msgspec
+
+        click.echo(msgspec.json.encode(result))
+    if result.error is not None:
+        field = f", field {result.error.field}" if result.error.field else ""
+        click.echo(f"Error: {result.error.message} [{result.error.code}{field}]", err=True)
+        sys.exit(1)
+    if html is not None:
+        _write_page(html, worker, request, result)
+    if not as_json:
+        from rich.console import Console
+
+        from streams.cli.tables import print_result
+
+        print_result(result, Console())
+
+
+def _request(
+    *,
+    request_file: Any,
+    images: Sequence[str],
+    texts: Sequence[str],
+    like: str | None,
+    top_k: int,
+    deadline_ms: int,
+    **filters: Any,
+) -> "SearchRequest":
+    """Build the request from the options, or read it. Raises SchemaError."""
+    import msgspec
+
+    from schemas.search import QueryText, decode_request
+
+    if request_file is not None:
+        return decode_request(_with_id(request_file.read()))
+    if not (images or texts or like):
+        raise click.UsageError("say what to look for: --image, --text or --like")
+    body = {
+        "request_id": uuid.uuid4().hex,
+        "query": {
+            "images": [_image(image) for image in images],
+            "texts": [QueryText(text) for text in texts],
+            "similar_to": like,
+        },
+        "filters": _filters(**filters),
+        "top_k": top_k,
+        "deadline_ms": deadline_ms,
+    }
+    return decode_request(msgspec.json.encode(body))
+
+
+def _with_id(body: bytes) -> bytes:
+    """Give a request without an id one; what is no request is told so by its decoding."""
+    import msgspec
+
+    try:
+        request = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return body
+    if not isinstance(request, dict):
+        return body
+    return msgspec.json.encode({"request_id": uuid.uuid4().hex, **request})
+
+
+def _image(given: str) -> dict[str, str]:
+    """Take a URL as it is; read and shrink a file."""
+    from streams.catalog.pictures import shrink
+    from visualsearch.errors import ImageError
+
+    if given.startswith(("http://", "https://")):
+        return {"url": given}
+    try:
+        data = shrink(Path(given).read_bytes())
+    except OSError as error:
+        raise click.ClickException(
+            f"--image {given}: {error.strerror} [image_unreadable]"
+        ) from None
+    except ImageError as error:
+        raise click.ClickException(f"--image {given}: {error} [{error.code}]") from None
+    return {"data": base64.b64encode(data).decode()}
+
+
+def _filters(
+    *,
+    category: Sequence[str],
+    brand: Sequence[str],
+    tags: Sequence[str],
+    attributes: Sequence[str],
+    price_min: float | None,
+    price_max: float | None,
+    in_stock: bool,
+    exclude: Sequence[str],
+) -> "SearchFilters":
+    from schemas.search import SearchFilters
+
+    pairs = {}
+    for given in attributes:
+        name, equals, value = given.partition("=")
+        if not (name and equals):
+            raise click.UsageError(f"--attribute {given}: say NAME=VALUE")
+        pairs[name] = value
+    if price_min is not None and price_max is not None and price_min > price_max:
+        raise click.UsageError("--price-min is above --price-max")
+    return SearchFilters(
+        category=list(category),
+        brand=list(brand),
+        tags=list(tags),
+        attributes=pairs,
+        price_min=price_min,
+        price_max=price_max,
+        in_stock=True if in_stock else None,
+        exclude=list(exclude),
+    )
+
+
+def _ask(settings: "Settings", request: "SearchRequest") -> "SearchResult":
+    """Send a request and wait for its answer. Raises ConnectionError, TimeoutError."""
+    from streams.client import SearchClient
+
+    topics = settings.topics
+    client = SearchClient(settings.kafka(), topics.search_requests, topics.search_results)
+    try:
+        return client.search(request)
+    finally:
+        client.close()
+
+
+def _write_page(path: Path, worker: str, request: "SearchRequest", result: "SearchResult") -> None:
+    from streams.cli.tables import result_line
+    from streams.gallery import Answered, embedded_pictures, gallery_page
+
+    query = request.query
+    pictures = [base64.b64decode(i.data) for i in query.images if i.data is not None]
+    words = [text.text for text in query.texts] + [query.text or ""]
+    like = [f"like {query.similar_to}"] if query.similar_to else []
+    asked = ", ".join(part for part in words + like if part)
+    answer = Answered(asked, result_line(result), result.hits, pictures)
+    show = embedded_pictures(worker, result.hits)
+    page = gallery_page(asked or "Search by picture", "visualsearch", {"": [answer]}, show)
+    path.write_text(page, encoding="utf-8")
+    click.echo(f"{path} written", err=True)

@@ -1,0 +1,46 @@
+"""Tables for people."""
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+
+from schemas.search import SearchHit, SearchResult
+from streams.gallery import price_of
+
+
+def hits_table(hits: Iterable[SearchHit]) -> Table:
+    """Return a row per hit, best first."""
+    table = Table(box=None, header_style="dim")
+    table.add_column("", justify="right", style="dim")
+    table.add_column("score", justify="right")
+    table.add_column("product", no_wrap=True, style="cyan")
+    table.add_column("title", overflow="fold")
+    table.add_column("category")
+    table.add_column("brand")
+    table.add_column("price", justify="right", no_wrap=True)
+    table.add_column("stock")
+    stock = {True: "yes", False: "[red]no[/]", None: ""}
+    for number, hit in enumerate(hits, 1):
+        cells = (hit.product_id, hit.title, hit.category or "", hit.brand or "", price_of(hit))
+        plain = [cell.replace("[", r"\[") for cell in cells]
+        table.add_row(str(number), f"{hit.score:.3f}", *plain, stock[hit.in_stock])
+    return table
+
+
+def print_result(result: SearchResult, console: Console) -> None:
+    """Print an answer: its hits, and a line on how they were found."""
+    if result.hits:
+        console.print(hits_table(result.hits))
+    console.print(result_line(result), style="dim", highlight=False)
+
+
+def result_line(result: SearchResult) -> str:
+    """Say how many products matched, how they were found and how long it took."""
+    plan, index = result.plan, result.index
+    parts = [f"{len(result.hits)} hits"]
+    if plan is not None and index is not None:
+        parts[0] += f" of {plan.matches:,} matching products, {index.products:,} indexed"
+        parts.append(f"{plan.strategy}, {plan.visited:,} pictures scored")
+    parts.append(f"{result.took_ms.total:.0f} ms in the worker")
+    return "; ".join(parts)
