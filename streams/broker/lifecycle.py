@@ -116,6 +116,8 @@ def _usable_folder(folder: Path) -> Path:
         raise BrokerError(
             f"The data folder cannot be used: {error}", code="data_dir_invalid"
         ) from error
+    if "," in str(folder.resolve()):  # Kafka reads its folder as a list
+        raise BrokerError(f"{folder.resolve()} has a comma in its path.", code="data_dir_invalid")
     return folder.resolve()
 
 

@@ -65,7 +65,7 @@ def server_properties(node: Node) -> dict[str, str]:
         "share.coordinator.state.topic.min.isr": "1",
         "share.coordinator.state.topic.num.partitions": "1",
         "group.initial.rebalance.delay.ms": "0",
-        # After a crash the broker's id is free again only when its session has run out (default 9 s).
+        # After a crash the node's id is refused until its session has run out (default 9 s).
         "broker.session.timeout.ms": "5000",
         "broker.heartbeat.interval.ms": "1000",
         # A heap of a few hundred MB: the cleaner's default buffer alone would be 128.
@@ -79,6 +79,11 @@ def server_properties(node: Node) -> dict[str, str]:
 
 
 def render(properties: dict[str, str]) -> str:
-    """Write settings as a Java properties file, with backslashes escaped."""
-    lines = (f"{name}={value.replace(chr(92), chr(92) * 2)}" for name, value in properties.items())
-    return "\n".join(lines) + "\n"
+    """Write settings as a Java properties file; what is not ASCII is escaped."""
+    return "".join(f"{name}={_escaped(value)}\n" for name, value in properties.items())
+
+
+def _escaped(value: str) -> str:
+    units = value.replace("\\", "\\\\").encode("utf-16-be")
+    codes = (int.from_bytes(units[i : i + 2], "big") for i in range(0, len(units), 2))
+    return "".join(chr(code) if code < 128 else f"\\u{code:04x}" for code in codes)

@@ -80,11 +80,11 @@ def test_restart_keeps_data_offsets_and_port(start: Callable[..., BrokerInfo]) -
 
 def test_second_start_gives_the_running_one(start: Callable[..., BrokerInfo]) -> None:
     """Nothing is started twice on one folder; status knows it; another port is refused."""
-    first = start()
-    assert start() == first
+    first = start("Übung 1")  # the folder's name is the user's choice
+    assert start("Übung 1") == first
     assert broker_status(first.data_dir or "") == first
     with pytest.raises(BrokerError, match="already runs at") as caught:
-        start(port=1 + int(first.bootstrap.rpartition(":")[2]))
+        start("Übung 1", port=1 + int(first.bootstrap.rpartition(":")[2]))
     assert caught.value.code == "port_taken"
 
 

@@ -29,8 +29,9 @@ def test_internal_topics_do_with_one_node() -> None:
 
 
 def test_rendered_as_java_properties() -> None:
-    """One setting a line; a backslash, as in a Windows path, is escaped."""
+    """One setting a line; backslashes and what is not ASCII are escaped as Java reads them."""
     assert render({"a": "1", "log.dirs": "C:\\kafka"}) == "a=1\nlog.dirs=C:\\\\kafka\n"
+    assert render({"a": "/müsli/😀"}) == "a=/m\\u00fcsli/\\ud83d\\ude00\n"
 
 
 def test_cluster_ids_are_distinct_and_no_options() -> None:
