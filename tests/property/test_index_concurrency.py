@@ -79,7 +79,7 @@ class Shop:
 
 
 def check(shop: Shop, query: Query, before: list[int], answer: Answer) -> None:
-    """Assert that the answer was true at some moment of the search."""
+    """Assert that each hit was true at some moment of the search, and that none is missing."""
     after = list(shop.begun)
     filters = query.filters
     assert len(answer.hits) == min(query.top_k, answer.plan.matches)

@@ -31,7 +31,7 @@ def engine_with(count: int, hooks: Hooks | None = None) -> Engine:
     engine = Engine(
         "m",
         DIM,
-        tuning=Tuning(graph_threshold=0, ef_min=16),
+        tuning=Tuning(graph_threshold=0, ef_min=16, surplus=1.3),
         costs=GRAPHS_ALWAYS,
         layout=Layout(chunk_rows=16, segment_rows=50),
         hooks=hooks,
