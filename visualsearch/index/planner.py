@@ -48,7 +48,7 @@ class Tuning:
     ef_min: int = 200
     ef_max: int = 10_000
     widen: int = 4  # how much more to fetch when a walk found too few products
-    surplus: float = 2.0  # times what the selectivity asks for: the end of a beam is lossy
+    surplus: float = 3.0  # times what the selectivity asks for: the end of a beam is lossy
 
 
 @dataclass(frozen=True, slots=True)
