@@ -63,5 +63,5 @@ def backpack(s: Sketch) -> None:
         s.stitches([(45, 34, 0), (55, 34, 0), (55, 42, 0), (45, 42, 0), (45, 34, 0)])
     else:
         s.line([(28, 48), (50, 47), (72, 48)], width=1.8, color=strap)
-    for x in (22.4, 77.6):
-        s.line([(x, 62), (x * 0.985 + 0.75, 74), (x, 88)], width=0.8)
+    for side in (22.4, 77.6):
+        s.line([(side, 62), (side * 0.985 + 0.75, 74), (side, 88)], width=0.8)

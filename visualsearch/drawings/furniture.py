@@ -90,9 +90,10 @@ def table(s: Sketch) -> None:
             s.line([(24 - 20 * share, 36 + 15 * share, 0), (76 + 20 * share, 36 + 15 * share, 0)],
                    width=0.3)  # fmt: skip
         return
-    for x, fx in ((50, 50), (26, 20), (74, 80)):
-        y = foot - 9 if x == 50 else foot
-        s.part([(x - 2, 50, 0), (x + 2, 50, 0), (fx + 1.3, y, 0), (fx - 1.3, y, 0)], shade=0.78)
+    for hip, knee in ((50, 50), (26, 20), (74, 80)):
+        end = foot - 9 if hip == 50 else foot
+        leg: list[Point] = [(hip - 2, 50, 0), (hip + 2, 50, 0), (knee + 1.3, end, 0)]
+        s.part([*leg, (knee - 1.3, end, 0)], shade=0.78)
     s.ellipse(50, 49, 43, 12, shade=0.72)
     s.ellipse(50, 46, 43, 12)
     s.line([(14, 43), (40, 39), (70, 38.5)], width=0.3)

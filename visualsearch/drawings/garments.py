@@ -1,7 +1,7 @@
 """Skirts, dresses, trousers and shorts."""
 
 from visualsearch.drawings.palette import COLORS, METAL
-from visualsearch.drawings.sketch import Sketch, mirrored, symmetric
+from visualsearch.drawings.sketch import Point, Sketch, mirrored, symmetric
 
 
 def dress(s: Sketch) -> None:
@@ -11,19 +11,34 @@ def dress(s: Sketch) -> None:
     waist, neck = rng.uniform(9.5, 11.5), rng.uniform(13, 19)
     style = rng.choice(("straps", "cap", "long"))
     if style == "long":
-        sleeve = [(61, 9, 0), (66, 12), (71, 30), (73, 46, 0), (68.5, 47, 0), (65, 32), (61, 22, 0)]
+        sleeve: list[Point] = [
+            (61, 9, 0),
+            (66, 12),
+            (71, 30),
+            (73, 46, 0),
+            (68.5, 47, 0),
+            (65, 32),
+            (61, 22, 0),
+        ]
         s.part(sleeve, shade=0.93)
         s.part(mirrored(sleeve), shade=0.98)
     shoulder = 61 if style != "straps" else 58.5
     top = 8 if style != "straps" else 6
-    bodice = [(50, neck), (54, neck - 1), (56, top, 0), (shoulder, top + 1, 0), (62, 18), (62, 25)]
+    bodice: list[Point] = [
+        (50, neck),
+        (54, neck - 1),
+        (56, top, 0),
+        (shoulder, top + 1, 0),
+        (62, 18),
+        (62, 25),
+    ]
     body = symmetric(
         [*bodice, (50 + waist, 37), (50 + waist + 5, 50), (50 + width, hem - 1, 0), (50, hem + 2)]
     )
     if style == "cap":
-        sleeve = [(59, 8, 0), (65, 11), (69, 18, 0), (62, 22, 0)]
-        s.part(sleeve, shade=0.93)
-        s.part(mirrored(sleeve), shade=0.98)
+        cap: list[Point] = [(59, 8, 0), (65, 11), (69, 18, 0), (62, 22, 0)]
+        s.part(cap, shade=0.93)
+        s.part(mirrored(cap), shade=0.98)
     s.part(body)
     for x in (-0.55, -0.2, 0.2, 0.55):  # folds that fall from the waist
         s.line([(50 + x * waist, 40), (50 + x * waist * 1.6, 58), (50 + x * width * 1.15, hem - 3)])
@@ -38,7 +53,7 @@ def skirt(s: Sketch) -> None:
     """Draw a skirt: waistband and pleats, knee-long or short, straight or flared."""
     rng = s.rng
     hem, width = rng.uniform(68, 86), rng.uniform(25, 38)
-    half = [(63, 22, 0), (67, 34), (50 + width, hem, 0), (50, hem + 3.5)]
+    half: list[Point] = [(63, 22, 0), (67, 34), (50 + width, hem, 0), (50, hem + 3.5)]
     s.part(symmetric([(50, 22, 0), *half]))
     pleats = rng.choice((5, 7, 9))
     for i in range(1, pleats):
@@ -54,7 +69,7 @@ def skirt(s: Sketch) -> None:
 def _legs(s: Sketch, hem: float, inner: float, outer: float) -> None:
     """Draw waistband, two legs, fly and pockets; trousers and shorts differ in length."""
     crotch = 42
-    leg = [
+    leg: list[Point] = [
         (50, 15, 0), (64, 15, 0), (68, 32), (50 + outer, hem, 0), (50 + inner, hem + 0.8, 0),
         (51.5, crotch + 3), (50, crotch, 0),
     ]  # fmt: skip
@@ -65,7 +80,7 @@ def _legs(s: Sketch, hem: float, inner: float, outer: float) -> None:
     s.stitches([(52.5, 16), (53, 27), (50.5, 33)])
     for flip in (mirrored, list):
         s.line(flip([(58, 15.5), (60, 21), (66, 23)]), width=0.7)
-        loop = [(57, 8.6, 0), (58.4, 8.6, 0), (58.4, 15.6, 0), (57, 15.6, 0)]
+        loop: list[Point] = [(57, 8.6, 0), (58.4, 8.6, 0), (58.4, 15.6, 0), (57, 15.6, 0)]
         s.part(flip(loop), shade=0.8)
         s.line(flip([(50 + inner, hem - 1.5, 0), (50 + outer, hem - 2.3, 0)]), width=0.3)
     s.button(50, 12.6, 1, METAL)
@@ -86,7 +101,7 @@ def shorts(s: Sketch) -> None:
     _legs(s, hem, inner, outer)
     if s.rng.random() < 0.5:
         for flip in (mirrored, list):
-            cuff = [(50 + inner, hem - 4, 0), (50 + outer - 1, hem - 5, 0)]
+            cuff: list[Point] = [(50 + inner, hem - 4, 0), (50 + outer - 1, hem - 5, 0)]
             cuff += [(50 + outer + 0.5, hem + 0.3, 0), (50 + inner, hem + 1.5, 0)]
             s.part(flip(cuff), shade=0.85)
     else:

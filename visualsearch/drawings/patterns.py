@@ -30,7 +30,7 @@ def _striped(base: RGB, other: RGB, rng: random.Random, size: int) -> Image.Imag
     period = size * rng.choice((0.05, 0.062, 0.08))
     width = period * rng.uniform(0.28, 0.4)
     rows = (np.arange(size) + rng.uniform(0, period)) % period < width
-    cloth = np.where(rows[:, None, None], np.uint8(other), np.uint8(base))
+    cloth = np.where(rows[:, None, None], np.array(other, np.uint8), np.array(base, np.uint8))
     image = Image.fromarray(np.ascontiguousarray(np.broadcast_to(cloth, (size, size, 3))))
     return image.transpose(Image.Transpose.ROTATE_90) if rng.random() < 0.2 else image
 
@@ -55,7 +55,7 @@ def _checked(base: RGB, other: RGB, rng: random.Random, size: int) -> Image.Imag
     thin = np.abs(np.arange(size) % period - period * 0.68) < max(1.5, period * 0.03)
     weight = np.maximum(weight, 0.6 * np.maximum(thin[:, None], thin[None, :]))
     weight = 0.75 * weight[:, :, None]
-    cloth = np.float32(base) * (1 - weight) + np.float32(other) * weight
+    cloth = np.array(base) * (1 - weight) + np.array(other) * weight
     return Image.fromarray(cloth.astype(np.uint8))
 
 

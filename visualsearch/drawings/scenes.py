@@ -153,8 +153,8 @@ def _lit(scene: Image.Image, rng: random.Random) -> Image.Image:
         rng.uniform(0.75, 1.0), rng.uniform(0.9, 1.1), scene.width, dtype=np.float32
     )
     warmth = rng.uniform(-0.05, 0.07)
-    tint = np.float32([1 + warmth, 1, 1 - warmth]) * np.float32(rng.uniform(0.85, 1.08))
+    tint = np.array([1 + warmth, 1, 1 - warmth], dtype=np.float32) * rng.uniform(0.85, 1.08)
     grain = noise.normal(0, rng.uniform(2, 6), (scene.height // 2, scene.width // 2, 1))
-    grain = grain.astype(np.float32).repeat(2, axis=0).repeat(2, axis=1)
+    grain = grain.repeat(2, axis=0).repeat(2, axis=1)
     pixels = np.asarray(scene, dtype=np.float32) * light[None, :, None] * tint + grain
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))

@@ -51,7 +51,7 @@ def mirrored(points: Sequence[Point]) -> list[Point]:
 
 
 def _mirrored(point: Point) -> Point:
-    return (100 - point[0], *point[1:])  # type: ignore[return-value]  # same arity as the input
+    return (100 - point[0], *point[1:])
 
 
 def _ramp() -> Image.Image:

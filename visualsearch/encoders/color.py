@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-FloatArray = npt.NDArray[np.float32]
+from visualsearch.types import FloatArray
 
 SIDE = 64  # pixels a side of the picture that is counted
 L_EDGES = np.array([22, 40, 58, 74, 90], dtype=np.float32)
@@ -27,7 +27,8 @@ def to_lab(rgb: npt.NDArray[np.uint8]) -> FloatArray:
     xyz = linear @ _XYZ.T
     f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
     x, y, z = f[..., 0], f[..., 1], f[..., 2]
-    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1).astype(np.float32)
+    lab: FloatArray = np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
+    return lab.astype(np.float32)
 
 
 def subject_weights(lab: FloatArray) -> FloatArray:
@@ -43,7 +44,8 @@ def subject_weights(lab: FloatArray) -> FloatArray:
     weights = (0.02 + foreign) * central
     if (foreign * central).sum() < 0.04 * central.sum():  # as white as its ground: trust the centre
         weights = central**2
-    return (weights / weights.sum()).astype(np.float32)
+    rows: FloatArray = (weights / weights.sum()).astype(np.float32)
+    return rows
 
 
 def histogram(image: Image.Image) -> FloatArray:
@@ -51,18 +53,19 @@ def histogram(image: Image.Image) -> FloatArray:
     small = image.resize((SIDE, SIDE), Image.Resampling.BOX)
     lab = to_lab(np.asarray(small, dtype=np.uint8))
     weights = subject_weights(lab).ravel()
-    l, a, b = lab.reshape(-1, 3).T
+    lightness, a, b = lab.reshape(-1, 3).T
     count = len(L_EDGES) + 1
     bins = np.zeros(BINS)
     shares = (
-        _soft(np.interp(l, L_EDGES, np.arange(count - 1) + 0.5), count),
+        _soft(np.interp(lightness, L_EDGES, np.arange(count - 1) + 0.5), count),
         _soft(a / _AB_STEP + AB_BINS / 2 - 0.5, AB_BINS),
         _soft(b / _AB_STEP + AB_BINS / 2 - 0.5, AB_BINS),
     )
     for (li, lw), (ai, aw), (bi, bw) in itertools.product(*shares):
         place = (li * AB_BINS + ai) * AB_BINS + bi
         bins += np.bincount(place, weights * lw * aw * bw, minlength=BINS)
-    return np.sqrt(bins / bins.sum()).astype(np.float32)
+    row: FloatArray = np.sqrt(bins / bins.sum()).astype(np.float32)
+    return row
 
 
 def _soft(

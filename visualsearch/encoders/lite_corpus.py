@@ -25,6 +25,7 @@ class Labels:
     color: str | None = None
     pattern: str | None = None
     title: str | None = None
+    category: str | None = None
     product: str = ""
     view: str = ""
     held_out: bool = False
@@ -80,6 +81,7 @@ def luma(folder: Path) -> Iterator[tuple[Labels, bytes]]:
                 kind=LUMA_KINDS[row["category"]],
                 color=_color(facts.get("color")),
                 title=row["title"],
+                category=row["category"],
                 product=row["product_id"],
                 view=image["image_id"],
                 held_out=digest(group) % 2 == 1,
@@ -143,3 +145,14 @@ def chosen(features: Features, rows: Sequence[int] | np.ndarray) -> Features:
 def picture(data: bytes) -> Image.Image:
     """Decode as the encoder does."""
     return decode_image(data, max_side=640)
+
+
+def catalogue(products: int, seed: int) -> Iterator[tuple[Labels, bytes]]:
+    """Draw the demonstration's catalogue: other seeds than those trained on."""
+    from visualsearch.drawings import draw_catalogue
+
+    for item in draw_catalogue(products, seed):
+        for image in item.images:
+            labels = Labels(item.kind, item.color, item.pattern, product=item.product_id,
+                            view=image.image_id, held_out=True)  # fmt: skip
+            yield labels, image.data

@@ -44,7 +44,9 @@ def squared(image: Image.Image) -> Image.Image:
 def extract(net: tower.Tower, images: Sequence[Image.Image]) -> Features:
     """Run the tower and the colour histogram over RGB pictures of any size."""
     squares = [squared(image) for image in images]
-    middle, last, logits = [], [], []
+    middle: list[FloatArray] = []
+    last: list[FloatArray] = []
+    logits: list[FloatArray] = []
     with torch.inference_mode():
         for start in range(0, len(squares), BATCH):
             chunk = squares[start : start + BATCH]
@@ -63,4 +65,6 @@ def extract(net: tower.Tower, images: Sequence[Image.Image]) -> Features:
 
 def unit(rows: FloatArray) -> FloatArray:
     """Scale rows to unit length."""
-    return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
+    lengths: FloatArray = np.linalg.norm(rows, axis=-1, keepdims=True).astype(np.float32)
+    scaled: FloatArray = rows / np.maximum(lengths, np.float32(1e-12))
+    return scaled

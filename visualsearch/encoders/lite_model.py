@@ -75,7 +75,8 @@ class LiteModel:
 
     def components(self, features: Features) -> FloatArray:
         """Project centred, weighted blocks of features onto the principal components."""
-        return stacked(features, self.means, self.blocks) @ self.basis
+        rows: FloatArray = stacked(features, self.means, self.blocks) @ self.basis
+        return rows
 
     def texts(self, texts: list[str]) -> FloatArray:
         """Return (n, dim) unit rows."""
@@ -97,7 +98,8 @@ def named(logits: FloatArray, classes: FloatArray) -> FloatArray:
     scores = np.take_along_axis(logits, top, axis=1)
     weights = np.exp(scores - scores.max(axis=1, keepdims=True))
     weights /= weights.sum(axis=1, keepdims=True)
-    return np.einsum("nk,nkd->nd", weights, classes[top]).astype(np.float32)
+    rows: FloatArray = np.einsum("nk,nkd->nd", weights, classes[top])
+    return rows
 
 
 def read(path: Path = WEIGHTS) -> tuple[LiteModel, str]:

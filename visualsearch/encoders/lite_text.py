@@ -37,7 +37,7 @@ class Vocabulary:
             found = self.pieces(text)
             if found:
                 scale = self.scales[found].astype(np.float32)[:, None]
-                row += (self.vectors[found].astype(np.float32) * scale).sum(axis=0)
+                row[:] = (self.vectors[found].astype(np.float32) * scale).sum(axis=0)
         return unit(rows)
 
     def pieces(self, text: str) -> list[int]:

@@ -1,0 +1,151 @@
+"""Decoding pictures of any make, and refusing what is none."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from visualsearch.encoders import images
+from visualsearch.encoders.images import decode_image
+from visualsearch.errors import ImageError
+
+
+def encoded(image: Image.Image, form: str, **options: object) -> bytes:
+    """Encode a picture in memory."""
+    out = io.BytesIO()
+    image.save(out, form, **options)
+    return out.getvalue()
+
+
+def halves(mode: str = "RGB") -> Image.Image:
+    """Build a picture of 80 x 40: left half red, right half blue."""
+    image = Image.new("RGB", (80, 40), (255, 0, 0))
+    image.paste((0, 0, 255), (40, 0, 80, 40))
+    return image.convert(mode)
+
+
+def near(image: Image.Image, at: tuple[int, int], color: tuple[int, int, int]) -> bool:
+    """Tell whether a pixel has about the given colour."""
+    return bool(np.abs(np.subtract(image.getpixel(at), color)).max() < 40)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM"])
+def test_formats_are_sniffed(form: str) -> None:
+    """Any common format becomes RGB with its colours where they were."""
+    image = decode_image(encoded(halves(), form))
+    assert image.mode == "RGB"
+    assert near(image, (10, 20), (255, 0, 0))
+    assert near(image, (70, 20), (0, 0, 255))
+
+
+@pytest.mark.parametrize(
+    ("orientation", "red_at"),
+    [(1, (10, 20)), (2, (70, 20)), (3, (70, 20)), (4, (10, 20)),
+     (5, (20, 10)), (6, (20, 10)), (7, (20, 70)), (8, (20, 70))],
+)  # fmt: skip
+def test_exif_orientation_is_applied(orientation: int, red_at: tuple[int, int]) -> None:
+    """Each of the eight orientations puts the red half where the camera saw it."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = decode_image(encoded(halves(), "JPEG", exif=exif, quality=95))
+    assert image.size == ((80, 40) if orientation < 5 else (40, 80))
+    assert near(image, red_at, (255, 0, 0))
+
+
+def test_cmyk_jpeg_keeps_its_colors() -> None:
+    """A print shop's CMYK JPEG becomes RGB, not its negative."""
+    assert near(decode_image(encoded(halves("CMYK"), "JPEG")), (10, 20), (255, 0, 0))
+
+
+def test_transparency_lies_on_white() -> None:
+    """Clear pixels are white, half-clear ones lighter, whatever colour they hide."""
+    image = Image.new("RGBA", (20, 10), (0, 0, 0, 0))
+    image.paste((255, 0, 0, 128), (10, 0, 20, 10))
+    decoded = decode_image(encoded(image, "PNG"))
+    assert near(decoded, (2, 5), (255, 255, 255))
+    assert near(decoded, (15, 5), (255, 127, 127))
+
+
+def test_palette_with_transparency_lies_on_white() -> None:
+    """A palette picture's transparent index is white too."""
+    image = Image.new("P", (10, 10), 0)
+    image.putpalette([0, 0, 0, 255, 0, 0])
+    image.paste(1, (5, 0, 10, 10))
+    decoded = decode_image(encoded(image, "PNG", transparency=0))
+    assert near(decoded, (1, 5), (255, 255, 255))
+    assert near(decoded, (8, 5), (255, 0, 0))
+
+
+def test_sixteen_bits_are_scaled_not_clipped() -> None:
+    """A 16-bit ramp stays a ramp: its middle is grey."""
+    ramp = np.linspace(0, 65535, 64, dtype=np.uint16)[None, :].repeat(8, axis=0)
+    decoded = decode_image(encoded(Image.fromarray(ramp), "PNG"))
+    assert near(decoded, (0, 4), (0, 0, 0))
+    assert near(decoded, (32, 4), (129, 129, 129))
+    assert near(decoded, (63, 4), (255, 255, 255))
+
+
+def test_first_frame_of_an_animation() -> None:
+    """Of an animated GIF the first frame counts."""
+    frames = [Image.new("RGB", (16, 16), color) for color in ("red", "blue")]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert near(decode_image(data), (8, 8), (255, 0, 0))
+
+
+def test_large_pictures_shrink_to_the_asked_side() -> None:
+    """The longer side is at most max_side, the shape is kept, tiny pictures are not enlarged."""
+    data = encoded(Image.new("RGB", (3000, 1500)), "JPEG")
+    assert decode_image(data, max_side=512).size == (512, 256)
+    assert decode_image(encoded(Image.new("RGB", (3000, 2)), "PNG"), max_side=100).size == (100, 1)
+    assert decode_image(encoded(halves(), "PNG"), max_side=512).size == (80, 40)
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"<html></html>", b"\x00" * 500, b"%PDF-1.7\n"])
+def test_other_content_is_no_picture(data: bytes) -> None:
+    """Text, pages and zeros are refused whatever their name said."""
+    with pytest.raises(ImageError) as caught:
+        decode_image(data)
+    assert caught.value.code == "image_not_an_image"
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_truncated_pictures_are_refused(form: str) -> None:
+    """Half a file is an error, not half a picture."""
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    data = encoded(Image.fromarray(noise), form)
+    with pytest.raises(ImageError) as caught:
+        decode_image(data[: len(data) // 2])
+    assert caught.value.code == "image_truncated"
+
+
+def test_pixel_bombs_are_refused_before_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small file that claims too many pixels is refused by its header."""
+    monkeypatch.setattr(images, "MAX_PIXELS", 10_000)
+    with pytest.raises(ImageError) as caught:
+        decode_image(encoded(Image.new("1", (400, 400)), "PNG"))
+    assert caught.value.code == "image_too_large"
+
+
+def test_a_bomb_of_pillows_own_limit_is_too_large() -> None:
+    """Where Pillow refuses by itself the code is the same."""
+    with pytest.raises(ImageError) as caught:
+        decode_image(encoded(Image.new("1", (20_000, 20_000)), "PNG"))
+    assert caught.value.code == "image_too_large"
+
+
+def test_flipped_bytes_never_escape_as_other_errors() -> None:
+    """Any damage gives a picture or an ImageError with one of three codes."""
+    rng = np.random.default_rng(1)
+    whole = {form: encoded(halves(), form) for form in ("JPEG", "PNG", "GIF", "TIFF", "WEBP")}
+    for form, data in whole.items():
+        for _ in range(60):
+            broken = bytearray(data)
+            for place in rng.integers(0, len(data), 4):
+                broken[place] = int(rng.integers(256))
+            try:
+                image = decode_image(bytes(broken))
+            except ImageError as error:
+                assert error.code in {"image_not_an_image", "image_truncated", "image_too_large"}
+            else:
+                assert image.mode == "RGB", form
