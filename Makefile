@@ -74,7 +74,7 @@ $(STAMP): $(INPUTS)
 	  'install it (Debian: make setup-system)' >&2; exit 1; }
 	@echo '== setup 1/4: $(VENV) with $(PYTHON), faiss for the $(ACCELERATOR)'
 	@rm -f $(VENV)/.installed-*
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) -q pip setuptools wheel
 	@echo '== setup 2/4: hnswlib from source, for any CPU with AVX2 rather than for this one'
 	@# A wheel in pip's cache may have been built for another CPU: it is not used.
