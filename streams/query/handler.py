@@ -223,8 +223,14 @@ def spell_out(request: SearchRequest) -> QueryParts:
 
 
 def to_filters(request: SearchRequest) -> Filters:
-    """Return the request's filters as the engine takes them."""
+    """Return the request's filters as the engine takes them.
+
+    The product of `similar_to` is not an answer to itself.
+    """
     given: SearchFilters = request.filters
+    exclude = frozenset(given.exclude)
+    if request.query.similar_to is not None:
+        exclude |= {request.query.similar_to}
     return Filters(
         category=tuple(given.category),
         brand=tuple(given.brand),
@@ -233,7 +239,7 @@ def to_filters(request: SearchRequest) -> Filters:
         price_max=given.price_max,
         in_stock=given.in_stock,
         attributes=given.attributes,
-        exclude=frozenset(given.exclude),
+        exclude=exclude,
         image_kind=request.image_kind,
     )
 
