@@ -1,0 +1,162 @@
+"""`visualsearch demo`: the whole path in one command."""
+
+import json
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from streams.demo.figures import Figures
+    from streams.settings import Settings
+
+_USUAL_PORT = 8080
+_DRAWN = 640
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Stop everything when it is done.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
+@click.option("--catalog", type=click.Path(exists=True, path_type=Path), metavar="FILE|FOLDER",
+              help="Show this catalogue (as `load` reads it) instead of a drawn one.")  # fmt: skip
+@click.option("--products", type=click.IntRange(20, 100_000), default=_DRAWN, show_default=True,
+              help="How many products to draw.")  # fmt: skip
+@click.option("--events", type=click.IntRange(8, 100_000), default=200, show_default=True,
+              help="How many single events to publish, at 5 a second.")  # fmt: skip
+@click.option("--searches", type=click.IntRange(3, 100_000), default=200, show_default=True,
+              help="How many searches to time, one after the other.")  # fmt: skip
+@click.option("--encoder", help="lite, or open_clip:ARCH/TAG.")
+@click.option("--bootstrap", envvar="VISUALSEARCH_BOOTSTRAP",
+              help="Use this broker (host:port) instead of starting one.")  # fmt: skip
+@click.option("--data-dir", type=click.Path(file_okay=False, path_type=Path),
+              default=Path(".visualsearch"), show_default=True,
+              help="Folder of the broker's data, the worker's log and the page.")  # fmt: skip
+@click.option("--port", type=click.IntRange(0, 65535),
+              help="Port of the worker's page. Default: 8080 if free, else any free.")  # fmt: skip
+def demo(
+    *,
+    once: bool,
+    as_json: bool,
+    catalog: Path | None,
+    products: int,
+    events: int,
+    searches: int,
+    encoder: str | None,
+    bootstrap: str | None,
+    data_dir: Path,
+    port: int | None,
+) -> None:
+    """Start a broker and a worker, index a catalogue, search it, and say how it went.
+
+    It draws a catalogue of garments, shoes, bags, furniture and tableware (or takes yours with
+    --catalog), publishes it, searches it by words, by photo and by both, publishes single events
+    and sees each in a search, and writes a page with the pictures of queries and hits. Then the
+    worker stays up, with its search page, until Ctrl-C.
+    """
+    from streams.cli.progress import stderr_console
+    from streams.demo.run import Plan, demonstration
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is taken down
+    settings_for = _settings_for(encoder)
+    console = stderr_console()
+    plan = Plan(data_dir, _port(port, once=once), events, searches)
+    teller = _Terminal(console)
+    goods = _goods(catalog, products)
+    with teller, demonstration(settings_for, bootstrap, goods, plan, teller) as shown:
+        teller.stop()
+        if as_json and not once:
+            _print_json(shown.figures)
+        elif not as_json:
+            _print_table(shown.figures)
+        if not once:
+            console.print(f"\nSearch at [bold]{shown.url}/[/] until Ctrl-C")
+            try:
+                signal.pause()
+            except KeyboardInterrupt:
+                console.print("")
+    if as_json and once:
+        _print_json(shown.figures)
+
+
+def _settings_for(encoder: str | None) -> "Callable[[str, str, Path], Settings]":
+    def make(bootstrap: str, prefix: str, data_dir: Path) -> "Settings":
+        from streams.cli.options import settings_of
+
+        return settings_of(bootstrap, prefix, None, data_dir=data_dir, encoder=encoder)
+
+    return make
+
+
+def _port(port: int | None, *, once: bool) -> int:
+    from streams.broker.ports import is_free
+
+    if port is not None:
+        return port
+    return 0 if once or not is_free(_USUAL_PORT) else _USUAL_PORT
+
+
+def _goods(catalog: Path | None, products: int) -> Any:
+    if catalog is None:
+        from streams.demo.drawn import DrawnGoods
+
+        return DrawnGoods(products)
+    from streams.catalog.readers import open_catalog
+    from streams.demo.own import OwnGoods
+
+    return OwnGoods(open_catalog(catalog))
+
+
+class _Terminal:
+    """Tells the steps on stderr: a line each, and a bar for what takes its time."""
+
+    def __init__(self, console: "Console") -> None:
+        from streams.cli.progress import progress_bar
+
+        self._console = console
+        self._bars: Progress = progress_bar(console)
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Leave the bars as they are."""
+        self._bars.stop()
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self._console.print(f"· {text}", markup=False)
+
+    def bar(self, text: str, total: int) -> Callable[[int], None]:
+        """Add a bar."""
+        task = self._bars.add_task(text, total=total)
+        return lambda done: self._bars.update(task, completed=done)
+
+
+def _print_json(figures: "Figures") -> None:
+    from streams.demo.figures import flat
+
+    click.echo(json.dumps(flat(figures)))
+
+
+def _print_table(figures: "Figures") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from streams.demo.page import facts
+
+    table = Table(box=None, show_header=False)
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    for name, value in (facts(figures) | {"all of it": f"{figures.total_s:.0f} s"}).items():
+        table.add_row(name, value)
+    Console().print(table)

@@ -1,0 +1,34 @@
+"""Photos made of other pictures."""
+
+import io
+
+from PIL import Image, ImageOps
+
+from visualsearch.encoders.images import decode_image
+
+_PHONE = (4032, 3024)
+_EXIF_ORIENTATION = 0x0112
+
+
+def jpeg(image: Image.Image, quality: int = 90) -> bytes:
+    """Encode a picture."""
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=quality)
+    return out.getvalue()
+
+
+def mirrored(data: bytes) -> bytes:
+    """Return a picture's mirror image: the same thing in bytes that nobody has seen."""
+    return jpeg(ImageOps.mirror(decode_image(data)))
+
+
+def phone_sized(data: bytes) -> bytes:
+    """Return a picture as a phone would store it: 12 megapixels, grainy, stored sideways."""
+    upright = ImageOps.fit(decode_image(data), (_PHONE[1], _PHONE[0]))
+    grain = Image.effect_noise((1008, 756), 24).resize(upright.size).convert("RGB")
+    sideways = Image.blend(upright, grain, 0.06).rotate(90, expand=True)
+    exif = Image.Exif()
+    exif[_EXIF_ORIENTATION] = 6  # "turn me clockwise to look at me"
+    out = io.BytesIO()
+    sideways.save(out, "JPEG", quality=92, exif=exif)
+    return out.getvalue()
