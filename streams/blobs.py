@@ -1,11 +1,13 @@
 """Inline pictures of product events, kept by their content: `blob:<sha256>`."""
 
 import hashlib
+import re
 import uuid
 
 import fsspec
 
 SCHEME = "blob:"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class BlobStore:
@@ -26,8 +28,14 @@ class BlobStore:
         return SCHEME + digest
 
     def get(self, reference: str) -> bytes:
-        """Return the bytes of a reference. Raises FileNotFoundError."""
-        data: bytes = self._fs.cat_file(self._path(reference.removeprefix(SCHEME)))
+        """Return the bytes of a reference. Raises FileNotFoundError, also for what is no digest.
+
+        A reference may come from outside; nothing but a digest may become a path.
+        """
+        digest = reference.removeprefix(SCHEME)
+        if not _DIGEST.fullmatch(digest):
+            raise FileNotFoundError("not a reference of this store")
+        data: bytes = self._fs.cat_file(self._path(digest))
         return data
 
     def _path(self, digest: str) -> str:
