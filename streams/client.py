@@ -13,6 +13,7 @@ from schemas.search import SearchRequest, SearchResult
 from streams.messages import OutgoingMessage
 from streams.producer import Producer
 
+log = logging.getLogger(__name__)
 POSITION_S = 10.0
 
 
@@ -114,7 +115,11 @@ class SearchClient:
             while not self._stopping.is_set():
                 message = consumer.poll(0.05)
                 if message is not None and message.error() is None:
-                    self._take(message.value())
+                    try:
+                        self._take(message.value())
+                    except Exception as error:  # another writer's bytes must not end this thread
+                        log.warning("skipped %s[%d]@%d: %s", message.topic(), message.partition(),
+                                    message.offset(), error)  # fmt: skip
                 self._sweep(time.monotonic())
         finally:
             consumer.close()
@@ -142,8 +147,8 @@ class SearchClient:
             else:
                 return tps
 
-    def _take(self, value: bytes) -> None:
-        peek = msgspec.json.decode(value, type=_RequestId)
+    def _take(self, value: bytes | None) -> None:
+        peek = msgspec.json.decode(value or b"", type=_RequestId)
         with self._lock:
             entry = self._waiting.pop(peek.request_id, None)
         if entry is not None and not entry.future.done():  # else: of another client
