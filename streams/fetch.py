@@ -76,10 +76,14 @@ class Fetcher:
 
     async def fetch(self, url: str, *, timeout_s: float | None = None) -> Fetched:
         """Return the bytes at `url`. Raises FetchError."""
+        async with self._slots:  # the time that a picture waits for its turn is not its host's
+            return await self._timed(url, timeout_s or self._settings.fetch_timeout_s)
+
+    async def _timed(self, url: str, timeout_s: float) -> Fetched:
         started = time.perf_counter()
         outcome = "ok"
         try:
-            async with asyncio.timeout(timeout_s or self._settings.fetch_timeout_s):
+            async with asyncio.timeout(timeout_s):
                 return await self._fetch(url)
         except TimeoutError:
             outcome = "image_timeout"
@@ -111,8 +115,7 @@ class Fetcher:
     async def _with_retries(self, url: str) -> Fetched:
         for attempt in range(1, self._settings.fetch_attempts + 1):
             try:
-                async with self._slots:
-                    return await self._get(url)
+                return await self._get(url)
             except FetchError as error:
                 error.attempts = attempt
                 if not error.transient or attempt == self._settings.fetch_attempts:
@@ -156,6 +159,8 @@ class Fetcher:
             return await asyncio.to_thread(read)
         except OSError as error:
             raise FetchError("image_unreachable", f"{_short(url)}: {error}") from None
+        except ValueError as error:  # a null byte in a path
+            raise FetchError("image_url_invalid", f"{_short(url)}: {error}") from None
 
     def _read_file(self, url: str) -> bytes:
         path = Path(unquote(urlsplit(url).path)).resolve()
