@@ -6,8 +6,8 @@ from streams.messages import OutgoingMessage, SourceMessage
 from streams.producer import MAX_BYTES
 
 PREFIX = "__visualsearch.errors."
-# What the record batch, our headers and the broker's limit leave for the value.
-VALUE_LIMIT = MAX_BYTES - 64 * 1024
+# What the record batch, our headers and the broker's limit leave for the original.
+ROOM = MAX_BYTES - 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,20 @@ class Fault:
 def dead_letter(topic: str, message: SourceMessage, fault: Fault) -> OutgoingMessage:
     """Build the dead letter of a message: key, value, headers and timestamp as they were.
 
-    A value too large for the topic is left out; `value_omitted` then says how long it was, and
-    topic, partition and offset point to the original.
+    What is too large for the topic (a compressed original may be) is left out, the value first;
+    `value_omitted` then says how long it was, and topic, partition and offset point to the
+    original.
     """
+    kept = tuple(pair for pair in message.headers if not pair[0].startswith(PREFIX))
+    sizes = {
+        "value": len(message.value or b""),
+        "headers": sum(len(name.encode()) + len(value or b"") + 16 for name, value in kept),
+        "key": len(message.key or b""),
+    }
+    omitted: set[str] = set()
+    for part in sizes:
+        if sum(size for name, size in sizes.items() if name not in omitted) > ROOM:
+            omitted.add(part)
     facts = {
         "topic": message.topic,
         "partition": str(message.partition),
@@ -35,12 +46,12 @@ def dead_letter(topic: str, message: SourceMessage, fault: Fault) -> OutgoingMes
         "message": fault.message[:2000],
         "attempts": str(fault.attempts),
     }
-    value = message.value
-    if value is not None and len(value) > VALUE_LIMIT:
-        facts["value_omitted"] = str(len(value))
-        value = b""
+    facts |= {f"{part}_omitted": str(sizes[part]) for part in sizes if part in omitted}
     ours = tuple((PREFIX + name, text.encode()) for name, text in facts.items())
-    kept = tuple(pair for pair in message.headers if not pair[0].startswith(PREFIX))
     return OutgoingMessage(
-        topic, message.key, value, headers=kept + ours, timestamp_ms=message.timestamp_ms
+        topic,
+        b"" if "key" in omitted else message.key,
+        b"" if "value" in omitted else message.value,
+        headers=(() if "headers" in omitted else kept) + ours,
+        timestamp_ms=message.timestamp_ms,
     )

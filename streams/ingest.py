@@ -4,13 +4,24 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from streams.dead_letters import dead_letter
+from streams.dead_letters import Fault, dead_letter
 from streams.faust_app import make_app
-from streams.lanes.lane import Lane, Outcome, index_messages, run_lane, until_written
-from streams.messages import SourceMessage
+from streams.lanes.lane import (
+    Entry,
+    Lane,
+    Outcome,
+    index_message,
+    newest_records,
+    run_lane,
+    until_written,
+)
+from streams.messages import OutgoingMessage, SourceMessage
 from streams.metrics import Metrics
 from streams.producer import Producer
-from streams.settings import Settings
+from streams.settings import MIB, Settings
+
+# What the index log takes, less headers and batch. An event may be larger: it may be compressed.
+RECORD_LIMIT = 10 * MIB - 64 * 1024
 
 
 class Publisher:
@@ -35,13 +46,25 @@ class Publisher:
         self, messages: Sequence[SourceMessage], outcomes: Sequence[Outcome]
     ) -> None:
         """Write what the lane decided. Returns only when nothing can be lost any more."""
-        outgoing = index_messages(outcomes, self._topics.index_log, self._partitions)
+        outgoing = [self._record(key, entry) for key, entry in newest_records(outcomes)]
         for message, outcome in zip(messages, outcomes, strict=True):
-            for fault in outcome.faults:
-                outgoing.append(dead_letter(self._topics.dead_letters, message, fault))
+            outgoing += [
+                dead_letter(self._topics.dead_letters, message, fault) for fault in outcome.faults
+            ]
         write = partial(self._producer.send, outgoing)
         await until_written(write, what=f"{self._lane}: a batch of {len(messages)} events")
         self._count(outcomes)
+
+    def _record(self, key: bytes, entry: Entry) -> OutgoingMessage:
+        """Return the record, or the dead letter of an event whose record the log cannot take."""
+        message = index_message(key, entry, self._topics.index_log, self._partitions)
+        size = len(message.value or b"")
+        if size <= RECORD_LIMIT:
+            return message
+        text = f"its record has {size} bytes, the index log takes {RECORD_LIMIT}"
+        fault = Fault("log", "record_too_large", text)
+        self._metrics.dead_letters.labels(fault.code).inc()
+        return dead_letter(self._topics.dead_letters, entry[2].message, fault)
 
     def _count(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:

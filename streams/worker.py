@@ -30,7 +30,7 @@ STALLED_S = 60.0  # the reader's loop turns twenty times a second
 
 
 class Worker:
-    """One process with the roles `ingest`, `search` or both; it loads an encoder or is given one."""
+    """One process with the roles `ingest`, `search` or both; it loads its encoder if not given."""
 
     def __init__(
         self, settings: Settings, roles: frozenset[str], *, encoder: Encoder | None = None

@@ -5,7 +5,8 @@ the embedding lane, which reads the same messages, need not.
 """
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Awaitable, Callable, Sequence
 
 from schemas.errors import SchemaError
 from schemas.events import (
@@ -25,23 +26,42 @@ from streams.lanes.lane import OrderedEvent, Outcome, read_batch
 from streams.messages import SourceMessage
 from streams.order import OrderMode
 
+log = logging.getLogger(__name__)
+
 
 class AttributeLane:
     """Cheap, and never waiting for a picture of another host or for a model."""
 
     name = "attributes"
 
-    def __init__(self, mode: OrderMode, blobs: BlobStore, inline_limit: int, batch: int) -> None:
+    def __init__(
+        self,
+        mode: OrderMode,
+        blobs: BlobStore,
+        inline_limit: int,
+        batch: int,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._sleep = sleep
         self.batch = batch
         self._mode = mode
         self._blobs = blobs
         self._inline_limit = inline_limit
 
     async def process(self, messages: Sequence[SourceMessage]) -> list[Outcome]:
-        """Return the records of each message."""
-        return await asyncio.to_thread(
-            lambda: [self._outcome(read) for read in read_batch(messages, self._mode)]
-        )
+        """Return the records of each message; wait for the picture store as long as it is away."""
+        pause_s = 0.5
+        while True:
+            try:
+                return await asyncio.to_thread(self._outcomes, messages)
+            except OSError as error:  # a full disk is no fault of the events
+                log.warning("pictures not stored, again in %.1f s: %s", pause_s, error)
+            await self._sleep(pause_s)
+            pause_s = min(pause_s * 2, 10.0)
+
+    def _outcomes(self, messages: Sequence[SourceMessage]) -> list[Outcome]:
+        return [self._outcome(read) for read in read_batch(messages, self._mode)]
 
     def _outcome(self, read: OrderedEvent | SchemaError) -> Outcome:
         if isinstance(read, SchemaError):

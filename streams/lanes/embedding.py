@@ -95,39 +95,33 @@ class EmbeddingLane:
     async def process(self, messages: Sequence[SourceMessage]) -> list[Outcome]:
         """Return a `vectors` record for each product event that sets or removes pictures."""
         reads = await asyncio.to_thread(read_batch, messages, self._mode)
-        newest: dict[str, OrderedEvent] = {}
-        for read in reads:
-            if isinstance(read, OrderedEvent) and not isinstance(read.event, ProductOfferUpdated):
-                known = newest.get(read.product_id)
-                if known is None or read.order >= known.order:
-                    newest[read.product_id] = read
-        pictures = {
-            product_id: [_Picture(n, source) for n, source in enumerate(_images(read))]
-            for product_id, read in newest.items()
-        }
-        todo = [picture for group in pictures.values() for picture in group]
-        await asyncio.gather(*(self._load(picture) for picture in todo))
-        await self._embed([p for p in todo if p.vector is None and p.fault is None])
-        return [self._outcome(read, newest, pictures) for read in reads]
+        waiting = _by_product(reads)
+        tried: dict[str, list[_Picture]] = {}  # by source
+        while waiting:
+            # The newest of each product; the one before it only if no picture of that can be had,
+            # as if they had come one by one.
+            current = [events.pop() for events in waiting.values()]
+            groups = [[_Picture(n, s) for n, s in enumerate(_images(read))] for read in current]
+            tried |= {r.message.source: g for r, g in zip(current, groups, strict=True)}
+            await self._load_and_embed([picture for group in groups for picture in group])
+            failed = {r.product_id for r, g in zip(current, groups, strict=True) if _all_failed(g)}
+            waiting = {p: events for p, events in waiting.items() if events and p in failed}
+        return [self._outcome(read, tried) for read in reads]
 
     def _outcome(
-        self,
-        read: OrderedEvent | SchemaError,
-        newest: dict[str, OrderedEvent],
-        pictures: dict[str, list[_Picture]],
+        self, read: OrderedEvent | SchemaError, tried: dict[str, list[_Picture]]
     ) -> Outcome:
         if isinstance(read, SchemaError):
             return Outcome("skipped")  # the attribute lane dead-letters it
         if isinstance(read.event, ProductOfferUpdated):
             return Outcome("skipped", type=read.type)
-        if newest[read.product_id] is not read:
+        if (group := tried.get(read.message.source)) is None:
             return Outcome("superseded", type=read.type)
         if isinstance(read.event, ProductDeleted):
             gone = Vectors(order=read.order, deleted=True)
             return Outcome("indexed", type=read.type, records=[(read.product_id, gone, read)])
-        group = pictures[read.product_id]
         faults = [picture.fault for picture in group if picture.fault is not None]
-        if group and len(faults) == len(group):
+        if _all_failed(group):
             # Nothing to show: the old vectors stay searchable until new ones are there.
             return Outcome("dead_lettered", type=read.type, faults=faults)
         record = Vectors(
@@ -137,6 +131,10 @@ class EmbeddingLane:
         )
         word = "dead_lettered" if faults else "indexed"
         return Outcome(word, read.type, [(read.product_id, record, read)], faults)
+
+    async def _load_and_embed(self, pictures: list[_Picture]) -> None:
+        await asyncio.gather(*(self._load(picture) for picture in pictures))
+        await self._embed([p for p in pictures if p.vector is None and p.fault is None])
 
     async def _load(self, picture: _Picture) -> None:
         source = picture.source
@@ -148,6 +146,10 @@ class EmbeddingLane:
         except FetchError as error:
             text = f"{_where(picture)}: {error}"
             picture.fault = Fault("fetch", error.code, text, error.attempts)
+            return
+        except Exception as error:  # a store's or a client's own: one picture, not the batch
+            log.exception("fetching a picture failed")
+            picture.fault = Fault("fetch", "fetch_failed", f"{_where(picture)}: {error!r}")
             return
         picture.digest = hashlib.sha256(picture.fetched.data).hexdigest()
         picture.vector = self._cache.get(picture.digest)
@@ -185,6 +187,21 @@ class EmbeddingLane:
         for picture, vector in zip(step, vectors.astype("<f2"), strict=True):
             picture.vector = vector.tobytes()
             self._cache.put(picture.digest, picture.vector)
+
+
+def _by_product(reads: Sequence[OrderedEvent | SchemaError]) -> dict[str, list[OrderedEvent]]:
+    """Group what says something of pictures, each product's events in their order."""
+    events: dict[str, list[OrderedEvent]] = {}
+    for read in reads:
+        if isinstance(read, OrderedEvent) and not isinstance(read.event, ProductOfferUpdated):
+            events.setdefault(read.product_id, []).append(read)
+    for group in events.values():
+        group.sort(key=lambda read: read.order)  # stable: of equals the later one wins
+    return events
+
+
+def _all_failed(pictures: Sequence[_Picture]) -> bool:
+    return bool(pictures) and all(picture.fault is not None for picture in pictures)
 
 
 def _images(read: OrderedEvent) -> list[ImageSource]:

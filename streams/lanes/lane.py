@@ -42,18 +42,22 @@ class OrderedEvent:
         return TYPE_NAMES[type(self.event)]
 
 
+Entry = tuple[str, IndexRecord, OrderedEvent]
+"""A product, a record of it and the event that made it."""
+
+
 @dataclass(slots=True)
 class Outcome:
     """What became of one message: records to write, faults to dead-letter, a word for metrics."""
 
     word: str
     type: str = "unknown"
-    records: list[tuple[str, IndexRecord, OrderedEvent]] = field(default_factory=list)
+    records: list[Entry] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
 
 class Lane(Protocol):
-    """Turns a batch of messages into one outcome each. Raises nothing."""
+    """Turns a batch of messages into one outcome each. It should raise nothing."""
 
     name: str
     batch: int
@@ -87,11 +91,9 @@ def read_batch(
     return read
 
 
-def index_messages(
-    outcomes: Iterable[Outcome], topic: str, partitions: int
-) -> list[OutgoingMessage]:
-    """Encode the records of a batch, only the newest per product and kind of record."""
-    newest: dict[bytes, tuple[str, IndexRecord, OrderedEvent]] = {}
+def newest_records(outcomes: Iterable[Outcome]) -> list[tuple[bytes, Entry]]:
+    """Return the records of a batch by log key, only the newest per product and kind."""
+    newest: dict[bytes, Entry] = {}
     for outcome in outcomes:
         for entry in outcome.records:
             product_id, record, _ = entry
@@ -99,16 +101,19 @@ def index_messages(
             known = newest.get(key)
             if known is None or record.order >= known[1].order:
                 newest[key] = entry
-    return [
-        OutgoingMessage(
-            topic,
-            key,
-            encode_record(record),
-            partition=partition_of(product_id, partitions),
-            headers=_record_headers(event),
-        )
-        for key, (product_id, record, event) in newest.items()
-    ]
+    return list(newest.items())
+
+
+def index_message(key: bytes, entry: Entry, topic: str, partitions: int) -> OutgoingMessage:
+    """Encode a record for the index log."""
+    product_id, record, event = entry
+    return OutgoingMessage(
+        topic,
+        key,
+        encode_record(record),
+        partition=partition_of(product_id, partitions),
+        headers=_record_headers(event),
+    )
 
 
 def _record_headers(event: OrderedEvent) -> Headers:
@@ -134,10 +139,26 @@ async def run_lane(stream: Any, lane: Lane, publish: Publish, *, within_s: float
     batches: AsyncIterable[Sequence[Any]] = stream.noack_take(lane.batch, within=within_s)
     async for events in batches:
         messages = [SourceMessage.from_faust(event.message) for event in events]
-        outcomes = await lane.process(messages)
+        outcomes = await process_safely(lane, messages)
         await publish(messages, outcomes)
         for event in events:
             await stream.ack(event)
+
+
+async def process_safely(lane: Lane, messages: Sequence[SourceMessage]) -> list[Outcome]:
+    """Process a batch, message by message if it fails: one of them must not stop the others.
+
+    Faust would start a failed agent again without the batch that it failed on, and never commit
+    past it.
+    """
+    try:
+        return await lane.process(messages)
+    except Exception as error:
+        if len(messages) > 1:
+            return [out for message in messages for out in await process_safely(lane, [message])]
+        log.exception("%s: %s failed", lane.name, messages[0].source)
+        fault = Fault("lane", "internal", f"an error of the service: {error!r}")
+        return [Outcome("dead_lettered", faults=[fault])]
 
 
 async def until_written(
