@@ -89,8 +89,9 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Clauses that all must hold. Within category and brand any value may match;
-    of tags and attributes every one must.
+    """Clauses that all must hold.
+
+    Within category and brand any value may match; of tags and attributes every one must.
     """
 
     category: tuple[str, ...] = ()
