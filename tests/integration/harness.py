@@ -84,7 +84,7 @@ class Path:
                 event.product.product_id.encode(),
                 encode_event(event),
                 timestamp_ms=timestamp_ms,
-            )  # fmt: skip
+            )
             for event in events
         )
 

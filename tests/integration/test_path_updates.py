@@ -84,7 +84,7 @@ async def test_an_update_without_price_leaves_the_offer_and_removes_absent_attri
             category="Bags",
             tags=["red"],
             attributes={"size": "L"},
-        ),  # fmt: skip
+        ),
         updated("partial", inline(4), version=2),
     )
     await path.settled()
