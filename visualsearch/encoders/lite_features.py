@@ -66,5 +66,4 @@ def extract(net: tower.Tower, images: Sequence[Image.Image]) -> Features:
 def unit(rows: FloatArray) -> FloatArray:
     """Scale rows to unit length."""
     lengths: FloatArray = np.linalg.norm(rows, axis=-1, keepdims=True).astype(np.float32)
-    scaled: FloatArray = rows / np.maximum(lengths, np.float32(1e-12))
-    return scaled
+    return np.divide(rows, np.maximum(lengths, 1e-12), dtype=np.float32)

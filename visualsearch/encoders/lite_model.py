@@ -18,6 +18,7 @@ from visualsearch.types import FloatArray
 WEIGHTS = Path(__file__).with_name("lite_weights.npz")
 CHECKSUM = Path(__file__).with_name("lite_weights.json")
 FORMAT = 1
+WHITENED = 0.5  # halfway to equal variance: rare traits tell one product from another
 TOP_CLASSES = 12  # of the tower's 1,000: the rest is noise
 
 
@@ -71,7 +72,8 @@ class LiteModel:
         """Return the visual and the semantic part, each of unit rows."""
         components = self.components(features)
         seen = np.hstack([components / self.spread, named(features.logits, self.classes)])
-        return unit(components[:, : self.visual_dim]), self.image_head(seen)
+        kept = components[:, : self.visual_dim] / self.spread[: self.visual_dim] ** WHITENED
+        return unit(kept), self.image_head(seen)
 
     def components(self, features: Features) -> FloatArray:
         """Project centred, weighted blocks of features onto the principal components."""

@@ -16,7 +16,8 @@ from visualsearch.types import FloatArray
 
 Corpus = tuple[list[Labels], Features]
 SHARES = (0.5, 0.6, 0.7, 0.8)
-ALPHAS = (0.2, 0.3, 0.43, 0.6, 0.8, 1.0, 1.3, 1.7, 2.2)
+ALPHAS = (0.3, 0.43, 0.6, 0.8, 1.0, 1.3, 1.7, 2.2, 2.8, 3.5)
+GOOD_ENOUGH = 0.01  # of the best: then the smaller alpha, which keeps more of the picture
 
 
 def tuned(model: LiteModel, held: Mapping[str, Corpus]) -> tuple[LiteModel, dict[str, Any]]:
@@ -29,7 +30,8 @@ def tuned(model: LiteModel, held: Mapping[str, Corpus]) -> tuple[LiteModel, dict
     labels, features = held["catalogue"]
     shop = _Products(labels, model.images(features))
     by_alpha = {alpha: recolored(model, shop, alpha) for alpha in ALPHAS}
-    model = replace(model, alpha=max(by_alpha, key=lambda alpha: by_alpha[alpha]))
+    enough = max(by_alpha.values()) - GOOD_ENOUGH
+    model = replace(model, alpha=min(a for a, score in by_alpha.items() if score >= enough))
     report: dict[str, Any] = {"share": model.share, "alpha": model.alpha}
     report |= words(model, shop)
     report["image_and_color_precision@10"] = by_alpha[model.alpha]

@@ -7,6 +7,7 @@ on two cores; features are kept in `--cache`.
 """
 
 import argparse
+import json
 import time
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from visualsearch.encoders.lite_text import Vocabulary
 from visualsearch.encoders.lite_vocabulary import distil, imagenet_names
 from visualsearch.types import FloatArray
 
-BLOCKS = {"last": 1.0, "middle": 1.0, "hues": 0.5}
+BLOCKS = {"last": 1.0, "middle": 1.0, "hues": 0.3}
 COMPONENTS = 384
 VISUAL_DIM = 256
 Corpus = tuple[list[Labels], Features]
@@ -52,15 +53,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=lite_model.WEIGHTS)
     parser.add_argument("--cache", type=Path, default=Path(".cache/lite"))
     parser.add_argument("--photos", type=Path, help="folder that holds luma/ and clothing/")
-    parser.add_argument("--drawn", type=int, default=840, help="products to draw")
-    parser.add_argument("--steps", type=int, default=2500)
+    parser.add_argument("--drawn", type=int, default=420, help="products to draw")
+    parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
 
 
 def _extra_words(classes: list[list[str]]) -> list[str]:
     """Gather words of products, colours and classes that the sentence model's list may lack."""
-    text = Path(__file__).with_name("lite_words.txt").read_text()
+    text = " ".join(json.loads(Path(__file__).with_name("lite_words.json").read_text())) + " "
     for table in (lite_captions.KINDS, lite_captions.COLORS, lite_captions.PATTERNS):
         text += " ".join(name for names in table.values() for name in names) + " "
     text += " ".join(name for names in classes for name in names)
