@@ -76,6 +76,11 @@ class DrawnGoods:
         half = len(self._loaded) // 2
         return self._loaded[(half + number) % len(self._loaded)].product_id
 
+    def other_than(self, product_id: str) -> str:
+        """Return one of the first two products."""
+        first, second = self._loaded[0].product_id, self._loaded[1].product_id
+        return second if product_id == first else first
+
     def phone_photo(self) -> bytes:
         """Blow up a drawn photo."""
         return phone_sized(next(iter(self._photos.values())))

@@ -77,31 +77,29 @@ def plan_events(goods: Goods, count: int) -> list[Single]:
 
 def _single(kind: EventKind, goods: Goods, number: int, turn: int, lag: int) -> Single:
     event_id, now = f"single-{number}", datetime.now(UTC)
-    if kind == "create":
-        product = _tagged(goods.created(turn), f"created-{turn}")
-        created = ProductCreated(event_id=event_id, occurred_at=now, product=product)
-        return Single(kind, created, _probe(product, f"created-{turn}"), _has(product))
-    if kind == "update":
-        # Price and stock left out: the product keeps its offer, whatever that is by now.
-        bare = msgspec.structs.replace(
-            goods.updated(turn), price=None, currency=None, in_stock=None
-        )
-        product = _tagged(bare, f"updated-{turn}")
-        updated = ProductUpdated(event_id=event_id, occurred_at=now, product=product)
-        return Single(kind, updated, _probe(product, f"updated-{turn}"), _has(product))
     if kind == "offer":
         product_id, price = goods.offered(number), _PRICE + number
         offer = Offer(product_id=product_id, price=price, currency="EUR", in_stock=True)
-        filters = SearchFilters(price_min=price, price_max=price)
-        request = SearchRequest(
-            request_id="", query=QuerySpec(similar_to=product_id), filters=filters, top_k=1
-        )
+        probe = _probe(goods, product_id, SearchFilters(price_min=price, price_max=price))
         event = ProductOfferUpdated(event_id=event_id, occurred_at=now, product=offer)
-        return Single(kind, event, request, lambda result: bool(result.hits))
-    product = _tagged(goods.created(turn - lag), f"created-{turn - lag}")
-    deleted = Deleted(product_id=product.product_id)
-    gone = ProductDeleted(event_id=event_id, occurred_at=now, product=deleted)
-    return Single(kind, gone, _probe(product, f"created-{turn - lag}"), _is_gone)
+        return Single(kind, event, probe, lambda result: bool(result.hits))
+    if kind == "update":
+        tag, given = f"updated-{turn}", goods.updated(turn)
+        # Price and stock left out: the product keeps its offer, whatever that is by now.
+        given = msgspec.structs.replace(given, price=None, currency=None, in_stock=None)
+    else:
+        made = turn - lag if kind == "delete" else turn
+        tag, given = f"created-{made}", goods.created(made)
+    product = _tagged(given, tag)
+    probe = _probe(goods, product.product_id, SearchFilters(tags=[tag]))
+    if kind == "delete":
+        gone = Deleted(product_id=product.product_id)
+        deleted = ProductDeleted(event_id=event_id, occurred_at=now, product=gone)
+        return Single(kind, deleted, probe, lambda result: result.error is None and not result.hits)
+    cls = ProductCreated if kind == "create" else ProductUpdated
+    return Single(
+        kind, cls(event_id=event_id, occurred_at=now, product=product), probe, _has(product)
+    )
 
 
 def _tagged(product: Product, tag: str) -> Product:
@@ -113,25 +111,16 @@ def _tagged(product: Product, tag: str) -> Product:
     return msgspec.structs.replace(product, tags=[*(product.tags or []), tag], images=images)
 
 
-def _probe(product: Product, tag: str) -> SearchRequest:
-    """Look for the one product with that tag; its own vectors are the query: no model is called."""
-    return SearchRequest(
-        request_id="",
-        query=QuerySpec(similar_to=product.product_id),
-        filters=SearchFilters(tags=[tag]),
-        top_k=1,
-    )
+def _probe(goods: Goods, product_id: str, filters: SearchFilters) -> SearchRequest:
+    """Ask for what only this product can answer. Another's vectors are the query: no model call."""
+    like = goods.other_than(product_id)
+    return SearchRequest(request_id="", query=QuerySpec(similar_to=like), filters=filters, top_k=1)
 
 
 def _has(product: Product) -> Callable[[SearchResult], bool]:
     """Say yes to an answer with this version's text (the tag) and its pictures (their ids)."""
     ids = {image.image_id for image in product.images}
     return lambda result: any(hit.image_id in ids for hit in result.hits)
-
-
-def _is_gone(result: SearchResult) -> bool:
-    unknown = result.error is not None and result.error.code == "product_unknown"
-    return unknown or (result.error is None and not result.hits)
 
 
 async def measure_freshness(
@@ -173,5 +162,9 @@ async def _follow(client: SearchClient, producer: Producer, topic: str, single: 
             await asyncio.wrap_future(sent)
             return Fresh(single.kind, (seen_at - started) * 1000)
         if seen_at - started > _GIVE_UP_S:
-            raise TimeoutError(f"{single.kind} {event.product.product_id}: not seen in a search")
+            last = result.error.code if result.error else f"{len(result.hits)} hits"
+            raise TimeoutError(
+                f"{single.kind} of {event.product.product_id}: no search showed it in "
+                f"{_GIVE_UP_S:.0f} s; the last one gave {last}"
+            )
         await asyncio.sleep(max(_EVERY_S - (seen_at - asked_at), 0.002))

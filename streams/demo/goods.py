@@ -59,6 +59,9 @@ class Goods(Protocol):
     def offered(self, number: int) -> str:
         """Return the id of a loaded product, another than `updated` gives about that time."""
 
+    def other_than(self, product_id: str) -> str:
+        """Return the id of a loaded product with pictures, but not this one."""
+
     def phone_photo(self) -> bytes | None:
         """Return a photo of 12 megapixels, as a phone takes it (JPEG), if one can be made."""
 

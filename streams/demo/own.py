@@ -13,6 +13,7 @@ from streams.demo.photos import mirrored, phone_sized
 
 _SAMPLE = 120  # products kept with their pictures
 _QUESTIONS = 40
+_FEWEST = 2  # one is changed while the other is searched with
 
 
 class OwnGoods:
@@ -42,8 +43,8 @@ class OwnGoods:
 
     def prepare(self, fresh: int) -> None:  # noqa: ARG002 - other goods draw ahead
         """Check that there is something to show; the rest is made when it is asked for."""
-        if not self._sample:
-            raise CatalogError("the catalogue holds no product with a picture")
+        if len(self._sample) < _FEWEST:
+            raise CatalogError("the catalogue holds fewer than two products with pictures")
 
     def questions(self) -> list[Question]:
         """Ask by titles, by mirrored pictures, and by a picture and another category."""
@@ -75,6 +76,11 @@ class OwnGoods:
         """Return the id of a product from the sample's other half."""
         half = len(self._sample) // 2
         return self._sample[(half + number) % len(self._sample)].product_id
+
+    def other_than(self, product_id: str) -> str:
+        """Return one of the first two products of the sample."""
+        first, second = self._sample[0].product_id, self._sample[1].product_id
+        return second if product_id == first else first
 
     def phone_photo(self) -> bytes | None:
         """Blow up a picture of the catalogue; None if all of them are URLs."""
