@@ -201,14 +201,12 @@ def make_topics(settings: Settings, config: Mapping[str, str] | None = None) -> 
 
 
 @asynccontextmanager
-async def running_path(
-    bootstrap: str, folder: Folder, config: Mapping[str, str] | None = None, **more: Any
+async def path_of(
+    settings: Settings, roles: frozenset[str] = BOTH, encoder: FakeEncoder | None = None
 ) -> AsyncIterator[Path]:
-    """Give a path whose worker is ready."""
-    settings = make_settings(bootstrap, folder, **more)
-    await asyncio.to_thread(make_topics, settings, config)
-    encoder = FakeEncoder()
-    worker = Worker(settings, BOTH, encoder=encoder)
+    """Give a path over topics that are there, once its worker is ready."""
+    encoder = encoder or FakeEncoder()
+    worker = Worker(settings, roles, encoder=encoder)
     try:
         await worker.start()
         path = Path(settings, worker, encoder)
@@ -218,6 +216,17 @@ async def running_path(
             await path.close()
     finally:
         await worker.stop()
+
+
+@asynccontextmanager
+async def running_path(
+    bootstrap: str, folder: Folder, config: Mapping[str, str] | None = None, **more: Any
+) -> AsyncIterator[Path]:
+    """Give a path on topics of its own."""
+    settings = make_settings(bootstrap, folder, **more)
+    await asyncio.to_thread(make_topics, settings, config)
+    async with path_of(settings) as path:
+        yield path
 
 
 def facts(letter: Message) -> dict[str, str]:
@@ -239,7 +248,7 @@ def read_topic(settings: Settings, topic: str) -> list[Message]:
         consumer.assign([TopicPartition(tp.topic, tp.partition, 0) for tp in tps])
         ended: set[int] = set()
         while len(ended) < len(tps):
-            for message in consumer.consume(1000, 1.0 if not found else 0.2):
+            for message in consumer.consume(1000, 0.05):
                 if message.error() is None:
                     found.append(message)
                 elif message.error().code() == KafkaError._PARTITION_EOF:
@@ -250,7 +259,12 @@ def read_topic(settings: Settings, topic: str) -> list[Message]:
 
 
 def _consumer(settings: Settings, group: str) -> Consumer:
-    options = {"group.id": group, "enable.auto.commit": False, "enable.partition.eof": True}
+    options = {
+        "group.id": group,
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "fetch.wait.max.ms": 50,
+    }
     return Consumer(settings.kafka() | options)
 
 

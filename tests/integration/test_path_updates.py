@@ -203,9 +203,8 @@ async def test_several_pictures_are_one_hit_that_names_the_best(path: Path) -> N
     for number, image_id in ((17, "front"), (18, "worn"), (19, "2")):
         (hit,) = await path.showing(number)
         assert (hit.product_id, hit.image_id) == ("views", image_id)
-    lifestyle = await path.search(similar_to="views", image_kind="lifestyle", top_k=1000)
-    assert [hit.product_id for hit in lifestyle.hits] == ["views"]
-    assert lifestyle.hits[0].image_id == "worn"
+    lifestyle = await path.search(text="anything", image_kind="lifestyle", top_k=1000)
+    assert [(hit.product_id, hit.image_id) for hit in lifestyle.hits] == [("views", "worn")]
 
 
 async def test_events_without_a_version_are_dead_lettered_in_explicit_order(path: Path) -> None:
