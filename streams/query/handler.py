@@ -147,7 +147,7 @@ class QueryHandler:
         if request.query.similar_to is not None:
             images.append(self._stored(request.query.similar_to))
         if request.query.vector is not None:
-            given = np.asarray(request.query.vector, dtype=np.float32)
+            given = np.asarray(request.query.vector, dtype=np.float64)
             images.append(Part(given, None, "query.vector"))
         return compose(images, texts, dim=dim, text_weight=self._encoder.default_alpha)
 
