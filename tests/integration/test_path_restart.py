@@ -1,0 +1,110 @@
+"""Workers that stop, start again and share the work."""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from pathlib import Path as Folder
+
+from streams.broker import BrokerInfo
+from streams.messages import OutgoingMessage
+from streams.producer import Producer
+from tests.fakes import FakeEncoder
+from tests.integration.events import created, deleted, offer
+from tests.integration.harness import (
+    inline,
+    make_settings,
+    make_topics,
+    path_of,
+    read_topic,
+    until,
+)
+
+
+async def test_a_new_worker_knows_everything_from_the_log_and_tells_late_requests(
+    kafka: BrokerInfo, tmp_path: Folder
+) -> None:
+    """No picture is embedded again; what was asked while nobody was there gets one answer."""
+    settings = make_settings(kafka.bootstrap, tmp_path)
+    await asyncio.to_thread(make_topics, settings)
+    async with path_of(settings) as path:
+        await path.publish(*(created(f"p{n}", inline(n), price=1.0) for n in range(20)))
+        await path.settled()
+        await path.publish(deleted("p0"), offer("p1", price=9.0))
+        await path.settled()
+        assert path.engine.stats().products == 19
+    body = {"request_id": "unheard", "query": {"text": "anyone?"}, "deadline_ms": 200}
+    with Producer(settings.kafka()) as producer:
+        topics = settings.topics
+        request = OutgoingMessage(topics.search_requests, b"k", json.dumps(body).encode())
+        await producer.send([request])
+    await asyncio.sleep(0.3)
+    encoder = FakeEncoder()
+    async with path_of(settings, encoder=encoder) as path:
+        # Ready means replayed: nothing is waited for here.
+        assert path.engine.stats().products == 19
+        assert await path.names_showing(0) == []
+        assert [hit.price for hit in await path.showing(1)] == [9.0]
+        # Queries that were made above embed one picture each.
+        assert encoder.images_seen == 2
+        await until(lambda: path.metric("search_requests_total", mode="search",
+                                        outcome="deadline_exceeded") == 1)  # fmt: skip
+        await path.publish(created("p20", inline(20)))
+        await path.settled()
+        assert await path.names_showing(20) == ["p20"]
+    told = [json.loads(x.value()) for x in read_topic(settings, settings.topics.search_results)]
+    (answer,) = [x for x in told if x["request_id"] == "unheard"]
+    assert answer["error"]["code"] == "deadline_exceeded"
+
+
+async def test_a_worker_that_replays_is_alive_but_not_ready(
+    kafka: BrokerInfo, tmp_path: Folder
+) -> None:
+    """It has no part in the queries' group before it has met the end of the log."""
+    settings = make_settings(kafka.bootstrap, tmp_path)
+    await asyncio.to_thread(make_topics, settings)
+    async with path_of(settings) as path:
+        path.worker._ready = False  # as while it starts
+        assert path.worker.ready() == "starting or stopping"
+        assert path.worker.live() is None
+        assert path.worker._side is not None
+        path.worker._side.reader.caught_up.clear()
+        assert path.worker.ready() == "the index log is being replayed"
+        path.worker._side.reader.progress_at = time.time() - 120
+        path.worker._side.reader.failed.set()
+        assert path.worker.live() == "the index log cannot be read any further"
+
+
+async def test_two_workers_answer_each_request_once_and_both_serve(
+    kafka: BrokerInfo, tmp_path: Folder
+) -> None:
+    """Replicas hold the same products and share requests by partition; one stays when one goes."""
+    settings = make_settings(kafka.bootstrap, tmp_path)
+    await asyncio.to_thread(make_topics, settings)
+    async with path_of(settings) as first:
+        await first.publish(*(created(f"p{n}", inline(n)) for n in range(10)))
+        await first.settled()
+        async with path_of(settings) as second:
+            assert second.engine.stats().products == 10
+            await asyncio.sleep(1.0)  # the group settles on its two members
+            await asyncio.gather(*(
+                first.search(f"both-{n}", text=f"words {n}", top_k=3, deadline_ms=20_000)
+                for n in range(60)
+            ))  # fmt: skip
+            served = [
+                path.metric("search_requests_total", mode="search", outcome="ok")
+                for path in (first, second)
+            ]
+            assert sum(served) == 60
+            assert min(served) > 0
+            await second.publish(created("p10", inline(10)))
+            await second.settled()
+            await until(lambda: first.engine.stats().products == 11)
+        results = await asyncio.gather(*(
+            first.search(f"one-{n}", text=f"words {n}", top_k=3, deadline_ms=20_000)
+            for n in range(20)
+        ))  # fmt: skip
+        assert all(result.status == "ok" for result in results)
+    counts = Counter(x.key().decode() for x in read_topic(settings, settings.topics.search_results))
+    assert {counts[f"both-{n}"] for n in range(60)} == {1}
+    assert {counts[f"one-{n}"] for n in range(20)} == {1}

@@ -1,0 +1,148 @@
+"""The worker as a process: it starts or says why not, and it always stops in time."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams.broker import BrokerInfo, start_broker, stop_broker
+from streams.broker.ports import free_port
+from tests.integration.harness import make_settings, make_topics
+
+Spawn = Callable[..., "subprocess.Popen[str]"]
+READY = re.compile(r"ready: http://127\.0\.0\.1:\d+/")
+DEADLINE_S = 25.0
+
+
+@pytest.fixture
+def spawn(tmp_path: Path) -> Iterator[Spawn]:
+    """Start workers whose log is in `worker.log`; kill what a test leaves."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(bootstrap: str, prefix: str, *more: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-c", "from streams.cli import main; main()", "worker",
+                   "--bootstrap", bootstrap, "--prefix", prefix, "--port", "0", *more]  # fmt: skip
+        env = os.environ | {"VISUALSEARCH_DATA_DIR": str(tmp_path / "data"), "OMP_NUM_THREADS": "1"}
+        with (tmp_path / "worker.log").open("w") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, text=True, env=env)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def log_of(tmp_path: Path) -> str:
+    """Return what the worker said."""
+    return (tmp_path / "worker.log").read_text()
+
+
+def await_ready(process: "subprocess.Popen[str]", tmp_path: Path) -> None:
+    """Return when the worker says that it is ready."""
+    give_up_at = time.monotonic() + 60
+    while not READY.search(log_of(tmp_path)):
+        assert process.poll() is None, log_of(tmp_path)
+        assert time.monotonic() < give_up_at, log_of(tmp_path)
+        time.sleep(0.1)
+
+
+def stop(process: "subprocess.Popen[str]", sign: int = signal.SIGTERM) -> tuple[int, float]:
+    """Send a signal; return the exit status and the seconds that it took."""
+    started = time.monotonic()
+    process.send_signal(sign)
+    return process.wait(DEADLINE_S + 5), time.monotonic() - started
+
+
+@pytest.fixture
+def topics(kafka: BrokerInfo, tmp_path: Path) -> Any:
+    """Give settings whose topics exist."""
+    settings = make_settings(kafka.bootstrap, tmp_path)
+    make_topics(settings)
+    return settings
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_worker_in_time_and_cleanly(
+    topics: Any, spawn: Spawn, tmp_path: Path, sign: int
+) -> None:
+    """Exit 0 within 25 s, with the real encoder and all its threads."""
+    process = spawn(topics.bootstrap, topics.topic_prefix)
+    await_ready(process, tmp_path)
+    status, took_s = stop(process, sign)
+    assert status == 0, log_of(tmp_path)
+    assert took_s < DEADLINE_S
+    assert "Traceback" not in log_of(tmp_path)
+
+
+def test_a_signal_during_the_start_ends_a_worker_in_time(
+    topics: Any, spawn: Spawn, tmp_path: Path
+) -> None:
+    """Half started is stopped as well: two seconds in, it is loading or joining."""
+    process = spawn(topics.bootstrap, topics.topic_prefix)
+    give_up_at = time.monotonic() + 30
+    while process.poll() is None and not _handles(process.pid, signal.SIGTERM):
+        assert time.monotonic() < give_up_at
+        time.sleep(0.02)
+    status, took_s = stop(process)
+    assert status == 0, log_of(tmp_path)
+    assert took_s < DEADLINE_S
+
+
+def _handles(pid: int, sign: int) -> bool:
+    """Return whether a process has a handler of its own for a signal (Linux)."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    caught = int(re.search(r"SigCgt:\s*(\w+)", text)[1], 16)  # type: ignore[index]  # always there
+    return bool(caught >> (sign - 1) & 1)
+
+
+@pytest.mark.timeout(180)
+def test_a_worker_stops_in_time_when_its_broker_is_gone(spawn: Spawn, tmp_path: Path) -> None:
+    """Clients wait for a broker for ever; the process does not. Its log stays readable."""
+    info = start_broker(tmp_path / "broker", allow_tansu=False)
+    try:
+        settings = make_settings(info.bootstrap, tmp_path)
+        make_topics(settings)
+        process = spawn(info.bootstrap, settings.topic_prefix)
+        await_ready(process, tmp_path)
+    finally:
+        stop_broker(tmp_path / "broker")
+    time.sleep(5)
+    assert process.poll() is None  # a broker may come back
+    lines = len(log_of(tmp_path).splitlines())
+    _, took_s = stop(process)
+    assert took_s < DEADLINE_S + 1
+    assert lines < 1000, f"{lines} lines in 5 s"
+
+
+def test_without_topics_a_worker_says_which_command_makes_them(
+    kafka: BrokerInfo, spawn: Spawn, tmp_path: Path
+) -> None:
+    """One line, no traceback, a status that is not 0."""
+    process = spawn(kafka.bootstrap, "nobody-made-these-")
+    assert process.wait(60) != 0
+    log = log_of(tmp_path)
+    assert "visualsearch topics create" in log
+    assert "nobody-made-these-index-log" in log
+    assert "Traceback" not in log
+    assert sum(line.startswith("Error:") for line in log.splitlines()) == 1
+
+
+def test_without_a_broker_a_worker_says_so(spawn: Spawn, tmp_path: Path) -> None:
+    """The address that does not answer is in the message."""
+    bootstrap = f"127.0.0.1:{free_port()}"
+    process = spawn(bootstrap, "x-")
+    assert process.wait(60) != 0
+    log = log_of(tmp_path)
+    assert bootstrap in log
+    assert "Traceback" not in log
+    assert sum(line.startswith("Error:") for line in log.splitlines()) == 1
