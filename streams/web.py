@@ -14,6 +14,7 @@ from schemas.errors import SchemaError
 from schemas.search import SearchFault, SearchResult, decode_request, salvage_request_id
 from streams.client import SearchClient
 from streams.fetch import Fetcher, FetchError
+from streams.producer import SendError
 from streams.query.handler import failure
 from visualsearch.engine import Engine
 
@@ -96,6 +97,9 @@ class Web:
         except (TimeoutError, ConnectionError) as error:
             return _json(failure(search.request_id, SearchFault("no_worker", str(error))), 503)
         except Exception as error:
+            if isinstance(error, SendError) and error.too_large:
+                fault = SearchFault("request_too_large", f"Kafka did not take it: {error}")
+                return _json(failure(search.request_id, fault), 413)
             fault = SearchFault("request_not_sent", f"Kafka did not take the request: {error}")
             return _json(failure(search.request_id, fault), 503)
         return _json(result, _STATUS.get(result.error.code, 400) if result.error else 200)
