@@ -105,9 +105,7 @@ class SearchClient:
                 "group.id": "visualsearch-client-unused",  # assigned, never joined or committed
                 "enable.auto.commit": False,
                 "fetch.wait.max.ms": 100,
-                "log.connection.close": False,
-            },
-            logger=logging.getLogger("librdkafka"),
+            }
         )
         try:
             consumer.assign(self._ends(consumer))
@@ -148,7 +146,8 @@ class SearchClient:
                 return tps
 
     def _take(self, value: bytes | None) -> None:
-        peek = msgspec.json.decode(value or b"", type=_RequestId)
+        value = value or b""
+        peek = msgspec.json.decode(value, type=_RequestId)
         with self._lock:
             entry = self._waiting.pop(peek.request_id, None)
         if entry is not None and not entry.future.done():  # else: of another client

@@ -133,9 +133,7 @@ class LogReader:
                 "auto.offset.reset": "earliest",
                 "fetch.wait.max.ms": 50,
                 "queued.max.messages.kbytes": 65536,
-                "log.connection.close": False,
-            },
-            logger=logging.getLogger("librdkafka"),
+            }
         )
         assigned = [TopicPartition(self._topic, p, 0) for p in range(self._partitions)]
         consumer.assign(assigned)

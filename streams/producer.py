@@ -1,7 +1,6 @@
 """The one Kafka producer of a process: acknowledged sends on confluent-kafka."""
 
 import asyncio
-import logging
 import threading
 from collections.abc import Iterable
 from concurrent.futures import Future
@@ -41,9 +40,7 @@ class Producer:
                 "message.max.bytes": MAX_BYTES,
                 "queue.buffering.max.kbytes": 131072,
                 "compression.type": "lz4",
-                "log.connection.close": False,
-            },
-            logger=logging.getLogger("librdkafka"),
+            }
         )
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="producer", daemon=True)

@@ -75,7 +75,9 @@ class Settings(BaseSettings):
 
     def kafka(self) -> dict[str, str | int]:
         """Return the connection options of librdkafka's clients."""
-        return {"bootstrap.servers": self.bootstrap}
+        # Errors go to stderr from librdkafka itself: a Python logger is a callback that its threads
+        # may want while a client is being destroyed.
+        return {"bootstrap.servers": self.bootstrap, "log_level": 3, "log.connection.close": False}
 
 
 def load_settings(config: Path | None = None, **overrides: Any) -> Settings:

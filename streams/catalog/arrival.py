@@ -6,7 +6,6 @@ come: its watermark. No product is asked for one by one, and an update that left
 in place is not mistaken for one that arrived.
 """
 
-import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -44,9 +43,7 @@ class ArrivalWatch:
                 "group.id": "visualsearch-arrivals-unused",
                 "enable.auto.commit": False,
                 "fetch.wait.max.ms": 100,
-                "log.connection.close": False,
-            },
-            logger=logging.getLogger("librdkafka"),
+            }
         )
         self._consumer.assign(
             [end for topic in (index_log, dead_letters) for end in self._ends(topic)]

@@ -1,5 +1,7 @@
 """The command line: each command is imported when it is called, so that `--help` is instant."""
 
+import contextlib
+import faulthandler
 from importlib import import_module
 from typing import Any
 
@@ -53,3 +55,5 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="visualsearch")
 def main() -> None:
     """Find products by picture and by words, moments after their events were published."""
+    with contextlib.suppress(OSError, ValueError):  # no real stderr: nothing to write to
+        faulthandler.enable()  # a crash in native code then says where

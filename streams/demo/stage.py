@@ -132,10 +132,7 @@ def count_messages(settings: Settings, topic: str) -> int:
     """Return how many messages a topic holds."""
     from confluent_kafka import Consumer, TopicPartition
 
-    consumer = Consumer(
-        settings.kafka() | {"group.id": "visualsearch-count-unused"},
-        logger=logging.getLogger("librdkafka"),
-    )
+    consumer = Consumer(settings.kafka() | {"group.id": "visualsearch-count-unused"})
     try:
         partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
         ends = [
