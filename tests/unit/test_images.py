@@ -134,6 +134,17 @@ def test_a_bomb_of_pillows_own_limit_is_too_large() -> None:
     assert caught.value.code == "image_too_large"
 
 
+CODES = {"RGB", "image_not_an_image", "image_truncated", "image_too_large"}
+
+
+def outcome(data: bytes) -> str:
+    """Return the mode of the decoded picture, or the code of its refusal."""
+    try:
+        return decode_image(data).mode
+    except ImageError as error:
+        return error.code
+
+
 def test_flipped_bytes_never_escape_as_other_errors() -> None:
     """Any damage gives a picture or an ImageError with one of three codes."""
     rng = np.random.default_rng(1)
@@ -143,9 +154,4 @@ def test_flipped_bytes_never_escape_as_other_errors() -> None:
             broken = bytearray(data)
             for place in rng.integers(0, len(data), 4):
                 broken[place] = int(rng.integers(256))
-            try:
-                image = decode_image(bytes(broken))
-            except ImageError as error:
-                assert error.code in {"image_not_an_image", "image_truncated", "image_too_large"}
-            else:
-                assert image.mode == "RGB", form
+            assert outcome(bytes(broken)) in CODES, form

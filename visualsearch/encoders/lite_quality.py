@@ -17,7 +17,7 @@ from visualsearch.types import FloatArray
 Corpus = tuple[list[Labels], Features]
 SHARES = (0.5, 0.6, 0.7, 0.8)
 ALPHAS = (0.3, 0.43, 0.6, 0.8, 1.0, 1.3, 1.7, 2.2, 2.8, 3.5)
-GOOD_ENOUGH = 0.01  # of the best: then the smaller alpha, which keeps more of the picture
+GOOD_ENOUGH = 0.05  # short of the best: then the smaller alpha, which keeps more of the picture
 
 
 def tuned(model: LiteModel, held: Mapping[str, Corpus]) -> tuple[LiteModel, dict[str, Any]]:

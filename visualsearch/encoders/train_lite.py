@@ -22,7 +22,7 @@ from visualsearch.encoders.lite_text import Vocabulary
 from visualsearch.encoders.lite_vocabulary import distil, imagenet_names
 from visualsearch.types import FloatArray
 
-BLOCKS = {"last": 1.0, "middle": 1.0, "hues": 0.3}
+BLOCKS = {"last": 1.0, "middle": 1.0, "hues": 0.5}
 COMPONENTS = 384
 VISUAL_DIM = 256
 Corpus = tuple[list[Labels], Features]
@@ -54,7 +54,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, default=Path(".cache/lite"))
     parser.add_argument("--photos", type=Path, help="folder that holds luma/ and clothing/")
     parser.add_argument("--drawn", type=int, default=420, help="products to draw")
-    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
 
