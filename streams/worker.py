@@ -13,6 +13,7 @@ from aiohttp import web
 
 from streams.client import SearchClient
 from streams.faust_app import crash_of, make_app, start_app, stop_app
+from streams.log_limit import limit_client_logs
 from streams.runtime import (
     SearchSide,
     Shared,
@@ -210,4 +211,5 @@ async def run_worker(
 
 def run(settings: Settings, roles: frozenset[str], on_ready: Callable[[int], None]) -> None:
     """Run a worker in this thread, for good."""
+    limit_client_logs()
     asyncio.run(run_worker(settings, roles, on_ready=on_ready))

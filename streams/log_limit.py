@@ -1,0 +1,43 @@
+"""A limit on what the Kafka clients log: with the broker away they repeat themselves for ever."""
+
+import logging
+import time
+from collections.abc import Callable
+
+CLIENTS = ("aiokafka", "faust", "mode", "librdkafka")
+
+
+class ClientLogLimit(logging.Filter):
+    """Lets each message of a client through once per `every_s`, and says how many it held back.
+
+    Messages are the same when their text before formatting is, digits aside. What is not a
+    client's passes.
+    """
+
+    def __init__(self, every_s: float = 10.0, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._every_s = every_s
+        self._now = now
+        self._seen: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record is to be written."""
+        if record.name.partition(".")[0] not in CLIENTS:
+            return True
+        text = "".join(c for c in str(record.msg)[:60] if not c.isdigit())
+        now = self._now()
+        since, held = self._seen.get((record.name, text), (-self._every_s, 0))
+        if now - since < self._every_s:
+            self._seen[record.name, text] = (since, held + 1)
+            return False
+        self._seen[record.name, text] = (now, 0)
+        if held:
+            record.msg = f"{record.msg} (and {held} like it)"
+        return True
+
+
+def limit_client_logs() -> None:
+    """Put the limit on every handler that this process has."""
+    limit = ClientLogLimit()
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(limit)

@@ -1,0 +1,32 @@
+"""The limit on the Kafka clients' log."""
+
+import logging
+
+from streams.log_limit import ClientLogLimit
+
+
+def record(name: str, text: str) -> logging.LogRecord:
+    """Return a log record."""
+    return logging.LogRecord(name, logging.ERROR, __file__, 1, text, None, None)
+
+
+def test_a_client_repeats_itself_once_in_ten_seconds() -> None:
+    """Digits do not make a message another one; what was held back is counted."""
+    clock = [0.0]
+    limit = ClientLogLimit(10.0, now=lambda: clock[0])
+    assert limit.filter(record("aiokafka.client", "node 1 away"))
+    assert not limit.filter(record("aiokafka.client", "node 2 away"))
+    assert not limit.filter(record("aiokafka.client", "node 1 away"))
+    assert limit.filter(record("aiokafka.client", "another text"))
+    assert limit.filter(record("aiokafka.other", "node 1 away"))
+    clock[0] = 10.0
+    again = record("aiokafka.client", "node 1 away")
+    assert limit.filter(again)
+    assert again.getMessage() == "node 1 away (and 2 like it)"
+
+
+def test_what_is_no_clients_is_never_held_back() -> None:
+    """Our own words, and those of a package whose name only starts alike."""
+    limit = ClientLogLimit()
+    for name in ("streams.lanes", "faustian", "root"):
+        assert all(limit.filter(record(name, "same")) for _ in range(3))
