@@ -1,0 +1,100 @@
+"""When a lane acknowledges: one behaviour, whatever stream it runs on."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from streams.lanes.lane import Outcome, until_written
+from streams.messages import SourceMessage
+
+MESSAGES = 7
+Publish = Callable[[Sequence[SourceMessage], Sequence[Outcome]], Awaitable[None]]
+
+
+class EchoLane:
+    """Says `indexed` of each message; takes three at a time, and fails on a value `poison`."""
+
+    name = "echo"
+    batch = 3
+
+    async def process(self, messages: Sequence[SourceMessage]) -> list[Outcome]:
+        """Return one outcome per message."""
+        if any(message.value == b"poison" for message in messages):
+            raise RuntimeError("a defect")
+        return [Outcome("indexed") for _ in messages]
+
+
+class LaneAcksContract:
+    """Inherit, and implement `acked`."""
+
+    async def acked(self, values: Sequence[bytes], publish: Publish, done: asyncio.Event) -> int:
+        """Run `EchoLane` over messages until `done`, stop; return how many are acknowledged."""
+        raise NotImplementedError
+
+    async def test_everything_is_acknowledged_once_it_is_written(self) -> None:
+        """Every message is published once, in its order, and then acknowledged."""
+        seen: list[bytes | None] = []
+        done = asyncio.Event()
+
+        async def publish(messages: Sequence[SourceMessage], outcomes: Sequence[Outcome]) -> None:
+            assert len(messages) == len(outcomes) <= EchoLane.batch
+            seen.extend(message.value for message in messages)
+            if len(seen) == MESSAGES:
+                asyncio.get_running_loop().call_later(0.1, done.set)
+
+        values = [b"%d" % n for n in range(MESSAGES)]
+        assert await self.acked(values, publish, done) == MESSAGES
+        assert seen == values
+
+    async def test_nothing_is_acknowledged_while_nothing_can_be_written(self) -> None:
+        """Stopped in the middle of its attempts, the lane leaves all to its successor."""
+        tries = 0
+        done = asyncio.Event()
+
+        async def publish(_: Sequence[SourceMessage], __: Sequence[Outcome]) -> None:
+            async def write() -> None:
+                nonlocal tries
+                tries += 1
+                if tries == 3:
+                    done.set()
+                raise ConnectionError("the broker is away")
+
+            await until_written(write, what="a test", sleep=lambda _: asyncio.sleep(0.01))
+
+        assert await self.acked([b"x"] * MESSAGES, publish, done) == 0
+        assert tries >= 3
+
+    async def test_a_write_that_succeeds_at_last_is_acknowledged(self) -> None:
+        """Failing twice costs two more writes, and no message."""
+        tries = written = 0
+        done = asyncio.Event()
+
+        async def publish(messages: Sequence[SourceMessage], _: Sequence[Outcome]) -> None:
+            async def write() -> None:
+                nonlocal tries, written
+                tries += 1
+                if tries < 3:
+                    raise ConnectionError("the broker is away")
+                written += len(messages)
+
+            await until_written(write, what="a test", sleep=lambda _: asyncio.sleep(0.01))
+            if written == MESSAGES:
+                asyncio.get_running_loop().call_later(0.1, done.set)
+
+        assert await self.acked([b"x"] * MESSAGES, publish, done) == MESSAGES
+
+    async def test_a_message_that_breaks_the_lane_is_dead_lettered_alone(self) -> None:
+        """Its neighbours in the batch are indexed, and all are acknowledged."""
+        seen: dict[bytes | None, Outcome] = {}
+        done = asyncio.Event()
+
+        async def publish(messages: Sequence[SourceMessage], outcomes: Sequence[Outcome]) -> None:
+            seen.update(
+                (message.value, outcome)
+                for message, outcome in zip(messages, outcomes, strict=True)
+            )
+            if len(seen) == 4:
+                asyncio.get_running_loop().call_later(0.1, done.set)
+
+        assert await self.acked([b"a", b"poison", b"b", b"c"], publish, done) == 4
+        assert [fault.code for fault in seen[b"poison"].faults] == ["internal"]
+        assert {value for value, out in seen.items() if out.word == "indexed"} == {b"a", b"b", b"c"}
