@@ -1,6 +1,5 @@
 """`visualsearch worker`: a process that indexes, answers, or both."""
 
-import os
 from pathlib import Path
 
 import click
@@ -50,9 +49,9 @@ def worker(
     settings = settings_of(
         bootstrap, prefix, config, http_host=host, http_port=port, encoder=encoder
     )
-    # One thread per exact scan, set before NumPy is loaded: searches run side by side, and two
-    # BLAS threads were 25 times slower on a busy machine.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from streams.process import tune
+
+    tune()
     from streams.worker import run
 
     run(
