@@ -93,6 +93,7 @@ class LogReader:
         self._ends: set[int] = set()
         self._positions: dict[int, int] = {}
         self._highs: dict[int, int] = {}
+        self._foreign_model: str | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log-reader", daemon=True)
 
@@ -195,8 +196,18 @@ class LogReader:
         for record, message, result in zip(records, sources, applied, strict=True):
             kind = _KINDS[type(record)]
             self._metrics.records.labels(kind, result.outcome.value).inc()
+            if result.outcome is Outcome.FOREIGN_MODEL and isinstance(record, VectorsRecord):
+                self._warn_of_model(record.model)
             if live and result.outcome is Outcome.APPLIED:  # a replay says nothing of freshness
                 self._observe_freshness(kind, message, now)
+
+    def _warn_of_model(self, model: str) -> None:
+        """Say once per model that its products stay invisible: the index holds another's."""
+        if model != self._foreign_model:
+            self._foreign_model = model
+            log.warning("%s holds vectors of the model %s, which this worker does not use: products "
+                        "without vectors of its own model are not found; embed the catalogue into "
+                        "topics of another prefix", self._topic, model)  # fmt: skip
 
     def _observe_freshness(self, kind: str, message: Any, now: float) -> None:
         headers = dict(message.headers() or ())
