@@ -31,9 +31,11 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
     `freshness_ms`: from publishing an event to the search answer that shows it. `search_ms`: from
     sending a request, its picture shrunk already, to its answer. `phone_photo_to_40_ms`: the
-    slowest of five, from the file on. The precisions are shares of right ones among the first
-    min(10, n) hits, n being how many right ones the catalogue holds; null for a catalogue whose
-    truth is not known. `photo` is a photo alone, `both` a photo and "in <another colour>".
+    slowest of five, from the file on. Precisions are averages over the questions: right kind among
+    the first min(10, n) hits, n products of the kind being held; right colour among the first
+    min(10, m), m products of that kind in that colour being held (11 of a catalogue of 640); null
+    where the catalogue's truth is not known. `photo`: a photo alone; `both`: a photo and "in
+    <another colour>".
     """
 
     products: int

@@ -4,6 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -150,17 +151,19 @@ def _load(
             teller.say(f"rejected {row.where}: {row.message} [{row.code}]")
         total = len(load.published)
         show = teller.bar("indexing", total)
-        arrived = watch.wait(load.published, progress=lambda state: show(total - state.waiting))
-    shown = [p for p in load.published if p.pictures and p.product_id not in arrived.dead_lettered]
-    if not shown:
-        raise StageError("no product of the catalogue became searchable")
-    result = wait_for_watermark(client, shown[-1].product_id, arrived.newest_ms)
-    seconds = time.perf_counter() - began
+        with ThreadPoolExecutor(1) as beside:  # this process has nothing else to do meanwhile
+            prepared = beside.submit(goods.prepare, max(plan.events // 4, 1))
+            arrived = watch.wait(load.published, progress=lambda state: show(total - state.waiting))
+            failed = arrived.dead_lettered
+            shown = [p for p in load.published if p.pictures and p.product_id not in failed]
+            if not shown:
+                raise StageError("no product of the catalogue became searchable")
+            result = wait_for_watermark(client, shown[-1].product_id, arrived.newest_ms)
+            seconds = time.perf_counter() - began
+        prepared.result()
     assert result.index is not None  # noqa: S101 - the watermark was read from it
     index = result.index
     teller.say(f"{index.products:,} products searchable after {seconds:.1f} s")
-    teller.say("preparing photos and fresh products")
-    goods.prepare(max(plan.events // 4, 1))
     return _Loaded(load, seconds, index.products, index.vectors, index.model)
 
 

@@ -97,12 +97,11 @@ def precision(
 ) -> Precision | None:
     """Judge the answers to each distinct question of a kind; None where nothing is known.
 
-    The share of right ones among the first min(10, n) hits, n being how many right ones there
-    are: of the kind, of the colour (whatever the kind), of kind and colour together. Fewer hits
-    than that count as wrong ones.
+    `kind`: the share of the right kind among the first min(10, n) hits, where n products of that
+    kind are held. `color`, and kind and color together: among the first min(10, m), where m
+    products of that kind in that colour are held. Missing hits count as wrong ones.
     """
     of_kind = Counter(shown.kind for shown in truth.values())
-    of_color = Counter(shown.color for shown in truth.values())
     of_both = Counter(truth.values())
     distinct = {id(a.question): a for a in reversed(asked) if a.question.kind == kind}
     kinds, colors, both = [], [], []
@@ -111,7 +110,7 @@ def precision(
             continue
         shown = [truth.get(hit.product_id) for hit in answer.result.hits]
         kinds.append(_share([t and t.kind == right.kind for t in shown], of_kind[right.kind]))
-        colors.append(_share([t and t.color == right.color for t in shown], of_color[right.color]))
+        colors.append(_share([t and t.color == right.color for t in shown], of_both[right]))
         both.append(_share([t == right for t in shown], of_both[right]))
     return Precision(fmean(kinds), fmean(colors), fmean(both)) if kinds else None
 

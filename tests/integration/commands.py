@@ -1,0 +1,55 @@
+"""The command line in processes of its own, against a worker in another."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from streams.demo.stage import running_worker
+from streams.settings import Settings, load_settings
+
+ROOT = Path(__file__).parents[2]
+
+
+class Commands:
+    """Runs `visualsearch` against one broker and one prefix."""
+
+    def __init__(self, settings: Settings, url: str) -> None:
+        self.settings = settings
+        self.url = url
+
+    def run(self, *arguments: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run a command and check its exit status."""
+        environ = os.environ | {
+            "VISUALSEARCH_BOOTSTRAP": self.settings.bootstrap,
+            "VISUALSEARCH_TOPIC_PREFIX": self.settings.topic_prefix,
+            "PYTHONPATH": str(ROOT),
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "streams.cli", *map(str, arguments)],
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status, f"{arguments}: {done.returncode}\n{done.stderr}"
+        return done
+
+    def json(self, *arguments: str | Path, status: int = 0) -> Any:
+        """Run a command whose standard output is JSON and nothing else."""
+        return json.loads(self.run(*arguments, "--json", status=status).stdout)
+
+
+@contextmanager
+def commands(bootstrap: str, prefix: str, folder: Path) -> Iterator[Commands]:
+    """Give the commands while a worker with the lite encoder is up; it must end well."""
+    settings = load_settings(
+        bootstrap=bootstrap, topic_prefix=prefix, data_dir=folder / "data", encoder="lite"
+    )
+    with running_worker(settings, 0, folder / "worker.log") as worker:
+        yield Commands(settings, worker.wait_ready())
+        assert worker.stop() == 0, worker.log.read_text()[-3000:]

@@ -1,0 +1,96 @@
+"""`demo --once --json`: everything started, measured and taken down again."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from streams.broker import BrokerInfo
+from streams.demo.stage import StageError, WorkerProcess
+from streams.topics import topic_specs
+from tests.fakes import jpeg
+from tests.integration.commands import ROOT
+
+PRODUCTS = 40
+
+
+def demo(kafka: BrokerInfo, folder: Path, *arguments: str) -> dict[str, object]:
+    """Run a small demonstration on the tier's broker and return its figures."""
+    done = subprocess.run(
+        [sys.executable, "-m", "streams.cli", "demo", "--once", "--json", "--bootstrap",
+         kafka.bootstrap, "--events", "24", "--searches", "30", *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    figures: dict[str, object] = json.loads(done.stdout)
+    return figures
+
+
+def topics_left(kafka: BrokerInfo) -> list[str]:
+    """Return the topics of demonstrations that are still there."""
+    from confluent_kafka.admin import AdminClient
+
+    names = AdminClient({"bootstrap.servers": kafka.bootstrap}).list_topics(timeout=10).topics
+    return [name for name in names if name.startswith("demo-")]
+
+
+def test_demo_of_the_drawn_catalogue(kafka: BrokerInfo, tmp_path: Path) -> None:
+    """Every figure of the contract is there, the pictures are right, and nothing is left over."""
+    figures = demo(kafka, tmp_path, "--products", str(PRODUCTS))
+    assert (figures["products"], figures["vectors"]) == (PRODUCTS, 2 * PRODUCTS)
+    assert (figures["dead_letters"], figures["rejected"]) == (0, 0)
+    fresh, search = figures["freshness_ms"], figures["search_ms"]
+    assert isinstance(fresh, dict)
+    assert isinstance(search, dict)
+    assert {"create", "update", "offer", "delete"} <= fresh.keys()
+    assert {"words", "photo"} <= search.keys()
+    for spread in (fresh, search, fresh["delete"], search["photo"]):
+        assert 0 < spread["p50"] <= spread["p99"]
+    assert (fresh["n"], search["n"]) == (24, 30)
+    for name in ("top10_kind_precision", "top10_color_precision", "photo_kind_precision"):
+        share = figures[name]
+        assert isinstance(share, float)
+        assert share >= 0.7, name
+    page = (tmp_path / str(figures["page"])).read_text()
+    assert page.count("<li>") > 30
+    assert page.count('src="data:image/jpeg') == page.count("<img"), "a picture is missing"
+    assert topics_left(kafka) == []
+
+
+def test_demo_of_a_users_catalogue(kafka: BrokerInfo, tmp_path: Path) -> None:
+    """Anybody's pictures are shown; what nobody knows about them is not judged."""
+    shop = tmp_path / "shop"
+    for number in range(8):
+        (shop / f"Group {number % 2}").mkdir(parents=True, exist_ok=True)
+        picture = jpeg((30 * number, 255 - 30 * number, 40), side=64)
+        (shop / f"Group {number % 2}" / f"thing {number}.jpg").write_bytes(picture)
+    (shop / "Group 0" / "broken.jpg").write_text("I am a text file.")
+    figures = demo(kafka, tmp_path, "--catalog", str(shop))
+    assert (figures["products"], figures["rejected"]) == (8, 1)
+    assert figures["top10_kind_precision"] is None
+    assert figures["dead_letters"] == 0
+
+
+def test_a_worker_that_fails_is_said_with_the_end_of_its_log(tmp_path: Path) -> None:
+    """Nobody waits for minutes for a worker that is gone."""
+    log = tmp_path / "worker.log"
+    log.write_text("Error: topics are missing [topics_missing]\n")
+    with subprocess.Popen(["false"]) as gone:
+        gone.wait()
+    with pytest.raises(StageError, match="topics_missing"):
+        WorkerProcess(gone, log).wait_ready()
+
+
+def test_topics_of_a_demonstration_are_its_own() -> None:
+    """The default topics of a shop are never among those that a demonstration deletes."""
+    from streams.topics import TopicNames
+
+    ours = {spec.name for spec in topic_specs(TopicNames.with_prefix("demo-1-"))}
+    assert not ours & {spec.name for spec in topic_specs(TopicNames())}

@@ -1,0 +1,64 @@
+"""The page of pictures: whole, escaped, with the hits where they were."""
+
+from html.parser import HTMLParser
+
+from schemas.search import SearchHit
+from streams.gallery import Answered, embedded_pictures, gallery_page, jpeg_url, picture_link
+
+
+class Images(HTMLParser):
+    """Collects what a browser would load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sources: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag."""
+        self.tags.add(tag)
+        found = dict(attrs)
+        if tag == "img":
+            self.sources.append(found["src"] or "")
+
+
+def hit(product_id: str, title: str = "T") -> SearchHit:
+    """Return a hit."""
+    return SearchHit(product_id=product_id, score=0.5, image_id="front 1", title=title, price=12.5)
+
+
+def test_page_stands_alone_and_shows_query_and_hits() -> None:
+    """Every picture is in the page; nothing is loaded from elsewhere."""
+    answer = Answered("red mug", "12 ms", [hit("a"), hit("b")], [b"\xff\xd8"], [True, False])
+    text = gallery_page("Title", "lead", {"By words": [answer]}, lambda _: jpeg_url(b"1"))
+    page = Images()
+    page.feed(text)
+    assert len(page.sources) == 3
+    assert all(source.startswith("data:image/jpeg;base64,") for source in page.sources)
+    assert not page.tags & {"script", "link", "iframe"}
+    assert (text.count("✓"), text.count("✗")) == (1, 1)
+    assert "12.50" in text
+
+
+def test_titles_of_a_shop_are_text_not_markup() -> None:
+    """A catalogue is not trusted with the page."""
+    evil = '<script>alert(1)</script>" onerror="x'
+    answer = Answered(evil, evil, [hit(evil, evil)])
+    text = gallery_page(evil, evil, {evil: [answer]}, lambda h: picture_link("http://w", h))
+    page = Images()
+    page.feed(text)
+    assert "script" not in page.tags
+    assert "<script>" not in text
+    assert ' onerror="' not in text
+
+
+def test_picture_links_survive_any_product_id() -> None:
+    """An id may hold slashes, blanks and question marks."""
+    link = picture_link("http://w:1/", hit("a/b c?d#e"))
+    assert link == "http://w:1/v1/images/a%2Fb%20c%3Fd%23e?image_id=front+1"
+
+
+def test_an_absent_worker_leaves_links() -> None:
+    """The page still shows the pictures once a worker is up."""
+    show = embedded_pictures("http://127.0.0.1:1", [hit("a")])
+    assert show(hit("a")) == "http://127.0.0.1:1/v1/images/a?image_id=front+1"
