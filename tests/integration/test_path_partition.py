@@ -1,0 +1,28 @@
+"""Where keys go on a real broker: every client and our own function agree."""
+
+import asyncio
+from pathlib import Path
+
+from streams.broker import BrokerInfo
+from streams.messages import OutgoingMessage
+from streams.partition import partition_of
+from streams.producer import Producer
+from streams.topics import TopicSpec, create_topics
+from tests.integration.harness import make_settings, read_topic
+
+
+async def test_librdkafka_puts_a_key_where_the_function_says(
+    kafka: BrokerInfo, tmp_path: Path
+) -> None:
+    """Keys of every length up to 40 bytes, and in scripts of two, three and four bytes."""
+    settings = make_settings(kafka.bootstrap, tmp_path)
+    topic = f"{settings.topic_prefix}keys"
+    await asyncio.to_thread(create_topics, kafka.bootstrap, [TopicSpec(topic, 7, {})])
+    keys = ["x" * n for n in range(1, 41)]
+    keys += [char * n for char in ("é", "商", "👗") for n in range(1, 8)]
+    keys += [f"sku-{n:05d}/ü" for n in range(200)]
+    with Producer(settings.kafka()) as producer:
+        await producer.send(OutgoingMessage(topic, key.encode(), b"") for key in keys)
+    found = {message.key().decode(): message.partition() for message in read_topic(settings, topic)}
+    assert found == {key: partition_of(key, 7) for key in keys}
+    assert set(found.values()) == set(range(7))

@@ -1,0 +1,200 @@
+"""Fetching: limits, retries and schemes, against a server on loopback."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from streams.blobs import BlobStore
+from streams.fetch import Fetcher, FetchError, decode_base64
+from streams.metrics import Metrics
+from streams.settings import load_settings
+
+LIMIT = 4096
+
+
+class Host:
+    """Answers each path with the next of its scripted statuses; 200 comes with four bytes."""
+
+    def __init__(self) -> None:
+        self.script: dict[str, list[int]] = {}
+        self.hits = 0
+        self.at_once = self.most_at_once = 0
+        self.port = 0
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Answer."""
+        self.hits += 1
+        self.at_once += 1
+        self.most_at_once = max(self.at_once, self.most_at_once)
+        try:
+            if request.path == "/slow":
+                await asyncio.sleep(0.05)
+            statuses = self.script.get(request.path, [200])
+            status = statuses.pop(0) if len(statuses) > 1 else statuses[0]
+            return web.Response(status=status, body=b"pict", headers={"ETag": '"e"'})
+        finally:
+            self.at_once -= 1
+
+    def url(self, path: str) -> str:
+        """Return the URL of a path."""
+        return f"http://127.0.0.1:{self.port}{path}"
+
+
+@pytest.fixture
+async def host() -> AsyncIterator[Host]:
+    """Give a server."""
+    host = Host()
+    app = web.Application()
+    app.router.add_get("/{path:.*}", host.handle)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host.port = runner.addresses[0][1]
+    yield host
+    await runner.cleanup()
+
+
+Make = Callable[..., Fetcher]
+
+
+@pytest.fixture
+async def make(tmp_path: Path) -> AsyncIterator[Make]:
+    """Give a maker of fetchers, whose pauses are noted in `pauses` instead of slept."""
+    made: list[Fetcher] = []
+
+    def build(pauses: list[float] | None = None, **settings: Any) -> Fetcher:
+        async def sleep(seconds: float) -> None:
+            (pauses if pauses is not None else []).append(seconds)
+
+        chosen = load_settings(data_dir=tmp_path, image_max_bytes=LIMIT, **settings)
+        blobs = BlobStore(str(tmp_path / "blobs"))
+        made.append(Fetcher(chosen, blobs, Metrics(CollectorRegistry()), sleep))
+        return made[-1]
+
+    yield build
+    for fetcher in made:
+        await fetcher.close()
+
+
+async def failure(fetcher: Fetcher, url: str) -> FetchError:
+    """Return how a fetch fails."""
+    with pytest.raises(FetchError) as caught:
+        await fetcher.fetch(url)
+    return caught.value
+
+
+async def test_a_picture_comes_with_its_etag(host: Host, make: Make) -> None:
+    """The bytes and what the host calls this version of them."""
+    fetched = await make().fetch(host.url("/a"))
+    assert (fetched.data, fetched.etag) == (b"pict", '"e"')
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+async def test_what_may_pass_is_tried_again_with_growing_pauses(
+    host: Host, make: Make, status: int
+) -> None:
+    """Twice failed, then there: three requests, two pauses, the second longer on average."""
+    host.script["/a"] = [status, status, 200]
+    pauses: list[float] = []
+    assert (await make(pauses).fetch(host.url("/a"))).data == b"pict"
+    assert host.hits == 3
+    assert 0.1 <= pauses[0] <= 0.3
+    assert 0.2 <= pauses[1] <= 0.6
+
+
+async def test_what_stays_broken_is_given_up_after_the_attempts(host: Host, make: Make) -> None:
+    """The error says how often it was tried, and that it may pass."""
+    host.script["/a"] = [503]
+    error = await failure(make(fetch_attempts=4), host.url("/a"))
+    assert (error.code, error.attempts, error.transient, host.hits) == (
+        "image_http_503", 4, True, 4)  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 204])
+async def test_what_will_not_pass_is_asked_once(host: Host, make: Make, status: int) -> None:
+    """No retry, a code with the status."""
+    host.script["/a"] = [status]
+    error = await failure(make(), host.url("/a"))
+    assert (error.code, error.attempts, error.transient) == (f"image_http_{status}", 1, False)
+    assert host.hits == 1
+
+
+async def test_no_more_than_the_slots_are_fetched_at_once_and_waiting_is_no_timeout(
+    host: Host, make: Make
+) -> None:
+    """Twelve pictures of 50 ms, two at a time, each with 200 ms: all arrive."""
+    fetcher = make(fetch_concurrency=2, fetch_timeout_s=0.2)
+    found = await asyncio.gather(*(fetcher.fetch(host.url("/slow")) for _ in range(12)))
+    assert len(found) == 12
+    assert host.most_at_once == 2
+
+
+async def test_a_slow_host_is_a_timeout(host: Host, make: Make) -> None:
+    """The limit is on the whole fetch."""
+    error = await failure(make(fetch_timeout_s=0.01), host.url("/slow"))
+    assert (error.code, error.transient) == ("image_timeout", True)
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("ftp://x/a", "image_url_invalid"),
+        ("", "image_url_invalid"),
+        ("picture.jpg", "image_url_invalid"),
+        ("http://[", "image_url_invalid"),
+        ("file:///etc/hostname", "image_url_forbidden"),
+        ("blob:" + "0" * 64, "image_unreachable"),
+        ("blob:../x", "image_unreachable"),
+        ("http://127.0.0.1:1/", "image_unreachable"),
+    ],
+)
+async def test_other_urls_fail_with_a_code(make: Make, url: str, code: str) -> None:
+    """Nothing but http, https, allowed files and own blobs is read."""
+    assert (await failure(make(), url)).code == code
+
+
+async def test_files_below_a_root_are_read_up_to_the_limit(make: Make, tmp_path: Path) -> None:
+    """Percent-encoding is undone; `..` and links do not lead out."""
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "a b.jpg").write_bytes(b"pict")
+    (root / "big.jpg").write_bytes(bytes(LIMIT + 1))
+    (tmp_path / "out.jpg").write_bytes(b"secret")
+    fetcher = make(file_roots=(root,))
+    assert (await fetcher.fetch((root / "a b.jpg").as_uri())).data == b"pict"
+    assert (await failure(fetcher, (root / "big.jpg").as_uri())).code == "image_too_large"
+    assert (await failure(fetcher, f"file://{root}/../out.jpg")).code == "image_url_forbidden"
+    assert (await failure(fetcher, f"file://{root}/%2e%2e/out.jpg")).code == "image_url_forbidden"
+
+
+def test_base64_is_decoded_with_or_without_a_data_prefix() -> None:
+    """As browsers give it, too."""
+    text = base64.b64encode(b"pict").decode()
+    assert decode_base64(text, 4) == b"pict"
+    assert decode_base64(f"data:image/jpeg;base64,{text}", 4) == b"pict"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("§", "image_data_invalid"),
+        ("abc", "image_data_invalid"),
+        ("YW Jj", "image_data_invalid"),
+        ("data:image/jpeg,abc", "image_data_invalid"),
+        ("data:image/jpeg;base64", "image_data_invalid"),
+        (base64.b64encode(bytes(LIMIT + 1)).decode(), "image_too_large"),
+        ("A" * 100_000, "image_too_large"),
+    ],
+)
+def test_bad_base64_has_a_code(text: str, code: str) -> None:
+    """Too much is refused before it is decoded."""
+    with pytest.raises(FetchError) as caught:
+        decode_base64(text, LIMIT)
+    assert caught.value.code == code
+    assert len(decode_base64(base64.b64encode(bytes(LIMIT)).decode(), LIMIT)) == LIMIT

@@ -1,0 +1,68 @@
+"""Settings: who wins, and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from streams.settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Run in an empty folder, without settings of the machine."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("BOOTSTRAP", "TOPIC_PREFIX", "HTTP_PORT"):
+        monkeypatch.delenv(f"VISUALSEARCH_{name}", raising=False)
+
+
+def test_an_argument_beats_the_environment_beats_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And a `.env` counts as environment."""
+    config = tmp_path / "settings.toml"
+    config.write_text(
+        'bootstrap = "file:1"\ntopic_prefix = "file-"\nhttp_port = 1\nembed_batch = 3'
+    )
+    (tmp_path / ".env").write_text("VISUALSEARCH_HTTP_PORT=2\n")
+    monkeypatch.setenv("VISUALSEARCH_TOPIC_PREFIX", "env-")
+    settings = load_settings(config, bootstrap="argument:1", http_port=None)
+    assert settings.bootstrap == "argument:1"
+    assert settings.topic_prefix == "env-"
+    assert settings.http_port == 2
+    assert settings.embed_batch == 3
+
+
+def test_a_json_file_will_do(tmp_path: Path) -> None:
+    """The form is told by the name."""
+    config = tmp_path / "settings.json"
+    config.write_text(json.dumps({"reply_topics": ["a", "b"]}))
+    assert load_settings(config).reply_topics == ("a", "b")
+
+
+def test_a_name_that_is_not_known_in_the_file_is_refused(tmp_path: Path) -> None:
+    """A misspelt setting must not be ignored; the file is named."""
+    config = tmp_path / "settings.toml"
+    config.write_text("boostrap = 'x'\nencodr = 'y'")
+    with pytest.raises(ValueError, match=r"settings\.toml: unknown settings boostrap, encodr"):
+        load_settings(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("http_port", 70000), ("order_mode", "random"), ("embed_batch", 0), ("fetch_timeout_s", 0),
+     ("session_timeout_s", 1)],
+)  # fmt: skip
+def test_a_value_that_does_not_fit_is_refused(name: str, value: object) -> None:
+    """With the setting's name."""
+    with pytest.raises(ValidationError, match=name):
+        load_settings(None, **{name: value})
+
+
+def test_settings_are_frozen_and_name_the_topics() -> None:
+    """Read once; the prefix is put before each name."""
+    settings = load_settings(topic_prefix="eu-")
+    assert settings.topics.index_log == "eu-index-log"
+    with pytest.raises(ValidationError):
+        settings.topic_prefix = "us-"  # type: ignore[misc]  # that is the point
