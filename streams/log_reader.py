@@ -205,9 +205,12 @@ class LogReader:
         """Say once per model that its products stay invisible: the index holds another's."""
         if model != self._foreign_model:
             self._foreign_model = model
-            log.warning("%s holds vectors of the model %s, which this worker does not use: products "
-                        "without vectors of its own model are not found; embed the catalogue into "
-                        "topics of another prefix", self._topic, model)  # fmt: skip
+            log.warning(
+                "%s holds vectors of the model %s, which this worker does not use: products without "
+                "vectors of its own model are not found; embed them into topics of another prefix",
+                self._topic,
+                model,
+            )
 
     def _observe_freshness(self, kind: str, message: Any, now: float) -> None:
         headers = dict(message.headers() or ())

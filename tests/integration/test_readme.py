@@ -59,4 +59,4 @@ def test_every_command_of_the_readme_runs(apache_kafka: BrokerInfo, tmp_path: Pa
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Blue Mug" in done.stdout, done.stdout
-    assert "ok [('Blue Mug', 8.0)]" in done.stdout, done.stdout
+    assert "ok [('Blue Mug', 8.0)" in done.stdout, done.stdout
