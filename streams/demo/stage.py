@@ -79,7 +79,7 @@ class WorkerProcess:
         while time.monotonic() < give_up_at:
             written = self.log.read_bytes()
             if found := _READY.search(written):
-                return found[1].decode()
+                return found[1].decode().rstrip("/")
             if self.process.poll() is not None:
                 tail = "\n".join(written.decode(errors="replace").splitlines()[-_TAIL:])
                 raise StageError(f"the worker ended with {self.process.returncode}:\n{tail}")

@@ -175,9 +175,7 @@ def test_real_photos_find_their_product(shell: Commands, data_dir: Path, tmp_pat
 def _ask_views(
     shell: Commands, views: list[tuple[dict[str, Any], Path]]
 ) -> tuple[list[bool], list[bool]]:
-    """Search with each view; say of backs if the product is in the top 3, of all if the category
-    of the first hit is right.
-    """
+    """Search with each view: whose backs are in the top 3, whose category is first."""
     topics = shell.settings.topics
     client = SearchClient(shell.settings.kafka(), topics.search_requests, topics.search_results)
     backs, same_category = [], []
