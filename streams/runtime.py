@@ -48,6 +48,7 @@ class SearchSide:
 
     engine: Engine
     reader: LogReader
+    fetcher: Fetcher  # with slots of its own: a query waits for no picture of the catalogue
     handler: QueryHandler
     agent: QueryAgent
 
@@ -109,11 +110,12 @@ def build_search(shared: Shared, index_partitions: int) -> SearchSide:
         time.time,
         partitions=index_partitions,
     )
+    fetcher = Fetcher(settings, shared.blobs, shared.metrics)
     handler = QueryHandler(
         engine,
         shared.encoder,
         shared.compute,
-        shared.fetcher,
+        fetcher,
         shared.metrics,
         image_limit=settings.image_max_bytes,
         watermark=lambda: reader.watermark.time_s,
@@ -127,7 +129,7 @@ def build_search(shared: Shared, index_partitions: int) -> SearchSide:
         reply_topics=settings.reply_topics,
         concurrency=settings.query_concurrency,
     )
-    return SearchSide(engine, reader, handler, agent)
+    return SearchSide(engine, reader, fetcher, handler, agent)
 
 
 def index_log_partitions(settings: Settings) -> int:

@@ -95,6 +95,7 @@ class Worker:
             await asyncio.to_thread(self._side.reader.close)
             await asyncio.to_thread(self._side.engine.close)
             self._side.handler.close()
+            await self._side.fetcher.close()
         if self._shared is not None:
             await self._shared.fetcher.close()
             await asyncio.to_thread(self._shared.compute.close)
@@ -115,7 +116,7 @@ class Worker:
             refresh=self._refresh,
             client=self._client,
             engine=side.engine if side else None,
-            fetcher=shared.fetcher,
+            fetcher=side.fetcher if side else None,
         ).app()
         self._runner = web.AppRunner(site_app, access_log=None)
         await self._runner.setup()

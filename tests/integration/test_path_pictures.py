@@ -10,7 +10,7 @@ from schemas.events import ImageSource
 from streams.broker import BrokerInfo
 from tests.fakes import jpeg
 from tests.integration.events import created, updated
-from tests.integration.harness import Path, facts, inline, picture, running_path
+from tests.integration.harness import Path, facts, inline, picture, running_path, until
 from tests.integration.pictures import PictureHost
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -168,6 +168,21 @@ async def test_a_product_beyond_every_limit_does_not_stop_the_lanes(path: Path) 
     assert await path.names_showing(106) == ["after-fat"]
     state = path.engine.product("fat")
     assert (state is not None and state.searchable) or letters(path, "fat")
+
+
+async def test_a_query_by_url_does_not_wait_behind_the_catalogues_pictures(
+    path: Path, host: PictureHost
+) -> None:
+    """Twenty pictures of a host that hangs occupy the lane's slots for seconds, not the query's."""
+    url = host.put("query.jpg", picture(108))
+    slow = [ImageSource(url=host.url(f"/slow/{n}.jpg")) for n in range(20)]
+    await path.publish(created("hanging", *slow, inline(108)))
+    await until(lambda: sum(host.hits[f"/slow/{n}.jpg"] for n in range(20)) >= 16)
+    result = await path.search(image=url, deadline_ms=1000)
+    assert result.status == "ok", result.error
+    await path.settled()
+    assert len(letters(path, "hanging")) == 20
+    assert await path.names_showing(108) == ["hanging"]
 
 
 async def test_fetches_are_counted_by_outcome(path: Path) -> None:
