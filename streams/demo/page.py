@@ -5,8 +5,9 @@ from pathlib import Path
 
 from streams.demo.figures import Figures
 from streams.demo.goods import QuestionKind, Truth
+from streams.demo.photos import thumbnail
 from streams.demo.searching import Asked
-from streams.gallery import Answered, embedded_pictures, gallery_page
+from streams.gallery import Answered, Show, embedded_pictures, gallery_page
 
 _SHOWN = 10  # searches of each kind
 _HEADINGS: dict[QuestionKind, str] = {
@@ -16,21 +17,31 @@ _HEADINGS: dict[QuestionKind, str] = {
 }
 
 
-def write_page(
-    path: Path, worker: str, asked: Sequence[Asked], truth: Mapping[str, Truth], figures: Figures
-) -> None:
-    """Write the page; the hits' pictures are fetched from the worker and embedded."""
+def shown_searches(
+    worker: str, asked: Sequence[Asked], truth: Mapping[str, Truth]
+) -> tuple[dict[str, list[Answered]], Show]:
+    """Return some searches of each kind, and their hits' pictures, fetched from the worker.
+
+    To be called before the products are changed: pictures that are replaced are gone.
+    """
     groups = {
         heading: [_answered(a, truth) for a in _some(asked, kind)]
         for kind, heading in _HEADINGS.items()
     }
     hits = [hit for answers in groups.values() for answer in answers for hit in answer.hits]
+    return groups, embedded_pictures(worker, hits)
+
+
+def write_page(
+    path: Path, groups: Mapping[str, Sequence[Answered]], show: Show, figures: Figures
+) -> None:
+    """Write the page: figures, then searches with their hits."""
     page = gallery_page(
         "visualsearch",
         f"{figures.products:,} products, {figures.vectors:,} pictures; {figures.broker}; "
         f"encoder {figures.encoder}",
         {heading: answers for heading, answers in groups.items() if answers},
-        embedded_pictures(worker, hits),
+        show,
         facts(figures),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,6 +89,6 @@ def _answered(asked: Asked, truth: Mapping[str, Truth]) -> Answered:
     marks = None if right is None else [truth.get(hit.product_id) == right for hit in hits]
     note = f"{asked.took_ms:.0f} ms"
     if right is not None and marks is not None:
-        note = f"{sum(marks)} of {len(marks)} are {right.color} and {right.kind}; {note}"
-    pictures = [] if question.picture is None else [question.picture]
+        note = f"{sum(marks)} of {len(marks)} are a {right.color} {right.kind}; {note}"
+    pictures = [] if question.picture is None else [thumbnail(question.picture)]
     return Answered(question.asked, note, hits, pictures, marks)

@@ -7,6 +7,7 @@ from PIL import Image, ImageOps
 from visualsearch.encoders.images import decode_image
 
 _PHONE = (4032, 3024)
+_THUMBNAIL = 360  # pixels
 _EXIF_ORIENTATION = 0x0112
 
 
@@ -15,6 +16,11 @@ def jpeg(image: Image.Image, quality: int = 90) -> bytes:
     out = io.BytesIO()
     image.save(out, "JPEG", quality=quality)
     return out.getvalue()
+
+
+def thumbnail(data: bytes) -> bytes:
+    """Return a picture large enough for a page of results."""
+    return jpeg(decode_image(data, _THUMBNAIL))
 
 
 def mirrored(data: bytes) -> bytes:

@@ -18,7 +18,7 @@ from streams.client import SearchClient
 from streams.demo.figures import Figures, precisions, spreads
 from streams.demo.freshness import Fresh, measure_freshness, plan_events
 from streams.demo.goods import Goods
-from streams.demo.page import write_page
+from streams.demo.page import shown_searches, write_page
 from streams.demo.searching import Asked, ask_all, phone_photo_ms, precision
 from streams.demo.stage import (
     StageError,
@@ -103,6 +103,7 @@ def demonstration(
         producer = stack.enter_context(Producer(settings.kafka(), linger_ms=0))
         loaded = _load(settings, goods, producer, client, plan, teller)
         asked = _ask(goods, client, plan, teller)
+        groups, show = shown_searches(url, asked, goods.truth)
         photo_ms = _phone_photo(goods, client, folder, teller)
         fresh = _events(settings, goods, client, producer, plan, teller)
         figures = Figures(
@@ -120,7 +121,7 @@ def demonstration(
             page=str(folder / "page.html"),
             total_s=round(time.perf_counter() - began, 1),
         )
-        write_page(folder / "page.html", url, asked, goods.truth, figures)
+        write_page(folder / "page.html", groups, show, figures)
         teller.say(f"pictures of queries and hits: {folder / 'page.html'}")
         yield Shown(figures, url)
         teller.say("stopping")
