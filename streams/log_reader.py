@@ -206,8 +206,8 @@ class LogReader:
         if model != self._foreign_model:
             self._foreign_model = model
             log.warning(
-                "%s holds vectors of the model %s, which this worker does not use: products without "
-                "vectors of its own model are not found; embed them into topics of another prefix",
+                "%s holds vectors of the model %s, which this worker does not use: products with "
+                "no others are not found; embed the catalogue into topics of another prefix",
                 self._topic,
                 model,
             )

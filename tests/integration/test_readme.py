@@ -47,7 +47,7 @@ def test_every_command_of_the_readme_runs(apache_kafka: BrokerInfo, tmp_path: Pa
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "VISUALSEARCH_BOOTSTRAP": f"127.0.0.1:{kafka_port}",
     }
-    cleanup = "trap 'kill -TERM $(jobs -p) 2>/dev/null; wait' EXIT\n"
+    cleanup = "trap 'kill -TERM $(jobs -p) 2>/dev/null || true; wait' EXIT\n"
     done = subprocess.run(
         ["bash", "-c", cleanup + script],
         cwd=tmp_path,
