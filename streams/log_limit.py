@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 
-CLIENTS = ("aiokafka", "faust", "mode", "librdkafka")
+CLIENTS = ("aiokafka", "faust", "mode")
 
 
 class ClientLogLimit(logging.Filter):

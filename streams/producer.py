@@ -10,6 +10,7 @@ from typing import Any, Self
 from streams.messages import OutgoingMessage
 
 MAX_BYTES = 11 * 1024 * 1024
+DELIVERY_MS = 30_000  # then the sender is told, says so in its log, and sends again
 
 
 class SendError(Exception):
@@ -37,6 +38,7 @@ class Producer:
                 "partitioner": "murmur2_random",
                 "enable.idempotence": True,
                 "linger.ms": linger_ms,
+                "delivery.timeout.ms": DELIVERY_MS,
                 "message.max.bytes": MAX_BYTES,
                 "queue.buffering.max.kbytes": 131072,
                 "compression.type": "lz4",

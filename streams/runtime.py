@@ -21,7 +21,7 @@ from streams.producer import Producer
 from streams.query.agent import QueryAgent
 from streams.query.handler import QueryHandler
 from streams.settings import Settings
-from streams.topics import TopicError, describe_topics, topic_specs
+from streams.topics import TopicError, TopicSpec, describe_topics, topic_specs
 from visualsearch.encoders.protocol import Encoder
 from visualsearch.engine import Engine
 
@@ -133,11 +133,14 @@ def build_search(shared: Shared, index_partitions: int) -> SearchSide:
 
 
 def index_log_partitions(settings: Settings) -> int:
-    """Return how many partitions the index log has.
+    """Return how many partitions the index log has, once all topics are seen to be there.
+
+    The reply topics too: an answer to a missing one would be tried for ever.
 
     Raises TopicError `topics_missing`, or `unreachable` when no broker answers.
     """
-    states = describe_topics(settings.bootstrap, topic_specs(settings.topics))
+    replies = [TopicSpec(name, 1, {}) for name in settings.reply_topics]
+    states = describe_topics(settings.bootstrap, [*topic_specs(settings.topics), *replies])
     if missing := [state.name for state in states if state.partitions is None]:
         raise TopicError(
             f"topics are missing: {', '.join(missing)}; run `visualsearch topics create`",

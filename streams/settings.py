@@ -75,9 +75,10 @@ class Settings(BaseSettings):
 
     def kafka(self) -> dict[str, str | int]:
         """Return the connection options of librdkafka's clients."""
-        # Errors go to stderr from librdkafka itself: a Python logger is a callback that its threads
-        # may want while a client is being destroyed.
-        return {"bootstrap.servers": self.bootstrap, "log_level": 3, "log.connection.close": False}
+        # Its own log goes to stderr line by line, ten a second with the broker away; what matters
+        # of it is said by our code. No Python logger: that is a callback which its threads may
+        # want while a client is being destroyed.
+        return {"bootstrap.servers": self.bootstrap, "log_level": 2, "log.connection.close": False}
 
 
 def load_settings(config: Path | None = None, **overrides: Any) -> Settings:

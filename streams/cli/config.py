@@ -1,7 +1,9 @@
 """`visualsearch config`: the effective settings."""
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,7 +21,7 @@ def config(
     They come from VISUALSEARCH_* in the environment, a .env file and --config FILE.
     """
     settings = settings_of(bootstrap, prefix, config)
-    values = settings.model_dump(mode="json")
+    values = {name: masked(value) for name, value in settings.model_dump(mode="json").items()}
     if as_json:
         click.echo(json.dumps(values, indent=2))
         return
@@ -30,3 +32,8 @@ def config(
     for name, field in type(settings).model_fields.items():
         table.add_row(f"VISUALSEARCH_{name.upper()}", str(values[name]), field.description or "")
     Console().print(table)
+
+
+def masked(value: Any) -> Any:
+    """Hide the user and password of a URL."""
+    return re.sub(r"://[^@/]*@", "://***@", value) if isinstance(value, str) else value

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from streams.cli.config import masked
 from streams.settings import load_settings
 
 
@@ -66,3 +67,10 @@ def test_settings_are_frozen_and_name_the_topics() -> None:
     assert settings.topics.index_log == "eu-index-log"
     with pytest.raises(ValidationError):
         settings.topic_prefix = "us-"  # type: ignore[misc]  # that is the point
+
+
+def test_the_password_of_a_url_is_masked() -> None:
+    """What `visualsearch config` prints may be pasted into an issue."""
+    assert masked("s3://key:secret@bucket/path") == "s3://***@bucket/path"
+    assert masked("s3://bucket/a@b") == "s3://bucket/a@b"
+    assert masked(8080) == 8080
