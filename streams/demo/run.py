@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Protocol
 
 from streams.catalog.arrival import ArrivalWatch
-from streams.catalog.publish import Load, publish
+from streams.catalog.publish import Load, Ready, publish
+from streams.catalog.rows import Rejected
 from streams.catalog.searchable import wait_for_watermark
 from streams.client import SearchClient
+from streams.demo.ahead import Ahead
 from streams.demo.figures import Figures, precisions, spreads
 from streams.demo.freshness import Fresh, measure_freshness, plan_events
 from streams.demo.goods import Goods
@@ -29,6 +31,9 @@ from streams.demo.stage import (
 )
 from streams.producer import Producer
 from streams.settings import Settings
+
+
+_AHEAD = 200  # products in memory at most
 
 
 class Teller(Protocol):
@@ -85,6 +90,8 @@ def demonstration(
     began = time.perf_counter()
     folder = plan.data_dir / "demo"
     with ExitStack() as stack:
+        products = Ahead(goods.products(), _AHEAD)  # drawn while broker and worker start
+        stack.callback(products.close)
         teller.say("starting the broker")
         broker = stack.enter_context(running_broker(plan.data_dir / "broker", bootstrap))
         teller.say(broker.label)
@@ -101,7 +108,7 @@ def demonstration(
         client = SearchClient(settings.kafka(), topics.search_requests, topics.search_results)
         stack.callback(client.close)
         producer = stack.enter_context(Producer(settings.kafka(), linger_ms=0))
-        loaded = _load(settings, goods, producer, client, plan, teller)
+        loaded = _load(settings, goods, products, producer, client, plan, teller)
         asked = _ask(goods, client, plan, teller)
         groups, show = shown_searches(url, asked, goods.truth)
         photo_ms = _phone_photo(goods, client, folder, teller)
@@ -130,6 +137,7 @@ def demonstration(
 def _load(
     settings: Settings,
     goods: Goods,
+    products: Iterable[Ready | Rejected],
     producer: Producer,
     client: SearchClient,
     plan: Plan,
@@ -141,7 +149,7 @@ def _load(
         began = time.perf_counter()
         show = teller.bar("publishing", goods.total)
         load = publish(
-            goods.products(),
+            products,
             producer,
             topics.product_events,
             run_id="demo",
