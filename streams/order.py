@@ -1,5 +1,7 @@
 """The order of a product's events: one total order, the same live and in every replay."""
 
+import re
+from dataclasses import dataclass
 from typing import Literal
 
 from schemas.errors import SchemaError
@@ -9,20 +11,66 @@ from streams.messages import SourceMessage
 
 OrderMode = Literal["timestamp", "explicit"]
 
+ORDER_HEADER = "__visualsearch.order"
+"""Where an event stood first, as `timestamp_ms,offset`: a replayed one keeps its order by it."""
+
+_LARGEST = 2**63 - 1
+_PLACE = re.compile(rb"(-1|[0-9]{1,19}),([0-9]{1,19})")  # -1 is Kafka's "no timestamp"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """When and where an event was first published; whatever its type, its order rests on it."""
+
+    timestamp_ms: int
+    offset: int
+
+    @property
+    def header(self) -> tuple[str, bytes]:
+        """The header by which an event that is published again keeps this place."""
+        return ORDER_HEADER, f"{self.timestamp_ms},{self.offset}".encode()
+
+
+def parse_place(header: bytes) -> Place | None:
+    """Read the value of an order header; None if it is not `timestamp_ms,offset`."""
+    found = _PLACE.fullmatch(header)
+    if found is None:
+        return None
+    timestamp_ms, offset = int(found[1]), int(found[2])
+    return Place(timestamp_ms, offset) if max(timestamp_ms, offset) <= _LARGEST else None
+
+
+def place_of(message: SourceMessage) -> Place:
+    """Return where a message stands or, if it is a replay, where its original stood.
+
+    Raises SchemaError `order_header_invalid`: guessing would put an old event before newer ones.
+    """
+    headers = [value for name, value in message.headers if name == ORDER_HEADER]
+    if not headers:
+        return Place(message.timestamp_ms, message.offset)
+    found = headers[-1] or b""
+    place = parse_place(found)
+    if place is None:
+        text = f"the header {ORDER_HEADER} is {found[:100]!r}, not `timestamp_ms,offset`"
+        raise SchemaError("order_header_invalid", text, field=ORDER_HEADER)
+    return place
+
 
 def order_of(event: ProductEvent, message: SourceMessage, mode: OrderMode) -> Order:
     """Return (timestamp in ms or version, source offset, rank of the event type).
 
-    Raises SchemaError `version_missing` in `explicit` mode for an event without a version,
-    a null delete among them.
+    Time and offset are those of the original where the message is a replay. Raises SchemaError
+    `order_header_invalid`, and `version_missing` in `explicit` mode for an event without a
+    version, a null delete among them.
     """
     rank = TYPE_RANK[TYPE_NAMES[type(event)]]
+    place = place_of(message)
     if mode == "timestamp":
-        return (message.timestamp_ms, message.offset, rank)
+        return (place.timestamp_ms, place.offset, rank)
     if event.version is None:
         raise SchemaError(
             "version_missing",
             "order_mode is `explicit`, so every event needs a `version`",
             field="version",
         )
-    return (event.version, message.offset, rank)
+    return (event.version, place.offset, rank)

@@ -18,6 +18,7 @@ MIB = 1024 * 1024
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 UNLIMITED = "-1"
+CLOCK = "message.timestamp.type"
 BROKER_DEFAULT_REPLICATION = -1
 
 
@@ -128,7 +129,7 @@ def topic_specs(
         TopicSpec(names.search_requests, search_requests, _passing(10 * MIB, "LogAppendTime")),
         TopicSpec(names.search_results, search_results, _passing(4 * MIB)),
         TopicSpec(names.product_retry, product_retry, _kept(11 * MIB, retention_ms=7 * DAY_MS)),
-        TopicSpec(names.dead_letters, dead_letters, _kept(11 * MIB)),
+        TopicSpec(names.dead_letters, dead_letters, _kept(11 * MIB) | {CLOCK: "CreateTime"}),
     ]
 
 
@@ -138,7 +139,7 @@ def _product_config() -> dict[str, str]:
     Not compacted: the last event of a key may be an offer alone, and compaction would forget the
     product behind it.
     """
-    return {**_kept(10 * MIB), "message.timestamp.type": "LogAppendTime"}
+    return {**_kept(10 * MIB), CLOCK: "LogAppendTime"}
 
 
 def _index_log_config() -> dict[str, str]:
@@ -166,14 +167,15 @@ def _passing(max_bytes: int, timestamps: str = "CreateTime") -> dict[str, str]:
         "retention.ms": str(HOUR_MS),
         "segment.ms": str(HOUR_MS // 6),
         "max.message.bytes": str(max_bytes),
-        "message.timestamp.type": timestamps,
+        CLOCK: timestamps,
     }
 
 
 def _kept(max_bytes: int, retention_ms: int | None = None) -> dict[str, str]:
     """Keep records without limit, or for a given time.
 
-    Retries and dead letters are an event of up to 10 MiB and the headers that tell its story.
+    Retries and dead letters are an event of up to 10 MiB and the headers that tell its story. A
+    dead letter has the time of its event (CreateTime): the order of its replay rests on it.
     """
     return {
         "cleanup.policy": "delete",

@@ -14,6 +14,8 @@ COMMANDS = {
     "worker": "Run a worker: index product events, answer search requests.",
     "load": "Publish a catalogue as product-created events.",
     "search": "Search through the topics, by words, by picture or by both.",
+    "explain": "Say where a product is on its way in, and why it is not found.",
+    "dlq": "List, show or replay dead letters.",
     "config": "Show the effective settings.",
 }
 

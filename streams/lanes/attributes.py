@@ -27,6 +27,7 @@ from streams.messages import SourceMessage
 from streams.order import OrderMode
 
 log = logging.getLogger(__name__)
+ORDER_CODES = frozenset({"version_missing", "order_header_invalid"})
 
 
 class AttributeLane:
@@ -65,7 +66,7 @@ class AttributeLane:
 
     def _outcome(self, read: OrderedEvent | SchemaError) -> Outcome:
         if isinstance(read, SchemaError):
-            stage = "order" if read.code == "version_missing" else "decode"
+            stage = "order" if read.code in ORDER_CODES else "decode"
             return Outcome("dead_lettered", faults=[Fault(stage, read.code, str(read))])
         records = [(read.product_id, record, read) for record in self._records(read)]
         return Outcome("indexed", type=read.type, records=records)

@@ -17,7 +17,7 @@ from schemas.events import TYPE_NAMES, ProductEvent
 from schemas.records import IndexRecord, Order, encode_record, record_key
 from streams.dead_letters import Fault
 from streams.messages import Headers, OutgoingMessage, SourceMessage
-from streams.order import OrderMode, order_of
+from streams.order import OrderMode, order_of, place_of
 from streams.partition import partition_of
 
 log = logging.getLogger(__name__)
@@ -67,12 +67,12 @@ class Lane(Protocol):
 
 
 def read_event(message: SourceMessage, mode: OrderMode) -> OrderedEvent:
-    """Decode a message and give it its order. Raises SchemaError."""
+    """Decode a message and give it its order, a replay that of its original. Raises SchemaError."""
     event = decode_event(
         message.value,
         key=message.key,
         headers=message.headers,
-        timestamp_ms=message.timestamp_ms,
+        timestamp_ms=place_of(message).timestamp_ms,
         source=message.source,
     )
     return OrderedEvent(event, order_of(event, message, mode), message)

@@ -1,0 +1,225 @@
+"""`visualsearch dlq list|show|replay`: what could not be used, why, and once more."""
+
+import heapq
+import json
+import sys
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from streams.cli.options import connection, settings_of
+
+if TYPE_CHECKING:
+    from streams.dlq.letters import Choice, Letter
+    from streams.scan import Scanner
+    from streams.settings import Settings
+
+REFUSED = 1
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+def since_option(command: Any) -> Any:
+    """Add --since."""
+    return click.option(
+        "--since", callback=_since, metavar="AGE|TIME", help="Not older: 30m, 12h, 7d or ISO 8601."
+    )(command)
+
+
+def _since(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
+    from streams.scan import since_ms
+
+    try:
+        return None if value is None else since_ms(value, datetime.now(UTC))
+    except (ValueError, OverflowError):
+        raise click.BadParameter("an age like 30m, 12h, 7d, or a time like 2026-01-31T12:00") from (
+            None
+        )
+
+
+def choice_options(command: Any) -> Any:
+    """Add --code, --product, --topic and --since."""
+    for option in (
+        since_option,
+        click.option("--topic", help="Only events that came from this topic."),
+        click.option("--product", metavar="PRODUCT_ID", help="Only events of this product."),
+        click.option("--code", help="Only this code, like image_http_404."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def dlq() -> None:
+    """Look at dead letters, or publish their events again.
+
+    Dead letters are the events that could not be used, kept verbatim. Nothing deletes them, a
+    replay neither.
+    """
+
+
+@dlq.command("list")
+@connection
+@choice_options
+@click.option("--limit", type=click.IntRange(0), default=100, show_default=True,
+              help="Show the newest of them only; 0 shows all.")  # fmt: skip
+@json_option
+def list_(
+    bootstrap: str | None, prefix: str | None, config: Path | None, *,
+    code: str | None, product: str | None, topic: str | None, since: int | None,
+    limit: int, as_json: bool,
+) -> None:  # fmt: skip
+    """List dead letters, the newest last.
+
+    The JSON object holds `matched`, `by_code` and `dead_letters`.
+    """
+    from streams.dlq.letters import Choice
+
+    settings = settings_of(bootstrap, prefix, config)
+    choice = Choice(code, product, topic, since)
+    counts: Counter[str] = Counter()
+
+    def rows() -> Iterator[tuple[int, int, int, dict[str, Any]]]:
+        with _letters(settings, choice) as letters:
+            for letter in letters:
+                counts[letter.code] += 1
+                at = letter.position
+                yield letter.message.timestamp_ms, at.partition, at.offset, letter.as_dict()
+
+    found = heapq.nlargest(limit, rows()) if limit else sorted(rows(), reverse=True)
+    shown = [row for *_, row in reversed(found)]
+    if as_json:
+        by_code = dict(counts.most_common())
+        body = {"matched": counts.total(), "by_code": by_code, "dead_letters": shown}
+        click.echo(json.dumps(body))
+        return
+    from streams.cli.dlq_tables import print_letters
+
+    print_letters(shown, counts)
+
+
+@dlq.command()
+@click.argument("letter", metavar="PARTITION@OFFSET|PRODUCT_ID")
+@connection
+@json_option
+def show(
+    letter: str, bootstrap: str | None, prefix: str | None, config: Path | None, *, as_json: bool
+) -> None:
+    """Show all of one dead letter: by its place, or the newest of a product."""
+    from streams.dlq.letters import Choice, DeadLetterError, parse_position
+
+    settings = settings_of(bootstrap, prefix, config)
+    position = parse_position(letter)
+    if position is not None:
+        choice = Choice(positions=frozenset({position}))
+    else:
+        choice = Choice(product=letter)
+    with _letters(settings, choice) as letters:
+        newest = deque(letters, maxlen=1)
+    if not newest:
+        raise DeadLetterError(f"{settings.topics.dead_letters} has no dead letter {letter!r}")
+    if as_json:
+        click.echo(json.dumps(newest[0].as_dict(whole=True)))
+        return
+    from streams.cli.dlq_tables import print_letter
+
+    print_letter(newest[0])
+
+
+@dlq.command()
+@click.argument("positions", nargs=-1, metavar="[PARTITION@OFFSET]...")
+@connection
+@choice_options
+@click.option("--all", "everything", is_flag=True, help="Replay every dead letter there is.")
+@click.option("--dry-run", is_flag=True, help="Say what would be published, and do not.")
+@json_option
+def replay(
+    positions: tuple[str, ...], bootstrap: str | None, prefix: str | None, config: Path | None, *,
+    code: str | None, product: str | None, topic: str | None, since: int | None,
+    everything: bool, dry_run: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Publish the events of dead letters again, once their cause is gone.
+
+    Say which: by place, by --code, --product, --topic and --since (all must hold), or --all.
+    An event goes to the topic and partition that it came from and keeps its original order: one
+    that a newer event of its product has overtaken changes nothing, nor does a second replay.
+    The dead letters stay. Exit status 1: one could not be replayed, or there was none.
+    """
+    from streams.dlq.letters import Choice, parse_position
+
+    wanted = {text: parse_position(text) for text in positions}
+    if wrong := [text for text, position in wanted.items() if position is None]:
+        raise click.UsageError(f"not PARTITION@OFFSET: {', '.join(wrong)}")
+    narrowed = bool(positions or code or product or topic or since is not None)
+    if narrowed == everything:
+        raise click.UsageError("say which: places, --code, --product, --topic, --since; or --all")
+    settings = settings_of(bootstrap, prefix, config)
+    places = frozenset(position for position in wanted.values() if position is not None)
+    choice = Choice(code, product, topic, since, places)
+    rows = _replay(settings, choice, dry_run=dry_run)
+    found = {row["position"] for row in rows}
+    missing = sorted(str(place) for place in places if str(place) not in found)
+    counts = Counter(row["outcome"] for row in rows)
+    if as_json:
+        body = {"dry_run": dry_run, **counts, "not_found": missing, "dead_letters": rows}
+        click.echo(json.dumps(body))
+    else:
+        from streams.cli.dlq_tables import print_replayed
+
+        print_replayed(rows, missing)
+    if missing or counts["refused"] or not rows:
+        sys.exit(REFUSED)
+
+
+def _replay(settings: "Settings", choice: "Choice", *, dry_run: bool) -> list[dict[str, Any]]:
+    """Publish, unless it is a dry run; return a row for each dead letter."""
+    from contextlib import ExitStack
+
+    from streams.dlq.replay import Topics, read_original, replay
+    from streams.producer import Producer, SendError
+    from streams.scan import Scanner
+
+    with ExitStack() as stack:
+        originals = stack.enter_context(Scanner(settings.kafka()))
+        letters = stack.enter_context(_letters(settings, choice))
+        producer = None if dry_run else stack.enter_context(Producer(settings.kafka()))
+        names = settings.topics.product_topics()
+        counts = {name: originals.partitions(name) for name in names}
+        topics = Topics(
+            {name: count for name, count in counts.items() if count},
+            lambda letter: read_original(originals, letter),
+        )
+        try:
+            return [row.as_dict() for row in replay(letters, topics, producer)]
+        except SendError as error:
+            raise ConnectionError(f"Kafka did not take an event: {error}") from error
+
+
+@contextmanager
+def _letters(settings: "Settings", choice: "Choice") -> "Iterator[Iterator[Letter]]":
+    """Give the letters that are meant, with a bar on stderr while they are read."""
+    from streams.cli.progress import progress_bar
+    from streams.dlq.letters import read_letters
+    from streams.scan import Scanner
+
+    topic = settings.topics.dead_letters
+    with progress_bar() as bar, Scanner(settings.kafka()) as scanner:
+        _check(scanner, topic)
+        task = bar.add_task(f"reading {topic}", total=None)
+        yield read_letters(
+            scanner, topic, choice, lambda done, of: bar.update(task, completed=done, total=of)
+        )
+
+
+def _check(scanner: "Scanner", topic: str) -> None:
+    """Refuse a topic that does not exist. Raises TopicError."""
+    from streams.topics import TopicError
+
+    if not scanner.partitions(topic):
+        raise TopicError(
+            f"topics are missing: {topic}; run `visualsearch topics create`", code="topics_missing"
+        )

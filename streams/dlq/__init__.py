@@ -1,0 +1,1 @@
+"""Dead letters after the fact: read, chosen, shown and published again."""

@@ -1,0 +1,177 @@
+"""Topics read from a beginning to where they end now: by assignment, without a group."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from streams.messages import SourceMessage
+from streams.topics import TopicError
+
+_BROKER_S = 10.0
+_SILENT_S = 30.0
+_BATCH = 500
+_AGO = re.compile(r"(\d{1,6})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The offsets of one partition that are to be read: `start` up to, not including, `end`."""
+
+    topic: str
+    partition: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """A message, and whether its timestamp is its producer's (CreateTime) or the broker's."""
+
+    message: SourceMessage
+    by_producer: bool
+
+
+def since_ms(text: str, now: datetime) -> int:
+    """Read `90s`, `30m`, `12h`, `7d` or an ISO 8601 time (UTC unless it says otherwise), as ms.
+
+    Raises ValueError.
+    """
+    if found := _AGO.fullmatch(text):
+        at = now - timedelta(**{_UNITS[found[2]]: int(found[1])})
+    else:
+        at = datetime.fromisoformat(text)
+        at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return round(at.timestamp() * 1000)
+
+
+class Scanner:
+    """A consumer that commits nothing and belongs to no group. Raises TopicError."""
+
+    def __init__(self, options: dict[str, str | int]) -> None:
+        from confluent_kafka import Consumer
+
+        self._bootstrap = options["bootstrap.servers"]
+        self._consumer = Consumer(
+            options
+            | {
+                "group.id": "visualsearch-scan-unused",  # assigned, never joined or committed
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "earliest",
+                "fetch.wait.max.ms": 50,
+                "queued.max.messages.kbytes": 65536,
+            }
+        )
+
+    def partitions(self, topic: str) -> int:
+        """Return how many partitions a topic has; 0 if there is no such topic."""
+        from confluent_kafka import KafkaException
+
+        try:
+            found = self._consumer.list_topics(topic, timeout=_BROKER_S).topics[topic]
+        except KafkaException as error:
+            raise self._unreachable(error) from error
+        return 0 if found.error is not None else len(found.partitions)
+
+    def spans(
+        self, topic: str, partitions: Sequence[int] | None = None, since: int | None = None
+    ) -> list[Span]:
+        """Return what a topic holds now, in the given partitions or all, since a time in ms."""
+        from confluent_kafka import KafkaException, TopicPartition
+
+        chosen = range(self.partitions(topic)) if partitions is None else partitions
+        spans = []
+        try:
+            for number in chosen:
+                tp = TopicPartition(topic, number)
+                start, end = self._consumer.get_watermark_offsets(tp, timeout=_BROKER_S)
+                if since is not None:
+                    wanted = TopicPartition(topic, number, since)
+                    (found,) = self._consumer.offsets_for_times([wanted], timeout=_BROKER_S)
+                    start = found.offset if 0 <= found.offset <= end else end
+                spans.append(Span(topic, number, start, end))
+        except KafkaException as error:
+            raise self._unreachable(error) from error
+        return spans
+
+    def read(
+        self, spans: Sequence[Span], progress: Callable[[int, int], None] = lambda _, __: None
+    ) -> Iterator[Scanned]:
+        """Yield the messages of the spans; `progress` gets offsets passed and offsets in all.
+
+        Compaction leaves holes, so that an end is an offset passed or the end of the partition.
+        """
+        from confluent_kafka import TopicPartition
+
+        left = {(s.topic, s.partition): s for s in spans if s.start < s.end}
+        total = sum(s.end - s.start for s in left.values())
+        position = {at: span.start for at, span in left.items()}
+        starts = dict(position)
+        self._consumer.assign([TopicPartition(t, p, s.start) for (t, p), s in left.items()])
+        while left:
+            for message in self._batch():
+                at = (message.topic(), message.partition())
+                if (span := left.get(at)) is None:
+                    continue
+                ended = message.error() is not None
+                if not ended and message.offset() < span.end:
+                    yield _scanned(message)
+                position[at] = span.end if ended else min(message.offset() + 1, span.end)
+                if position[at] >= span.end:
+                    del left[at]
+            progress(sum(position[at] - starts[at] for at in position), total)
+
+    def close(self) -> None:
+        """Leave."""
+        self._consumer.close()
+
+    def __enter__(self) -> Self:
+        """Return the scanner itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def _batch(self) -> list[Any]:
+        """Return messages and ends of partitions, as soon as there are any."""
+        from confluent_kafka import KafkaError
+
+        first = self._consumer.poll(_SILENT_S)
+        if first is None:
+            raise TopicError(
+                f"Kafka at {self._bootstrap} sent nothing for {_SILENT_S:.0f} s", code="unreachable"
+            )
+        batch = [first, *self._consumer.consume(_BATCH, 0)]
+        # Other errors are the client's notes on its own reconnecting.
+        ends = KafkaError._PARTITION_EOF  # noqa: SLF001 - its public name
+        return [m for m in batch if m.error() is None or m.error().code() == ends]
+
+    def _unreachable(self, error: Any) -> TopicError:
+        text = f"No answer from Kafka at {self._bootstrap}: {error.args[0].str()}"
+        return TopicError(text, code="unreachable")
+
+
+def _scanned(message: Any) -> Scanned:
+    from confluent_kafka import TIMESTAMP_CREATE_TIME
+
+    kind, timestamp_ms = message.timestamp()
+    source = SourceMessage(
+        topic=message.topic(),
+        partition=message.partition(),
+        offset=message.offset(),
+        timestamp_ms=timestamp_ms,
+        key=message.key(),
+        value=message.value(),
+        headers=tuple(message.headers() or ()),
+    )
+    return Scanned(source, kind == TIMESTAMP_CREATE_TIME)
