@@ -15,6 +15,7 @@ from schemas.search import SearchFault, SearchResult, decode_request, salvage_re
 from streams.client import SearchClient
 from streams.fetch import Fetcher, FetchError
 from streams.producer import SendError
+from streams.product_state import product_json
 from streams.query.handler import failure
 from visualsearch.engine import Engine
 
@@ -56,6 +57,7 @@ class Web:
             app.router.add_post("/v1/search", self.search)
         if self._engine is not None:
             app.router.add_get("/v1/images/{product_id:.+}", self.image)
+            app.router.add_get("/v1/products/{product_id:.+}", self.product)
         return app
 
     async def livez(self, _: web.Request) -> web.Response:
@@ -103,6 +105,14 @@ class Web:
             fault = SearchFault("request_not_sent", f"Kafka did not take the request: {error}")
             return _json(failure(search.request_id, fault), 503)
         return _json(result, _STATUS.get(result.error.code, 400) if result.error else 200)
+
+    async def product(self, request: web.Request) -> web.Response:
+        """Serve what the index holds of a product and why it is not found; 404 if nothing."""
+        assert self._engine is not None  # noqa: S101 - the route exists only with an engine
+        product_id = request.match_info["product_id"]
+        state = self._engine.product(product_id)
+        body = product_json(product_id, self._engine.model, state)
+        return web.json_response(body, status=404 if state is None else 200)
 
     async def image(self, request: web.Request) -> web.Response:
         """Serve a product's picture: the one named by `?image_id=`, else its first."""

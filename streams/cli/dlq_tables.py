@@ -41,7 +41,7 @@ def print_letters(rows: Sequence[Mapping[str, Any]], counts: Counter[str]) -> No
             texts = (row["original"], row["product_id"], row["stage"], row["code"], row["message"])
             tries = "" if row["attempts"] is None else str(row["attempts"])
             table.add_row(row["position"], moment(row["time"]), *map(cell, texts), tries)
-        _console().print(table)
+        console().print(table)
     total = counts.total()
     codes = ", ".join(f"{printable(code)} {count:,}" for code, count in counts.most_common())
     newest = f"; the newest {len(rows):,} are shown" if len(rows) < total else ""
@@ -72,7 +72,7 @@ def print_letter(letter: Letter) -> None:
     for name, value in letter.own_headers:
         shown = "null" if value is None else value.decode("utf-8", "backslashreplace")
         table.add_row("header", cell(f"{name}: {shown}"))
-    _console().print(table)
+    console().print(table)
     click.echo(printable(readable(letter.message.value)))
 
 
@@ -91,7 +91,7 @@ def print_replayed(rows: Sequence[Mapping[str, Any]], missing: Sequence[str]) ->
             )  # fmt: skip
             product, code = cell(row["product_id"]), cell(row["code"])
             table.add_row(row["position"], product, code, what, cell(note, cut=None))
-        _console().print(table)
+        console().print(table)
     for position in missing:
         click.echo(f"no dead letter {position}", err=True)
     counts = Counter(row["outcome"] for row in rows)
@@ -100,7 +100,7 @@ def print_replayed(rows: Sequence[Mapping[str, Any]], missing: Sequence[str]) ->
     click.echo(f"{said}{kept}" if rows else "no dead letters match")
 
 
-def _console() -> Console:
+def console() -> Console:
     """Return the console for tables; a pipe gets lines long enough to be searched."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=200)

@@ -100,7 +100,7 @@ def replay(letters: Iterable[Letter], topics: Topics, sender: Sender | None) -> 
     failed again. Without a sender nothing is published.
     """
     seen: dict[tuple[Any, ...], str] = {}
-    in_flight: deque[tuple[Letter, OutgoingMessage, "Future[None]"]] = deque()
+    in_flight: deque[tuple[Letter, OutgoingMessage, Future[None]]] = deque()
     for letter in letters:
         event = (letter.topic, letter.facts.get("partition"), letter.message.key, letter.place)
         if letter.place is not None and (first := seen.get(event)) is not None:

@@ -1,0 +1,62 @@
+"""`visualsearch explain PRODUCT_ID`: where a product is on its way in."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from streams.cli.dlq import json_option, since_option
+from streams.cli.options import connection, settings_of
+
+UNKNOWN = 1
+_WORKER = "http://127.0.0.1:8080"
+
+
+@click.command()
+@click.argument("product_id")
+@connection
+@since_option
+@click.option("--all-partitions", is_flag=True,
+              help="Read every partition: for producers without murmur2.")  # fmt: skip
+@click.option("--http", "worker", default=_WORKER, show_default=True,
+              help="The worker whose index is asked.")  # fmt: skip
+@json_option
+def explain(
+    product_id: str, bootstrap: str | None, prefix: str | None, config: Path | None, *,
+    since: int | None, all_partitions: bool, worker: str, as_json: bool,
+) -> None:  # fmt: skip
+    """Say where a product is on its way in: searchable, late, failed, deleted or unknown, and why.
+
+    Reads the product's partition of the product topics and of the index log, all dead letters,
+    what the lanes have committed, and the product's state in a worker's index. Nothing is
+    changed. The JSON object holds `verdict` (`code`, `text`), `events`, `records`,
+    `dead_letters`, `committed` and `worker`. Exit status 1: nothing is known of the product.
+    """
+    from streams.cli.progress import progress_bar
+    from streams.explain.gather import gather
+    from streams.explain.verdict import verdict
+
+    settings = settings_of(bootstrap, prefix, config)
+    with progress_bar() as bar:
+        task = bar.add_task("reading", total=None)
+        found = gather(
+            settings,
+            product_id,
+            worker=worker,
+            since=since,
+            every_partition=all_partitions,
+            progress=lambda topic, done, of: bar.update(
+                task, description=f"reading {topic}", completed=done, total=of
+            ),
+        )
+    said = verdict(found)
+    if as_json:
+        click.echo(json.dumps({"verdict": asdict(said)} | found.as_dict()))
+    else:
+        from streams.cli.explain_tables import print_explained
+
+        print_explained(found, said)
+    if said.code == "unknown":
+        sys.exit(UNKNOWN)

@@ -1,0 +1,89 @@
+"""What was found of a product, for people: a table per place, then the verdict."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from schemas.records import Order
+from streams.cli.dlq_tables import cell, console, moment
+from streams.explain.found import LANES, Found, SeenEvent, SeenRecord, iso
+from streams.explain.verdict import Verdict
+
+_GOOD = {"searchable": "bold green", "deleted": "bold", "late": "bold yellow"}
+
+
+def print_explained(found: Found, said: Verdict) -> None:
+    """Print events, records, dead letters, the worker's state and, last, the verdict."""
+    out = console()
+    for topic, events in found.latest.items():
+        count = found.counts[topic]
+        shown = f"{count:,} events, the last {len(events)}" if count > len(events) else "events"
+        columns = (
+            "event",
+            "time (UTC)",
+            "type",
+            "occurred at",
+            "version",
+            "order",
+            "passed by",
+            "",
+        )
+        out.print(_table(f"{topic}: {shown}", columns, (_event(e, found) for e in events)))
+    if found.records:
+        columns = ("index log", "kind", "order", "from", "event id", "model", "images", "")
+        rows = (_record(found.records[kind]) for kind in sorted(found.records))
+        out.print(_table("index log: the newest record of each kind", columns, rows))
+    if found.letters:
+        headings = ("letter", "original", "stage", "code", "message")
+        letters = ((x.position, x.original, x.stage, x.code, x.message) for x in found.letters)
+        out.print(_table("dead letters", headings, letters))
+    out.print(_table("index of the worker", ("model", "searchable", "orders"), [_worker(found)]))
+    out.print(Text(said.text, style=_GOOD.get(said.code, "bold red")), soft_wrap=True)
+
+
+def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    table = Table(
+        box=None, title=title, title_justify="left", title_style="bold", header_style="dim"
+    )
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*map(cell, row))
+    return table
+
+
+def _event(event: SeenEvent, found: Found) -> Sequence[str]:
+    passed = [
+        lane
+        for lane in LANES
+        if found.committed.get(lane, {}).get((event.topic, event.partition), -1) > event.offset
+    ]
+    note = f"{event.code}: {event.error}" if event.code else ("replay" if event.replayed else "")
+    occurred = event.occurred_at.isoformat() if event.occurred_at else None
+    version = "" if event.version is None else str(event.version)
+    return (
+        f"[{event.partition}]@{event.offset}", moment(iso(event.timestamp_ms)), event.type or "?",
+        moment(occurred), version, _order(event.order), "both lanes" if len(passed) == 2 else " ".join(passed), note,
+    )  # fmt: skip
+
+
+def _record(record: SeenRecord) -> Sequence[str]:
+    images = "" if record.images is None else str(record.images)
+    return (
+        record.position, record.kind, _order(record.order), record.source, record.event_id,
+        record.model or "", images, "deleted" if record.deleted else "",
+    )  # fmt: skip
+
+
+def _worker(found: Found) -> Sequence[str]:
+    worker = found.worker
+    if worker is None:
+        return ("", "", found.worker_error)
+    orders = ", ".join(f"{kind} {_order(order)}" for kind, order in worker.orders.items() if order)
+    state = "yes" if worker.searchable else f"no: {worker.why}"
+    return (worker.model, state, orders)
+
+
+def _order(order: Order | None) -> str:
+    return "" if order is None else "/".join(map(str, order))

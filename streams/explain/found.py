@@ -1,0 +1,142 @@
+"""What was found of one product: its events, records, dead letters, and a worker's state."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from schemas.records import Order, RecordKind
+from streams.order import Place
+
+LaneName = Literal["attributes", "embedding"]
+LANES: tuple[LaneName, ...] = ("attributes", "embedding")
+
+
+def iso(timestamp_ms: int) -> str | None:
+    """Return a Kafka timestamp as ISO 8601; None where it is no time."""
+    try:
+        return datetime.fromtimestamp(timestamp_ms / 1000, UTC).isoformat()
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class SeenEvent:
+    """An event with the product's key; without a `type` it could not be read: see `code`."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    type: str | None = None
+    event_id: str | None = None
+    occurred_at: datetime | None = None
+    version: int | None = None
+    order: Order | None = None
+    place: Place | None = None  # the original's if this is a replay
+    replayed: bool = False
+    images: int | None = None
+    code: str | None = None
+    error: str = ""
+
+    @property
+    def source(self) -> str:
+        """Where it stands: topic[partition]@offset."""
+        return f"{self.topic}[{self.partition}]@{self.offset}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        row = asdict(self)
+        del row["place"]
+        occurred = self.occurred_at.isoformat() if self.occurred_at else None
+        return row | {
+            "source": self.source,
+            "time": iso(self.timestamp_ms),
+            "occurred_at": occurred,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRecord:
+    """The newest record of one kind in the index log."""
+
+    position: str  # index-log[partition]@offset
+    kind: RecordKind
+    order: Order
+    deleted: bool
+    timestamp_ms: int
+    source: str
+    event_id: str
+    event_type: str
+    model: str | None = None
+    images: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return asdict(self) | {"time": iso(self.timestamp_ms)}
+
+
+@dataclass(frozen=True, slots=True)
+class SeenLetter:
+    """A dead letter with the product's key."""
+
+    position: str
+    original: str
+    place: Place | None
+    stage: str
+    code: str
+    message: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        row = asdict(self)
+        del row["place"]
+        return row
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """What one worker's index holds of the product; `known` is False if that is nothing."""
+
+    model: str
+    known: bool
+    searchable: bool = False
+    why: str | None = None
+    orders: Mapping[str, Order | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All that was found; what a time limit hides is not in it."""
+
+    product_id: str
+    topics: tuple[str, ...]
+    latest: Mapping[str, tuple[SeenEvent, ...]] = field(default_factory=dict)  # by topic
+    counts: Mapping[str, int] = field(default_factory=dict)  # by topic
+    newest: SeenEvent | None = None  # created, updated or deleted, the last by its order
+    offer: SeenEvent | None = None  # the last offer by its order
+    unreadable: SeenEvent | None = None  # the last that could not be read
+    records: Mapping[RecordKind, SeenRecord] = field(default_factory=dict)
+    letters: tuple[SeenLetter, ...] = ()
+    committed: Mapping[LaneName, Mapping[tuple[str, int], int]] = field(default_factory=dict)
+    worker: WorkerState | None = None
+    worker_error: str = ""  # why no worker was asked
+    whole: bool = True  # no time limit, every partition
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        committed = {
+            lane: {f"{topic}[{partition}]": offset for (topic, partition), offset in at.items()}
+            for lane, at in self.committed.items()
+        }
+        return {
+            "product_id": self.product_id,
+            "events": {
+                topic: {"count": self.counts[topic], "latest": [e.as_dict() for e in events]}
+                for topic, events in self.latest.items()
+            },
+            "records": {kind: record.as_dict() for kind, record in self.records.items()},
+            "dead_letters": [letter.as_dict() for letter in self.letters],
+            "committed": committed,
+            "worker": asdict(self.worker) if self.worker else {"error": self.worker_error},
+        }

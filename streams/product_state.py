@@ -1,0 +1,45 @@
+"""What a worker tells of one product: what its index holds, and why it is not found."""
+
+from dataclasses import asdict
+from typing import Any
+
+from visualsearch.index.state import ProductState
+
+
+def why_not(state: ProductState | None) -> str | None:
+    """Return why a search cannot find it (unknown, deleted, no_base, no_vectors), None if it can.
+
+    Vectors of another model than the index's are not kept: a product with no others has none.
+    """
+    if state is None:
+        return "unknown"
+    if state.searchable:
+        return None
+    if state.base is None:
+        return "no_base"
+    return "deleted" if state.base.deleted else "no_vectors"
+
+
+def product_json(product_id: str, model: str, state: ProductState | None) -> dict[str, Any]:
+    """Return the JSON of `GET /v1/products/{product_id}`; the same fields whatever is known."""
+    base = None if state is None else state.base
+    offer = None if state is None else state.offer
+    orders = {"base": None, "offer": None, "vectors": None} if state is None else state.orders
+    return {
+        "product_id": product_id,
+        "model": model,
+        "known": state is not None,
+        "searchable": state is not None and state.searchable,
+        "why": why_not(state),
+        "orders": dict(orders),
+        "base": None if base is None else _fields(base),
+        "offer": None if offer is None else _fields(offer),
+        "images": [] if state is None else [asdict(image) for image in state.images],
+    }
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    fields = asdict(record)
+    for told_elsewhere in ("product_id", "order"):
+        del fields[told_elsewhere]
+    return fields
