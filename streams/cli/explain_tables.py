@@ -10,6 +10,7 @@ from streams.cli.dlq_tables import cell, console, moment
 from streams.explain.found import LANES, Found, SeenEvent, SeenRecord, iso
 from streams.explain.verdict import Verdict
 
+_EVENT = ("event", "time (UTC)", "type", "occurred at", "version", "order", "passed by", "")
 _GOOD = {"searchable": "bold green", "deleted": "bold", "late": "bold yellow"}
 
 
@@ -59,12 +60,13 @@ def _event(event: SeenEvent, found: Found) -> Sequence[str]:
         for lane in LANES
         if found.committed.get(lane, {}).get((event.topic, event.partition), -1) > event.offset
     ]
+    by = "both lanes" if len(passed) == len(LANES) else " ".join(passed)
     note = f"{event.code}: {event.error}" if event.code else ("replay" if event.replayed else "")
     occurred = event.occurred_at.isoformat() if event.occurred_at else None
     version = "" if event.version is None else str(event.version)
     return (
         f"[{event.partition}]@{event.offset}", moment(iso(event.timestamp_ms)), event.type or "?",
-        moment(occurred), version, _order(event.order), "both lanes" if len(passed) == 2 else " ".join(passed), note,
+        moment(occurred), version, _order(event.order), by, note,
     )  # fmt: skip
 
 
