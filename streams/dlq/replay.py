@@ -13,7 +13,7 @@ from schemas.errors import SchemaError
 from streams.dlq.letters import DeadLetterError, Letter
 from streams.messages import OutgoingMessage, SourceMessage
 from streams.order import Place, place_of
-from streams.producer import SendError
+from streams.producer import MAX_BYTES, SendError
 from streams.scan import Scanner
 
 if TYPE_CHECKING:
@@ -80,6 +80,11 @@ def replay_message(letter: Letter, topics: Topics) -> OutgoingMessage:
                 code="original_gone",
             )
         message, headers, place = found, Letter(found).own_headers, _place(found)
+        if (size := len(found.value or b"")) > MAX_BYTES:
+            raise DeadLetterError(
+                f"its original {letter.original} has {size:,} bytes, more than can be sent",
+                code="event_too_large",
+            )
     given = letter.facts.get("partition", "")
     partition = int(given) if given.isdecimal() else None
     if partition is not None and partition >= topics.partitions[letter.topic]:
