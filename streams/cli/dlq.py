@@ -207,7 +207,7 @@ def _letters(settings: "Settings", choice: "Choice") -> "Iterator[Iterator[Lette
     from streams.scan import Scanner
 
     topic = settings.topics.dead_letters
-    with progress_bar() as bar, Scanner(settings.kafka()) as scanner:
+    with progress_bar(transient=True) as bar, Scanner(settings.kafka()) as scanner:
         _check(scanner, topic)
         task = bar.add_task(f"reading {topic}", total=None)
         yield read_letters(

@@ -39,7 +39,7 @@ def explain(
     from streams.explain.verdict import verdict
 
     settings = settings_of(bootstrap, prefix, config)
-    with progress_bar() as bar:
+    with progress_bar(transient=True) as bar:
         task = bar.add_task("reading", total=None)
         found = gather(
             settings,

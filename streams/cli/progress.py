@@ -17,8 +17,13 @@ def stderr_console() -> Console:
     return Console(stderr=True, highlight=False)
 
 
-def progress_bar(console: Console | None = None, *, counted: bool = False) -> Progress:
-    """Return a bar; `counted` shows how many of how many instead of a percentage."""
+def progress_bar(
+    console: Console | None = None, *, counted: bool = False, transient: bool = False
+) -> Progress:
+    """Return a bar; `counted` shows how many of how many instead of a percentage.
+
+    A `transient` one is gone when it is done.
+    """
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -26,4 +31,5 @@ def progress_bar(console: Console | None = None, *, counted: bool = False) -> Pr
         MofNCompleteColumn() if counted else TaskProgressColumn(),
         TimeElapsedColumn(),
         console=console or stderr_console(),
+        transient=transient,
     )

@@ -181,3 +181,15 @@ async def test_people_get_tables(path: Path) -> None:
                                                      status=1))).stdout  # fmt: skip
     assert "would replay" in dry
     assert "[event_too_large]" in dry
+
+
+async def test_without_a_broker_or_topics_one_line_says_so(path: Path) -> None:
+    """Which address did not answer, and which command makes what is missing."""
+    elsewhere = {"bootstrap": "127.0.0.1:1"}, {"topic_prefix": "nobody-made-these-"}
+    for changed, said in zip(elsewhere, ("127.0.0.1:1", "topics create"), strict=True):
+        shell = Commands(path.settings.model_copy(update=changed), path.url)
+        for command in (("dlq", "list"), ("explain", "p")):
+            done = await asyncio.to_thread(shell.run, *command, status=1)
+            assert done.stdout == ""
+            assert "Traceback" not in done.stderr
+            assert said in done.stderr

@@ -29,6 +29,9 @@ SUBCOMMANDS = [
     ["broker", "status"],
     ["topics", "create"],
     ["topics", "describe"],
+    ["dlq", "list"],
+    ["dlq", "show"],
+    ["dlq", "replay"],
 ]
 # A port on which nothing listens: what needs Kafka must fail by itself.
 NOWHERE = {"VISUALSEARCH_BOOTSTRAP": "127.0.0.1:1"}
@@ -114,6 +117,10 @@ def test_json_stands_alone_on_stdout(tmp_path: Path, arguments: list[str]) -> No
         (["load", "gone"], "does not exist"),
         (["demo", "--catalog", "text.jpg"], "[catalog_unreadable]"),
         (["worker", "--roles", "cook"], "ingest, search"),
+        (["dlq", "replay"], "say which"),
+        (["dlq", "replay", "--all", "--code", "x"], "say which"),
+        (["dlq", "replay", "p"], "PARTITION@OFFSET"),
+        (["dlq", "list", "--since", "soon"], "--since"),
     ],
 )
 def test_what_cannot_work_is_one_line_and_a_status(
