@@ -1,7 +1,7 @@
 """Topics read from a beginning to where they end now: by assignment, without a group."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -99,9 +99,14 @@ class Scanner:
         return spans
 
     def read(
-        self, spans: Sequence[Span], progress: Callable[[int, int], None] = lambda _, __: None
+        self,
+        spans: Sequence[Span],
+        progress: Callable[[int, int], None] = lambda _, __: None,
+        keys: Container[bytes] | None = None,
     ) -> Iterator[Scanned]:
-        """Yield the messages of the spans; `progress` gets offsets passed and offsets in all.
+        """Yield the messages of the spans, or those with the given keys alone.
+
+        `progress` gets offsets passed and offsets in all.
 
         Compaction leaves holes, so that an end is an offset passed or the end of the partition.
         """
@@ -118,7 +123,8 @@ class Scanner:
                 if (span := left.get(at)) is None:
                     continue
                 ended = message.error() is not None
-                if not ended and message.offset() < span.end:
+                wanted = keys is None or message.key() in keys
+                if not ended and wanted and message.offset() < span.end:
                     yield _scanned(message)
                 position[at] = span.end if ended else min(message.offset() + 1, span.end)
                 if position[at] >= span.end:

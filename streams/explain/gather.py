@@ -120,9 +120,12 @@ class _Reader:
         self, topic: str, partitions: Collection[int], keys: Collection[bytes]
     ) -> Iterator[SourceMessage]:
         spans = self._scanner.spans(topic, list(partitions), self._since)
-        for each in self._scanner.read(spans, lambda done, of: self._progress(topic, done, of)):
-            if each.message.key in keys:
-                yield each.message
+
+        def show(done: int, of: int) -> None:
+            self._progress(topic, done, of)
+
+        for each in self._scanner.read(spans, show, keys):
+            yield each.message
 
 
 def committed_offsets(settings: Settings, places: Collection[tuple[str, int]]) -> Committed:
