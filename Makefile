@@ -24,10 +24,6 @@ STAMP := $(VENV)/.installed-$(ACCELERATOR)-$(shell cat $(INPUTS) | sha256sum | c
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input -c constraints.txt
 PIP_BUILD := $(PIP) --build-constraint constraints.txt
 
-# Tests run brokers, workers and models side by side: with more threads each, they only wait.
-OMP_NUM_THREADS ?= 1
-export OMP_NUM_THREADS
-
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-system demo test check bench lite-weights schemas clean
 
@@ -45,7 +41,8 @@ demo: $(STAMP) ## Draw a catalogue, publish it, search it and serve a page. ARGS
 
 test: $(STAMP) ## Run the unit, property, contract and integration tiers.
 	@echo '== tests: unit, property, contract, integration (on Apache Kafka)'
-	@$(BIN)/python -m pytest $(ARGS)
+	@# Brokers, workers and models side by side: with more threads each, they only wait.
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ARGS)
 
 check: $(STAMP) ## Check format, lint, types, import rules, schemas and house rules.
 	@echo '== ruff check'; $(BIN)/ruff check .
@@ -55,8 +52,10 @@ check: $(STAMP) ## Check format, lint, types, import rules, schemas and house ru
 	@echo '== generated schemas'; $(BIN)/python -m schemas.generate --check
 	@echo '== house rules'; $(BIN)/python -m pytest -q tests/unit/test_house.py
 
-bench: $(STAMP) ## Measure; results are printed and compared with the committed ones.
-	@echo '== bench'; $(BIN)/python -m pytest tests/bench -s $(ARGS)
+bench: $(STAMP) ## Measure ours beside the alternatives; figures are printed, nothing is asserted.
+	@echo '== bench: the index beside bare hnswlib and NumPy'; $(BIN)/python -m tests.bench.bench_index
+	@echo '== bench: the whole path (3 minutes)'
+	@$(BIN)/python -m pytest -q -s -o python_files='bench_*.py' tests/bench/bench_path.py $(ARGS)
 
 lite-weights: $(STAMP) ## Train the projection of the embedded encoder on the drawn pictures.
 	@echo '== lite-weights 1/2: the sentence model whose words are distilled'

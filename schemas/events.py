@@ -115,6 +115,11 @@ TYPE_NAMES: dict[type[ProductEvent], str] = {cls: name for name, cls in EVENT_TY
 # On equal time and offset (possible only across topics) the later type wins: a delete is last.
 TYPE_RANK: dict[str, int] = {name: rank for rank, name in enumerate(EVENT_TYPES)}
 
+# msgspec works out a type at its first use, and two threads doing so at once crash the interpreter
+# (a segmentation fault, seen with 0.22.0). Imports hold a lock, so each type is first used here.
+for _type in EVENT_TYPES.values():
+    msgspec.json.Decoder(_type)
+
 
 def encode_event(event: ProductEvent) -> bytes:
     """Encode an event as bare JSON."""

@@ -86,6 +86,11 @@ class _Peek(Struct):
     format: Annotated[int, Meta(ge=1)] = FORMAT
 
 
+# Made here, not at the first call: see schemas/events.py.
+_PEEK = msgspec.msgpack.Decoder(_Peek)
+_DECODERS = {kind: msgspec.msgpack.Decoder(record) for kind, record in KINDS.items()}
+
+
 def record_key(kind: RecordKind, product_id: str) -> bytes:
     """Return the log key of a product's record of one kind."""
     return f"{kind}:{product_id}".encode()
@@ -104,8 +109,8 @@ def decode_record(key: bytes | None, value: bytes | None) -> tuple[str, IndexRec
     if kind not in KINDS or not product_id:
         raise UnknownRecordError("unknown_kind", repr(key[:100]))
     try:
-        if (found := msgspec.msgpack.decode(value, type=_Peek).format) > FORMAT:
+        if (found := _PEEK.decode(value).format) > FORMAT:
             raise UnknownRecordError("newer_format", f"{found} > {FORMAT}")
-        return product_id, msgspec.msgpack.decode(value, type=KINDS[kind])
+        return product_id, _DECODERS[kind].decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UnknownRecordError("undecodable", str(error)) from None

@@ -152,12 +152,22 @@ class SearchResult(Struct, kw_only=True):
     error: SearchFault | None = None
 
 
+# Made here, not at the first call: see schemas/events.py.
+_REQUESTS = msgspec.json.Decoder(SearchRequest)
+_RESULTS = msgspec.json.Decoder(SearchResult)
+
+
+def decode_result(value: bytes) -> SearchResult:
+    """Decode a result. Raises msgspec.DecodeError."""
+    return _RESULTS.decode(value)
+
+
 def decode_request(value: bytes | None) -> SearchRequest:
     """Decode a request. Raises SchemaError with the field that is wrong."""
     if value is None:
         raise SchemaError("not_json", "the value is null; send a search request as JSON")
     try:
-        return msgspec.json.decode(value, type=SearchRequest)
+        return _REQUESTS.decode(value)
     except msgspec.ValidationError as error:
         raise from_validation(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.search import SearchRequest, SearchResult
+from schemas.search import SearchRequest, SearchResult, decode_result
 from streams.messages import OutgoingMessage
 from streams.producer import Producer
 
@@ -147,11 +147,11 @@ class SearchClient:
 
     def _take(self, value: bytes | None) -> None:
         value = value or b""
-        peek = msgspec.json.decode(value, type=_RequestId)
+        peek = _REQUEST_IDS.decode(value)
         with self._lock:
             entry = self._waiting.pop(peek.request_id, None)
         if entry is not None and not entry.future.done():  # else: of another client
-            entry.future.set_result(msgspec.json.decode(value, type=SearchResult))
+            entry.future.set_result(decode_result(value))
 
     def _sweep(self, now: float) -> None:
         with self._lock:
@@ -172,3 +172,6 @@ class SearchClient:
 
 class _RequestId(msgspec.Struct):
     request_id: str = ""
+
+
+_REQUEST_IDS = msgspec.json.Decoder(_RequestId)  # made at import: see schemas/events.py

@@ -76,8 +76,7 @@ class Settings(BaseSettings):
     def kafka(self) -> dict[str, str | int]:
         """Return the connection options of librdkafka's clients."""
         # Its own log goes to stderr line by line, ten a second with the broker away; what matters
-        # of it is said by our code. No Python logger: that is a callback which its threads may
-        # want while a client is being destroyed.
+        # of it is said by our code.
         return {"bootstrap.servers": self.bootstrap, "log_level": 2, "log.connection.close": False}
 
 

@@ -89,6 +89,6 @@ def _answered(asked: Asked, truth: Mapping[str, Truth]) -> Answered:
     marks = None if right is None else [truth.get(hit.product_id) == right for hit in hits]
     note = f"{asked.took_ms:.0f} ms"
     if right is not None and marks is not None:
-        note = f"{sum(marks)} of {len(marks)} are a {right.color} {right.kind}; {note}"
+        note = f"{sum(marks)} of {len(marks)} right ({right.color} {right.kind}); {note}"
     pictures = [] if question.picture is None else [thumbnail(question.picture)]
     return Answered(question.asked, note, hits, pictures, marks)

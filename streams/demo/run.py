@@ -32,7 +32,6 @@ from streams.demo.stage import (
 from streams.producer import Producer
 from streams.settings import Settings
 
-
 _AHEAD = 200  # products in memory at most
 
 

@@ -236,9 +236,7 @@ def test_an_event_too_large_for_the_topic_is_a_rejected_row() -> None:
     def note(load: Load) -> None:
         seen.append(load.position)
 
-    load = publish(
-        [small, large], Sender(300), "t", run_id="r", now=lambda: NOW, progress=note
-    )
+    load = publish([small, large], Sender(300), "t", run_id="r", now=lambda: NOW, progress=note)
     assert [p.product_id for p in load.published] == ["a"]
     assert [(row.where, row.code) for row in load.rejected] == [("line 2", "event_too_large")]
     assert seen == [1, 2]

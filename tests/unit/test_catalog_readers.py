@@ -104,9 +104,7 @@ def test_csv_delimiter_is_the_headers(tmp_path: Path, delimiter: str) -> None:
 def test_csv_rows_are_named_by_their_first_line(tmp_path: Path) -> None:
     """A quoted cell may span lines; the next row is still found where an editor shows it."""
     file = tmp_path / "c.csv"
-    file.write_bytes(
-        b'product_id,title\na,"one\ntwo"\nb,B,too many\nc,\xff\nd,D\n'
-    )
+    file.write_bytes(b'product_id,title\na,"one\ntwo"\nb,B,too many\nc,\xff\nd,D\n')
     first, too_many, not_utf8, last = rows(file)
     assert [row.where for row in (first, last)] == ["line 2", "line 6"]
     assert isinstance(too_many, Rejected)

