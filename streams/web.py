@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -15,6 +15,7 @@ from schemas.search import SearchFault, SearchResult, decode_request, salvage_re
 from streams.client import SearchClient
 from streams.fetch import Fetcher, FetchError
 from streams.producer import SendError
+from streams.products import product_lines
 from streams.query.handler import failure
 from visualsearch.engine import Engine
 
@@ -36,6 +37,7 @@ class Web:
         client: SearchClient | None = None,
         engine: Engine | None = None,
         fetcher: Fetcher | None = None,
+        positions: Callable[[], Mapping[int, int]] = dict,
     ) -> None:
         self._registry = registry
         self._live = live
@@ -44,6 +46,7 @@ class Web:
         self._client = client
         self._engine = engine
         self._fetcher = fetcher
+        self._positions = positions
 
     def app(self) -> web.Application:
         """Return the aiohttp application."""
@@ -56,6 +59,7 @@ class Web:
             app.router.add_post("/v1/search", self.search)
         if self._engine is not None:
             app.router.add_get("/v1/images/{product_id:.+}", self.image)
+            app.router.add_get("/v1/products", self.products)
         return app
 
     async def livez(self, _: web.Request) -> web.Response:
@@ -103,6 +107,17 @@ class Web:
             fault = SearchFault("request_not_sent", f"Kafka did not take the request: {error}")
             return _json(failure(search.request_id, fault), 503)
         return _json(result, _STATUS.get(result.error.code, 400) if result.error else 200)
+
+    async def products(self, request: web.Request) -> web.StreamResponse:
+        """Stream all that the index knows, a line of JSON per product: see `streams.products`."""
+        assert self._engine is not None  # noqa: S101 - the route exists only with an engine
+        lines = product_lines(self._engine, self._positions(), request.query)
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        while chunk := await asyncio.to_thread(next, lines, b""):
+            await response.write(chunk)
+        await response.write_eof()
+        return response
 
     async def image(self, request: web.Request) -> web.Response:
         """Serve a product's picture: the one named by `?image_id=`, else its first."""

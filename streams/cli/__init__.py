@@ -14,6 +14,7 @@ COMMANDS = {
     "worker": "Run a worker: index product events, answer search requests.",
     "load": "Publish a catalogue as product-created events.",
     "search": "Search through the topics, by words, by picture or by both.",
+    "fsck": "Check that what is searchable is what the product topics say.",
     "config": "Show the effective settings.",
 }
 
