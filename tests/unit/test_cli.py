@@ -114,6 +114,7 @@ def test_json_stands_alone_on_stdout(tmp_path: Path, arguments: list[str]) -> No
         (["load", "gone"], "does not exist"),
         (["demo", "--catalog", "text.jpg"], "[catalog_unreadable]"),
         (["worker", "--roles", "cook"], "ingest, search"),
+        (["fsck", "--http", "http://127.0.0.1:1"], "[worker_unreachable]"),
     ],
 )
 def test_what_cannot_work_is_one_line_and_a_status(
