@@ -1,6 +1,7 @@
 """The worker's HTTP side: search through the topics, pictures, metrics and probes."""
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import Callable, Mapping
 from importlib.resources import files
@@ -114,9 +115,10 @@ class Web:
         lines = product_lines(self._engine, self._positions(), request.query)
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
-        while chunk := await asyncio.to_thread(next, lines, b""):
-            await response.write(chunk)
-        await response.write_eof()
+        with contextlib.suppress(ConnectionError):  # who asked has seen enough
+            while chunk := await asyncio.to_thread(next, lines, b""):
+                await response.write(chunk)
+            await response.write_eof()
         return response
 
     async def image(self, request: web.Request) -> web.Response:

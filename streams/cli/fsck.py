@@ -9,6 +9,8 @@ import click
 from streams.cli.options import connection, settings_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.progress import Progress
 
     from streams.fsck.check import Options, Step
@@ -95,7 +97,7 @@ class _Display:
 
     def __init__(self, bar: "Progress") -> None:
         self._bar = bar
-        self._finish = lambda: None
+        self._finish: Callable[[], None] = lambda: None
 
     def step(self, name: str, total: int | None) -> "Step":
         """Begin a step; the one before it is over."""

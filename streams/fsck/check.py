@@ -29,7 +29,8 @@ from streams.fsck.worker import Worker
 from streams.settings import Settings
 
 Step = Callable[[int], None]
-TICK = 500
+TICK = 500  # messages or products between two signs of life
+HELD = 50  # events in memory for their pictures, of up to 10 MB each
 
 
 class Display(Protocol):
@@ -66,6 +67,7 @@ class Check:
         self._options = options
         self._display = display
         self._report = Report(worker.url)
+        self._late: Bounds = {}
 
     def run(self) -> Report:
         """Return the report."""
@@ -95,7 +97,13 @@ class Check:
         for each in late:
             for finding in each.findings:
                 self._report.add("late", finding)
+        self._late = late[0].ranges
         return set().union(*(products_of(cluster, each.ranges, log) for each in late))
+
+    def _is_late(self, source: Source) -> bool:
+        """Return whether a lane has not worked on this event yet."""
+        start, stop = self._late.get(source[:2], (0, 0))
+        return start <= source[2] < stop
 
     def _history(self, cluster: Cluster, bounds: Bounds) -> History:
         """Fold the topics, with the log's help where they do not reach back to their start."""
@@ -107,7 +115,7 @@ class Check:
         self._report.events = history.events
         cut = any(low > 0 for low, _ in letters.values())
         for source, code in history.unread:
-            if source not in dead:
+            if source not in dead and not self._is_late(source):
                 text = f"cannot be read ({code}) and is no dead letter"
                 finding = Finding(text, source=place(source))
                 self._report.add("unchecked" if cut else "missing_dead_letters", finding)
@@ -123,10 +131,10 @@ class Check:
             )
         return history
 
-    def _compare(self, expected: dict[str, Expected]) -> dict[str, Served]:
+    def _compare(self, expected: dict[str, Expected]) -> list[str]:
         """Compare every product; return those that are searchable and as they must be."""
         report, seen = self._report, set[str]()
-        good: dict[str, Served] = {}
+        good: list[str] = []
         step = self._display.step("comparing products", len(expected))
         for served in self._worker.products():
             name = served.product_id
@@ -139,7 +147,7 @@ class Check:
             for category, finding in found:
                 report.add(category, finding)
             if served.searchable and not found:
-                good[name] = served
+                good.append(name)
             if len(seen) % TICK == 0:
                 step(len(seen))
         for name in expected.keys() - seen:
@@ -160,6 +168,7 @@ class Check:
     ) -> None:
         if not names:
             return
+        self._display.step("loading the encoder", None)
         encoder = self._load_encoder()
         if encoder.model_id != self._report.model:
             raise FsckError(
@@ -169,17 +178,18 @@ class Check:
             )
         settings = self._settings
         limits = Limits(settings.image_max_bytes, settings.fetch_timeout_s, settings.file_roots)
-        step = self._display.step("comparing vectors", None)
-        done = compare(self._stored(cluster, names, expected), encoder, limits, step)
+        step = self._display.step("comparing vectors", len(names))
+        done = compare(self._stored(cluster, names, expected, step), encoder, limits)
         self._judge(cluster, done)
 
     def _stored(
-        self, cluster: Cluster, names: list[str], expected: dict[str, Expected]
+        self, cluster: Cluster, names: list[str], expected: dict[str, Expected], step: Step
     ) -> Iterator[Stored]:
-        """Yield the pictures of these products, a few hundred products at a time."""
-        for start in range(0, len(names), TICK):
+        """Yield the pictures of these products; the events of a few are held at a time."""
+        for start in range(0, len(names), HELD):
+            step(start)
             claims: dict[str, tuple[Served, Claim]] = {}
-            for name in names[start : start + TICK]:
+            for name in names[start : start + HELD]:
                 served = self._worker.pictured(name)
                 claim = served and matching(expected[name].vectors, served)
                 if served is not None and claim:  # else it changed a moment ago
@@ -198,27 +208,34 @@ class Check:
         bounds = cluster.bounds(self._topics.product_topics())
         yield from cluster.read_at(s for s in wanted if s[2] >= bounds.get(s[:2], (s[2] + 1,))[0])
 
-    def _judge(self, cluster: Cluster, done: list[Compared]) -> None:
-        """Report what differs, unless the bytes at the URL are no longer those indexed."""
-        wrong = [c for c in done if c.cosine is not None and c.cosine < LEAST_COSINE]
-        unsure = {c.stored.product_id for c in wrong if not c.stored.inline}
-        log = cluster.bounds([self._topics.index_log]) if unsure else {}
-        hashes = content_hashes(cluster.read(log), unsure)
+    def _judge(self, cluster: Cluster, done: Iterable[Compared]) -> None:
+        """Report what differs; what came from a URL only after a look at what was indexed."""
+        moved: list[Compared] = []
         for each in done:
-            stored = each.stored
-            which = f"picture {stored.image_id!r}"
             if each.cosine is None:
-                text = f"{which}: {each.problem}"
-                self._report.add("unchecked", Finding(text, stored.product_id, stored.event))
+                self._tell("unchecked", each, each.problem)
                 continue
             self._report.pictures += 1
-            if each.cosine >= LEAST_COSINE:
-                continue
-            text = f"{which}: cosine {each.cosine:.4f} with a fresh embedding"
+            if each.cosine < LEAST_COSINE and not each.stored.inline:
+                moved.append(each)
+            elif each.cosine < LEAST_COSINE:
+                self._tell_wrong(each)
+        log = cluster.bounds([self._topics.index_log]) if moved else {}
+        hashes = content_hashes(cluster.read(log), {each.stored.product_id for each in moved})
+        for each in moved:
             if excused(each, hashes):
-                text = f"{which}: its URL serves other bytes than those that were indexed"
-            category = "unchecked" if excused(each, hashes) else "wrong_vectors"
-            self._report.add(category, Finding(text, stored.product_id, stored.event))
+                text = "its URL serves other bytes than those that were indexed"
+                self._tell("unchecked", each, text)
+            else:
+                self._tell_wrong(each)
+
+    def _tell_wrong(self, each: Compared) -> None:
+        self._tell("wrong_vectors", each, f"cosine {each.cosine:.4f} with a fresh embedding")
+
+    def _tell(self, category: str, each: Compared, what: str) -> None:
+        stored = each.stored
+        text = f"picture {stored.image_id!r}: {what}"
+        self._report.add(category, Finding(text, stored.product_id, stored.event))
 
     def _changed(self, cluster: Cluster, bounds: Bounds) -> set[str]:
         """Return the products of events that came since the check began."""

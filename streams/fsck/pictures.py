@@ -5,7 +5,7 @@ import binascii
 import hashlib
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -74,20 +74,12 @@ class Compared:
     digests: frozenset[str] = frozenset()
 
 
-def compare(
-    pictures: Iterable[Stored],
-    encoder: Encoder,
-    limits: Limits,
-    progress: Callable[[int], None] = lambda _: None,
-) -> list[Compared]:
-    """Fetch, embed and compare; `progress` is told how many are done each time."""
-    done: list[Compared] = []
+def compare(pictures: Iterable[Stored], encoder: Encoder, limits: Limits) -> Iterator[Compared]:
+    """Fetch, embed and compare, some pictures at a time."""
     with ThreadPoolExecutor(FETCHERS) as pool:
         for step in _steps(pictures):
             loaded = list(pool.map(lambda stored: _load(stored, limits), step))
-            done += _embedded(step, loaded, encoder)
-            progress(len(done))
-    return done
+            yield from _embedded(step, loaded, encoder)
 
 
 def cosine(fresh: npt.NDArray[np.float32], served: str) -> float:

@@ -4,7 +4,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from http.client import HTTPException
-from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
@@ -45,13 +44,11 @@ class Worker:
 
     def index(self) -> Index:
         """Return what the worker says of its index. Raises FsckError."""
-        lines = self._lines(limit=0)
+        lines = list(self._lines(limit=0))
         try:
-            return msgspec.json.decode(next(lines, b""), type=_Head).index
+            return msgspec.json.decode(lines[0] if lines else b"", type=_Head).index
         except msgspec.DecodeError as error:
             raise FsckError("worker_foreign", f"{self.url} is no such worker: {error}") from None
-        finally:
-            lines.close()
 
     def products(self) -> Iterator[Served]:
         """Yield every product that the worker knows. Raises FsckError, also when cut off."""
@@ -82,8 +79,8 @@ class Worker:
         except msgspec.DecodeError as error:
             raise FsckError("worker_foreign", f"{self.url}: {error}: {line[:200]!r}") from None
 
-    def _lines(self, **query: str | int) -> Any:
-        """Yield the lines of an answer, as a generator that can be closed early."""
+    def _lines(self, **query: str | int) -> Iterator[bytes]:
+        """Yield the lines of an answer. Raises FsckError."""
         url = f"{self.url}/v1/products?{urlencode(query)}"
         try:
             with _OPENER.open(url, timeout=self._timeout_s) as answer:

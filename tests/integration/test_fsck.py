@@ -144,6 +144,35 @@ async def test_a_path_in_order_is_clean_and_each_planted_damage_is_named(
         assert "wrong_vectors" not in named(few)
 
 
+async def test_beside_live_traffic_nothing_is_called_wrong(
+    kafka: BrokerInfo, tmp_path: Folder
+) -> None:
+    """Products that change while they are looked at are unchecked at most."""
+    async with running_path(kafka.bootstrap, tmp_path) as path:
+        await path.publish(*(created(f"p{n}", inline(n)) for n in range(20)))
+        done = asyncio.Event()
+
+        async def traffic() -> int:
+            count = 0
+            while not done.is_set():
+                name = f"p{count % 10}"
+                whole = created if count % 2 else updated
+                kinds = (offer(name, price=1.0), deleted(name), whole(name, inline(count % 200)))
+                await path.publish(kinds[count % 3])
+                count += 1
+            return count
+
+        busy = asyncio.create_task(traffic())
+        try:
+            reports = [await fsck(path) for _ in range(3)]
+        finally:
+            done.set()
+        assert await busy > 30
+        for report in reports:
+            assert report.status == 0, named(report)
+            assert report.pictures >= 10  # of those that nobody changed
+
+
 async def test_changed_and_vanished_pictures_are_unchecked_not_wrong(
     kafka: BrokerInfo, tmp_path: Folder
 ) -> None:
