@@ -114,6 +114,9 @@ class Check:
             history.add(message)
         self._report.events = history.events
         cut = any(low > 0 for low, _ in letters.values())
+        if cut:
+            text = "dead letters are truncated: an event whose letter is gone may be called lost"
+            self._report.notes.append(text)
         for source, code in history.unread:
             if source not in dead and not self._is_late(source):
                 text = f"cannot be read ({code}) and is no dead letter"

@@ -20,6 +20,7 @@ class Cluster:
         self._options = dict(options)
         self._timeout_s = timeout_s
         self._consumer = self._open("visualsearch-fsck-unused")
+        self._askers: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -27,7 +28,8 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         """Close the connections."""
-        self._consumer.close()
+        for consumer in (self._consumer, *self._askers.values()):
+            consumer.close()
 
     def bounds(self, topics: Iterable[str]) -> dict[Part, tuple[int, int]]:
         """Return where each partition starts and ends now. Raises FsckError."""
@@ -51,14 +53,13 @@ class Cluster:
         """Return what a group has committed; nothing for partitions where it has not."""
         from confluent_kafka import KafkaException, TopicPartition
 
-        consumer = self._open(group)  # it only asks: a member is who subscribes
+        if group not in self._askers:
+            self._askers[group] = self._open(group)  # it only asks: a member is who subscribes
         try:
             wanted = [TopicPartition(*part) for part in parts]
-            found = consumer.committed(wanted, timeout=self._timeout_s)
+            found = self._askers[group].committed(wanted, timeout=self._timeout_s)
         except KafkaException as error:
             raise _unreachable(error) from error
-        finally:
-            consumer.close()
         return {(at.topic, at.partition): at.offset for at in found if at.offset >= 0}
 
     def read(self, bounds: Bounds) -> Iterator[Message]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
@@ -137,6 +138,7 @@ def folded(messages: Sequence[SourceMessage], mode: Mode, letters: list[Message]
     return history
 
 
+@pytest.mark.timeout(400)  # a failure is shrunk for up to five minutes
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.tuples(events, st.integers(0, 2)), min_size=1, max_size=10),
