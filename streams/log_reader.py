@@ -115,6 +115,10 @@ class LogReader:
         highs = dict(self._highs)
         return {p: max(high - self._positions.get(p, 0), 0) for p, high in highs.items()}
 
+    def positions(self) -> dict[int, int]:
+        """Return the offset up to which each partition is applied; none before its first read."""
+        return dict(self._positions)
+
     def _run(self) -> None:
         try:
             self._read()

@@ -1,8 +1,9 @@
 """The worker's HTTP side: search through the topics, pictures, metrics and probes."""
 
 import asyncio
+import contextlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -16,6 +17,7 @@ from streams.client import SearchClient
 from streams.fetch import Fetcher, FetchError
 from streams.producer import SendError
 from streams.product_state import product_json
+from streams.products import product_lines
 from streams.query.handler import failure
 from visualsearch.engine import Engine
 
@@ -37,6 +39,7 @@ class Web:
         client: SearchClient | None = None,
         engine: Engine | None = None,
         fetcher: Fetcher | None = None,
+        positions: Callable[[], Mapping[int, int]] = dict,
     ) -> None:
         self._registry = registry
         self._live = live
@@ -45,6 +48,7 @@ class Web:
         self._client = client
         self._engine = engine
         self._fetcher = fetcher
+        self._positions = positions
 
     def app(self) -> web.Application:
         """Return the aiohttp application."""
@@ -58,6 +62,7 @@ class Web:
         if self._engine is not None:
             app.router.add_get("/v1/images/{product_id:.+}", self.image)
             app.router.add_get("/v1/products/{product_id:.+}", self.product)
+            app.router.add_get("/v1/products", self.products)
         return app
 
     async def livez(self, _: web.Request) -> web.Response:
@@ -113,6 +118,18 @@ class Web:
         state = self._engine.product(product_id)
         body = product_json(product_id, self._engine.model, state)
         return web.json_response(body, status=404 if state is None else 200)
+
+    async def products(self, request: web.Request) -> web.StreamResponse:
+        """Stream all that the index knows, a line of JSON per product: see `streams.products`."""
+        assert self._engine is not None  # noqa: S101 - the route exists only with an engine
+        lines = product_lines(self._engine, self._positions(), request.query)
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):  # who asked has seen enough
+            while chunk := await asyncio.to_thread(next, lines, b""):
+                await response.write(chunk)
+            await response.write_eof()
+        return response
 
     async def image(self, request: web.Request) -> web.Response:
         """Serve a product's picture: the one named by `?image_id=`, else its first."""

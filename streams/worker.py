@@ -117,6 +117,7 @@ class Worker:
             client=self._client,
             engine=side.engine if side else None,
             fetcher=side.fetcher if side else None,
+            positions=side.reader.positions if side else dict,
         ).app()
         self._runner = web.AppRunner(site_app, access_log=None)
         await self._runner.setup()

@@ -217,6 +217,21 @@ class Engine:
             slot = self._slots.get(product_id)
             return None if slot is None else self._states[slot]
 
+    def known(self, start: int, count: int) -> list[ProductState]:
+        """Return up to `count` known products, deleted ones included, from the `start`-th on.
+
+        They stand in the order in which they became known and never change places: slices taken
+        one after the other hold each product once.
+        """
+        with self._lock:
+            return self._states[start : start + count]
+
+    def pictured(self, product_id: str) -> tuple[ProductState, FloatArray] | None:
+        """Return a product and its vectors, of shape (pictures, dim), as of one moment."""
+        with self._lock:
+            slot = self._slots.get(product_id)
+            return None if slot is None else (self._states[slot], self._index.vectors(slot))
+
     def stats(self) -> IndexStats:
         """Return the counts of this moment."""
         with self._lock:

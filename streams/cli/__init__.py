@@ -16,6 +16,7 @@ COMMANDS = {
     "search": "Search through the topics, by words, by picture or by both.",
     "explain": "Say where a product is on its way in, and why it is not found.",
     "dlq": "List, show or replay dead letters.",
+    "fsck": "Check that what is searchable is what the product topics say.",
     "config": "Show the effective settings.",
 }
 

@@ -121,6 +121,7 @@ def test_json_stands_alone_on_stdout(tmp_path: Path, arguments: list[str]) -> No
         (["dlq", "replay", "--all", "--code", "x"], "say which"),
         (["dlq", "replay", "p"], "PARTITION@OFFSET"),
         (["dlq", "list", "--since", "soon"], "--since"),
+        (["fsck", "--http", "http://127.0.0.1:1"], "[worker_unreachable]"),
     ],
 )
 def test_what_cannot_work_is_one_line_and_a_status(

@@ -1,0 +1,136 @@
+"""`visualsearch fsck`: what a worker serves, checked against the product topics."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from streams.cli.options import connection, settings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.progress import Progress
+
+    from streams.fsck.check import Options, Step
+    from streams.fsck.report import Report
+    from streams.settings import Settings
+
+NOT_CHECKED = 2
+
+
+@click.command()
+@connection
+@click.option("--http", "url", default="http://127.0.0.1:8080", show_default=True,
+              help="The worker to check; it needs the role `search`.")  # fmt: skip
+@click.option("--sample", type=click.IntRange(0), default=50, show_default=True, metavar="N",
+              help="Embed the pictures of N products again and compare their vectors.")  # fmt: skip
+@click.option("--all", "every", is_flag=True, help="Embed the pictures of every product again.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Which sample is drawn.")
+@click.option("--wait", "wait_s", type=click.FloatRange(0), default=30.0, show_default=True,
+              metavar="SECONDS", help="Let the worker catch up for so long.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def fsck(
+    bootstrap: str | None,
+    prefix: str | None,
+    config: Path | None,
+    url: str,
+    sample: int,
+    seed: int,
+    wait_s: float,
+    *,
+    every: bool,
+    as_json: bool,
+) -> None:
+    """Check that what is searchable is exactly what the product topics say.
+
+    All product events are read again and folded by code of its own; products, orders, attributes
+    and pictures that the worker serves must be the same, and a sample of vectors must be what
+    the model makes of the pictures today. What cannot be read must be a dead letter.
+
+    Exit status: 0 clean, 1 differences, 2 the worker is late or nothing could be checked.
+    """
+    try:
+        settings = settings_of(bootstrap, prefix, config)
+    except click.ClickException as error:
+        error.exit_code = NOT_CHECKED
+        raise
+    from streams.fsck.check import Options
+
+    options = Options(None if every else sample, seed, wait_s)
+    try:
+        report = _run(settings, url, options)
+    except Exception as error:
+        code = getattr(error, "code", None)
+        if code is None and not isinstance(error, OSError):
+            raise
+        click.echo(f"Error: {error} [{code or 'unreachable'}]", err=True)
+        sys.exit(NOT_CHECKED)
+    if as_json:
+        import msgspec
+
+        click.echo(msgspec.json.encode(report.as_dict()))
+    else:
+        _print(report)
+    sys.exit(report.status)
+
+
+def _run(settings: "Settings", url: str, options: "Options") -> "Report":
+    from streams.cli.progress import progress_bar
+    from streams.fsck.check import Check
+    from streams.fsck.worker import Worker
+
+    def load_encoder() -> Any:
+        import visualsearch
+        from streams.process import tune
+
+        tune()
+        return visualsearch.load_encoder(settings.encoder, device=settings.device)
+
+    with progress_bar() as bar:
+        return Check(settings, Worker(url), load_encoder, options, _Display(bar)).run()
+
+
+class _Display:
+    """Progress bars, one below the other."""
+
+    def __init__(self, bar: "Progress") -> None:
+        self._bar = bar
+        self._finish: Callable[[], None] = lambda: None
+
+    def step(self, name: str, total: int | None) -> "Step":
+        """Begin a step; the one before it is over."""
+        self._finish()
+        task = self._bar.add_task(name, total=total)
+        self._finish = lambda: self._bar.update(task, total=total or 1, completed=total or 1)
+        return lambda done: self._bar.update(task, completed=done)
+
+
+def _print(report: "Report") -> None:
+    """Print a line per category, the examples and a verdict."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from streams.fsck.report import CATEGORIES, EXAMPLES, MEANING
+
+    console = Console(highlight=False)
+    table = Table(box=None, header_style="dim")
+    table.add_column("", no_wrap=True)
+    table.add_column("found", justify="right")
+    table.add_column("meaning", style="dim")
+    for name, count in report.counts.items():
+        table.add_row(name.replace("_", " "), f"{count:,}", MEANING[name])
+    console.print(table)
+    for name in CATEGORIES:
+        for finding in report.findings[name][:EXAMPLES]:
+            parts = (finding.product_id, finding.detail, finding.source and f"({finding.source})")
+            text = " ".join(part for part in parts if part)
+            console.print(f"{name.replace('_', ' ')}: {text}", markup=False, soft_wrap=True)
+    for note in report.notes:
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
+    console.print(
+        f"{report.verdict}: {report.events:,} events say {report.expected:,} searchable products, "
+        f"{report.worker} serves {report.served:,}; {report.pictures:,} vectors compared",
+        soft_wrap=True,
+    )

@@ -1,0 +1,159 @@
+"""Kafka, read by assignment: no group is joined, nothing is committed, nothing is written."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Self
+
+from streams.fsck.values import FsckError, Message, Part, Source
+
+Bounds = Mapping[Part, tuple[int, int]]
+"""Per partition the first offset and the one after the last."""
+BATCH = 500
+SILENCE_S = 30.0
+NEAR = 200  # messages that are sooner read over than sought past
+
+
+class Cluster:
+    """A reader of whole ranges; `options` are librdkafka's connection options."""
+
+    def __init__(self, options: Mapping[str, str | int], *, timeout_s: float = 10.0) -> None:
+        self._options = dict(options)
+        self._timeout_s = timeout_s
+        self._consumer = self._open("visualsearch-fsck-unused")
+        self._askers: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connections."""
+        for consumer in (self._consumer, *self._askers.values()):
+            consumer.close()
+
+    def bounds(self, topics: Iterable[str]) -> dict[Part, tuple[int, int]]:
+        """Return where each partition starts and ends now. Raises FsckError."""
+        from confluent_kafka import KafkaException, TopicPartition
+
+        bounds: dict[Part, tuple[int, int]] = {}
+        try:
+            for topic in topics:
+                found = self._consumer.list_topics(topic, timeout=self._timeout_s).topics[topic]
+                if found.error is not None:
+                    raise FsckError("topics_missing", f"topic {topic}: {found.error.str()}")
+                for partition in found.partitions:
+                    at = TopicPartition(topic, partition)
+                    low, high = self._consumer.get_watermark_offsets(at, timeout=self._timeout_s)
+                    bounds[topic, partition] = (low, high)
+        except KafkaException as error:
+            raise _unreachable(error) from error
+        return bounds
+
+    def committed(self, group: str, parts: Iterable[Part]) -> dict[Part, int]:
+        """Return what a group has committed; nothing for partitions where it has not."""
+        from confluent_kafka import KafkaException, TopicPartition
+
+        if group not in self._askers:
+            self._askers[group] = self._open(group)  # it only asks: a member is who subscribes
+        try:
+            wanted = [TopicPartition(*part) for part in parts]
+            found = self._askers[group].committed(wanted, timeout=self._timeout_s)
+        except KafkaException as error:
+            raise _unreachable(error) from error
+        return {(at.topic, at.partition): at.offset for at in found if at.offset >= 0}
+
+    def read(self, bounds: Bounds) -> Iterator[Message]:
+        """Yield the messages within bounds, each partition's in order. Raises FsckError."""
+        from confluent_kafka import TopicPartition
+
+        left = {part: stop for part, (start, stop) in bounds.items() if start < stop}
+        if not left:
+            return
+        consumer = self._consumer
+        consumer.assign([TopicPartition(*part, bounds[part][0]) for part in left])
+        heard_at = time.monotonic()
+        try:
+            while left:
+                got = consumer.consume(BATCH, 0.2)
+                if got:
+                    heard_at = time.monotonic()
+                elif time.monotonic() - heard_at > SILENCE_S:
+                    raise FsckError("unreachable", f"{sorted(left)} cannot be read to the end")
+                for raw in got:
+                    part = (raw.topic(), raw.partition())
+                    stop = left.get(part)
+                    if stop is None:
+                        continue
+                    if self._ended(raw) or raw.offset() >= stop - 1:
+                        del left[part]  # what follows is read and left out
+                    if raw.error() is None and raw.offset() < stop:
+                        yield _message(raw)
+        finally:
+            consumer.unassign()
+
+    def read_at(self, sources: Iterable[Source]) -> Iterator[Message]:
+        """Yield the messages at these places; a place that holds none is left out."""
+        wanted = sorted(set(sources))
+        for first, last in _runs(wanted):
+            part = first[:2]
+            for message in self.read({part: (first[2], last[2] + 1)}):
+                if message.source in wanted:
+                    yield message
+
+    @staticmethod
+    def _ended(raw: Any) -> bool:
+        """Return whether this is the notice of a partition's end. Raises FsckError on others."""
+        from confluent_kafka import KafkaError
+
+        error = raw.error()
+        if error is None:
+            return False
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+            return True
+        raise FsckError("unreachable", f"{raw.topic()}[{raw.partition()}]: {error.str()}")
+
+    def _open(self, group: str) -> Any:
+        from confluent_kafka import Consumer
+
+        return Consumer(
+            self._options
+            | {
+                "group.id": group,
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "error",  # what was deleted meanwhile must not pass unseen
+                "fetch.wait.max.ms": 50,
+                "queued.max.messages.kbytes": 32768,
+            }
+        )
+
+
+def _runs(wanted: Sequence[Source]) -> Iterator[tuple[Source, Source]]:
+    """Yield (first, last) of stretches of sorted places that are read in one go."""
+    first = last = None
+    for source in wanted:
+        if first is None or last is None:
+            first = last = source
+        elif source[:2] == last[:2] and source[2] - last[2] <= NEAR:
+            last = source
+        else:
+            yield first, last
+            first = last = source
+    if first is not None and last is not None:
+        yield first, last
+
+
+def _message(raw: Any) -> Message:
+    return Message(
+        raw.topic(),
+        raw.partition(),
+        raw.offset(),
+        raw.timestamp()[1],
+        raw.key(),
+        raw.value(),
+        tuple(raw.headers() or ()),
+    )
+
+
+def _unreachable(error: Any) -> FsckError:
+    return FsckError("unreachable", f"no answer from Kafka: {error.args[0].str()}")

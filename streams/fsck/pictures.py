@@ -1,0 +1,182 @@
+"""Vectors as they are served, beside a fresh embedding of the same bytes."""
+
+import base64
+import binascii
+import hashlib
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+from schemas.events import ImageSource
+
+LEAST_COSINE = 0.9999
+STEP = 16  # pictures per model call
+FETCHERS = 8
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class Encoder(Protocol):
+    """The part of an encoder that is used here."""
+
+    @property
+    def model_id(self) -> str:
+        """Return what vectors of this model are marked with."""
+
+    def encode_images(self, images: Sequence[bytes]) -> npt.NDArray[np.float32]:
+        """Return a unit row per picture."""
+
+
+class Limits(Struct, frozen=True):
+    """What may be read, and for how long."""
+
+    bytes: int
+    timeout_s: float
+    roots: tuple[Path, ...] = ()
+
+
+class Unreadable(Exception):  # noqa: N818 - no error of the check: it only cannot judge
+    """A picture's bytes cannot be had now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A picture to compare: where its bytes are, and the vector that is served (base64)."""
+
+    product_id: str
+    image_id: str
+    sources: tuple[ImageSource, ...]  # more than one if the event names an id twice
+    vector: str
+    event: str | None
+
+    @property
+    def inline(self) -> bool:
+        """Whether the event carries the bytes, so that they cannot have changed."""
+        return all(source.data is not None for source in self.sources)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What came of one picture: a cosine, or why there is none; the digests of its bytes."""
+
+    stored: Stored
+    cosine: float | None = None
+    problem: str = ""
+    digests: frozenset[str] = frozenset()
+
+
+def compare(pictures: Iterable[Stored], encoder: Encoder, limits: Limits) -> Iterator[Compared]:
+    """Fetch, embed and compare, some pictures at a time."""
+    with ThreadPoolExecutor(FETCHERS) as pool:
+        for step in _steps(pictures):
+            loaded = list(pool.map(lambda stored: _load(stored, limits), step))
+            yield from _embedded(step, loaded, encoder)
+
+
+def cosine(fresh: npt.NDArray[np.float32], served: str) -> float:
+    """Return the cosine of a vector and of a served one; -1 if that is no such vector."""
+    try:
+        stored = np.frombuffer(base64.b64decode(served), "<f2").astype(np.float64)
+    except (ValueError, binascii.Error):
+        return -1.0
+    if stored.shape != fresh.shape or not np.isfinite(stored).all() or not stored.any():
+        return -1.0
+    mine = fresh.astype(np.float64)
+    return float(stored @ mine / (np.linalg.norm(stored) * np.linalg.norm(mine)))
+
+
+def read_picture(source: ImageSource, limits: Limits) -> bytes:
+    """Return the bytes of a picture. Raises Unreadable."""
+    try:
+        if source.data is not None:
+            text = source.data
+            return base64.b64decode(text.partition(",")[2] if text.startswith("data:") else text)
+        url = source.url or ""
+        if url.startswith(("http://", "https://")):
+            with _OPENER.open(url, timeout=limits.timeout_s) as answer:
+                data: bytes = answer.read(limits.bytes + 1)
+        else:
+            data = _local(url, limits).read_bytes()
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise Unreadable(f"{source.url} answers {error.code}") from None
+    except (OSError, HTTPException, ValueError) as error:
+        raise Unreadable(f"{(source.url or 'inline picture')[:200]}: {error}") from None
+    if len(data) > limits.bytes:
+        raise Unreadable(f"{url[:200]}: over {limits.bytes} bytes")
+    return data
+
+
+def excused(compared: Compared, hashes: Mapping[tuple[str, str], set[str]]) -> bool:
+    """Return whether a wrong vector is a picture whose bytes at its URL are not those indexed."""
+    stored = compared.stored
+    indexed = hashes.get((stored.product_id, stored.image_id), set())
+    return not stored.inline and bool(indexed) and not (compared.digests & indexed)
+
+
+def _local(url: str, limits: Limits) -> Path:
+    parts = urlsplit(url)
+    if parts.scheme != "file":
+        raise ValueError("neither http nor https")
+    path = Path(unquote(parts.path)).resolve()
+    if not any(path.is_relative_to(root.resolve()) for root in limits.roots):
+        raise ValueError("outside of the folders in `file_roots`")
+    return path
+
+
+def _steps(pictures: Iterable[Stored]) -> Iterable[list[Stored]]:
+    step: list[Stored] = []
+    for stored in pictures:
+        step.append(stored)
+        if len(step) == STEP:
+            yield step
+            step = []
+    if step:
+        yield step
+
+
+def _load(stored: Stored, limits: Limits) -> list[bytes] | Unreadable:
+    if not stored.sources:
+        return Unreadable("its event does not tell where the bytes are")
+    try:
+        return [read_picture(source, limits) for source in stored.sources]
+    except Unreadable as error:
+        return error
+
+
+def _embedded(
+    step: Sequence[Stored], loaded: Sequence[list[bytes] | Unreadable], encoder: Encoder
+) -> list[Compared]:
+    """Embed a step in one call, or picture by picture if one of them spoils it."""
+    flat = [data for each in loaded if isinstance(each, list) for data in each]
+    try:
+        rows = dict(zip(flat, encoder.encode_images(flat), strict=True)) if flat else {}
+    except Exception:  # one of them is no picture: the others are judged nevertheless
+        rows = {}
+    return [_judged(s, each, rows, encoder) for s, each in zip(step, loaded, strict=True)]
+
+
+def _judged(
+    stored: Stored,
+    loaded: list[bytes] | Unreadable,
+    rows: Mapping[bytes, npt.NDArray[np.float32]],
+    encoder: Encoder,
+) -> Compared:
+    if isinstance(loaded, Unreadable):
+        return Compared(stored, problem=str(loaded))
+    digests = frozenset(hashlib.sha256(data).hexdigest() for data in loaded)
+    try:
+        fresh = [rows[d] if d in rows else encoder.encode_images([d])[0] for d in loaded]
+    except Exception as error:
+        return Compared(stored, problem=f"its bytes cannot be embedded: {error}", digests=digests)
+    best = max(cosine(row, stored.vector) for row in fresh)
+    return Compared(stored, cosine=best, digests=digests)

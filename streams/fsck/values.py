@@ -1,0 +1,109 @@
+"""The words of the check: a message as it was read, and a product as the index serves it."""
+
+from dataclasses import dataclass
+
+from msgspec import Struct
+
+Order = tuple[int, int, int]
+Part = tuple[str, int]
+"""A topic and a partition."""
+Source = tuple[str, int, int]
+"""A topic, a partition and an offset."""
+
+
+class FsckError(Exception):
+    """The check cannot be made; `code` is stable."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A Kafka message; `timestamp_ms` is the broker's or the sender's, as the topic has it."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+
+    @property
+    def source(self) -> Source:
+        """Where it stands."""
+        return self.topic, self.partition, self.offset
+
+    def header(self, name: str) -> str | None:
+        """Return the last header of that name as text."""
+        for key, value in reversed(self.headers):
+            if key == name and value is not None:
+                return value.decode("utf-8", "replace")
+        return None
+
+
+def place(source: Source | None) -> str | None:
+    """Write a source as people and headers do: topic[partition]@offset."""
+    return None if source is None else f"{source[0]}[{source[1]}]@{source[2]}"
+
+
+def parse_place(text: str | None) -> Source | None:
+    """Read what `place` writes; None for anything else."""
+    where, _, offset = (text or "").rpartition("@")
+    topic, _, partition = where.rpartition("[")
+    partition = partition.removesuffix("]")
+    if topic and partition.isdecimal() and offset.isdecimal():
+        return topic, int(partition), int(offset)
+    return None
+
+
+class Attributes(Struct, frozen=True):
+    """What a product is; of a deleted one only that it is."""
+
+    deleted: bool = False
+    title: str = ""
+    description: str | None = None
+    brand: str | None = None
+    category: str | None = None
+    tags: list[str] = []
+    attributes: dict[str, str] = {}
+    url: str | None = None
+
+
+class Terms(Struct, frozen=True):
+    """Price and stock."""
+
+    deleted: bool = False
+    price: float | None = None
+    currency: str | None = None
+    in_stock: bool | None = None
+
+
+class Picture(Struct, frozen=True):
+    """One picture; `url` is None where the event carries the bytes, `vector` base64 float16."""
+
+    image_id: str
+    kind: str = "catalog"
+    url: str | None = None
+    vector: str | None = None
+
+
+class Orders(Struct, frozen=True):
+    """The order of the newest record of each kind; None where none was seen."""
+
+    base: Order | None = None
+    offer: Order | None = None
+    vectors: Order | None = None
+
+
+class Served(Struct, frozen=True):
+    """A product as a worker serves it."""
+
+    product_id: str
+    searchable: bool
+    orders: Orders
+    base: Attributes | None = None
+    offer: Terms | None = None
+    images: list[Picture] = []

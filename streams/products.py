@@ -1,0 +1,84 @@
+"""What an index knows, as lines of JSON for operators and for `visualsearch fsck`.
+
+First `{"index": {model, dim, positions}}`: every log record before a partition's position is in
+what follows. Then a line per product, deleted ones included. Last `{"end": {products}}`: without
+it the answer was cut off.
+"""
+
+import base64
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from visualsearch.engine import Engine
+from visualsearch.index.state import ProductState
+from visualsearch.types import BaseRecord, FloatArray, OfferRecord
+
+SLICE = 256  # products per piece: what is held in memory, and the longest hold of the lock
+_BASE = ("deleted", "title", "description", "brand", "category", "tags", "attributes", "url")
+_OFFER = ("deleted", "price", "currency", "in_stock")
+
+
+def product_lines(
+    engine: Engine, positions: Mapping[int, int], query: Mapping[str, str]
+) -> Iterator[bytes]:
+    """Yield NDJSON in pieces of some 256 products.
+
+    Of `query` these are used: `vectors=1` adds each picture's vector (base64 of little-endian
+    float16), `product_id` asks for one product, `limit` for at most so many.
+    """
+    head = {"model": engine.model, "dim": engine.dim, "positions": dict(positions)}
+    yield _line({"index": head})
+    limit = int(text) if (text := query.get("limit", "")).isdecimal() else None
+    count = 0
+    for states in _slices(engine, query.get("product_id"), limit):
+        rows = [_row(engine, state, vectors=query.get("vectors") == "1") for state in states]
+        count += len(rows)
+        yield b"".join(map(_line, rows))
+    yield _line({"end": {"products": count}})
+
+
+def _slices(
+    engine: Engine, product_id: str | None, limit: int | None
+) -> Iterator[list[ProductState]]:
+    if product_id is not None:
+        state = engine.product(product_id)
+        if state is not None:
+            yield [state]
+        return
+    for start in itertools.count(0, SLICE):
+        count = SLICE if limit is None else min(SLICE, limit - start)
+        states = engine.known(start, count) if count > 0 else []
+        if not states:
+            return
+        yield states
+
+
+def _row(engine: Engine, state: ProductState, *, vectors: bool) -> dict[str, Any]:
+    rows: FloatArray | None = None
+    if vectors and (both := engine.pictured(state.product_id)) is not None:
+        state, rows = both  # of one moment: the product may have changed since it was listed
+    images: list[dict[str, Any]] = [
+        {"image_id": image.image_id, "kind": image.kind, "url": image.url} for image in state.images
+    ]
+    if rows is not None:
+        for image, row in zip(images, rows, strict=True):
+            image["vector"] = base64.b64encode(row.astype("<f2").tobytes()).decode()
+    return {
+        "product_id": state.product_id,
+        "searchable": state.searchable,
+        "base": _fields(state.base, _BASE),
+        "offer": _fields(state.offer, _OFFER),
+        "images": images,
+        "orders": state.orders,
+    }
+
+
+def _fields(record: BaseRecord | OfferRecord | None, names: tuple[str, ...]) -> Any:
+    return None if record is None else {name: getattr(record, name) for name in names}
+
+
+def _line(value: Any) -> bytes:
+    return msgspec.json.encode(value) + b"\n"
