@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from schemas.records import Order, UnknownRecordError, decode_record
 from streams.log_ledger import Dirty, Ledger
@@ -34,16 +34,12 @@ class LogRecord:
     headers: Headers
 
 
-class Newest(Protocol):
-    """Finds records in the log."""
+Newest = Callable[[int, Mapping[bytes, Order], threading.Event], dict[bytes, LogRecord]]
+"""Searches (partition, least order by key, stopping) for the newest record of each key.
 
-    def __call__(
-        self, partition: int, wanted: Mapping[bytes, Order], stopping: threading.Event
-    ) -> dict[bytes, LogRecord]:
-        """Return the newest record of each key, unless the log has none of at least that order.
-
-        A search that is stopped returns what it has.
-        """
+Keys of which the log has no record of at least that order are left out. A search that is stopped
+returns what it has.
+"""
 
 
 class Search:

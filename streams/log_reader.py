@@ -148,17 +148,20 @@ class LogReader:
         consumer.assign(assigned)
         try:
             while not self._stopping.is_set():
-                # The first message at once, then what is there: `consume(n, 1.0)` alone waits.
-                first = consumer.poll(0.05)
-                if first is not None:
-                    self._apply([first, *consumer.consume(self._batch - 1, 0)])
-                self.progress_at = self._now()
-                self.watermark.tick(self.progress_at)
-                for at in assigned:  # what the last fetch said; no request is made for it
-                    self._highs[at.partition] = consumer.get_watermark_offsets(at, cached=True)[1]
-                self._note_ends()
+                self._turn(consumer, assigned)
         finally:
             consumer.close()
+
+    def _turn(self, consumer: Any, assigned: Sequence[Any]) -> None:
+        # The first message at once, then what is there: `consume(n, 1.0)` alone waits.
+        first = consumer.poll(0.05)
+        if first is not None:
+            self._apply([first, *consumer.consume(self._batch - 1, 0)])
+        self.progress_at = self._now()
+        self.watermark.tick(self.progress_at)
+        for at in assigned:  # what the last fetch said; no request is made for it
+            self._highs[at.partition] = consumer.get_watermark_offsets(at, cached=True)[1]
+        self._note_ends()
 
     def _apply(self, messages: Sequence[Any]) -> None:
         """Apply a batch; its records become searchable together, in microseconds each."""

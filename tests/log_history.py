@@ -7,6 +7,7 @@ while others are written (a zombie). Readers come and go, the log is compacted b
 
 import random
 from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -47,14 +48,24 @@ def vector(seed: int) -> bytes:
     return (numbers / np.linalg.norm(numbers)).astype("<f2").tobytes()
 
 
+def linked(number: int) -> ImageSource:
+    """Return a picture by its address, which nobody fetches here."""
+    return ImageSource(url=f"http://host/{number}")
+
+
 class Catalogue:
     """Publishes product events; times and versions repeat, and hosts' clocks differ a little."""
 
-    def __init__(self, rng: random.Random, mode: OrderMode) -> None:
+    def __init__(
+        self,
+        rng: random.Random,
+        products: Sequence[str] = PRODUCTS,
+        picture: Callable[[int], ImageSource] = linked,
+    ) -> None:
         self._rng = rng
-        self._mode = mode
+        self._products = products
+        self._picture = picture
         self.topics: dict[str, list[SourceMessage]] = {}
-        self.newest: dict[tuple[str, str], Order] = {}  # by kind and product: the truth
         self._ms = 1_000
         self._version = 1
         self._count = 0
@@ -65,13 +76,12 @@ class Catalogue:
         self._ms += rng.randrange(3)
         self._version += rng.randrange(3)
         self._count += 1
-        event = self._event(rng.choice(PRODUCTS))
+        event = self._event(rng.choice(self._products))
         topic = TYPE_NAMES[type(event)] if rng.random() < 0.85 else "product-events"
         messages = self.topics.setdefault(topic, [])
         stamp = self._ms - rng.randrange(3) if rng.random() < 0.3 else self._ms
         key = event.product.product_id.encode()
         messages.append(SourceMessage(topic, 0, len(messages), stamp, key, encode_event(event)))
-        self._note(event, messages[-1])
 
     def _event(self, product_id: str) -> ProductEvent:
         rng, number = self._rng, self._count
@@ -85,23 +95,29 @@ class Catalogue:
             return ProductOfferUpdated(
                 **head, product=Offer(product_id=product_id, price=float(number))
             )
-        images = [ImageSource(url=f"http://host/{number}/{n}") for n in range(rng.randrange(3))]
+        images = [self._picture(number * 2 + n) for n in range(rng.randrange(3))]
         price = float(number) if rng.random() < 0.5 else None
         product = Product(product_id=product_id, title=f"t{number}", images=images, price=price)
         kind = ProductCreated if draw < 0.75 else ProductUpdated
         return kind(**head, product=product)
 
-    def _note(self, event: ProductEvent, message: SourceMessage) -> None:
-        (read,) = read_batch([message], self._mode)
+
+def newest_orders(
+    messages: Iterable[SourceMessage], mode: OrderMode
+) -> dict[tuple[str, str], Order]:
+    """Return by product and kind the newest order that events give: the truth of the catalogue."""
+    newest: dict[tuple[str, str], Order] = {}
+    for read in read_batch(list(messages), mode):
         assert isinstance(read, OrderedEvent)
         kinds = ["base", "offer", "vectors"]
-        if isinstance(event, ProductOfferUpdated):
+        if isinstance(read.event, ProductOfferUpdated):
             kinds = ["offer"]
-        elif not isinstance(event, ProductDeleted) and event.product.price is None:
+        elif not isinstance(read.event, ProductDeleted) and read.event.product.price is None:
             kinds = ["base", "vectors"]
         for kind in kinds:
-            place = (kind, read.product_id)
-            self.newest[place] = max(self.newest.get(place, read.order), read.order)
+            place = (read.product_id, kind)
+            newest[place] = max(newest.get(place, read.order), read.order)
+    return newest
 
 
 class Lane:
@@ -177,15 +193,21 @@ class History:
     def __init__(self, rng: random.Random, mode: OrderMode, *, heals: bool = True) -> None:
         self._rng = rng
         self._heals = heals
+        self._mode = mode
         self.now_s = 0.0
         self._forced_at = 0.0
         self.log = Log()
-        self.catalogue = Catalogue(rng, mode)
+        self.catalogue = Catalogue(rng)
         self.lanes = [Lane(rng, mode, self.catalogue, embeds=embeds) for embeds in (False, True)]
         self._delayed: deque[OutgoingMessage] = deque()
         self._once: set[bytes | None] = set()
         self._calm = False
         self.replicas = [self.replica(), self.replica()]
+
+    def truth(self) -> dict[tuple[str, str], Order]:
+        """Return the newest order of each product's kinds of record."""
+        messages = [m for topic in self.catalogue.topics.values() for m in topic]
+        return newest_orders(messages, self._mode)
 
     def replica(self) -> Replica:
         """Return a worker that begins to read the log as it is now."""

@@ -22,6 +22,7 @@ PARTITIONS = 2
 TOPIC = "index-log"
 MODEL, DIM = "model", 4
 METRICS = Metrics(CollectorRegistry())
+Found = dict[bytes, LogRecord]
 SMALL = Layout(chunk_rows=32, segment_rows=64)
 
 
@@ -179,14 +180,13 @@ class Replica:
             self._consumer.fetch(place, 1_000_000)
         self.reader._turn(self._consumer, self._assigned)
 
-    def _newest(self, partition: int, wanted: Mapping[bytes, Order], _: Any) -> dict[bytes, Any]:
+    def _newest(self, partition: int, wanted: Mapping[bytes, Order], _: object) -> Found:
         search = Search(wanted)
         for entry in self._log.read(partition, 0, 1_000_000):
             search.see(entry.key(), entry.value(), entry.headers())
         assert search.found.keys() == wanted.keys(), "compaction took what was to be healed"
         self._searched()
-        found: dict[bytes, LogRecord] = search.found
-        return found
+        return search.found
 
     def _append(self, message: OutgoingMessage) -> "Future[None]":
         positions = self.reader._positions

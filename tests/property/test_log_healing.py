@@ -22,7 +22,7 @@ MODES: tuple[OrderMode, OrderMode] = ("timestamp", "explicit")
 def assert_healed(history: History) -> None:
     """Check a run: replicas agree, hold the newest event of each kind, and so does the log."""
     live = state_of(history.replicas[0].engine, PRODUCTS)
-    for (kind, product_id), order in history.catalogue.newest.items():
+    for (product_id, kind), order in history.truth().items():
         assert live[product_id][0].orders[kind] == order
     assert [len(replica.ledger) for replica in history.replicas] == [0, 0]
     assert state_of(history.replicas[1].engine, PRODUCTS) == live
