@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from schemas.records import Order, UnknownRecordError, decode_record
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 HEALED = "healed"
 HEALED_HEADER = (HEALED, b"1")
 APPEND_TIMEOUT_S = 60.0
+KEYS_AT_ONCE = 10_000  # per partition and round: their records are held in memory
 STALLED_S = 30.0  # a scan that hears nothing for so long gives up until the next round
 
 
@@ -98,7 +100,7 @@ class LogHealer:
         """Start healing, a round every `interval_s`."""
         self._thread.start()
 
-    def close(self, timeout_s: float = 5.0) -> None:
+    def close(self, timeout_s: float = 2.0) -> None:
         """Stop; a search under way ends, what was sent is left to the producer."""
         self._stopping.set()
         if self._thread.ident is not None:
@@ -121,8 +123,8 @@ class LogHealer:
         due = self._ledger.due()
         appended = 0
         for partition in sorted({dirty.partition for dirty in due.values()}):
-            here = {key: dirty for key, dirty in due.items() if dirty.partition == partition}
-            appended += self._heal_partition(partition, here)
+            here = (item for item in due.items() if item[1].partition == partition)
+            appended += self._heal_partition(partition, dict(islice(here, KEYS_AT_ONCE)))
         return appended
 
     def _heal_partition(self, partition: int, due: Mapping[bytes, Dirty]) -> int:

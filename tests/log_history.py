@@ -222,7 +222,7 @@ class History:
             self._step()
         while self._drain():
             self._pass_time()
-        for _ in range(8):  # twice the grace of a record and of its heal
+        for _ in range(5):  # twice the grace of a record and of its heal
             self._force()
             self.now_s += 10.0
 
@@ -236,19 +236,19 @@ class History:
     def _step(self) -> None:
         rng, draw = self._rng, self._rng.random()
         self._pass_time()
-        if draw < 0.22:
+        if draw < 0.25:
             self.catalogue.publish()
-        elif draw < 0.40:
+        elif draw < 0.43:
             rng.choice(self.lanes).read()
-        elif draw < 0.64:
-            self._write(rng.choice(self.lanes))
         elif draw < 0.68:
+            self._write(rng.choice(self.lanes))
+        elif draw < 0.72:
             rng.choice(self.lanes).rebalance()
-        elif draw < 0.82:
+        elif draw < 0.84:
             rng.choice(self.replicas).read(rng, rng.randint(1, 6))
-        elif draw < 0.92:
+        elif draw < 0.94:
             self._heal(rng.choice(self.replicas))
-        elif draw < 0.97:
+        elif draw < 0.98:
             self.log.compact(self.now_s - LAG_S)
         else:
             self.replicas[1] = self.replica()  # the first one lives through everything

@@ -12,6 +12,7 @@ from pathlib import Path as Folder
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
@@ -72,7 +73,8 @@ def compact(settings: Settings, producer: Producer) -> None:
         for name, value in (("min.compaction.lag.ms", "0"), ("max.compaction.lag.ms", "500"))
     ]
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
-    AdminClient(settings.kafka()).incremental_alter_configs([resource])[resource].result(10)
+    admin = AdminClient(settings.kafka())
+    admin.incremental_alter_configs([resource])[resource].result(10)
     names = [next(n for n in map(str, range(99)) if partition_of(n, PARTITIONS) == p)
              for p in range(PARTITIONS)]  # fmt: skip
     give_up_at = time.monotonic() + 60.0
@@ -119,6 +121,8 @@ async def live_and_replayed(
         assert side is not None
         if heals:
             await until(lambda: len(side.ledger) == 0)
+        assert await gauge(path, "log_dirty_keys") == len(side.ledger)
+        assert (len(side.ledger) == 0) == heals
         healed = path.metric("log_healed_total")
         before = len(path.read(path.topics.index_log))
         await asyncio.to_thread(compact, settings, path.producer)
@@ -128,6 +132,13 @@ async def live_and_replayed(
         check_truth(path, live, settings.order_mode)
         async with path_of(settings, frozenset({"search"})) as fresh:
             return Run(live, state_of(fresh.engine, products), products, healed, before - after)
+
+
+async def gauge(path: Path, name: str) -> float:
+    """Return a value that is brought up to date when the worker's metrics are read."""
+    async with ClientSession() as session, session.get(f"{path.url}/metrics") as response:
+        assert response.status == 200
+    return path.metric(name)
 
 
 async def publish_out_of_order(path: Path, rng: random.Random, products: Sequence[str]) -> None:
@@ -239,9 +250,11 @@ def ends(settings: Settings) -> list[int]:
         consumer.close()
 
 
-async def test_nothing_is_appended_during_a_replay(kafka: BrokerInfo, tmp_path: Folder) -> None:
+async def test_nothing_is_appended_during_a_replay(
+    apache_kafka: BrokerInfo, tmp_path: Folder
+) -> None:
     """Dirty keys are known from the first batch on; they are healed after the last one."""
-    settings = make_settings(kafka.bootstrap, tmp_path)
+    settings = make_settings(apache_kafka.bootstrap, tmp_path)
     await asyncio.to_thread(make_log_topics, settings)
     topic, products = settings.topics.index_log, [f"p{n}" for n in range(100)]
 

@@ -15,7 +15,7 @@ from tests.log_history import PRODUCTS, History
 from tests.log_replica import state_of
 
 HISTORIES = 10_000  # half of them in each order mode
-STEPS = 80  # about four events per product
+STEPS = 64  # about four events per product
 MODES: tuple[OrderMode, OrderMode] = ("timestamp", "explicit")
 
 
