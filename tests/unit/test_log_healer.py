@@ -153,11 +153,14 @@ def test_a_worker_that_replays_notes_and_appends_nothing_before_it_met_every_end
     world.write(KEY, Base(order=OLD))
     world.write(b"base:q", Base(order=NEW))
     replica = world.worker()
-    replica._consumer.fetch(0, 2)
-    replica.reader._turn(replica._consumer, replica._assigned)
-    assert len(replica.ledger) == 1
-    clock.s += 1000.0
-    assert replica.healer.heal() == 0
+    for limit in (2, 9):  # not to its end, then to it; but the other partition is not read
+        replica._consumer.fetch(0, limit)
+        replica.reader._turn(replica._consumer, replica._assigned)
+        assert len(replica.ledger) == 1
+        clock.s += 1000.0
+        replica.reader._turn(replica._consumer, replica._assigned)
+        assert replica.healer.heal() == 0
+    assert len(replica.ledger.due()) == 1
     replica.read_all()
     assert replica.healer.heal() == 1
 
