@@ -37,7 +37,7 @@ from streams.settings import Settings
 from streams.topics import create_topics, topic_specs
 from tests.fakes import DIM
 from tests.integration.harness import Path, inline, make_settings, path_of, read_topic, until
-from tests.log_history import Catalogue, newest_orders
+from tests.log_catalogue import Catalogue, newest_orders
 from tests.log_replica import state_of
 from visualsearch.engine import Engine
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.order import OrderMode
-from tests.log_history import PRODUCTS, History
+from tests.log_catalogue import PRODUCTS
+from tests.log_history import History
 from tests.log_replica import state_of
 
 HISTORIES = 10_000  # half of them in each order mode
