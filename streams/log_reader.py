@@ -13,7 +13,10 @@ from typing import Any, Protocol
 
 from schemas.records import UnknownRecordError, decode_record
 from streams.index_records import engine_record
+from streams.log_healer import HEALED
+from streams.log_ledger import Ledger
 from streams.metrics import Metrics
+from visualsearch.index.state import ProductState
 from visualsearch.types import Applied, BaseRecord, OfferRecord, Outcome, Record, VectorsRecord
 
 log = logging.getLogger(__name__)
@@ -31,6 +34,9 @@ class Index(Protocol):
 
     def apply(self, records: Sequence[Record]) -> list[Applied]:
         """Return one outcome per record."""
+
+    def product(self, product_id: str) -> ProductState | None:
+        """Return what is known of a product."""
 
 
 class Watermark:
@@ -73,6 +79,7 @@ class LogReader:
         options: dict[str, str | int],
         topic: str,
         index: Index,
+        ledger: Ledger,
         metrics: Metrics,
         now: Callable[[], float],
         *,
@@ -87,6 +94,7 @@ class LogReader:
         self._topic = topic
         self._partitions = partitions
         self._index = index
+        self._ledger = ledger
         self._metrics = metrics
         self._now = now
         self._batch = batch
@@ -144,16 +152,20 @@ class LogReader:
         consumer.assign(assigned)
         try:
             while not self._stopping.is_set():
-                # The first message at once, then what is there: `consume(n, 1.0)` alone waits.
-                first = consumer.poll(0.05)
-                if first is not None:
-                    self._apply([first, *consumer.consume(self._batch - 1, 0)])
-                self.progress_at = self._now()
-                self.watermark.tick(self.progress_at)
-                for at in assigned:  # what the last fetch said; no request is made for it
-                    self._highs[at.partition] = consumer.get_watermark_offsets(at, cached=True)[1]
+                self._turn(consumer, assigned)
         finally:
             consumer.close()
+
+    def _turn(self, consumer: Any, assigned: Sequence[Any]) -> None:
+        # The first message at once, then what is there: `consume(n, 1.0)` alone waits.
+        first = consumer.poll(0.05)
+        if first is not None:
+            self._apply([first, *consumer.consume(self._batch - 1, 0)])
+        self.progress_at = self._now()
+        self.watermark.tick(self.progress_at)
+        for at in assigned:  # what the last fetch said; no request is made for it
+            self._highs[at.partition] = consumer.get_watermark_offsets(at, cached=True)[1]
+        self._note_ends()
 
     def _apply(self, messages: Sequence[Any]) -> None:
         """Apply a batch; its records become searchable together, in microseconds each."""
@@ -177,12 +189,36 @@ class LogReader:
         for message in sources:
             self.watermark.applied(message.partition(), message.timestamp()[1] / 1000)
             self._positions[message.partition()] = message.offset() + 1
+        self._note_orders(records, sources, applied)
         self._observe(records, sources, applied)
         for partition in ends:
             self.watermark.end(partition)
             self._ends.add(partition)
         if len(self._ends) == self._partitions:
             self.caught_up.set()
+
+    def _note_orders(
+        self, records: Sequence[Record], sources: Sequence[Any], applied: Sequence[Applied]
+    ) -> None:
+        """Tell the ledger of records that came after newer ones.
+
+        Only orders count: a record that this index cannot use is as good a last one, or workers
+        of two models would each append over the other's for ever.
+        """
+        for record, message, result in zip(records, sources, applied, strict=True):
+            if result.outcome is not Outcome.STALE:
+                self._ledger.current(message.key(), record.order)
+                continue
+            product = self._index.product(record.product_id)
+            newest = product.orders[_KINDS[type(record)]] if product else None
+            if newest is not None:
+                self._ledger.stale(message.key(), message.partition(), newest)
+
+    def _note_ends(self) -> None:
+        """Tell the ledger where nothing was left; a busy partition shows no end-of-partition."""
+        for partition, left in self.lag().items():
+            if left == 0 and partition in self._positions:
+                self._ledger.met_end(partition)
 
     def _note_event(self, message: Any, ends: list[int]) -> None:
         from confluent_kafka import KafkaError
@@ -218,6 +254,8 @@ class LogReader:
 
     def _observe_freshness(self, kind: str, message: Any, now: float) -> None:
         headers = dict(message.headers() or ())
+        if HEALED in headers:  # an old record once more: its event was counted when it was new
+            return
         event_type = (headers.get("event_type") or b"").decode("utf-8", "replace")
         label = _FRESH.get((event_type, kind))
         if label is None or not (occurred_at := headers.get("occurred_at")):

@@ -47,4 +47,6 @@ class Metrics:
         self.lag_records = gauge("log_lag_records", "Index-log records to apply", "partition")
         self.lag_seconds = gauge("log_lag_seconds", "Age of the index's watermark")
         self.records = counter("log_records_total", "Index-log records read", "kind", "outcome")
+        self.dirty_keys = gauge("log_dirty_keys", "Log keys whose last record is not the newest")
+        self.healed = counter("log_healed_total", "Newest records appended again")
         self.build_info = gauge("build_info", "1, labelled with versions", "version", "encoder")

@@ -1,6 +1,7 @@
 """The parts of a worker, built once and in one place: the composition root."""
 
 import os
+import random
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,6 +16,8 @@ from streams.fetch import Fetcher
 from streams.ingest import make_lane_app
 from streams.lanes.attributes import AttributeLane
 from streams.lanes.embedding import EmbeddingLane
+from streams.log_healer import LogHealer, PartitionScan
+from streams.log_ledger import Ledger
 from streams.log_reader import LogReader
 from streams.metrics import Metrics
 from streams.producer import Producer
@@ -45,10 +48,12 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class SearchSide:
-    """The live index, the reader that feeds it and the agent that answers from it."""
+    """The live index, who feeds it and keeps its log whole, and the agent that answers from it."""
 
     engine: Engine
     reader: LogReader
+    ledger: Ledger
+    healer: LogHealer
     fetcher: Fetcher  # with slots of its own: a query waits for no picture of the catalogue
     handler: QueryHandler
     agent: QueryAgent
@@ -103,13 +108,26 @@ def build_search(shared: Shared, index_partitions: int) -> SearchSide:
     """Return the index, its reader and the query agent, none of them started."""
     settings, topics = shared.settings, shared.settings.topics
     engine = Engine(shared.encoder.model_id, shared.encoder.dim)
+    # Of replicas that see the same record the quickest heals it; the others then find it healed.
+    grace_s = settings.heal_grace_s * random.uniform(1.0, 2.0)
+    ledger = Ledger(grace_s, time.monotonic)
     reader = LogReader(
         settings.kafka(),
         topics.index_log,
         engine,
+        ledger,
         shared.metrics,
         time.time,
         partitions=index_partitions,
+    )
+    healer = LogHealer(
+        topics.index_log,
+        ledger,
+        PartitionScan(settings.kafka(), topics.index_log),
+        shared.producer.submit,
+        shared.metrics,
+        ready=reader.caught_up.is_set,
+        interval_s=settings.heal_grace_s / 3,
     )
     fetcher = Fetcher(settings, shared.blobs, shared.metrics)
     handler = QueryHandler(
@@ -130,7 +148,7 @@ def build_search(shared: Shared, index_partitions: int) -> SearchSide:
         reply_topics=settings.reply_topics,
         concurrency=settings.query_concurrency,
     )
-    return SearchSide(engine, reader, fetcher, handler, agent)
+    return SearchSide(engine, reader, ledger, healer, fetcher, handler, agent)
 
 
 def index_log_partitions(settings: Settings) -> int:

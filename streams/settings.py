@@ -61,6 +61,9 @@ class Settings(BaseSettings):
         default=16, ge=1, description="Requests in work at the same time"
     )
     session_timeout_s: float = Field(default=8.0, ge=6, description="Kafka group session")
+    heal_grace_s: float = Field(
+        default=30.0, gt=0, description="Index log: time for an overtaken record to be made good"
+    )
     stop_timeout_s: float = Field(default=25.0, gt=0, description="SIGTERM to exit at the latest")
 
     @property

@@ -57,6 +57,7 @@ class Worker:
             self._side = build_search(shared, partitions)
             self._side.engine.start()
             self._side.reader.start()
+            self._side.healer.start()
             topics = settings.topics
             self._client = SearchClient(
                 settings.kafka(), topics.search_requests, topics.search_results
@@ -92,6 +93,7 @@ class Worker:
         if self._client is not None:
             await asyncio.to_thread(self._client.close)
         if self._side is not None:
+            await asyncio.to_thread(self._side.healer.close)
             await asyncio.to_thread(self._side.reader.close)
             await asyncio.to_thread(self._side.engine.close)
             self._side.handler.close()
@@ -163,6 +165,7 @@ class Worker:
         metrics.vectors.set(stats.vectors)
         metrics.fresh_rows.set(stats.fresh_rows)
         metrics.dead_ratio.set(stats.dead_ratio)
+        metrics.dirty_keys.set(len(self._side.ledger))
         by_graph = stats.segments > 0
         metrics.serving.labels("hnsw").set(by_graph)
         metrics.serving.labels("exact").set(not by_graph)

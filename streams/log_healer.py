@@ -1,0 +1,215 @@
+"""Heals the index log: appends the newest record of a key again where an older one is the last.
+
+What is appended are the bytes of the log itself, found by reading the key's partition once: the
+engine's state could not give them back (it keeps no hashes, ETags or picture references).
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from schemas.records import Order, UnknownRecordError, decode_record
+from streams.log_ledger import Dirty, Ledger
+from streams.messages import Headers, OutgoingMessage
+from streams.metrics import Metrics
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+log = logging.getLogger(__name__)
+HEALED = "healed"
+HEALED_HEADER = (HEALED, b"1")
+APPEND_TIMEOUT_S = 60.0
+KEYS_AT_ONCE = 10_000  # per partition and round: their records are held in memory
+STALLED_S = 30.0  # a scan that hears nothing for so long gives up until the next round
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """A record of the log as it stands there."""
+
+    key: bytes
+    value: bytes
+    headers: Headers
+
+
+Newest = Callable[[int, Mapping[bytes, Order], threading.Event], dict[bytes, LogRecord]]
+"""Searches (partition, least order by key, stopping) for the newest record of each key.
+
+Keys of which the log has no record of at least that order are left out. A search that is stopped
+returns what it has.
+"""
+
+
+class Search:
+    """Picks records out of a partition that is shown to it from its beginning."""
+
+    def __init__(self, wanted: Mapping[bytes, Order]) -> None:
+        self._least = dict(wanted)
+        self.found: dict[bytes, LogRecord] = {}
+
+    def see(self, key: bytes | None, value: bytes | None, headers: Iterable[Any] | None) -> None:
+        """Look at the next record; of equal orders the later one counts, as it does live.
+
+        One that is newer than what is wanted, and not yet read by the reader, will do as well.
+        """
+        if key is None or value is None or key not in self._least:
+            return
+        try:
+            order = decode_record(key, value)[1].order
+        except UnknownRecordError:
+            return
+        if order >= self._least[key]:
+            self._least[key] = order
+            self.found[key] = LogRecord(key, value, tuple(headers or ()))
+
+
+class LogHealer:
+    """A thread that heals what the ledger says is due, one partition after the other.
+
+    Nothing is appended before `ready` (the reader has met every end), so no replay appends
+    history. Replicas heal each on their own; a record appended twice is applied twice, to no
+    effect. A heal that loses a race against a newer record is itself noted as stale, and healed.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        ledger: Ledger,
+        newest: Newest,
+        append: Callable[[OutgoingMessage], "Future[None]"],
+        metrics: Metrics,
+        *,
+        ready: Callable[[], bool],
+        interval_s: float,
+    ) -> None:
+        self._topic = topic
+        self._ledger = ledger
+        self._newest = newest
+        self._append = append
+        self._metrics = metrics
+        self._ready = ready
+        self._interval_s = interval_s
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="log-healer", daemon=True)
+
+    def start(self) -> None:
+        """Start healing, a round every `interval_s`."""
+        self._thread.start()
+
+    def close(self, timeout_s: float = 2.0) -> None:
+        """Stop; a search under way ends, what was sent is left to the producer."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._interval_s):
+            try:
+                self.heal()
+            except Exception as error:  # the broker is away, say: the keys stay dirty
+                log.warning("index log not healed, again in %.0f s: %s", self._interval_s, error)
+
+    def heal(self) -> int:
+        """Append the newest record of every key that is due; return how many were appended.
+
+        Raises what the scan or the append raised; the keys not appended stay dirty.
+        """
+        if not self._ready():
+            return 0
+        due = self._ledger.due()
+        appended = 0
+        for partition in sorted({dirty.partition for dirty in due.values()}):
+            here = (item for item in due.items() if item[1].partition == partition)
+            appended += self._heal_partition(partition, dict(islice(here, KEYS_AT_ONCE)))
+        return appended
+
+    def _heal_partition(self, partition: int, due: Mapping[bytes, Dirty]) -> int:
+        orders = {key: dirty.order for key, dirty in due.items()}
+        found = self._newest(partition, orders, self._stopping)
+        futures = []
+        for key, dirty in due.items():
+            if self._stopping.is_set():
+                break
+            if (record := found.get(key)) is None:
+                self._report_lost(key, dirty)
+            elif self._ledger.claim(key, dirty.order):
+                futures.append(self._append(_again(record, self._topic, partition)))
+        for future in futures:
+            future.result(APPEND_TIMEOUT_S)
+            self._metrics.healed.inc()
+        if futures:
+            log.info("healed %d keys of %s[%d]", len(futures), self._topic, partition)
+        return len(futures)
+
+    def _report_lost(self, key: bytes, dirty: Dirty) -> None:
+        if self._ledger.lost(key, dirty.order):
+            log.error("%s[%d] has no record %s of order %s any more: a replay will give an older "
+                      "state; publish the product again",
+                      self._topic, dirty.partition, key, dirty.order)  # fmt: skip
+
+
+def _again(record: LogRecord, topic: str, partition: int) -> OutgoingMessage:
+    """Return the message that appends a record once more; its time is that of the append."""
+    kept = tuple(header for header in record.headers if header[0] != HEALED)
+    return OutgoingMessage(
+        topic, record.key, record.value, partition=partition, headers=(*kept, HEALED_HEADER)
+    )
+
+
+class PartitionScan:
+    """Reads a partition of the log from its beginning to its end, with a consumer of its own."""
+
+    def __init__(self, options: dict[str, str | int], topic: str) -> None:
+        self._options = options
+        self._topic = topic
+
+    def __call__(
+        self, partition: int, wanted: Mapping[bytes, Order], stopping: threading.Event
+    ) -> dict[bytes, LogRecord]:
+        """Return the newest record of each key that has at least the wanted order.
+
+        Raises TimeoutError when the broker is silent, KafkaException when it is away.
+        """
+        from confluent_kafka import Consumer, TopicPartition
+
+        search = Search(wanted)
+        consumer = Consumer(
+            self._options
+            | {
+                "group.id": "visualsearch-index-unused",  # assigned, never joined or committed
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "earliest",
+                "queued.max.messages.kbytes": 16384,
+            }
+        )
+        try:
+            at = TopicPartition(self._topic, partition, 0)
+            _, end = consumer.get_watermark_offsets(at, timeout=10.0)
+            consumer.assign([at])
+            self._read(consumer, end, search, stopping)
+        finally:
+            consumer.close()
+        return search.found
+
+    def _read(self, consumer: Any, end: int, search: Search, stopping: threading.Event) -> None:
+        from confluent_kafka import KafkaError
+
+        silent_s = 0.0
+        while not stopping.is_set():
+            messages = consumer.consume(1000, 0.5)
+            silent_s = 0.0 if messages else silent_s + 0.5
+            if silent_s > STALLED_S:
+                raise TimeoutError(f"{self._topic}: nothing heard for {STALLED_S:.0f} s")
+            for message in messages:
+                error = message.error()
+                if error is None:
+                    search.see(message.key(), message.value(), message.headers())
+                    if message.offset() + 1 >= end:
+                        return
+                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+                    return

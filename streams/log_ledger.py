@@ -1,0 +1,97 @@
+"""Which keys of the index log end in an older record than the newest: pure bookkeeping.
+
+Compaction keeps the last record of a key. As long as that is the newest, a full replay gives the
+live state; a key whose last record is older than the state is *dirty* and has to be healed.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from schemas.records import Order
+
+LOST_PAUSE_S = 3600.0  # a newest record that the log no longer has will hardly come back
+
+
+@dataclass(frozen=True, slots=True)
+class Dirty:
+    """A key whose last record is not its newest one."""
+
+    partition: int
+    order: Order  # of the newest record
+    due_s: float  # when to heal it, by the ledger's clock
+
+
+class Ledger:
+    """The dirty keys of a log, noted by its reader and healed by another thread.
+
+    A key is given `grace_s` to become clean by itself: after a rebalance a lane writes older
+    records again, the newest follow within moments. It is due only once its partition has been
+    read to its end after that time, so that a reader that lags, or replays, heals nothing that
+    later records have made good.
+    """
+
+    def __init__(self, grace_s: float, now: Callable[[], float]) -> None:
+        self._grace_s = grace_s
+        self._now = now
+        self._lock = threading.Lock()
+        self._dirty: dict[bytes, Dirty] = {}
+        self._ends: dict[int, float] = {}
+
+    def __len__(self) -> int:
+        """Return how many keys are dirty."""
+        return len(self._dirty)
+
+    def stale(self, key: bytes, partition: int, newest: Order) -> None:
+        """Note that the key's last record is older than `newest`, which was read before it.
+
+        Records that go on coming do not put the healing off.
+        """
+        with self._lock:
+            known = self._dirty.get(key)
+            due_s = self._now() + self._grace_s if known is None else known.due_s
+            self._dirty[key] = Dirty(partition, newest, due_s)
+
+    def current(self, key: bytes, order: Order) -> None:
+        """Note that the key's last record is not older than what is known."""
+        if key in self._dirty:  # nearly never: a replay of millions must not pay for a lock
+            with self._lock:
+                if order >= self._dirty[key].order:
+                    del self._dirty[key]
+
+    def met_end(self, partition: int) -> None:
+        """Note that at this moment nothing of the partition was left to read."""
+        self._ends[partition] = self._now()
+
+    def due(self) -> dict[bytes, Dirty]:
+        """Return the keys to heal now."""
+        with self._lock:
+            never = float("-inf")
+            return {
+                key: dirty
+                for key, dirty in self._dirty.items()
+                if self._ends.get(dirty.partition, never) >= dirty.due_s
+            }
+
+    def claim(self, key: bytes, order: Order) -> bool:
+        """Return whether the record of this order is still to be appended.
+
+        It is not when a newer one was read meanwhile. What is claimed is due again after another
+        grace time, should the append fail.
+        """
+        return self._put_off(key, order, self._grace_s)
+
+    def lost(self, key: bytes, order: Order) -> bool:
+        """Return whether a key, whose newest record the log does not have, is still dirty.
+
+        It stays so, for somebody to see, and is looked for again in an hour.
+        """
+        return self._put_off(key, order, LOST_PAUSE_S)
+
+    def _put_off(self, key: bytes, order: Order, by_s: float) -> bool:
+        with self._lock:
+            known = self._dirty.get(key)
+            if known is None or known.order != order:
+                return False
+            self._dirty[key] = Dirty(known.partition, order, self._now() + by_s)
+            return True
