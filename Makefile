@@ -25,7 +25,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input -c co
 PIP_BUILD := $(PIP) --build-constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-system demo test check bench lite-weights schemas clean
+.PHONY: help setup setup-system demo test test-deep check bench lite-weights schemas clean
 
 help: ## Show the targets.
 	@echo 'make TARGET [ARGS="..."]'
@@ -43,6 +43,10 @@ test: $(STAMP) ## Run the unit, property, contract and integration tiers.
 	@echo '== tests: unit, property, contract, integration (on Apache Kafka)'
 	@# Brokers, workers and models side by side: with more threads each, they only wait.
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ARGS)
+
+test-deep: $(STAMP) ## Run the property tier with 10,000 histories of the index log.
+	@echo '== tests: property, deep'
+	@OMP_NUM_THREADS=1 VISUALSEARCH_TEST_HISTORIES=10000 $(BIN)/python -m pytest tests/property $(ARGS)
 
 check: $(STAMP) ## Check format, lint, types, import rules, schemas and house rules.
 	@echo '== ruff check'; $(BIN)/ruff check .
