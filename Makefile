@@ -42,11 +42,12 @@ demo: $(STAMP) ## Draw a catalogue, publish it, search it and serve a page. ARGS
 test: $(STAMP) ## Run the unit, property, contract and integration tiers.
 	@echo '== tests: unit, property, contract, integration (on Apache Kafka)'
 	@# Brokers, workers and models side by side: with more threads each, they only wait.
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not deep' $(ARGS)
 
-test-deep: $(STAMP) ## Run the property tier with 10,000 histories of the index log.
-	@echo '== tests: property, deep'
-	@OMP_NUM_THREADS=1 VISUALSEARCH_TEST_HISTORIES=10000 $(BIN)/python -m pytest tests/property $(ARGS)
+test-deep: $(STAMP) ## Run the tests that take minutes: log healing with compaction, fsck, 10,000 histories.
+	@echo '== tests: deep'
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m deep tests/integration $(ARGS)
+	@VISUALSEARCH_TEST_HISTORIES=10000 $(BIN)/python -m pytest tests/property/test_log_healing.py $(ARGS)
 
 check: $(STAMP) ## Check format, lint, types, import rules, schemas and house rules.
 	@echo '== ruff check'; $(BIN)/ruff check .

@@ -15,6 +15,8 @@ from streams.producer import Producer
 from tests.integration.commands import commands
 from tests.integration.harness import make_settings, make_topics
 
+pytestmark = pytest.mark.deep
+
 
 def catalogue(folder: Path) -> Path:
     """Write a catalogue of three products."""

@@ -41,6 +41,8 @@ from tests.log_catalogue import Catalogue, newest_orders
 from tests.log_replica import state_of
 from visualsearch.engine import Engine
 
+pytestmark = pytest.mark.deep
+
 HISTORIES = 200
 EVENTS = 5  # per product, on average
 WAVES = 5
