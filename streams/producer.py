@@ -4,9 +4,9 @@ import asyncio
 import threading
 from collections.abc import Iterable
 from concurrent.futures import Future
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from streams.closing import Closing
 from streams.messages import OutgoingMessage
 
 MAX_BYTES = 11 * 1024 * 1024
@@ -21,7 +21,7 @@ class SendError(Exception):
         self.too_large = too_large
 
 
-class Producer:
+class Producer(Closing):
     """Sends and waits for the acknowledgement of all in-sync replicas.
 
     `partitioner=murmur2_random` puts a key where Java and aiokafka put it (librdkafka's own
@@ -105,16 +105,3 @@ class Producer:
         self._producer.flush(timeout_s)
         self._stopping.set()
         self._thread.join()
-
-    def __enter__(self) -> Self:
-        """Return the producer itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close."""
-        self.close()

@@ -24,7 +24,7 @@ from streams.producer import Producer
 from streams.query.agent import QueryAgent
 from streams.query.handler import QueryHandler
 from streams.settings import Settings
-from streams.topics import TopicError, TopicSpec, describe_topics, topic_specs
+from streams.topic_check import require_topics
 from visualsearch.encoders.protocol import Encoder
 from visualsearch.engine import Engine
 
@@ -158,12 +158,6 @@ def index_log_partitions(settings: Settings) -> int:
 
     Raises TopicError `topics_missing`, or `unreachable` when no broker answers.
     """
-    replies = [TopicSpec(name, 1, {}) for name in settings.reply_topics]
-    states = describe_topics(settings.bootstrap, [*topic_specs(settings.topics), *replies])
-    if missing := [state.name for state in states if state.partitions is None]:
-        raise TopicError(
-            f"topics are missing: {', '.join(missing)}; run `visualsearch topics create`",
-            code="topics_missing",
-        )
+    states = require_topics(settings, settings.reply_topics)
     counts = {state.name: state.partitions for state in states}
     return counts[settings.topics.index_log] or 0

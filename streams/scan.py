@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from streams.closing import Closing
 from streams.messages import SourceMessage
 from streams.topics import TopicError
 
@@ -48,7 +48,7 @@ def since_ms(text: str, now: datetime) -> int:
     return round(at.timestamp() * 1000)
 
 
-class Scanner:
+class Scanner(Closing):
     """A consumer that commits nothing and belongs to no group. Raises TopicError."""
 
     def __init__(self, options: dict[str, str | int]) -> None:
@@ -134,19 +134,6 @@ class Scanner:
     def close(self) -> None:
         """Leave."""
         self._consumer.close()
-
-    def __enter__(self) -> Self:
-        """Return the scanner itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close."""
-        self.close()
 
     def _batch(self) -> list[Any]:
         """Return messages and ends of partitions, as soon as there are any."""

@@ -9,10 +9,10 @@ in place is not mistaken for one that arrived.
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from streams.catalog.publish import Published
+from streams.closing import Closing
 
 _KINDS = frozenset({b"base", b"vectors"})
 _BROKER_S = 10.0
@@ -27,7 +27,7 @@ class Arrivals:
     newest_ms: int = 0
 
 
-class ArrivalWatch:
+class ArrivalWatch(Closing):
     """Reads the index log and the dead letters from where they end now.
 
     Open it before the first event is published. Not a consumer group: nothing is committed.
@@ -79,19 +79,6 @@ class ArrivalWatch:
     def close(self) -> None:
         """Leave."""
         self._consumer.close()
-
-    def __enter__(self) -> Self:
-        """Return the watch itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close."""
-        self.close()
 
     def _ends(self, topic: str) -> list[Any]:
         from confluent_kafka import TopicPartition

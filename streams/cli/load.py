@@ -51,7 +51,9 @@ def load(
     from streams.catalog.readers import open_catalog
 
     settings = settings_of(bootstrap, prefix, config)
-    _check_topics(settings)
+    from streams.topic_check import require_topics
+
+    require_topics(settings)  # what would otherwise wait for minutes is refused at once
     catalog = open_catalog(path)
     watch = _watch(settings) if wait else None
     try:
@@ -69,18 +71,6 @@ def load(
         _print(summary, done.rejected)
     if done.rejected or summary.get("dead_lettered"):
         sys.exit(REJECTED)
-
-
-def _check_topics(settings: "Settings") -> None:
-    """Refuse at once what would otherwise wait for minutes. Raises TopicError."""
-    from streams.topics import TopicError, describe_topics, topic_specs
-
-    states = describe_topics(settings.bootstrap, topic_specs(settings.topics))
-    if missing := [state.name for state in states if state.partitions is None]:
-        raise TopicError(
-            f"topics are missing: {', '.join(missing)}; run `visualsearch topics create`",
-            code="topics_missing",
-        )
 
 
 def _publish(
