@@ -11,6 +11,7 @@ import pytest
 from schemas.events import ImageSource
 from streams.broker import BrokerInfo
 from streams.broker.ports import free_port
+from tests.integration.commands import Commands
 from tests.integration.events import created, deleted, updated
 from tests.integration.harness import (
     Path,
@@ -24,6 +25,7 @@ from tests.integration.harness import (
     until,
 )
 from tests.integration.pictures import PictureHost
+from tests.integration.test_fsck import fsck
 
 
 @pytest.fixture
@@ -144,3 +146,24 @@ async def test_a_slow_host_and_a_dead_one_keep_nobody_else_waiting(
         await until(lambda: path.lag("embedding") == 0)
         kept = {message.key() for message in path.read(path.topics.product_retry)}
         assert kept == {f"bad-{n}".encode() for n in range(150)}
+
+
+async def test_fsck_and_explain_know_what_waits_to_be_tried_again(
+    kafka: BrokerInfo, tmp_path: Folder, host: PictureHost
+) -> None:
+    """Late, not lost; and whoever asks is told of the host and the time."""
+    async with running_path(
+        kafka.bootstrap, tmp_path, fetch_attempts=1, retry_delays_s=(3600.0,)
+    ) as path:
+        await path.publish(created("waits", ImageSource(url=host.url("/status/503")), inline(40)))
+        await path.publish(created("well", inline(41)))
+        await until(lambda: bool(path.read(path.topics.product_retry)))
+        await until(lambda: path.lag("embedding") == 0)
+        shell = Commands(path.settings, path.url)
+        told = await asyncio.to_thread(shell.json, "explain", "waits", "--http", path.url)
+        assert told["verdict"]["code"] == "searchable_in_part"
+        assert "image_http_503" in told["verdict"]["text"]
+        assert [retry["rounds"] for retry in told["retries"]] == [1]
+        report = await fsck(path, wait_s=1.0)
+        assert (report.status, report.verdict) == (2, "late"), report.findings
+        assert {f.product_id for f in report.findings["late"] if f.product_id} == {"waits"}

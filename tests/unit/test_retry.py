@@ -21,7 +21,7 @@ ATTEMPTS = st.builds(
     st.integers(0, 9),
     st.integers(0, 99),
     st.frozensets(st.integers(0, 30)),
-    st.just(True),  # noqa: FBT003
+    st.just(True),
 )
 
 
