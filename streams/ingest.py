@@ -5,22 +5,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from streams.dead_letters import ROOM, Fault, dead_letter
-from streams.faust_app import Handler, make_app
 from streams.lanes.embedding import EmbeddingLane
 from streams.lanes.lane import (
     Entry,
-    Lane,
     Outcome,
     index_message,
     newest_records,
-    run_lane,
     until_written,
 )
 from streams.lanes.newest import Newest
-from streams.lanes.window import Window, run_side_by_side
 from streams.messages import OutgoingMessage, SourceMessage
 from streams.metrics import Metrics
 from streams.producer import Producer, SendError
@@ -132,27 +127,3 @@ class EmbeddingSteps:
             await self._publish([message], [Outcome("dead_lettered", faults=[fault])])
         else:
             await self.first(original, attempt)
-
-
-def make_attribute_app(settings: Settings, lane: Lane, publish: Publisher) -> Any:
-    """Return the Faust app of the attribute lane: a batch at a time."""
-
-    async def handler(stream: Any) -> None:
-        await run_lane(stream, lane, publish)
-
-    return _make_app(settings, lane.name, handler, buffer=max(lane.batch, 32))
-
-
-def make_embedding_app(settings: Settings, window: Window) -> Any:
-    """Return the Faust app of the embedding lane: events side by side."""
-
-    async def handler(stream: Any) -> None:
-        await run_side_by_side(stream, window)
-
-    return _make_app(settings, "embedding", handler, buffer=32)
-
-
-def _make_app(settings: Settings, lane: str, handler: Handler, *, buffer: int) -> Any:
-    """Each lane is a consumer group of its own over all product topics."""
-    group = f"{settings.topic_prefix}visualsearch-{lane}"
-    return make_app(settings, group, settings.topics.product_topics(), handler, buffer=buffer)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 CLIENTS = ("aiokafka", "faust", "mode")
-OURS = ("streams.lanes.lane", "streams.retry_reader")  # per event, or per poll
+OURS = ("streams.lanes.lane", "streams.group_reader")  # per event, or per poll
 
 
 class ClientLogLimit(logging.Filter):

@@ -3,9 +3,9 @@
 import os
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -13,9 +13,12 @@ import visualsearch
 from streams.blobs import BlobStore
 from streams.compute import Compute
 from streams.fetch import Fetcher
+from streams.group_reader import GroupReader, Sink
 from streams.hosts import Hosts
-from streams.ingest import EmbeddingSteps, Publisher, make_attribute_app, make_embedding_app
+from streams.ingest import EmbeddingSteps, Publisher
 from streams.lanes.attributes import AttributeLane
+from streams.lanes.batches import Batches
+from streams.lanes.delay import Delay
 from streams.lanes.embedder import Embedder
 from streams.lanes.embedding import EmbeddingLane
 from streams.lanes.newest import Newest
@@ -27,7 +30,6 @@ from streams.metrics import Metrics
 from streams.producer import Producer
 from streams.query.agent import QueryAgent
 from streams.query.handler import QueryHandler
-from streams.retry_reader import RetryReader
 from streams.settings import MIB, Settings
 from streams.topic_check import require_topics
 from visualsearch.encoders.protocol import Encoder
@@ -54,11 +56,11 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class IngestSide:
-    """The lanes' consumers and what they have in work."""
+    """The readers of the lanes, and what they have in work."""
 
-    apps: tuple[Any, ...]
+    readers: tuple[GroupReader, ...]
     window: Window
-    retries: RetryReader
+    waiting: Delay
     hosts: Hosts
 
 
@@ -99,7 +101,7 @@ def build_shared(settings: Settings, encoder: Encoder | None = None) -> Shared:
 
 
 def build_ingest(shared: Shared, index_partitions: int) -> IngestSide:
-    """Return the two lanes as Faust apps, and who reads what is tried again later."""
+    """Return the two lanes and who reads what is tried again later, none of them started."""
     settings, topics = shared.settings, shared.settings.topics
     publish = {
         lane: Publisher(
@@ -117,19 +119,20 @@ def build_ingest(shared: Shared, index_partitions: int) -> IngestSide:
     steps = EmbeddingSteps(embedding, newest, publish["embedding"])
     window = Window(steps.first, events=settings.embed_window, size=WINDOW_BYTES)
     again = Window(steps.again, events=settings.embed_window, size=WINDOW_BYTES)
-    retries = RetryReader(
-        settings.kafka(),
-        f"{settings.topic_prefix}visualsearch-retry",
-        topics.product_retry,
-        again,
-        longest_s=2 * max(settings.retry_delays_s, default=0.0),
-        session_timeout_s=settings.session_timeout_s,
+    waiting = Delay(again, longest_s=2 * max(settings.retry_delays_s, default=0.0))
+    batches = Batches(attributes, publish["attributes"], size=WINDOW_BYTES)
+
+    def reader(lane: str, topics: Sequence[str], sink: Sink) -> GroupReader:
+        group = f"{settings.topic_prefix}visualsearch-{lane}"
+        timeout_s = settings.session_timeout_s
+        return GroupReader(settings.kafka(), group, topics, sink, session_timeout_s=timeout_s)
+
+    readers = (
+        reader("attributes", topics.product_topics(), batches),
+        reader("embedding", topics.product_topics(), window),
+        reader("retry", [topics.product_retry], waiting),
     )
-    apps = (
-        make_attribute_app(settings, attributes, publish["attributes"]),
-        make_embedding_app(settings, window),
-    )
-    return IngestSide(apps, window, retries, hosts)
+    return IngestSide(readers, window, waiting, hosts)
 
 
 def _embedding_lane(shared: Shared, hosts: Hosts, newest: Newest) -> EmbeddingLane:

@@ -67,9 +67,8 @@ class Worker:
         await self._serve(shared)
         if "ingest" in self._roles:
             self._ingest = build_ingest(shared, partitions)
-            for app in self._ingest.apps:  # one after the other: they share the event loop
-                await start_app(app)
-            self._ingest.retries.start()
+            for reader in self._ingest.readers:
+                reader.start()
         if self._side is not None and self._client is not None:
             # The group's queries are worth nothing answered from a half-empty index.
             while not self._side.reader.caught_up.is_set():
@@ -91,7 +90,7 @@ class Worker:
             await stop_app(self._query, 5.0)
             await self._side.agent.drain(3.0)
         if self._ingest is not None:
-            await self._stop_ingest(self._ingest)
+            await asyncio.gather(*(reader.close(DRAIN_S) for reader in self._ingest.readers))
         if self._runner is not None:
             await self._runner.cleanup()
         if self._client is not None:
@@ -106,11 +105,6 @@ class Worker:
             await self._shared.fetcher.close()
             await asyncio.to_thread(self._shared.compute.close)
             await asyncio.to_thread(self._shared.producer.close)
-
-    async def _stop_ingest(self, ingest: IngestSide) -> None:
-        """Finish what is in work while its offsets can still be committed, then leave."""
-        await asyncio.gather(ingest.window.close(DRAIN_S), ingest.retries.close(DRAIN_S))
-        await asyncio.gather(*(stop_app(app, 6.0) for app in ingest.apps))
 
     def _query_app(self, side: SearchSide) -> Any:
         group = f"{self._settings.topic_prefix}visualsearch-queries"
@@ -145,12 +139,11 @@ class Worker:
 
     def live(self) -> str | None:
         """Return why this process should be restarted: it makes no progress. Lag is no reason."""
-        if self._ingest is not None and (crash := self._ingest.retries.failure) is not None:
-            return f"retries cannot be read: {crash!r}"
-        apps = self._ingest.apps if self._ingest is not None else ()
-        for app in (*apps, self._query):
-            if app is not None and (crash := crash_of(app)) is not None:
-                return f"{app.conf.id} crashed: {crash!r}"
+        for reader in self._ingest.readers if self._ingest is not None else ():
+            if reader.failure is not None:
+                return f"{reader.group} cannot go on: {reader.failure!r}"
+        if self._query is not None and (crash := crash_of(self._query)) is not None:
+            return f"{self._query.conf.id} crashed: {crash!r}"
         if self._side is None:
             return None
         if self._side.reader.failed.is_set():
@@ -175,7 +168,7 @@ class Worker:
         metrics = self._shared.metrics
         if self._ingest is not None:
             metrics.in_work.set(len(self._ingest.window))
-            metrics.retries_waiting.set(self._ingest.retries.waiting)
+            metrics.retries_waiting.set(len(self._ingest.waiting))
             metrics.hosts_down.set(self._ingest.hosts.down())
         if self._side is None:
             return

@@ -7,10 +7,9 @@ stops, and then stays unacknowledged for the next owner.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from schemas.codec import decode_event
 from schemas.errors import SchemaError
@@ -137,25 +136,10 @@ def _record_headers(event: OrderedEvent) -> Headers:
 Publish = Callable[[Sequence[SourceMessage], Sequence[Outcome]], Awaitable[None]]
 
 
-async def run_lane(stream: Any, lane: Lane, publish: Publish, *, within_s: float = 0.02) -> None:
-    """Consume a Faust stream for good: process, publish, acknowledge.
-
-    `noack_take`, because `take` acknowledges a batch even if the loop body raised.
-    """
-    batches: AsyncIterable[Sequence[Any]] = stream.noack_take(lane.batch, within=within_s)
-    async for events in batches:
-        messages = [SourceMessage.from_faust(event.message) for event in events]
-        outcomes = await process_safely(lane, messages)
-        await until_written(partial(publish, messages, outcomes), what=f"{lane.name}: a batch")
-        for event in events:
-            await stream.ack(event)
-
-
 async def process_safely(lane: Lane, messages: Sequence[SourceMessage]) -> list[Outcome]:
     """Process a batch, message by message if it fails: one of them must not stop the others.
 
-    Faust would start a failed agent again without the batch that it failed on, and never commit
-    past it.
+    An error of ours is a dead letter: raising would stop the partition for good.
     """
     try:
         return await lane.process(messages)

@@ -1,13 +1,14 @@
-"""When a lane acknowledges: one behaviour, whatever stream it runs on."""
+"""When a lane releases an offset: one behaviour, whatever the messages come from."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
-from streams.lanes.lane import Outcome, until_written
+from streams.group_reader import Sink
+from streams.lanes.batches import Batches
+from streams.lanes.lane import Outcome, Publish, until_written
 from streams.messages import SourceMessage
 
 MESSAGES = 7
-Publish = Callable[[Sequence[SourceMessage], Sequence[Outcome]], Awaitable[None]]
 
 
 class EchoLane:
@@ -24,11 +25,15 @@ class EchoLane:
 
 
 class LaneAcksContract:
-    """Inherit, and implement `acked`."""
+    """Inherit, and implement `finished`."""
+
+    async def finished(self, values: Sequence[bytes], sink: Sink, done: asyncio.Event) -> int:
+        """Run the sink over messages until `done`, stop; return the offset to go on from."""
+        raise NotImplementedError
 
     async def acked(self, values: Sequence[bytes], publish: Publish, done: asyncio.Event) -> int:
-        """Run `EchoLane` over messages until `done`, stop; return how many are acknowledged."""
-        raise NotImplementedError
+        """Run `EchoLane` over messages until `done`; return how many offsets it released."""
+        return await self.finished(values, Batches(EchoLane(), publish, size=1000), done)
 
     async def test_everything_is_acknowledged_once_it_is_written(self) -> None:
         """Every message is published once, in its order, and then acknowledged."""
