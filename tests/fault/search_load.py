@@ -43,7 +43,6 @@ class SteadyLoad:
         self._deadline_ms = deadline_ms
         self._stopping = threading.Event()
         self._more = threading.Condition()
-        self._futures: list[Any] = []
         self._thread = threading.Thread(target=self._run, name="load")
 
     def start(self) -> None:
@@ -60,8 +59,9 @@ class SteadyLoad:
         """Submit no more; return all requests once each has ended, whichever way."""
         self._stopping.set()
         self._thread.join()
-        for future in self._futures:
-            future.exception()
+        with self._more:
+            over = self._more.wait_for(lambda: all(each.ends for each in self.sent), 60)
+        assert over, "a request has no end at all"
         return self.sent
 
     def _run(self) -> None:
@@ -74,7 +74,9 @@ class SteadyLoad:
         sent = Sent(uuid.uuid4().hex, due_at)
 
         def ended(future: Any) -> None:
-            sent.ends.append((time.monotonic(), future.exception() or future.result()))
+            with self._more:
+                sent.ends.append((time.monotonic(), future.exception() or future.result()))
+                self._more.notify_all()
 
         query = QuerySpec(text=f"red thing {len(self.sent)}")
         future = self._client.submit(
@@ -82,11 +84,10 @@ class SteadyLoad:
                 request_id=sent.request_id, query=query, top_k=5, deadline_ms=self._deadline_ms
             )
         )
-        future.add_done_callback(ended)
-        self._futures.append(future)
         with self._more:
             self.sent.append(sent)
             self._more.notify_all()
+        future.add_done_callback(ended)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
