@@ -15,6 +15,7 @@ from streams.client import SearchClient
 from streams.faust_app import crash_of, make_app, start_app, stop_app
 from streams.log_limit import limit_client_logs
 from streams.runtime import (
+    IngestSide,
     SearchSide,
     Shared,
     build_ingest,
@@ -27,6 +28,7 @@ from streams.web import Web
 from visualsearch.encoders.protocol import Encoder
 
 log = logging.getLogger(__name__)
+DRAIN_S = 4.0  # for events in work when a worker is told to stop
 STALLED_S = 60.0  # the reader's loop turns twenty times a second
 
 
@@ -42,7 +44,7 @@ class Worker:
         self._shared: Shared | None = None
         self._side: SearchSide | None = None
         self._client: SearchClient | None = None
-        self._ingest: list[Any] = []
+        self._ingest: IngestSide | None = None
         self._query: Any = None
         self._runner: web.AppRunner | None = None
         self._ready = False
@@ -65,8 +67,9 @@ class Worker:
         await self._serve(shared)
         if "ingest" in self._roles:
             self._ingest = build_ingest(shared, partitions)
-            for app in self._ingest:  # one after the other: they share the event loop
+            for app in self._ingest.apps:  # one after the other: they share the event loop
                 await start_app(app)
+            self._ingest.retries.start()
         if self._side is not None and self._client is not None:
             # The group's queries are worth nothing answered from a half-empty index.
             while not self._side.reader.caught_up.is_set():
@@ -87,7 +90,8 @@ class Worker:
         if self._query is not None and self._side is not None:
             await stop_app(self._query, 5.0)
             await self._side.agent.drain(3.0)
-        await asyncio.gather(*(stop_app(app, 8.0) for app in self._ingest))
+        if self._ingest is not None:
+            await self._stop_ingest(self._ingest)
         if self._runner is not None:
             await self._runner.cleanup()
         if self._client is not None:
@@ -102,6 +106,11 @@ class Worker:
             await self._shared.fetcher.close()
             await asyncio.to_thread(self._shared.compute.close)
             await asyncio.to_thread(self._shared.producer.close)
+
+    async def _stop_ingest(self, ingest: IngestSide) -> None:
+        """Finish what is in work while its offsets can still be committed, then leave."""
+        await asyncio.gather(ingest.window.close(DRAIN_S), ingest.retries.close(DRAIN_S))
+        await asyncio.gather(*(stop_app(app, 6.0) for app in ingest.apps))
 
     def _query_app(self, side: SearchSide) -> Any:
         group = f"{self._settings.topic_prefix}visualsearch-queries"
@@ -136,7 +145,10 @@ class Worker:
 
     def live(self) -> str | None:
         """Return why this process should be restarted: it makes no progress. Lag is no reason."""
-        for app in (*self._ingest, self._query):
+        if self._ingest is not None and (crash := self._ingest.retries.failure) is not None:
+            return f"retries cannot be read: {crash!r}"
+        apps = self._ingest.apps if self._ingest is not None else ()
+        for app in (*apps, self._query):
             if app is not None and (crash := crash_of(app)) is not None:
                 return f"{app.conf.id} crashed: {crash!r}"
         if self._side is None:
@@ -158,9 +170,16 @@ class Worker:
 
     def _refresh(self) -> None:
         """Bring the gauges up to date; called when they are read."""
-        if self._shared is None or self._side is None:
+        if self._shared is None:
             return
-        metrics, stats = self._shared.metrics, self._side.engine.stats()
+        metrics = self._shared.metrics
+        if self._ingest is not None:
+            metrics.in_work.set(len(self._ingest.window))
+            metrics.retries_waiting.set(self._ingest.retries.waiting)
+            metrics.hosts_down.set(self._ingest.hosts.down())
+        if self._side is None:
+            return
+        stats = self._side.engine.stats()
         metrics.products.set(stats.products)
         metrics.vectors.set(stats.vectors)
         metrics.fresh_rows.set(stats.fresh_rows)

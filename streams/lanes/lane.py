@@ -19,6 +19,7 @@ from streams.dead_letters import Fault
 from streams.messages import Headers, OutgoingMessage, SourceMessage
 from streams.order import OrderMode, order_of, place_of
 from streams.partition import partition_of
+from streams.retry import Retry
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +49,16 @@ Entry = tuple[str, IndexRecord, OrderedEvent]
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of one message: records to write, faults to dead-letter, a word for metrics."""
+    """What became of one message: records to write, faults to dead-letter, a word for metrics.
+
+    With `retry` the event is tried again later as well.
+    """
 
     word: str
     type: str = "unknown"
     records: list[Entry] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    retry: Retry | None = None
 
 
 class Lane(Protocol):

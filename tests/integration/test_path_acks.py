@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,15 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from streams.broker import BrokerInfo
-from streams.faust_app import make_app, start_app, stop_app
+from streams.faust_app import Handler, make_app, start_app, stop_app
 from streams.lanes.lane import run_lane
+from streams.lanes.window import Window, run_side_by_side
 from streams.messages import OutgoingMessage
 from streams.producer import Producer
+from streams.settings import Settings
 from streams.topics import TopicSpec, create_topics
 from tests.contract.lane_acks import EchoLane, LaneAcksContract, Publish
+from tests.contract.side_by_side import SideBySideContract
 from tests.integration.harness import make_settings
 
 
@@ -27,26 +30,59 @@ class TestLaneAcksOnKafka(LaneAcksContract):
         self.settings = make_settings(kafka.bootstrap, tmp_path)
 
     async def acked(self, values: Sequence[bytes], publish: Publish, done: asyncio.Event) -> int:
-        """Publish to a topic of one partition, run a Faust app until done, read the commits."""
-        topic = group = f"acks-{uuid.uuid4().hex[:10]}"
-        bootstrap = self.settings.bootstrap
-        await asyncio.to_thread(create_topics, bootstrap, [TopicSpec(topic, 1, {})])
-        with Producer(self.settings.kafka()) as producer:
-            await producer.send(OutgoingMessage(topic, b"k", value) for value in values)
+        """Run a Faust app of one batch after the other."""
 
         async def handler(stream: Any) -> None:
             await run_lane(stream, EchoLane(), publish)
 
-        app = make_app(self.settings, group, [topic], handler, buffer=32, commit_s=0.1)
-        await start_app(app)
-        try:
-            await asyncio.wait_for(done.wait(), 20)
-        finally:
-            await stop_app(app, 8.0)
-        consumer = Consumer(self.settings.kafka() | {"group.id": group})
-        (committed,) = consumer.committed([TopicPartition(topic, 0)], timeout=10)
-        consumer.close()
-        return max(committed.offset, 0)
+        return await committed(self.settings, values, handler, done)
+
+
+class TestSideBySideOnKafka(SideBySideContract):
+    """Events in work together, on the real thing."""
+
+    @pytest.fixture(autouse=True)
+    def _broker(self, kafka: BrokerInfo, tmp_path: Path) -> None:
+        self.settings = make_settings(kafka.bootstrap, tmp_path)
+
+    async def acked(
+        self, values: Sequence[bytes], window: Window, done: asyncio.Event
+    ) -> list[int]:
+        """Run a Faust app and stop it as a worker does."""
+
+        async def handler(stream: Any) -> None:
+            await run_side_by_side(stream, window)
+
+        async def close() -> None:
+            await window.close(0.3)
+
+        return list(range(await committed(self.settings, values, handler, done, close)))
+
+
+async def committed(
+    settings: Settings,
+    values: Sequence[bytes],
+    handler: Handler,
+    done: asyncio.Event,
+    close: Callable[[], Awaitable[None]] | None = None,
+) -> int:
+    """Publish to a topic of one partition, run a Faust app until done, read the commits."""
+    topic = group = f"acks-{uuid.uuid4().hex[:10]}"
+    await asyncio.to_thread(create_topics, settings.bootstrap, [TopicSpec(topic, 1, {})])
+    with Producer(settings.kafka()) as producer:
+        await producer.send(OutgoingMessage(topic, b"k", value) for value in values)
+    app = make_app(settings, group, [topic], handler, buffer=32, commit_s=0.1)
+    await start_app(app)
+    try:
+        await asyncio.wait_for(done.wait(), 20)
+        if close is not None:
+            await close()
+    finally:
+        await stop_app(app, 8.0)
+    consumer = Consumer(settings.kafka() | {"group.id": group})
+    (offset,) = consumer.committed([TopicPartition(topic, 0)], timeout=10)
+    consumer.close()
+    return max(offset.offset, 0)
 
 
 async def test_nothing_is_decoded_inside_faust(kafka: BrokerInfo, tmp_path: Path) -> None:
