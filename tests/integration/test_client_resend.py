@@ -35,11 +35,11 @@ class Peer:
             [TopicPartition(topics.search_requests, p, 0) for p in range(PARTITIONS)]
         )
 
-    def client(self, *, resend: bool = True) -> SearchClient:
+    def client(self, *, grace_s: float = 60.0, resend: bool = True) -> SearchClient:
         """Return a client that is ready."""
         client = SearchClient(
             self._options, self._topics.search_requests, self._topics.search_results,
-            grace_s=0.5, resend=resend,
+            grace_s=grace_s, resend=resend,
         )  # fmt: skip
         self._stack.callback(client.close)
         client.wait_ready()
@@ -67,11 +67,11 @@ def peer(kafka: BrokerInfo, topic_names: TopicNames) -> Iterator[Peer]:
         yield Peer(stack, kafka.bootstrap, topic_names)
 
 
-def named(partition: int, word: str) -> SearchRequest:
+def named(partition: int, word: str, deadline_ms: int = 100_000) -> SearchRequest:
     """Return a request whose first copy goes into a partition."""
     routes = Routes(PARTITIONS)
     name = next(n for n in (f"{word}-{k}" for k in range(100)) if routes.first(n) == partition)
-    return SearchRequest(request_id=name, query=QuerySpec(text="x"), deadline_ms=DEADLINE_MS)
+    return SearchRequest(request_id=name, query=QuerySpec(text="x"), deadline_ms=deadline_ms)
 
 
 @pytest.mark.parametrize("alive", range(PARTITIONS))
@@ -85,7 +85,7 @@ def test_the_second_copy_goes_to_a_partition_that_answers(peer: Peer, alive: int
     peer.answer(first.request_id)
     answered.result(20)
     sent_at = time.monotonic()
-    unanswered = client.submit(request := named(1 - alive, "unanswered"))
+    unanswered = client.submit(request := named(1 - alive, "unanswered", DEADLINE_MS))
     copies = [peer.request(), peer.request()]
     assert [m and m.partition() for m in copies] == [1 - alive, alive]
     assert {m and m.value() for m in copies} == {msgspec.json.encode(request)}
@@ -102,8 +102,8 @@ def test_the_second_copy_goes_to_a_partition_that_answers(peer: Peer, alive: int
 
 def test_a_client_that_does_not_send_again_gives_up_at_its_deadline(peer: Peer) -> None:
     """One copy, and then the error that says what to look at."""
-    client = peer.client(resend=False)
-    future = client.submit(request := named(0, "once"))
+    client = peer.client(grace_s=0.5, resend=False)
+    future = client.submit(request := named(0, "once", DEADLINE_MS))
     with pytest.raises(TimeoutError, match="no worker answered"):
         future.result(20)
     message = peer.request()
