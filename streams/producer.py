@@ -57,6 +57,8 @@ class Producer(Closing):
         from confluent_kafka import KafkaError, KafkaException
 
         future: Future[None] = Future()
+        # Nobody may cancel it: the delivery is told to it from `poll`, whose thread an error ends.
+        future.set_running_or_notify_cancel()
 
         def delivered(error: Any, _: Any) -> None:
             if error is None:

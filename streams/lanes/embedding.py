@@ -29,6 +29,7 @@ from streams.retry import FIRST, Attempt, Retry
 from visualsearch.errors import ImageError
 
 log = logging.getLogger(__name__)
+LARGE = 64 * 1024  # bytes; decoding more would be felt on the event loop
 BUSY = "image_host_busy"  # nothing was tried: this round does not count
 
 
@@ -84,7 +85,10 @@ class EmbeddingLane:
     async def process(self, message: SourceMessage, attempt: Attempt = FIRST) -> Outcome:
         """Return a `vectors` record for a product event that sets or removes pictures."""
         try:
-            read = await asyncio.to_thread(read_event, message, self._mode)
+            if len(message.value or b"") < LARGE:
+                read = read_event(message, self._mode)
+            else:
+                read = await asyncio.to_thread(read_event, message, self._mode)
         except SchemaError:
             return Outcome("skipped")  # the attribute lane dead-letters it
         if isinstance(read.event, ProductOfferUpdated):

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from schemas.codec import decode_event
@@ -145,7 +146,7 @@ async def run_lane(stream: Any, lane: Lane, publish: Publish, *, within_s: float
     async for events in batches:
         messages = [SourceMessage.from_faust(event.message) for event in events]
         outcomes = await process_safely(lane, messages)
-        await publish(messages, outcomes)
+        await until_written(partial(publish, messages, outcomes), what=f"{lane.name}: a batch")
         for event in events:
             await stream.ack(event)
 

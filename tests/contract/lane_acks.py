@@ -82,6 +82,21 @@ class LaneAcksContract:
 
         assert await self.acked([b"x"] * MESSAGES, publish, done) == MESSAGES
 
+    async def test_whatever_publishing_raises_the_loop_goes_on(self) -> None:
+        """A defect of ours costs a pause; the batch is published again, and then acknowledged."""
+        tries = 0
+        done = asyncio.Event()
+
+        async def publish(_: Sequence[SourceMessage], __: Sequence[Outcome]) -> None:
+            nonlocal tries
+            tries += 1
+            if tries == 1:
+                raise RuntimeError("a defect")
+            asyncio.get_running_loop().call_later(0.2, done.set)
+
+        assert await self.acked([b"x"] * 3, publish, done) == 3
+        assert tries == 2
+
     async def test_a_message_that_breaks_the_lane_is_dead_lettered_alone(self) -> None:
         """Its neighbours in the batch are indexed, and all are acknowledged."""
         seen: dict[bytes | None, Outcome] = {}
