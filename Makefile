@@ -36,7 +36,7 @@ setup: $(STAMP) ## Install everything into .venv (about 5 minutes and 7 GB the f
 setup-system: ## Install system packages that are missing: g++, Java 17, Maven (apt-get).
 	@scripts/setup-system
 
-demo: $(STAMP) ## Draw a catalogue, publish it, search it and serve a page. ARGS="--once --json"
+demo: $(STAMP) ## Draw a catalogue, publish it, search it and serve a page. ARGS="--once --json", --chaos
 	@$(BIN)/visualsearch demo $(ARGS)
 
 test: $(STAMP) ## Run the unit, property, contract and integration tiers.

@@ -49,7 +49,7 @@ def make_app(
         broker_commit_interval=commit_s,
         broker_session_timeout=settings.session_timeout_s,
         broker_rebalance_timeout=settings.session_timeout_s,
-        broker_heartbeat_interval=2.0,
+        broker_heartbeat_interval=1.0,
         broker_max_poll_records=buffer,
         broker_max_poll_interval=300.0,
         producer_max_request_size=12 * 1024 * 1024,
