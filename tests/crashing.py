@@ -1,15 +1,16 @@
 """A process that dies after so many steps, between a topic and a log in memory.
 
-Steps are: an event or a batch is read, one record is written, one event is acknowledged.
+Steps are: an event is read, one record is written, one event is acknowledged.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from types import SimpleNamespace
-from typing import Any
 
+from streams.group_reader import Sink
+from streams.in_order import InOrder
 from streams.lanes.lane import Outcome, index_message, newest_records
 from streams.messages import SourceMessage
 from tests.log_replica import PARTITIONS, TOPIC, Log
@@ -53,56 +54,28 @@ class Machine:
             self.over.set()
 
 
-class Stream:
-    """The events after what is committed, both ways that lanes ask for them."""
+async def live(machine: Machine, sink: Sink, *, hasty: bool = False) -> None:
+    """Hand the sink what is not committed until all is, or raise Crash.
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self._start = machine.acked
-
-    async def noack_take(self, size: int, within: float) -> AsyncIterator[list[Any]]:
-        """Yield batches until there is nothing left."""
-        assert within > 0
-        for start in range(self._start, len(self._machine.messages), size):
-            self._machine.step()
-            yield [self._event(message) for message in self._machine.messages[start : start + size]]
-
-    async def ack(self, event: Any) -> None:
-        """Acknowledge an event of a batch."""
-        event.ack()
-
-    def noack(self) -> "Stream":
-        """Return a stream of single events."""
-        return self
-
-    async def events(self) -> AsyncIterator[Any]:
-        """Yield events until there is nothing left."""
-        for message in self._machine.messages[self._start :]:
-            self._machine.step()
-            yield self._event(message)
-
-    def _event(self, message: SourceMessage) -> Any:
-        """Return an event as Faust has it: the timestamp in seconds."""
-        fields = {name: getattr(message, name) for name in ("topic", "partition", "offset", "key")}
-        faust = SimpleNamespace(
-            **fields,
-            value=message.value,
-            timestamp=message.timestamp_ms / 1000,
-            headers=list(message.headers),
-            generation_id=1,
-        )
-        return SimpleNamespace(message=faust, ack=partial(self._machine.ack, message.offset))
+    A `hasty` reader takes a message for finished once it is read, as an automatic commit does.
+    """
+    feeding = asyncio.create_task(_feed(machine, sink, hasty=hasty))
+    await machine.over.wait()
+    feeding.cancel()
+    sink.cancel()
+    with contextlib.suppress(asyncio.CancelledError, Crash):
+        await feeding
+    if machine.steps >= machine.last_step:
+        raise Crash
 
 
-class HastyStream(Stream):
-    """What `take` would do: a batch is acknowledged before its records are written."""
-
-    async def noack_take(self, size: int, within: float) -> AsyncIterator[list[Any]]:
-        """Acknowledge, then yield."""
-        async for events in super().noack_take(size, within):
-            for event in events:
-                event.ack()
-            yield events
-
-    async def ack(self, event: Any) -> None:
-        """Have done so before."""
+async def _feed(machine: Machine, sink: Sink, *, hasty: bool) -> None:
+    in_order = InOrder()
+    for message in machine.messages[machine.acked :]:
+        while not sink.has_room:  # noqa: ASYNC110 - as the reader looks, now and then
+            await asyncio.sleep(0)
+        machine.step()
+        finished = in_order.add(("all", 0), partial(machine.ack, message.offset))
+        if hasty:
+            finished()
+        sink.take(message, (lambda: None) if hasty else finished)

@@ -3,7 +3,6 @@
 What counts after a crash is what was committed, which lags behind what was acknowledged.
 """
 
-import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -20,14 +19,14 @@ from streams.hosts import Hosts
 from streams.index_records import engine_record
 from streams.ingest import EmbeddingSteps
 from streams.lanes.attributes import AttributeLane
+from streams.lanes.batches import Batches
 from streams.lanes.embedder import Embedder
 from streams.lanes.embedding import EmbeddingLane
-from streams.lanes.lane import run_lane
 from streams.lanes.newest import Newest
-from streams.lanes.window import Window, run_side_by_side
+from streams.lanes.window import Window
 from streams.messages import SourceMessage
 from streams.order import OrderMode
-from tests.crashing import Crash, HastyStream, Machine, Stream
+from tests.crashing import Crash, Machine, live
 from tests.fakes import DIM, FakeEncoder, jpeg
 from tests.log_catalogue import PRODUCTS, Catalogue
 from tests.log_replica import METRICS, Log
@@ -54,41 +53,33 @@ Life = Callable[[Machine], Awaitable[None]]
 """The work of one process; it ends by itself or raises Crash."""
 
 
-def attributes(mode: OrderMode, stream_type: type[Stream] = Stream) -> Life:
+def attributes(mode: OrderMode, *, hasty: bool = False) -> Life:
     """Return the attribute lane, a batch at a time. No picture is inline: none is stored."""
 
-    async def live(machine: Machine) -> None:
+    async def one(machine: Machine) -> None:
         lane = AttributeLane(mode, None, 1024, AT_ONCE)  # type: ignore[arg-type]
-        await run_lane(stream_type(machine), lane, machine.publish)
+        await live(machine, Batches(lane, machine.publish, size=1_000_000), hasty=hasty)
 
-    return live
+    return one
 
 
 def embedding(mode: OrderMode, compute: Compute) -> Life:
     """Return the embedding lane, events side by side; its memory of what is newest dies, too."""
 
-    async def live(machine: Machine) -> None:
+    async def one(machine: Machine) -> None:
         newest, hosts = Newest(), Hosts(4, 10.0)
         lane = EmbeddingLane(
             mode, Embedder(FakeEncoder(), compute, METRICS, step=2), Pictures(), hosts, hosts,
             newest, inline_limit=1024, in_memory=4, delays_s=(), patient_s=1.0,
         )  # type: ignore[arg-type]  # fmt: skip
         steps = EmbeddingSteps(lane, newest, machine.publish)  # type: ignore[arg-type]
-        window = Window(steps.first, events=AT_ONCE, size=1_000_000)
-        loop = asyncio.create_task(run_side_by_side(Stream(machine), window))
-        await machine.over.wait()
-        window.cancel()
-        loop.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Crash):
-            await loop
-        if machine.acked < len(machine.messages):
-            raise Crash
+        await live(machine, Window(steps.first, events=AT_ONCE, size=1_000_000))
 
-    return live
+    return one
 
 
 async def steps_and_state(
-    live: Life,
+    life: Life,
     messages: list[SourceMessage],
     crashes: Sequence[int] = (),
     rng: random.Random | None = None,
@@ -99,13 +90,13 @@ async def steps_and_state(
         machine.last_step = machine.steps + last_step
         committed = machine.acked
         with contextlib.suppress(Crash):  # side by side, a run may take a step less
-            await live(machine)
+            await life(machine)
         machine.over.clear()
         if rng is not None:  # the last commit may be older than the last acknowledgement
             machine.acked = rng.randint(committed, machine.acked)
     machine.last_step = float("inf")
     if machine.acked < len(messages):
-        await live(machine)
+        await life(machine)
     assert machine.acked == len(messages)
     return machine.steps, replayed(machine.log)
 
@@ -146,25 +137,25 @@ async def test_a_crash_between_any_two_steps_changes_nothing(
     lane: str, mode: OrderMode, compute: Compute
 ) -> None:
     """Once at every step, and a few times in a row at random ones."""
-    live = attributes(mode) if lane == "attributes" else embedding(mode, compute)
+    life = attributes(mode) if lane == "attributes" else embedding(mode, compute)
     for seed in range(2):
         messages = random_events(f"{mode}-{seed}")
-        steps, straight = await steps_and_state(live, messages)
+        steps, straight = await steps_and_state(life, messages)
         assert steps > EVENTS
         for last_step in range(steps):
-            _, state = await steps_and_state(live, messages, [last_step])
+            _, state = await steps_and_state(life, messages, [last_step])
             assert state == straight, f"seed {seed}: died after step {last_step}"
         rng = random.Random(seed)
         for _ in range(10):
             crashes = [rng.randrange(8) for _ in range(3)]
-            _, state = await steps_and_state(live, messages, crashes, rng)
+            _, state = await steps_and_state(life, messages, crashes, rng)
             assert state == straight, f"seed {seed}: died after {crashes}"
 
 
-async def test_acknowledging_before_writing_loses_records() -> None:
+async def test_committing_what_is_read_loses_records() -> None:
     """Or the test above would show nothing."""
     messages = random_events("hasty")
-    hasty = attributes("timestamp", HastyStream)
+    hasty = attributes("timestamp", hasty=True)
     steps, straight = await steps_and_state(hasty, messages)
     wrong = 0
     for last_step in range(steps):
