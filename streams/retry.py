@@ -4,7 +4,8 @@ The message is the event as it was published; headers of ours tell where it came
 its order, its records and its dead letters are those of the first try.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from streams.messages import Headers, OutgoingMessage, SourceMessage
 
@@ -17,12 +18,13 @@ class RetryError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """How often an event was tried before: 0 rounds the first time that it is seen.
+    """What was tried of an event before; pictures are named by their number.
 
-    `told` are the pictures, by number, that are dead-lettered already.
+    `rounds` counts, for each that is still to be had, how often it could not; those in `told` are
+    dead-lettered already.
     """
 
-    rounds: int = 0
+    rounds: Mapping[int, int] = field(default_factory=dict)
     tries: int = 0
     told: frozenset[int] = frozenset()
     patient: bool = False  # it waited already, so it may take its time and keep nobody waiting
@@ -50,7 +52,7 @@ def retry_message(
         "partition": str(message.partition),
         "offset": str(message.offset),
         "timestamp": str(message.timestamp_ms),
-        "rounds": str(retry.attempt.rounds),
+        "rounds": ",".join(f"{n}:{count}" for n, count in sorted(retry.attempt.rounds.items())),
         "tries": str(retry.attempt.tries),
         "told": ",".join(map(str, sorted(retry.attempt.told))),
         "not_before": str(now_ms + round(retry.delay_s * 1000)),
@@ -85,6 +87,8 @@ def parse_retry(message: SourceMessage) -> tuple[SourceMessage, Attempt]:
             headers=kept,
         )
         told = frozenset(int(number) for number in facts["told"].split(",") if number)
-        return original, Attempt(int(facts["rounds"]), int(facts["tries"]), told, patient=True)
+        pairs = (pair.split(":") for pair in facts["rounds"].split(",") if pair)
+        rounds = {int(number): int(count) for number, count in pairs}
+        return original, Attempt(rounds, int(facts["tries"]), told, patient=True)
     except (KeyError, ValueError) as error:
         raise RetryError(f"no message of a worker: {error!r}") from None

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from schemas.errors import SchemaError
@@ -110,29 +110,40 @@ class EmbeddingLane:
             images = [_image_vector(picture) for picture in good]
             record = Vectors(order=read.order, model=self._embedder.model_id, images=images)
             records.append((read.product_id, record, read))
-        faulty = [picture for picture in pictures if picture.fault is not None]
-        retry = self._retry([picture for picture in faulty if picture.transient], faulty, attempt)
-        final = [picture for picture in faulty if retry is None or not picture.transient]
-        faults = [_with_tries(picture.fault, attempt) for picture in final if picture.fault]
+        faulty = {p.number: p.fault for p in pictures if p.fault is not None}
+        rounds = self._rounds([p for p in pictures if p.transient], attempt)
+        retry = self._retry(rounds, faulty, attempt) if rounds else None
+        faults = [
+            replace(fault, attempts=fault.attempts + attempt.tries)
+            for number, fault in faulty.items()
+            if number not in rounds
+        ]
         word = "retried" if retry else "dead_lettered" if faults else "indexed"
         return Outcome(word, read.type, records, faults, retry)
 
+    def _rounds(self, transient: list[_Picture], attempt: Attempt) -> dict[int, int]:
+        """Return the pictures that have a round left, and how often each could not be had."""
+        if not self._delays_s:
+            return {}
+        counted = {
+            picture.number: attempt.rounds.get(picture.number, 0) + (picture.fault.code != BUSY)
+            for picture in transient
+            if picture.fault is not None
+        }
+        return {number: n for number, n in counted.items() if n <= len(self._delays_s)}
+
     def _retry(
-        self, transient: list[_Picture], faulty: list[_Picture], attempt: Attempt
-    ) -> Retry | None:
-        """Return the next attempt, if there is something to try and a round left for it."""
-        causes = [picture.fault for picture in transient if picture.fault is not None]
-        if not causes or attempt.rounds >= len(self._delays_s):
-            return None
-        counts = any(cause.code != BUSY for cause in causes)
-        told = {picture.number for picture in faulty if not picture.transient}
+        self, rounds: Mapping[int, int], faulty: Mapping[int, Fault], attempt: Attempt
+    ) -> Retry:
+        """Return the next attempt, after the pause of the picture that failed least often."""
+        causes = [faulty[number] for number in rounds]
         following = Attempt(
-            attempt.rounds + counts,
+            rounds,
             attempt.tries + max(cause.attempts for cause in causes),
-            attempt.told | told,
+            attempt.told | (faulty.keys() - rounds.keys()),
         )
-        delay_s = self._delays_s[attempt.rounds] * self._jitter()
-        return Retry(following, delay_s, causes[0].code, causes[0].message)
+        pause_s = self._delays_s[max(min(rounds.values()) - 1, 0)]
+        return Retry(following, pause_s * self._jitter(), causes[0].code, causes[0].message)
 
     async def _load_and_embed(self, picture: _Picture, attempt: Attempt) -> None:
         try:
@@ -188,10 +199,6 @@ class EmbeddingLane:
 def _fail(picture: _Picture, stage: str, code: str, text: str, attempts: int = 1) -> None:
     where = f"product.images[{picture.number}]: {text}"
     picture.fault = Fault(stage, code, where, attempts)
-
-
-def _with_tries(fault: Fault, attempt: Attempt) -> Fault:
-    return replace(fault, attempts=fault.attempts + attempt.tries)
 
 
 def _images(read: OrderedEvent) -> list[ImageSource]:
