@@ -40,6 +40,11 @@ class Chaos:
         return sum(self.kills.values())
 
     @property
+    def slowest_stop_s(self) -> float:
+        """The longest that a worker took to end after SIGTERM."""
+        return self._fleet.slowest_stop_s
+
+    @property
     def missed(self) -> list[str]:
         """The named points at which no worker was killed yet."""
         return [point for point in POINTS if not self.kills[point, KILL.name]]

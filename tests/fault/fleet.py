@@ -114,13 +114,13 @@ class Fleet(Closing):
     def __init__(self, folder: Path, environ: dict[str, str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._environ = os.environ | environ
+        self.environ = os.environ | environ
         self.lives: list[Life] = []
         self.slowest_stop_s = 0.0
 
     def launch(self) -> Life:
         """Start a worker."""
-        life = Life(len(self.lives), self._folder, self._environ)
+        life = Life(len(self.lives), self._folder, self.environ)
         self.lives.append(life)
         return life
 

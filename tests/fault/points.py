@@ -127,7 +127,7 @@ class Trap:
             return around
 
         def done(future: "Future[None]") -> None:
-            if future.exception() is None:
+            if not future.cancelled() and future.exception() is None:
                 self.passed(delivered[0])
 
         @functools.wraps(function)
