@@ -22,6 +22,7 @@ from tests.malformed import malformed_messages
 PRODUCTS = 150
 PICTURES = 4096
 PAUSE_S = 0.5
+FEW = 2  # events in each pause
 BURST = 60
 POISON = 2000
 HOWS = ("inline",) * 8 + ("good",) * 5 + ("slow", "reluctant", "dead", "lie")
@@ -34,7 +35,9 @@ class Author:
     In `explicit` mode the versions of a product rise, but now and then an older one comes late.
     """
 
-    def __init__(self, rng: random.Random, hosts: Hosts, topics: TopicNames, mode: OrderMode):
+    def __init__(
+        self, rng: random.Random, hosts: Hosts, topics: TopicNames, mode: OrderMode
+    ) -> None:
         self._rng = rng
         self._hosts = hosts
         self._topics = topics
@@ -66,9 +69,11 @@ class Author:
         if kind == "offer":
             return offer(product, version, **terms)
         whole = created if kind == "created" else updated
-        fields: dict[str, Any] = {"title": f"Thing {rng.randrange(10**6)}",
-                                  "category": rng.choice(("Mugs", "Lamps", None)),
-                                  "tags": rng.sample(["a", "b", "c"], rng.randrange(3))}  # fmt: skip
+        fields: dict[str, Any] = {
+            "title": f"Thing {rng.randrange(10**6)}",
+            "category": rng.choice(("Mugs", "Lamps", None)),
+            "tags": rng.sample(["a", "b", "c"], rng.randrange(3)),
+        }
         if rng.random() < 0.5:
             fields |= terms
         return whole(product, *self._images(), version=version, **fields)
@@ -110,7 +115,6 @@ class Writer(Closing):
         self._author = author
         self._stopping = threading.Event()
         self._wanted = threading.Semaphore(0)
-        self._pause_s = PAUSE_S
         self._producer = Producer(settings.kafka(), linger_ms=0)
         self._failure: Exception | None = None
         self.published = 0
@@ -133,8 +137,8 @@ class Writer(Closing):
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                hurried = self._wanted.acquire(timeout=self._pause_s)
-                batch = [self._author.message() for _ in range(self._hurry() if hurried else 2)]
+                hurried = self._wanted.acquire(timeout=PAUSE_S)
+                batch = [self._author.message() for _ in range(self._hurry() if hurried else FEW)]
                 until_sent(self._producer, batch, self._stopping.is_set)
                 self.published += len(batch)
         except Exception as error:  # told to whoever closes it

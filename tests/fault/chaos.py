@@ -1,4 +1,4 @@
-"""The disturbances: workers killed at random and at named points, frozen, doubled, misled; no broker.
+"""The disturbances: workers killed at random and at named points, frozen, doubled, misled.
 
 Each scene disturbs, then the fleet is brought back to strength and must make progress: kills come
 upon workers at work, not upon a group that never comes together.
@@ -33,6 +33,7 @@ class Chaos:
         self._counted: set[int] = set()
         self.kills: Counter[tuple[str, str]] = Counter()
         self.scenes: Counter[str] = Counter()
+        self.unclean: list[str] = []  # ends by SIGTERM with another status than 0
 
     @property
     def total(self) -> int:
@@ -56,7 +57,7 @@ class Chaos:
         self._stage.await_progress()
         while time.monotonic() - started < seconds and (self.total < kills or self.missed):
             scene = self._scene()
-            name = scene.__name__.strip("_").replace("_", " ")
+            name = _name(scene)
             self.scenes[name] += 1
             before = self.total
             scene()
@@ -79,7 +80,7 @@ class Chaos:
     def _at_points(self) -> None:
         """Trap one or two workers."""
         victims = []
-        for number in range(self._rng.randint(1, 2)):
+        for _ in range(self._rng.randint(1, 2)):
             point, sign = self._draw()
             step = POINTS[point]
             fresh = step.life == "start"
@@ -88,17 +89,17 @@ class Chaos:
                 self._deck.append((point, sign))
                 continue
             victim.trap(point, self._rng.randint(1, step.passes), sign)
-            victims.append((victim, point, sign))
+            victims.append((victim, (point, sign)))
             if step.life == "stop":
                 victim.signal(TERM)
         self._stage.burst()
         give_up_at = time.monotonic() + TRAPPED_S
-        for victim, point, sign in victims:
+        for victim, card in victims:
             if not self._fleet.await_end(victim, max(give_up_at - time.monotonic(), 0.0)):
-                if victim.hit is None:
-                    self._deck.append((point, sign))
-                    self._kill(victim, KILL)
-            self._count(victim, sign)
+                victim.signal(KILL)
+            self._count(victim)
+            if victim.hit is None:
+                self._deck.append(card)
 
     def _at_random(self) -> None:
         """Kill one, two or three at moments that are nobody's choice."""
@@ -115,8 +116,7 @@ class Chaos:
         for life in self._fleet.alive:
             life.signal(KILL)
         for life in self._fleet.lives:
-            if life.condemned:
-                self._count(life, KILL)
+            self._count(life)
 
     def _joins_and_leaves(self) -> None:
         """Take partitions away from workers in the middle of their batches, twice."""
@@ -171,18 +171,19 @@ class Chaos:
         return self._deck.popleft()
 
     def _kill(self, life: Life, sign: signal.Signals) -> None:
-        if not life.signal(sign):
-            return
-        if sign == TERM:
-            self._fleet.await_stop(life)
-        self._count(life, sign)
+        if life.signal(sign):
+            self._count(life)
 
-    def _count(self, life: Life, sign: signal.Signals) -> None:
-        """Count the end of a worker, once."""
+    def _count(self, life: Life) -> None:
+        """Wait for the end of a worker that is killed and count it, once."""
+        if life.number in self._counted or not life.condemned:
+            return
         self._fleet.await_stop(life)
-        if life.number not in self._counted:
-            self._counted.add(life.number)
-            self.kills[life.hit or (RANDOM, sign.name)] += 1
+        self._counted.add(life.number)
+        sign = KILL if life.process.returncode == -KILL else TERM
+        self.kills[life.hit or (RANDOM, sign.name)] += 1
+        if sign == TERM and life.process.returncode != 0:
+            self.unclean.append(f"{life}, {life.process.returncode}:\n{life.tail()}")
 
     def _recover(self) -> None:
         """Bring the fleet back to strength and see that it works."""

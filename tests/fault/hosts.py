@@ -20,7 +20,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: "_Server"
 
-    def do_GET(self) -> None:  # noqa: N802 - the base class asks for this name
+    def do_GET(self) -> None:
         """Answer."""
         how, *more, name = self.path.strip("/").split("/")
         data = picture(int(name.removesuffix(".jpg")))

@@ -10,13 +10,15 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from streams.log_healer import HEALED
 from streams.messages import OutgoingMessage
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 
 def kind_of(message: OutgoingMessage) -> str:

@@ -1,4 +1,4 @@
-"""A worker, or fsck, in a process of its own, as the command line starts them, with three additions.
+"""A worker, or fsck, in a process of its own, as the command line starts them, and three additions.
 
 A stand-in for the model (a start takes two seconds, not ten), a trap that can be set at any named
 point, and a clock that can be stepped. What the test says comes line by line on stdin; when that

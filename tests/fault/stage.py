@@ -1,4 +1,4 @@
-"""What the disturbances play on: a broker, topics, picture hosts, writers and a fleet of workers."""
+"""What the disturbances play on: a broker, topics, picture hosts, writers, a fleet of workers."""
 
 import contextlib
 import os
@@ -87,7 +87,8 @@ class Stage:
     def kill_broker(self) -> None:
         """Kill the broker: no warning, nothing flushed."""
         info = broker_status(self._folder / "broker")
-        assert info is not None and info.pid is not None
+        assert info is not None
+        assert info.pid is not None
         os.kill(info.pid, signal.SIGKILL)
         until(lambda: broker_status(self._folder / "broker") is None, "the broker is gone")
 

@@ -48,6 +48,7 @@ def test_nothing_is_lost_doubled_resurrected_or_stale(tmp_path: Path, mode: Orde
         stage.calm()
         say_kills(chaos, time.monotonic() - started)
         judge(stage)
+        assert chaos.unclean == [], "SIGTERM did not end these in order"
         assert not chaos.missed, "no worker was killed at these points"
         assert chaos.total >= min(kills, LEAST // 2)
         assert_damage_is_found(stage)

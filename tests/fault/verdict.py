@@ -9,8 +9,7 @@ import urllib.request
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
-
+from schemas.events import ProductOfferUpdated
 from schemas.records import decode_record
 from streams.fsck.history import decode, order_of
 from streams.fsck.lateness import LANES, wait_for_index, wait_for_lanes
@@ -26,6 +25,7 @@ from tests.fault.stage import Stage, environ_of
 from visualsearch.engine import Engine
 
 PATIENCE_S = 120.0
+_HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 Products = dict[str, Any]
 """What a worker serves, by product id, vectors included."""
 
@@ -54,7 +54,7 @@ def _quiet(stage: Stage, workers: list[Life]) -> bool:
 
 
 def _metric(life: Life, name: str) -> float:
-    with urllib.request.urlopen(f"{life.url}/metrics", timeout=30) as answer:
+    with _HTTP.open(f"{life.url}/metrics", timeout=30) as answer:
         lines = answer.read().decode().splitlines()
     return sum(float(line.split()[-1]) for line in lines if line.startswith(f"{name} "))
 
@@ -74,7 +74,7 @@ def fsck(stage: Stage, life: Life) -> dict[str, Any]:
 
 def served(life: Life) -> Products:
     """Return all that a worker serves."""
-    with urllib.request.urlopen(f"{life.url}/v1/products?vectors=1", timeout=120) as answer:
+    with _HTTP.open(f"{life.url}/v1/products?vectors=1", timeout=120) as answer:
         return _by_id(answer.read())
 
 
@@ -91,7 +91,8 @@ def compacted(stage: Stage) -> Products:
         last[message.key] = message
     engine = Engine(FakeEncoder.model_id, FakeEncoder.dim)
     for message in last.values():
-        assert message.key is not None and message.value is not None
+        assert message.key is not None
+        assert message.value is not None
         engine.apply([engine_record(*decode_record(message.key, message.value))])
     return _by_id(b"".join(product_lines(engine, {}, {"vectors": "1"})))
 
@@ -117,13 +118,14 @@ def letters_astray(stage: Stage) -> tuple[list[str], list[str]]:
             wanted[message.source] = None
             continue
         event = decode(message)
-        images = getattr(event.product, "images", None)
-        if images is None and message.value is not None and "offer" in type(event).__name__.lower():
+        if isinstance(event, ProductOfferUpdated):
             continue
         at = order_of(event, message, stage.settings.order_mode), message.source
         newest[event.product.product_id] = max(newest.get(event.product.product_id, at), at)
         wanted[message.source] = frozenset(
-            n for n, image in enumerate(images or ()) if image.url and never_a_picture(image.url)
+            number
+            for number, image in enumerate(getattr(event.product, "images", ()))
+            if image.url and never_a_picture(image.url)
         )
     surplus = [f"{place(s)}: {told}" for s, told in dead.items() if not _due(told, wanted, s)]
     deciding = {source for _, source in newest.values()}
