@@ -161,13 +161,12 @@ class Chaos:
     # What they share
 
     def _draw(self) -> tuple[str, signal.Signals]:
-        """Return the next point and signal: first each point with SIGKILL, then with either."""
+        """Return the next point and signal: each point with SIGKILL, some with SIGTERM too."""
         if not self._deck:
-            first = bool(self.missed)
-            points = self.missed or list(POINTS)
-            self._rng.shuffle(points)
-            signals = (KILL,) if first else (KILL, KILL, TERM)
-            self._deck += [(point, self._rng.choice(signals)) for point in points]
+            cards = [(point, KILL) for point in self.missed or POINTS]
+            cards += [(point, TERM) for point in self._rng.sample(list(POINTS), len(POINTS) // 4)]
+            self._rng.shuffle(cards)
+            self._deck += cards
         return self._deck.popleft()
 
     def _kill(self, life: Life, sign: signal.Signals) -> None:
