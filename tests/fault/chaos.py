@@ -51,11 +51,17 @@ class Chaos:
         return [point for point in POINTS if not self.kills[point, KILL.name]]
 
     def run(self, kills: int, seconds: float) -> None:
-        """Disturb until so many are killed, at every point one at least, or the time is up."""
+        """Disturb until so many are killed, or the time is up.
+
+        A run long enough for it goes on until one at least was killed at every point.
+        """
+        least = len(POINTS) if kills >= len(POINTS) else 0
         started = time.monotonic()
         self._stage.up_to_strength(WORKERS)
         self._stage.await_progress()
-        while time.monotonic() - started < seconds and (self.total < kills or self.missed):
+        while time.monotonic() - started < seconds and (
+            self.total < kills or len(POINTS) - len(self.missed) < least
+        ):
             scene = self._scene()
             name = _name(scene)
             self.scenes[name] += 1

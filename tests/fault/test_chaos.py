@@ -51,7 +51,7 @@ def test_nothing_is_lost_doubled_resurrected_or_stale(tmp_path: Path, mode: Orde
         found = judge(stage)
         assert found == [], "\n".join(found)
         assert chaos.unclean == [], "SIGTERM did not end these in order"
-        assert chaos.missed == [], "no worker was killed at these points"
+        assert kills < len(POINTS) or chaos.missed == [], "no worker was killed at these points"
         assert chaos.total >= min(kills, LEAST // 2)
         assert_damage_is_found(stage)
 
