@@ -10,7 +10,6 @@ from streams.closing import Closing
 from tests.integration.harness import picture
 
 SLOW_S = 1.0
-FAILURES = 2  # answers 500 before a picture of the reluctant host is there
 LIES = ("html", "truncated", "short", "long", "status/404", "status/410")
 
 
@@ -23,12 +22,13 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer."""
         how, *more, name = self.path.strip("/").split("/")
-        data = picture(int(name.removesuffix(".jpg")))
+        number = int(name.removesuffix(".jpg"))
+        data = picture(number)
         if how == "slow":
             self.server.closing.wait(SLOW_S)
         if how == "status":
             self._answer(int(more[0]), b"no picture")
-        elif how == "reluctant" and self.server.failed(self.path):
+        elif how == "reluctant" and self.server.failed(self.path, failures_of(number)):
             self._answer(500, b"later")
         elif how == "html":
             self._answer(200, b"<html><body>Please log in</body></html>")
@@ -59,11 +59,11 @@ class _Server(ThreadingHTTPServer):
         self._asked: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def failed(self, path: str) -> bool:
+    def failed(self, path: str, failures: int) -> bool:
         """Count a request; return whether it is one of the first, which fail."""
         with self._lock:
             self._asked[path] += 1
-            return self._asked[path] <= FAILURES
+            return self._asked[path] <= failures
 
     def handle_error(self, *_: object) -> None:
         """Pass over connections whose worker was killed."""
@@ -73,19 +73,20 @@ class Hosts(Closing):
     """All hosts; the URLs tell what will come of them, so that no list of them is needed."""
 
     def __init__(self) -> None:
-        self._servers = [_Server() for _ in range(3)]  # a host is told by its port
+        hows = ("good", "slow", "reluctant", "lying")
+        self._servers = {how: _Server() for how in hows}  # a host is told by its port
         self._dead = socket.socket()
         self._dead.bind(("127.0.0.1", 0))  # taken, but nobody listens: connections are refused
 
     def __enter__(self) -> Self:
         """Listen."""
-        for server in self._servers:
+        for server in self._servers.values():
             threading.Thread(target=server.serve_forever, daemon=True).start()
         return self
 
     def close(self) -> None:
         """Let the slow ones go and stop."""
-        for server in self._servers:
+        for server in self._servers.values():
             server.closing.set()
             server.shutdown()
             server.server_close()
@@ -93,9 +94,17 @@ class Hosts(Closing):
 
     def url(self, how: str, number: int) -> str:
         """Return a URL: good, slow, reluctant, dead, or one of the LIES."""
-        server = self._servers[{"good": 0, "slow": 1}.get(how, 2)]
+        server = self._servers.get(how, self._servers["lying"])
         port = self._dead.getsockname()[1] if how == "dead" else server.server_port
         return f"http://127.0.0.1:{port}/{how}/{number}.jpg"
+
+
+def failures_of(number: int) -> int:
+    """Return how often the reluctant host answers 500 before a picture of it is there.
+
+    Mostly within the attempts of one fetch, sometimes not.
+    """
+    return 4 if number % 4 == 0 else 2
 
 
 def never_a_picture(url: str) -> bool:

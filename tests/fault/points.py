@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 
+KINDS = {"index-log": "record", "product-retry": "retry", "dead-letters": "dead letter"}
+
+
 def kind_of(message: OutgoingMessage) -> str:
     """Return what a message is to the worker that writes it."""
     if any(name == HEALED for name, _ in message.headers):
         return "heal"
-    for suffix, kind in (("index-log", "record"), ("dead-letters", "dead letter")):
-        if message.topic.endswith(suffix):
-            return kind
-    return "answer"
+    return next((kind for end, kind in KINDS.items() if message.topic.endswith(end)), "answer")
 
 
 def _writes(kind: str) -> Callable[..., bool]:
@@ -67,7 +67,10 @@ STEPS = (
     Step("embed", "tests.fakes:FakeEncoder.encode_images"),
     Step("write a record", SUBMIT, 40, _writes("record"), delivered=True),
     Step("write a dead letter", SUBMIT, 3, _writes("dead letter"), delivered=True),
-    Step("acknowledge", "faust.streams:Stream.ack"),
+    Step("write a retry", SUBMIT, 3, _writes("retry"), delivered=True),
+    Step("try again", "streams.ingest:EmbeddingSteps.again", 3),
+    Step("commit retries", "streams.retry_reader:RetryReader._commit", 10),
+    Step("acknowledge", "faust.events:Event.ack"),
     Step("commit", "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread._commit", 4),
     Step("apply", "visualsearch.engine:Engine.apply"),
     Step("heal the log", SUBMIT, 3, _writes("heal"), delivered=True),

@@ -1,6 +1,7 @@
 """What the disturbances play on: a broker, topics, picture hosts, writers, a fleet of workers."""
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -24,6 +25,8 @@ PARTITIONS = 4
 CHOSEN: dict[str, Any] = {
     "heal_grace_s": 1.0,
     "fetch_timeout_s": 10.0,
+    "retry_delays_s": (1.0, 3.0, 10.0, 20.0),
+    "retry_timeout_s": 10.0,
     "session_timeout_s": 6.0,  # the least that a broker takes: a killed worker stands for so long
 }
 
@@ -111,8 +114,13 @@ class Stage:
 def environ_of(settings: Settings) -> dict[str, str]:
     """Return the settings as the environment of a process."""
     names = ("bootstrap", "topic_prefix", "order_mode", "data_dir", "http_port", *CHOSEN)
-    values = {f"VISUALSEARCH_{n.upper()}": str(getattr(settings, n)) for n in names}
+    given = settings.model_dump(mode="json", include=set(names))
+    values = {f"VISUALSEARCH_{n.upper()}": _text(value) for n, value in given.items()}
     return values | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 from schemas.events import ProductOfferUpdated
 from schemas.records import decode_record
 from streams.fsck.history import decode, order_of
-from streams.fsck.lateness import LANES, wait_for_index, wait_for_lanes
+from streams.fsck.lateness import LANES, wait_for_index, wait_for_lanes, wait_for_retries
 from streams.fsck.letters import Failure, failures
 from streams.fsck.values import Message, Source, place
 from streams.fsck.worker import Worker
@@ -37,6 +37,11 @@ def settle(stage: Stage, workers: Iterable[Life]) -> None:
     bounds = stage.cluster.bounds(settings.topics.product_topics())
     groups = {lane: f"{settings.topic_prefix}visualsearch-{lane}" for lane in LANES}
     late = wait_for_lanes(stage.cluster, groups, bounds, time.monotonic() + PATIENCE_S)
+    assert not late.findings, late.findings
+    late = wait_for_retries(
+        stage.cluster, f"{settings.topic_prefix}visualsearch-retry",
+        settings.topics.product_retry, time.monotonic() + PATIENCE_S,
+    )  # fmt: skip
     assert not late.findings, late.findings
     until(lambda: _quiet(stage, workers), "every key of the log is healed", PATIENCE_S)
 
