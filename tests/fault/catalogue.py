@@ -25,6 +25,7 @@ PAUSE_S = 0.5
 FEW = 2  # events in each pause
 BURST = 60
 POISON = 2000
+ONCE = 0.4  # of the created products: never heard of again
 HOWS = ("inline",) * 8 + ("good",) * 5 + ("slow", "reluctant", "dead", "lie")
 KINDS = ("created",) * 3 + ("updated",) * 4 + ("offer",) * 3 + ("deleted",) * 3 + ("poison",)
 
@@ -52,13 +53,19 @@ class Author:
             self.poison.add((bad.key, bad.value))
             return OutgoingMessage(self._topics.product_events, bad.key, bad.value,
                                    headers=bad.headers)  # fmt: skip
-        product = f"p{self._rng.randrange(PRODUCTS)}"
+        product = self._product(kind)
         if kind == "deleted" and self._mode == "timestamp" and self._rng.random() < 0.3:
             name = self._rng.choice((self._topics.product_events, self._topics.product_deleted))
             return OutgoingMessage(name, product.encode(), None)
         event = self._event("offer" if kind == "poison" else kind, product)
         event.occurred_at = self._some_time()
         return OutgoingMessage(self._topic(kind), product.encode(), encode_event(event))
+
+    def _product(self, kind: str) -> str:
+        """Return one of the few, or one of its own: no later event makes up for the loss of that."""
+        if kind == "created" and self._rng.random() < ONCE:
+            return f"once-{self._rng.getrandbits(64):x}"
+        return f"p{self._rng.randrange(PRODUCTS)}"
 
     def _event(self, kind: str, product: str) -> ProductEvent:
         rng, version = self._rng, self._version()

@@ -68,10 +68,12 @@ class Chaos:
             before = self.total
             scene()
             self._recover()
+            gaps = sum(len(life.gaps) for life in self._fleet.lives)
             self._say(
                 f"{time.monotonic() - started:5.0f} s  {self.total:3} kills (+"
                 f"{self.total - before})  {name:16} {len(POINTS) - len(self.missed)}/"
                 f"{len(POINTS)} points, committed {self._stage.committed()}"
+                + (f", {gaps} GAPS" if gaps else "")
             )
 
     def _scene(self) -> Callable[[], None]:

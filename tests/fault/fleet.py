@@ -78,6 +78,11 @@ class Life:
         sign, _, point = (self.told("hit") or "").partition(" ")
         return (point, sign) if point else None
 
+    @property
+    def gaps(self) -> list[str]:
+        """Offsets that its lanes passed over, and may have committed, without having seen them."""
+        return [line for line in self._told.read_text().splitlines() if line.startswith("gap ")]
+
     def order(self, text: str) -> None:
         """Tell it something; one that has just died does not hear it."""
         assert self.process.stdin is not None

@@ -68,6 +68,9 @@ def judge(stage: Stage) -> list[str]:
     surplus, missing = letters_astray(stage)
     wrong += [f"a dead letter of what was fine: {each}" for each in surplus]
     wrong += [f"no dead letter of what was not: {each}" for each in missing]
+    wrong += [
+        f"{life} passed over events: {gap}" for life in stage.fleet.lives for gap in life.gaps
+    ]
     return wrong + [f"nobody killed {life}: {life.tail()}" for life in stage.fleet.fallen]
 
 
