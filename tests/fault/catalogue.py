@@ -62,7 +62,7 @@ class Author:
         return OutgoingMessage(self._topic(kind), product.encode(), encode_event(event))
 
     def _product(self, kind: str) -> str:
-        """Return one of the few, or one of its own: no later event makes up for the loss of that."""
+        """Return one of the few, or one whose loss no later event makes up for."""
         if kind == "created" and self._rng.random() < ONCE:
             return f"once-{self._rng.getrandbits(64):x}"
         return f"p{self._rng.randrange(PRODUCTS)}"

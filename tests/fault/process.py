@@ -76,9 +76,9 @@ def _tell_of_gaps() -> None:
     fill = Consumer._add_gap
 
     async def told(self: Any, tp: Any, first: int, last: int) -> None:
-        generation = self.app.consumer_generation_id
-        tell(f"gap {self.app.conf.id} {tp.topic}[{tp.partition}] {first}-{last} committed "
-             f"{self._committed_offset[tp]} generation {generation} at {time.monotonic():.3f}")  # fmt: skip
+        where = f"{self.app.conf.id} {tp.topic}[{tp.partition}]"
+        state = f"generation {self.app.consumer_generation_id}, {self._committed_offset[tp]}"
+        tell(f"gap {where} {first}-{last}, {state} committed, at {time.monotonic():.3f}")
         await fill(self, tp, first, last)
 
     Consumer._add_gap = told
