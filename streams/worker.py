@@ -148,7 +148,7 @@ class Worker:
             return None
         if self._side.reader.failed.is_set():
             return "the index log cannot be read any further"
-        stalled_s = time.time() - self._side.reader.progress_at
+        stalled_s = time.monotonic() - self._side.reader.progress_at
         return (
             f"the log reader stands still for {stalled_s:.0f} s" if stalled_s > STALLED_S else None
         )
