@@ -35,6 +35,15 @@ def _writes(kind: str) -> Callable[..., bool]:
     return lambda _, message: kind_of(message) == kind
 
 
+def _moves(reader: Any, epoch: int) -> bool:
+    """Return whether partitions were taken away and what is in work is about to be dropped."""
+    return bool(epoch != reader._epoch)
+
+
+def _has_news(reader: Any, _: Any, **__: Any) -> bool:
+    return bool(reader._done != reader._committed)
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """A step of a worker: the function that does it, and when a worker can be caught at it.
@@ -59,9 +68,10 @@ class Step:
 
 SUBMIT = "streams.producer:Producer.submit"
 STEPS = (
-    Step("join a group", "streams.worker:start_app", 3, life="start"),
-    Step("partitions assigned", "faust.app.base:App._on_partitions_assigned", 2),
-    Step("partitions revoked", "faust.app.base:App._on_partitions_revoked", 1),
+    Step("join a group", "streams.group_reader:GroupReader._join", 2, life="start"),
+    Step("join the query group", "streams.worker:start_app", 1, life="start"),
+    Step("read", "streams.group_reader:GroupReader._read"),
+    Step("rebalance", "streams.group_reader:GroupReader._enter", 1, _moves),
     Step("store a picture", "streams.blobs:BlobStore.put"),
     Step("fetch", "streams.fetch:Fetcher.fetch"),
     Step("embed", "tests.fakes:FakeEncoder.encode_images"),
@@ -69,13 +79,12 @@ STEPS = (
     Step("write a dead letter", SUBMIT, 3, _writes("dead letter"), delivered=True),
     Step("write a retry", SUBMIT, 3, _writes("retry"), delivered=True),
     Step("try again", "streams.ingest:EmbeddingSteps.again", 3),
-    Step("commit retries", "streams.retry_reader:RetryReader._commit", 10),
-    Step("acknowledge", "faust.events:Event.ack"),
-    Step("commit", "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread._commit", 4),
+    Step("commit", "streams.group_reader:GroupReader._commit", 4, _has_news),
     Step("apply", "visualsearch.engine:Engine.apply"),
     Step("heal the log", SUBMIT, 3, _writes("heal"), delivered=True),
     Step("stop", "streams.worker:Worker.stop", 1, life="stop"),
-    Step("leave a group", "streams.worker:stop_app", 3, life="stop"),
+    Step("leave a group", "streams.group_reader:GroupReader.close", 2, life="stop"),
+    Step("leave the query group", "streams.worker:stop_app", 1, life="stop"),
 )
 POINTS = {point: step for step in STEPS for point in step.points}
 
