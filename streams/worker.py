@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -217,13 +218,15 @@ async def run_worker(
             if not stop.is_set():
                 await watching  # raises what it saw
     finally:
-        watchdog = loop.call_later(settings.stop_timeout_s, os._exit, 1)
+        # To the end of the process, not of this function: threads of clients may outlive it.
+        watchdog = threading.Timer(settings.stop_timeout_s, os._exit, (1,))
+        watchdog.daemon = True
+        watchdog.start()
         starting.cancel()
         stopping.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):
             await starting
         await worker.stop()
-        watchdog.cancel()
 
 
 def run(settings: Settings, roles: frozenset[str], on_ready: Callable[[int], None]) -> None:
