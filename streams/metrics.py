@@ -32,6 +32,7 @@ class Metrics:
         self.retries_waiting = gauge("retries_waiting", "Events held here for a later attempt")
         self.hosts_down = gauge("image_hosts_down", "Image hosts not asked at the moment")
         self.in_work = gauge("events_in_work", "Events of the embedding lane in work")
+        self.broker_up = gauge("broker_up", "1 while Kafka answers")
         self.write_failures = counter("write_failures_total", "Writes that Kafka did not take",
                                       "lane")  # fmt: skip
         self.freshness = histogram("freshness_seconds", "occurred_at to searchable", "kind")

@@ -102,6 +102,16 @@ class Producer(Closing):
             if isinstance(result, BaseException):
                 raise result
 
+    def answers(self, timeout_s: float = 3.0) -> bool:
+        """Return whether a broker answers now."""
+        from confluent_kafka import KafkaException
+
+        try:
+            self._producer.list_topics("__consumer_offsets", timeout=timeout_s)
+        except KafkaException:
+            return False
+        return True
+
     def close(self, timeout_s: float = 5.0) -> None:
         """Flush for at most `timeout_s` and stop."""
         self._producer.flush(timeout_s)

@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from streams.broker_watch import BrokerWatch
 from streams.client import SearchClient
 from streams.faust_app import crash_of, make_app, start_app, stop_app
 from streams.log_limit import limit_client_logs
@@ -48,6 +49,7 @@ class Worker:
         self._ingest: IngestSide | None = None
         self._query: Any = None
         self._runner: web.AppRunner | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._ready = False
         self.port = settings.http_port
 
@@ -56,6 +58,8 @@ class Worker:
         settings = self._settings
         partitions = await asyncio.to_thread(index_log_partitions, settings)
         self._shared = shared = await asyncio.to_thread(build_shared, settings, self._encoder)
+        watch = BrokerWatch(shared.producer.answers, shared.metrics.broker_up)
+        self._watching = asyncio.create_task(watch.run())
         if "search" in self._roles:
             self._side = build_search(shared, partitions)
             self._side.engine.start()
@@ -102,6 +106,9 @@ class Worker:
             await asyncio.to_thread(self._side.engine.close)
             self._side.handler.close()
             await self._side.fetcher.close()
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait({self._watching})
         if self._shared is not None:
             await self._shared.fetcher.close()
             await asyncio.to_thread(self._shared.compute.close)
