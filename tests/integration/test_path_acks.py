@@ -40,7 +40,7 @@ class TestLaneAcksOnKafka(LaneAcksContract):
         app = make_app(self.settings, group, [topic], handler, buffer=32, commit_s=0.1)
         await start_app(app)
         try:
-            await asyncio.wait_for(done.wait(), 20)
+            await asyncio.wait_for(done.wait(), 60)
         finally:
             await stop_app(app, 8.0)
         consumer = Consumer(self.settings.kafka() | {"group.id": group})
