@@ -39,10 +39,12 @@ setup-system: ## Install system packages that are missing: g++, Java 17, Maven (
 demo: $(STAMP) ## Draw a catalogue, publish it, search it and serve a page. ARGS="--once --json", --chaos
 	@$(BIN)/visualsearch demo $(ARGS)
 
-test: $(STAMP) ## Run the unit, property, contract and integration tiers.
+test: $(STAMP) ## Run the unit, property, contract and integration tiers. ARGS="-n 0": one by one.
 	@echo '== tests: unit, property, contract, integration (on Apache Kafka)'
+	@# Much of it is waiting: three processes, each with a broker of its own, share the files.
 	@# Brokers, workers and models side by side: with more threads each, they only wait.
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not deep' $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not deep' \
+	  -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-deep: $(STAMP) ## Run the tests that take minutes: log healing with compaction, fsck, 10,000 histories.
 	@echo '== tests: deep'

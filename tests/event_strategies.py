@@ -42,7 +42,15 @@ images = st.builds(
 )
 descriptions = st.builds(
     lambda required, extra, offer: required | extra | offer,
-    st.fixed_dictionaries({"title": names, "images": st.lists(images, max_size=3)}),
+    st.fixed_dictionaries(
+        {
+            "title": names,
+            # No two with the same id; those without one are all different.
+            "images": st.lists(
+                images, max_size=3, unique_by=lambda image: image.get("image_id") or object()
+            ),
+        }
+    ),
     optional(
         description=texts, brand=names, category=names, tags=st.lists(names, max_size=3),
         attributes=st.dictionaries(texts, texts, max_size=3), url=names,

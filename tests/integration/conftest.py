@@ -1,4 +1,4 @@
-"""One broker for the whole tier, and fresh topics for each test."""
+"""One broker for the whole tier (of each process), and fresh topics for each test."""
 
 import os
 import uuid
@@ -8,9 +8,10 @@ import pytest
 
 from streams.broker import BrokerError, BrokerInfo, start_broker, stop_broker
 from streams.topics import TopicNames, create_topics, topic_specs
+from tests.faust_guard import guarded_consumers
+from tests.notes import NOTES
 
-BROKER = pytest.StashKey[BrokerInfo]()
-NO_BROKER = pytest.StashKey[str]()
+BROKER, TANSU, NO_BROKER = "broker", "tansu", "no broker"
 # What a machine lacks; anything else (a broker that does not start) is a failure everywhere.
 LACKING = {"java_missing", "java_too_old", "maven_missing", "maven_failed", "no_broker"}
 
@@ -35,11 +36,27 @@ def kafka(
     except BrokerError as error:
         if _in_ci() or error.code not in LACKING:
             raise
-        pytestconfig.stash[NO_BROKER] = str(error)
+        pytestconfig.stash[NOTES].add(NO_BROKER, str(error))
         pytest.skip("no broker on this machine")
-    pytestconfig.stash[BROKER] = info
+    pytestconfig.stash[NOTES].add(TANSU if info.kind == "tansu" else BROKER, info.label)
     yield info
     stop_broker(data_dir)
+
+
+@pytest.fixture(scope="session")
+def moves() -> Iterator[list[str]]:
+    """Give the calls that stop, resume or move a Faust consumer and are not Faust's own."""
+    with guarded_consumers() as calls:
+        yield calls
+
+
+@pytest.fixture(autouse=True)
+def _nothing_moves_a_consumer(moves: list[str]) -> Iterator[None]:
+    """Fail the test in which our code did."""
+    yield
+    found = moves.copy()
+    moves.clear()
+    assert found == []
 
 
 @pytest.fixture
@@ -64,16 +81,19 @@ def topic_names(kafka: BrokerInfo) -> TopicNames:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Say which broker the tier ran on, loudly where it is not Apache Kafka."""
-    if lacking := config.stash.get(NO_BROKER, None):
+    """Say which brokers the tier ran on, loudly where it is not Apache Kafka."""
+    notes = config.stash[NOTES]
+    if lacking := notes.about(NO_BROKER):
         terminalreporter.section("LEFT OUT: the integration tier", sep="!", red=True)
-        terminalreporter.write_line(lacking, red=True)
-    info = config.stash.get(BROKER, None)
-    if info is None:
+        for line in lacking:
+            terminalreporter.write_line(line, red=True)
+    loud = bool(notes.about(TANSU))
+    labels = notes.about(BROKER) + notes.about(TANSU)
+    if not labels:
         return
-    loud = info.kind == "tansu"
     terminalreporter.section("broker", red=loud, bold=True)
-    terminalreporter.write_line(f"integration tier ran against {info.label}", red=loud)
+    for label in labels:
+        terminalreporter.write_line(f"integration tier ran against {label}", red=loud)
     if loud:
         terminalreporter.write_line(
             "NOT Apache Kafka: tests that need it were skipped. Install Java 17 and Maven, or set "

@@ -49,7 +49,7 @@ class Silent:
 
 async def fsck(path: Path, **options: Any) -> Report:
     """Check the path's worker with all of its vectors."""
-    chosen = Options(**({"sample": None, "wait_s": 20.0} | options))
+    chosen = Options(**({"sample": None, "wait_s": 60.0} | options))
     check = Check(path.settings, Worker(path.url), lambda: path.encoder, chosen, Silent())
     return await asyncio.to_thread(check.run)
 
@@ -227,7 +227,7 @@ async def test_a_lane_that_is_behind_is_late_and_one_that_committed_too_early_ha
         assert (late.status, late.counts["lost"]) == (2, 0)
         assert late.counts["late"] >= 3  # a range per lane, and the product
         await asyncio.to_thread(_commit_all, path)
-        lost = await fsck(path, wait_s=5.0)
+        lost = await fsck(path, wait_s=60.0)
         assert lost.status == 1
         assert named(lost) == {"lost": ["p"], "missing_dead_letters": [""]}
         (missing,) = lost.findings["missing_dead_letters"]

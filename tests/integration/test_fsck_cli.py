@@ -29,7 +29,6 @@ def catalogue(folder: Path) -> Path:
     return file
 
 
-@pytest.mark.timeout(300)  # four processes that load a model, on whatever machine
 def test_the_command_says_clean_then_what_was_lost(kafka: BrokerInfo, tmp_path: Path) -> None:
     """With the real encoder in both processes; the status is what a script looks at."""
     settings = make_settings(kafka.bootstrap, tmp_path)
@@ -54,7 +53,6 @@ def test_the_command_says_clean_then_what_was_lost(kafka: BrokerInfo, tmp_path: 
         assert example["product_id"] == "red"
 
 
-@pytest.mark.timeout(300)
 def test_what_cannot_be_checked_is_no_clean_bill(kafka: BrokerInfo, tmp_path: Path) -> None:
     """Status 2 and a code: no worker, no topics, another model."""
     settings = make_settings(kafka.bootstrap, tmp_path)

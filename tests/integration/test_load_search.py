@@ -85,6 +85,7 @@ def test_a_catalogue_is_loaded_searched_and_shown(shell: Commands, tmp_path: Pat
     _by_photo_as_a_page(shell, rows[3], tmp_path)
     _by_filters(shell, rows)
     _refused(shell)
+    _a_folder_and_the_page(shell, tmp_path / "shop")
 
 
 def _by_words(shell: Commands, row: dict[str, Any]) -> None:
@@ -131,9 +132,8 @@ def _refused(shell: Commands) -> None:
     assert "[product_unknown, field query.similar_to]" in done.stderr
 
 
-def test_the_worker_serves_its_page_and_the_pictures(shell: Commands, tmp_path: Path) -> None:
-    """A folder of category folders is a catalogue; its picture comes back as it was sent."""
-    shop = tmp_path / "shop"
+def _a_folder_and_the_page(shell: Commands, shop: Path) -> None:
+    """Load a folder of category folders; its picture comes back as it was sent."""
     (drawn,) = draw_catalogue(1)
     (shop / "Dresses").mkdir(parents=True)
     (shop / "Dresses" / "red one.jpg").write_bytes(drawn.images[0].data)

@@ -37,7 +37,7 @@ class OnKafka:
         reader = GroupReader(settings.kafka(), group, [topic], sink, session_timeout_s=6.0)
         reader.start()
         try:
-            await asyncio.wait_for(done.wait(), 30)
+            await asyncio.wait_for(done.wait(), 60)
         finally:
             await reader.close(0.5)
         assert reader.failure is None

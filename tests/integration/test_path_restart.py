@@ -86,7 +86,9 @@ async def test_two_workers_answer_each_request_once_and_both_serve(
         await first.settled()
         async with path_of(settings) as second:
             assert second.engine.stats().products == 10
-            await asyncio.sleep(1.0)  # the group settles on its two members
+            # The group settles on its two members: each of the two partitions has an owner.
+            owned = [path.worker._query.consumer.assignment for path in (first, second)]
+            await until(lambda: [len(partitions()) for partitions in owned] == [1, 1])
             await asyncio.gather(*(
                 first.search(f"both-{n}", text=f"words {n}", top_k=3, deadline_ms=20_000)
                 for n in range(60)

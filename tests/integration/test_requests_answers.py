@@ -56,7 +56,7 @@ async def test_an_answer_says_how_it_came_about(path: Path) -> None:
     assert result.index is not None
     assert (result.index.products, result.index.vectors, result.index.model) == (30, 30, "fake")
     assert result.index.watermark is not None
-    assert abs(result.index.watermark.timestamp() - time.time()) < 5
+    assert abs(result.index.watermark.timestamp() - time.time()) < 60
     assert (result.shards.answered, result.shards.total) == (1, 1)
     took = result.took_ms
     assert 0 < took.search <= took.total

@@ -55,7 +55,8 @@ async def test_a_search_over_http_is_a_search_through_the_topics(
 ) -> None:
     """Same body, same result; an id is given to a request that has none."""
     query = {"image": base64.b64encode(picture(1)).decode()}
-    async with http.post("/v1/search", json={"query": query, "top_k": 1}) as response:
+    body = {"query": query, "top_k": 1, "deadline_ms": 30_000}
+    async with http.post("/v1/search", json=body) as response:
         assert response.status == 200
         assert response.content_type == "application/json"
         result = await response.json()
@@ -173,7 +174,7 @@ async def test_metrics_are_the_contracts_with_the_right_values(
     assert value("freshness_seconds_count", kind="offer") == 1
     assert value("fetch_seconds_count", outcome="ok") >= 1
     assert {value("index_serving", engine=name) for name in ("hnsw", "exact")} == {0, 1}
-    assert value("log_lag_seconds") < 5
+    assert value("log_lag_seconds") < 60
     assert value("log_lag_records", partition="0") == 0
     assert any(name == "build_info" for name, _ in now)
 

@@ -21,7 +21,7 @@ def run(command: Sequence[str | Path], folder: Path) -> str:
     """Run a command without this environment's paths; return its output, or fail with it."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run(
-        command, cwd=folder, env=clean, capture_output=True, text=True, check=False, timeout=110
+        command, cwd=folder, env=clean, capture_output=True, text=True, check=False, timeout=250
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout

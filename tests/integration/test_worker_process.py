@@ -50,7 +50,7 @@ def log_of(tmp_path: Path) -> str:
 
 def await_ready(process: "subprocess.Popen[str]", tmp_path: Path) -> None:
     """Return when the worker says that it is ready."""
-    give_up_at = time.monotonic() + 60
+    give_up_at = time.monotonic() + 120
     while not READY.search(log_of(tmp_path)):
         assert process.poll() is None, log_of(tmp_path)
         assert time.monotonic() < give_up_at, log_of(tmp_path)
@@ -90,7 +90,7 @@ def test_a_signal_during_the_start_ends_a_worker_in_time(
 ) -> None:
     """Half started is stopped as well: two seconds in, it is loading or joining."""
     process = spawn(topics.bootstrap, topics.topic_prefix)
-    give_up_at = time.monotonic() + 30
+    give_up_at = time.monotonic() + 120
     while process.poll() is None and not _handles(process.pid, signal.SIGTERM):
         assert time.monotonic() < give_up_at
         time.sleep(0.02)
@@ -106,7 +106,6 @@ def _handles(pid: int, sign: int) -> bool:
     return bool(caught >> (sign - 1) & 1)
 
 
-@pytest.mark.timeout(180)
 def test_a_worker_stops_in_time_when_its_broker_is_gone(spawn: Spawn, tmp_path: Path) -> None:
     """Clients wait for a broker for ever; the process does not. Its log stays readable."""
     info = start_broker(tmp_path / "broker", allow_tansu=False)
@@ -141,7 +140,7 @@ def test_without_topics_a_worker_says_which_command_makes_them(
 ) -> None:
     """One line, no traceback, a status that is not 0."""
     process = spawn(kafka.bootstrap, "nobody-made-these-")
-    assert process.wait(60) != 0
+    assert process.wait(120) != 0
     log = log_of(tmp_path)
     assert "visualsearch topics create" in log
     assert "nobody-made-these-index-log" in log
@@ -153,7 +152,7 @@ def test_without_a_broker_a_worker_says_so(spawn: Spawn, tmp_path: Path) -> None
     """The address that does not answer is in the message."""
     bootstrap = f"127.0.0.1:{free_port()}"
     process = spawn(bootstrap, "x-")
-    assert process.wait(60) != 0
+    assert process.wait(120) != 0
     log = log_of(tmp_path)
     assert bootstrap in log
     assert "Traceback" not in log

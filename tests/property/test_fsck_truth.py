@@ -153,7 +153,7 @@ def folded(messages: Sequence[SourceMessage], mode: Mode, letters: list[Message]
 
 
 @pytest.mark.timeout(400)  # a failure is shrunk for up to five minutes
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.tuples(events, st.integers(0, 2)), min_size=1, max_size=10),
     st.sampled_from(["timestamp", "explicit"]),

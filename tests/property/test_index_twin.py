@@ -115,7 +115,7 @@ class TwinMachine(RuleBasedStateMachine):
             assert self.good / self.wanted >= RECALL_FLOOR
 
 
-TwinMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TwinMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=25)
 TestTwin = TwinMachine.TestCase
 
 
@@ -126,7 +126,7 @@ TestTwin = TwinMachine.TestCase
     shuffle=st.randoms(use_true_random=False),
     query=world.queries(),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_order_and_repetition_of_records_gives_the_same_state(
     batch: list[Record], shuffle: "np.random.Generator", query: Query
 ) -> None:

