@@ -126,7 +126,8 @@ class GroupReader:
     async def _turn(self, consumer: Any) -> None:
         if not self._sink.has_room:
             await asyncio.sleep(FULL_S)
-        await self._call(partial(self._throttle, consumer))
+        if self._sink.has_room == self._paused:
+            await self._call(partial(self._throttle, consumer))
         for epoch, message in await self._call(partial(self._read, consumer)):
             self._enter(epoch)
             place = (message.topic, message.partition)
@@ -169,11 +170,10 @@ class GroupReader:
             self._paused = False
 
     def _throttle(self, consumer: Any) -> None:
-        """Pause while the sink is full. Messages are fetched again then, none is lost."""
-        if self._sink.has_room == self._paused:
-            change = consumer.resume if self._paused else consumer.pause
-            change(consumer.assignment())
-            self._paused = not self._paused
+        """Pause, or go on. What was fetched for a paused partition is fetched again, not lost."""
+        change = consumer.resume if self._paused else consumer.pause
+        change(consumer.assignment())
+        self._paused = not self._paused
 
     def _commit(self, consumer: Any, *, wait: bool = False) -> None:
         """Commit how far everything is finished; what fails is committed later, or read twice."""
