@@ -49,7 +49,7 @@ def log_of(tmp_path: Path) -> str:
 
 def await_ready(process: "subprocess.Popen[str]", tmp_path: Path) -> None:
     """Return when the worker says that it is ready."""
-    give_up_at = time.monotonic() + 120
+    give_up_at = time.monotonic() + 240
     while not READY.search(log_of(tmp_path)):
         assert process.poll() is None, log_of(tmp_path)
         assert time.monotonic() < give_up_at, log_of(tmp_path)
@@ -89,7 +89,7 @@ def test_a_signal_during_the_start_ends_a_worker_in_time(
 ) -> None:
     """Half started is stopped as well: two seconds in, it is loading or joining."""
     process = spawn(topics.bootstrap, topics.topic_prefix)
-    give_up_at = time.monotonic() + 120
+    give_up_at = time.monotonic() + 240
     while process.poll() is None and not _handles(process.pid, signal.SIGTERM):
         assert time.monotonic() < give_up_at
         time.sleep(0.02)
