@@ -25,7 +25,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input -c co
 PIP_BUILD := $(PIP) --build-constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-system demo test test-deep check bench lite-weights schemas clean
+.PHONY: help setup setup-system demo test test-deep test-fault check bench lite-weights schemas clean
 
 help: ## Show the targets.
 	@echo 'make TARGET [ARGS="..."]'
@@ -36,7 +36,7 @@ setup: $(STAMP) ## Install everything into .venv (about 5 minutes and 7 GB the f
 setup-system: ## Install system packages that are missing: g++, Java 17, Maven (apt-get).
 	@scripts/setup-system
 
-demo: $(STAMP) ## Draw a catalogue, publish it, search it and serve a page. ARGS="--once --json"
+demo: $(STAMP) ## Draw a catalogue, publish it, search it and serve a page. ARGS="--once --json", --chaos
 	@$(BIN)/visualsearch demo $(ARGS)
 
 test: $(STAMP) ## Run the unit, property, contract and integration tiers. ARGS="-n 0": one by one.
@@ -50,6 +50,10 @@ test-deep: $(STAMP) ## Run the tests that take minutes: log healing with compact
 	@echo '== tests: deep'
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m deep tests/integration $(ARGS)
 	@VISUALSEARCH_TEST_HISTORIES=10000 $(BIN)/python -m pytest tests/property/test_log_healing.py $(ARGS)
+
+test-fault: $(STAMP) ## Kill workers a hundred times, the broker too, then fsck (half an hour).
+	@echo '== tests: fault'
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s tests/fault $(ARGS)
 
 check: $(STAMP) ## Check format, lint, types, import rules, schemas and house rules.
 	@echo '== ruff check'; $(BIN)/ruff check .

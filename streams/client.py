@@ -1,10 +1,11 @@
 """A client of the search topics, for the gateway, the command line and tests."""
 
 import logging
+import math
 import threading
 import time
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from schemas.search import SearchRequest, SearchResult, decode_result
 from streams.messages import OutgoingMessage
 from streams.producer import Producer
+from streams.routes import Routes
 
 log = logging.getLogger(__name__)
 POSITION_S = 10.0
@@ -31,16 +33,25 @@ class SearchClient:
 
     It reads every partition of the results topic by assignment from its end, and is positioned
     there before the first request is sent. An unanswered request is sent again at half its
-    deadline, to another partition, with the same id; the first answer counts.
+    deadline (unless `resend` is off), with the same id, to the partition that answered last; the
+    first answer counts.
     """
 
     def __init__(
-        self, options: dict[str, str | int], requests: str, results: str, *, grace_s: float = 3.0
+        self,
+        options: dict[str, str | int],
+        requests: str,
+        results: str,
+        *,
+        grace_s: float = 3.0,
+        resend: bool = True,
     ) -> None:
         self._options = options
         self._requests = requests
         self._results = results
         self._grace_s = grace_s
+        self._resend = resend
+        self._routes = Routes(1)
         self._producer = Producer(options, linger_ms=0)
         self._waiting: dict[str, _Waiting] = {}
         self._lock = threading.Lock()
@@ -63,7 +74,8 @@ class SearchClient:
         message = OutgoingMessage(
             self._requests, request.request_id.encode(), msgspec.json.encode(request)
         )
-        entry = _Waiting(Future(), message, now + deadline_s / 2, now + deadline_s + self._grace_s)
+        resend_at = now + deadline_s / 2 if self._resend else math.inf
+        entry = _Waiting(Future(), message, resend_at, now + deadline_s + self._grace_s)
         with self._lock:
             self._waiting[request.request_id] = entry
         self._send(entry, message)
@@ -108,7 +120,7 @@ class SearchClient:
             }
         )
         try:
-            consumer.assign(self._ends(consumer))
+            self._position(consumer)
             self._positioned.set()
             while not self._stopping.is_set():
                 message = consumer.poll(0.05)
@@ -122,52 +134,63 @@ class SearchClient:
         finally:
             consumer.close()
 
-    def _ends(self, consumer: Any) -> list[Any]:
-        """Return where the results end now, partition by partition.
+    def _position(self, consumer: Any) -> None:
+        """Assign the results from where they end now, and learn of the requests' partitions.
 
         The offsets themselves, not "end": a result may come before the first fetch does. A topic
         made a moment ago has no leader yet, so this asks again for a while.
         """
-        from confluent_kafka import KafkaException, TopicPartition
+        from confluent_kafka import KafkaException
 
         give_up_at = time.monotonic() + POSITION_S
         while True:
             try:
-                found = consumer.list_topics(self._results, timeout=5).topics[self._results]
-                if found.error is not None:
-                    raise KafkaException(found.error)  # noqa: TRY301 - retried like the others
-                tps = [TopicPartition(self._results, p) for p in found.partitions]
+                self._routes = Routes(len(_partitions(consumer, self._requests)))
+                tps = _partitions(consumer, self._results)
                 for tp in tps:
                     tp.offset = consumer.get_watermark_offsets(tp, timeout=5)[1]
             except KafkaException as error:
                 if time.monotonic() > give_up_at or self._stopping.wait(0.1):
                     raise ConnectionError(error.args[0].str()) from error
             else:
-                return tps
+                consumer.assign(tps)
+                return
 
     def _take(self, value: bytes | None) -> None:
         value = value or b""
         peek = _REQUEST_IDS.decode(value)
         with self._lock:
             entry = self._waiting.pop(peek.request_id, None)
-        if entry is not None and not entry.future.done():  # else: of another client
+        if entry is None:  # of another client, or given up
+            return
+        if not entry.resent:  # else it may be the answer to either
+            self._routes.answered(peek.request_id)
+        if not entry.future.done():
             entry.future.set_result(decode_result(value))
 
     def _sweep(self, now: float) -> None:
         with self._lock:
-            late = [entry for entry in self._waiting.values() if now >= entry.resend_at]
+            late = [(name, e) for name, e in self._waiting.items() if now >= e.resend_at]
             over = [name for name, entry in self._waiting.items() if now >= entry.give_up_at]
             gone = [self._waiting.pop(name) for name in over]
-        for entry in late:
+        for name, entry in late:
             if not entry.resent:
                 entry.resent = True
-                # Without a key the producer picks a partition at random, most likely another.
-                again = entry.message
-                self._send(entry, OutgoingMessage(again.topic, None, again.value))
+                self._send(entry, replace(entry.message, partition=self._routes.again(name)))
         for entry in gone:
             if not entry.future.done():
                 text = "no worker answered; is one running and ready? (visualsearch worker)"
                 entry.future.set_exception(TimeoutError(text))
+
+
+def _partitions(consumer: Any, topic: str) -> list[Any]:
+    """Return a topic's partitions. Raises KafkaException."""
+    from confluent_kafka import KafkaException, TopicPartition
+
+    found = consumer.list_topics(topic, timeout=5).topics[topic]
+    if found.error is not None:
+        raise KafkaException(found.error)
+    return [TopicPartition(topic, number) for number in found.partitions]
 
 
 class _RequestId(msgspec.Struct):

@@ -1,6 +1,7 @@
-"""Faust apps as this system needs them: one App per lane, raw bytes, nothing that loses data.
+"""A Faust app as the queries need it: raw bytes, one agent, nothing declared, nothing served.
 
-Read `docs/adr/0004-faust.md` for why each of these settings is what it is.
+Read `docs/adr/0004-lanes-on-faust.md` for why each of these settings is what it is, and ADR 7 for
+why the lanes are not on Faust.
 """
 
 import asyncio
@@ -49,7 +50,7 @@ def make_app(
         broker_commit_interval=commit_s,
         broker_session_timeout=settings.session_timeout_s,
         broker_rebalance_timeout=settings.session_timeout_s,
-        broker_heartbeat_interval=2.0,
+        broker_heartbeat_interval=1.0,
         broker_max_poll_records=buffer,
         broker_max_poll_interval=300.0,
         producer_max_request_size=12 * 1024 * 1024,
@@ -58,7 +59,7 @@ def make_app(
     # Raw bytes in and out: a decoder that fails inside Faust would acknowledge past the message.
     channel = app.topic(*topics, key_type=bytes, value_type=bytes)
 
-    async def lane(stream: Any) -> None:
+    async def agent(stream: Any) -> None:
         try:
             await handler(stream)
         except Exception as error:
@@ -67,7 +68,7 @@ def make_app(
             await app.crash(error)
             raise
 
-    app.agent(channel, name=group)(lane)
+    app.agent(channel, name=group)(agent)
     return app
 
 

@@ -1,31 +1,35 @@
 """The way in, assembled: a lane's outcomes are written, counted and then acknowledged."""
 
-from collections.abc import Sequence
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
-from streams.dead_letters import Fault, dead_letter
-from streams.faust_app import make_app
+from streams.dead_letters import ROOM, Fault, dead_letter
+from streams.lanes.embedding import EmbeddingLane
 from streams.lanes.lane import (
     Entry,
-    Lane,
     Outcome,
     index_message,
     newest_records,
-    run_lane,
     until_written,
 )
+from streams.lanes.newest import Newest
 from streams.messages import OutgoingMessage, SourceMessage
 from streams.metrics import Metrics
-from streams.producer import Producer
+from streams.producer import Producer, SendError
+from streams.retry import FIRST, Attempt, RetryError, parse_retry, retry_message
 from streams.settings import MIB, Settings
+
+log = logging.getLogger(__name__)
 
 # What the index log takes, less headers and batch. An event may be larger: it may be compressed.
 RECORD_LIMIT = 10 * MIB - 64 * 1024
 
 
 class Publisher:
-    """Writes a batch's records and dead letters; returns once Kafka has acknowledged all."""
+    """Writes records, retries and dead letters; returns once Kafka has acknowledged all."""
 
     def __init__(
         self,
@@ -35,7 +39,9 @@ class Publisher:
         metrics: Metrics,
         *,
         index_partitions: int,
+        now: Callable[[], float] = time.time,
     ) -> None:
+        self._now = now
         self._lane = lane
         self._topics = settings.topics
         self._producer = producer
@@ -46,14 +52,26 @@ class Publisher:
         self, messages: Sequence[SourceMessage], outcomes: Sequence[Outcome]
     ) -> None:
         """Write what the lane decided. Returns only when nothing can be lost any more."""
+        outcomes = list(map(_keepable, messages, outcomes))
         outgoing = [self._record(key, entry) for key, entry in newest_records(outcomes)]
         for message, outcome in zip(messages, outcomes, strict=True):
             outgoing += [
                 dead_letter(self._topics.dead_letters, message, fault) for fault in outcome.faults
             ]
-        write = partial(self._producer.send, outgoing)
+            if outcome.retry is not None:
+                now_ms = round(self._now() * 1000)
+                topic = self._topics.product_retry
+                outgoing.append(retry_message(topic, message, outcome.retry, now_ms=now_ms))
+        write = partial(self._send, outgoing)
         await until_written(write, what=f"{self._lane}: a batch of {len(messages)} events")
         self._count(outcomes)
+
+    async def _send(self, outgoing: Sequence[OutgoingMessage]) -> None:
+        try:
+            await self._producer.send(outgoing)
+        except SendError:
+            self._metrics.write_failures.labels(self._lane).inc()
+            raise
 
     def _record(self, key: bytes, entry: Entry) -> OutgoingMessage:
         """Return the record, or the dead letter of an event whose record the log cannot take."""
@@ -73,15 +91,39 @@ class Publisher:
                 self._metrics.dead_letters.labels(fault.code).inc()
 
 
-def make_lane_app(
-    settings: Settings, lane: Lane, producer: Producer, metrics: Metrics, index_partitions: int
-) -> Any:
-    """Return the Faust app of a lane: its own consumer group over all product topics."""
-    publish = Publisher(lane.name, settings, producer, metrics, index_partitions=index_partitions)
+def _keepable(message: SourceMessage, outcome: Outcome) -> Outcome:
+    """Return the outcome; what is too large to be kept for another try is dead-lettered."""
+    headers = sum(len(name) + len(value or b"") for name, value in message.headers)
+    if outcome.retry is None or len(message.value or b"") + headers <= ROOM:
+        return outcome
+    fault = Fault("fetch", outcome.retry.code, outcome.retry.message, outcome.retry.attempt.tries)
+    return replace(outcome, word="dead_lettered", faults=[*outcome.faults, fault], retry=None)
 
-    async def handler(stream: Any) -> None:
-        await run_lane(stream, lane, publish)
 
-    group = f"{settings.topic_prefix}visualsearch-{lane.name}"
-    buffer = max(lane.batch, 32)
-    return make_app(settings, group, settings.topics.product_topics(), handler, buffer=buffer)
+class EmbeddingSteps:
+    """An event of the embedding lane from its message to Kafka's acknowledgement."""
+
+    def __init__(self, lane: EmbeddingLane, newest: Newest, publish: Publisher) -> None:
+        self._lane = lane
+        self._newest = newest
+        self._publish = publish
+
+    async def first(self, message: SourceMessage, attempt: Attempt = FIRST) -> None:
+        """Process and publish; an error of ours is a dead letter, it must not stop the others."""
+        try:
+            outcome = await self._lane.process(message, attempt)
+        except Exception as error:
+            log.exception("%s: %s failed", self._lane.name, message.source)
+            fault = Fault("lane", "internal", f"an error of the service: {error!r}")
+            outcome = Outcome("dead_lettered", faults=[fault])
+        await self._newest.publish(message, outcome, self._publish)
+
+    async def again(self, message: SourceMessage) -> None:
+        """Do the same with a message of `product-retry`."""
+        try:
+            original, attempt = parse_retry(message)
+        except RetryError as error:
+            fault = Fault("decode", "retry_invalid", str(error))
+            await self._publish([message], [Outcome("dead_lettered", faults=[fault])])
+        else:
+            await self.first(original, attempt)

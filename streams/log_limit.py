@@ -1,17 +1,18 @@
-"""A limit on what the Kafka clients log: with the broker away they repeat themselves for ever."""
+"""A limit on what is logged of Kafka: with the broker away it would be repeated for ever."""
 
 import logging
 import time
 from collections.abc import Callable
 
 CLIENTS = ("aiokafka", "faust", "mode")
+OURS = ("streams.lanes.lane", "streams.group_reader")  # per event, or per poll
 
 
 class ClientLogLimit(logging.Filter):
-    """Lets each message of a client through once per `every_s`, and says how many it held back.
+    """Lets each message through once per `every_s`, and says how many it held back.
 
-    Messages are the same when their text before formatting is, digits aside. What is not a
-    client's passes.
+    Messages are the same when their text before formatting is, digits aside. What is neither a
+    client's nor one of `OURS` passes.
     """
 
     def __init__(self, every_s: float = 10.0, now: Callable[[], float] = time.monotonic) -> None:
@@ -22,7 +23,7 @@ class ClientLogLimit(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether the record is to be written."""
-        if record.name.partition(".")[0] not in CLIENTS:
+        if record.name.partition(".")[0] not in CLIENTS and record.name not in OURS:
             return True
         text = "".join(c for c in str(record.msg)[:60] if not c.isdigit())
         now = self._now()

@@ -7,6 +7,7 @@ because compacted tails hide offsets.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -89,7 +90,7 @@ class LogReader:
         self.caught_up = threading.Event()
         self.failed = threading.Event()
         self.watermark = Watermark(partitions)
-        self.progress_at = now()
+        self.progress_at = time.monotonic()  # a clock that is set is no standstill
         self._options = options
         self._topic = topic
         self._partitions = partitions
@@ -161,8 +162,8 @@ class LogReader:
         first = consumer.poll(0.05)
         if first is not None:
             self._apply([first, *consumer.consume(self._batch - 1, 0)])
-        self.progress_at = self._now()
-        self.watermark.tick(self.progress_at)
+        self.progress_at = time.monotonic()
+        self.watermark.tick(self._now())
         for at in assigned:  # what the last fetch said; no request is made for it
             self._highs[at.partition] = consumer.get_watermark_offsets(at, cached=True)[1]
         self._note_ends()

@@ -29,6 +29,12 @@ class Metrics:
         self.events = counter("events_total", "Product events by lane and outcome",
                               "lane", "type", "outcome")  # fmt: skip
         self.dead_letters = counter("dead_letters_total", "Messages dead-lettered", "code")
+        self.retries_waiting = gauge("retries_waiting", "Events held here for a later attempt")
+        self.hosts_down = gauge("image_hosts_down", "Image hosts not asked at the moment")
+        self.in_work = gauge("events_in_work", "Events of the embedding lane in work")
+        self.broker_up = gauge("broker_up", "1 while Kafka answers")
+        self.write_failures = counter("write_failures_total", "Writes that Kafka did not take",
+                                      "lane")  # fmt: skip
         self.freshness = histogram("freshness_seconds", "occurred_at to searchable", "kind")
         self.fetch = histogram("fetch_seconds", "Fetching one picture", "outcome")
         self.embed_batch = histogram("embed_batch_size", "Pictures per model call",

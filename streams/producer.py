@@ -57,6 +57,8 @@ class Producer(Closing):
         from confluent_kafka import KafkaError, KafkaException
 
         future: Future[None] = Future()
+        # Nobody may cancel it: the delivery is told to it from `poll`, whose thread an error ends.
+        future.set_running_or_notify_cancel()
 
         def delivered(error: Any, _: Any) -> None:
             if error is None:
@@ -99,6 +101,16 @@ class Producer(Closing):
         for result in results:
             if isinstance(result, BaseException):
                 raise result
+
+    def answers(self, timeout_s: float = 3.0) -> bool:
+        """Return whether a broker answers now."""
+        from confluent_kafka import KafkaException
+
+        try:
+            self._producer.list_topics("__consumer_offsets", timeout=timeout_s)
+        except KafkaException:
+            return False
+        return True
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Flush for at most `timeout_s` and stop."""

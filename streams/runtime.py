@@ -3,9 +3,9 @@
 import os
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -13,9 +13,16 @@ import visualsearch
 from streams.blobs import BlobStore
 from streams.compute import Compute
 from streams.fetch import Fetcher
-from streams.ingest import make_lane_app
+from streams.group_reader import GroupReader, Sink
+from streams.hosts import Hosts
+from streams.ingest import EmbeddingSteps, Publisher
 from streams.lanes.attributes import AttributeLane
+from streams.lanes.batches import Batches
+from streams.lanes.delay import Delay
+from streams.lanes.embedder import Embedder
 from streams.lanes.embedding import EmbeddingLane
+from streams.lanes.newest import Newest
+from streams.lanes.window import Window
 from streams.log_healer import LogHealer, PartitionScan
 from streams.log_ledger import Ledger
 from streams.log_reader import LogReader
@@ -23,7 +30,7 @@ from streams.metrics import Metrics
 from streams.producer import Producer
 from streams.query.agent import QueryAgent
 from streams.query.handler import QueryHandler
-from streams.settings import Settings
+from streams.settings import MIB, Settings
 from streams.topic_check import require_topics
 from visualsearch.encoders.protocol import Encoder
 from visualsearch.engine import Engine
@@ -31,6 +38,7 @@ from visualsearch.engine import Engine
 # Pictures per model call, which is how long a query may wait: on a CPU one per core, about 50 ms.
 CPU_STEP = max(2, os.cpu_count() or 2)
 GPU_STEP = 64
+WINDOW_BYTES = 64 * MIB  # of events in work: inline pictures, mostly
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,16 @@ class Shared:
     blobs: BlobStore
     fetcher: Fetcher
     producer: Producer
+
+
+@dataclass(frozen=True, slots=True)
+class IngestSide:
+    """The readers of the lanes, and what they have in work."""
+
+    readers: tuple[GroupReader, ...]
+    window: Window
+    waiting: Delay
+    hosts: Hosts
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,26 +100,56 @@ def build_shared(settings: Settings, encoder: Encoder | None = None) -> Shared:
     )
 
 
-def build_ingest(shared: Shared, index_partitions: int) -> list[Any]:
-    """Return the Faust apps of the two lanes."""
-    settings = shared.settings
+def build_ingest(shared: Shared, index_partitions: int) -> IngestSide:
+    """Return the two lanes and who reads what is tried again later, none of them started."""
+    settings, topics = shared.settings, shared.settings.topics
+    publish = {
+        lane: Publisher(
+            lane, settings, shared.producer, shared.metrics, index_partitions=index_partitions
+        )
+        for lane in ("attributes", "embedding")
+    }
     attributes = AttributeLane(
         settings.order_mode, shared.blobs, settings.inline_max_bytes, settings.attribute_batch
     )
-    embedding = EmbeddingLane(
-        settings.order_mode,
-        shared.encoder,
-        shared.compute,
-        shared.fetcher,
-        shared.metrics,
-        inline_limit=settings.inline_max_bytes,
-        batch=settings.embed_batch,
-        step=settings.embed_step or (CPU_STEP if shared.encoder.device == "cpu" else GPU_STEP),
+    newest = Newest()
+    hosts = Hosts(settings.fetch_per_host, settings.fetch_timeout_s)
+    embedding = _embedding_lane(shared, hosts, newest)
+
+    steps = EmbeddingSteps(embedding, newest, publish["embedding"])
+    window = Window(steps.first, events=settings.embed_window, size=WINDOW_BYTES)
+    again = Window(steps.again, events=settings.embed_window, size=WINDOW_BYTES)
+    waiting = Delay(again, longest_s=2 * max(settings.retry_delays_s, default=0.0))
+    batches = Batches(attributes, publish["attributes"], size=WINDOW_BYTES)
+
+    def reader(lane: str, topics: Sequence[str], sink: Sink) -> GroupReader:
+        group = f"{settings.topic_prefix}visualsearch-{lane}"
+        timeout_s = settings.session_timeout_s
+        return GroupReader(settings.kafka(), group, topics, sink, session_timeout_s=timeout_s)
+
+    readers = (
+        reader("attributes", topics.product_topics(), batches),
+        reader("embedding", topics.product_topics(), window),
+        reader("retry", [topics.product_retry], waiting),
     )
-    return [
-        make_lane_app(settings, lane, shared.producer, shared.metrics, index_partitions)
-        for lane in (attributes, embedding)
-    ]
+    return IngestSide(readers, window, waiting, hosts)
+
+
+def _embedding_lane(shared: Shared, hosts: Hosts, newest: Newest) -> EmbeddingLane:
+    settings = shared.settings
+    step = settings.embed_step or (CPU_STEP if shared.encoder.device == "cpu" else GPU_STEP)
+    return EmbeddingLane(
+        settings.order_mode,
+        Embedder(shared.encoder, shared.compute, shared.metrics, step=step),
+        shared.fetcher,
+        hosts,
+        Hosts(settings.fetch_per_host, settings.retry_timeout_s),
+        newest,
+        inline_limit=settings.inline_max_bytes,
+        in_memory=settings.fetch_concurrency,
+        delays_s=settings.retry_delays_s,
+        patient_s=settings.retry_timeout_s,
+    )
 
 
 def build_search(shared: Shared, index_partitions: int) -> SearchSide:

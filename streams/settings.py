@@ -52,9 +52,19 @@ class Settings(BaseSettings):
         default=3, ge=1, description="Tries per picture on transient errors"
     )
     fetch_concurrency: int = Field(
-        default=16, ge=1, description="Pictures fetched at the same time"
+        default=64, ge=1, description="Pictures fetched or waiting for the model at the same time"
     )
-    embed_batch: int = Field(default=16, ge=1, le=1024, description="Events per embedding batch")
+    fetch_per_host: int = Field(default=8, ge=1, description="Of these, from the same host")
+    retry_delays_s: tuple[float, ...] = Field(
+        default=(10, 60, 300, 1800, 7200),
+        description="Pauses before a picture is tried again; then its event is dead-lettered",
+    )
+    retry_timeout_s: float = Field(
+        default=60.0, gt=0, description="For one picture that is tried again"
+    )
+    embed_window: int = Field(
+        default=256, ge=1, le=4096, description="Events of the embedding lane in work together"
+    )
     embed_step: int | None = Field(default=None, ge=1, description="Pictures per model call")
     attribute_batch: int = Field(default=128, ge=1, description="Events per attribute batch")
     query_concurrency: int = Field(

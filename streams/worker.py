@@ -5,16 +5,19 @@ import contextlib
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 
+from streams.broker_watch import BrokerWatch
 from streams.client import SearchClient
 from streams.faust_app import crash_of, make_app, start_app, stop_app
 from streams.log_limit import limit_client_logs
 from streams.runtime import (
+    IngestSide,
     SearchSide,
     Shared,
     build_ingest,
@@ -27,6 +30,7 @@ from streams.web import Web
 from visualsearch.encoders.protocol import Encoder
 
 log = logging.getLogger(__name__)
+DRAIN_S = 4.0  # for events in work when a worker is told to stop
 STALLED_S = 60.0  # the reader's loop turns twenty times a second
 
 
@@ -42,9 +46,10 @@ class Worker:
         self._shared: Shared | None = None
         self._side: SearchSide | None = None
         self._client: SearchClient | None = None
-        self._ingest: list[Any] = []
+        self._ingest: IngestSide | None = None
         self._query: Any = None
         self._runner: web.AppRunner | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._ready = False
         self.port = settings.http_port
 
@@ -53,6 +58,8 @@ class Worker:
         settings = self._settings
         partitions = await asyncio.to_thread(index_log_partitions, settings)
         self._shared = shared = await asyncio.to_thread(build_shared, settings, self._encoder)
+        watch = BrokerWatch(shared.producer.answers, shared.metrics.broker_up)
+        self._watching = asyncio.create_task(watch.run())
         if "search" in self._roles:
             self._side = build_search(shared, partitions)
             self._side.engine.start()
@@ -65,8 +72,8 @@ class Worker:
         await self._serve(shared)
         if "ingest" in self._roles:
             self._ingest = build_ingest(shared, partitions)
-            for app in self._ingest:  # one after the other: they share the event loop
-                await start_app(app)
+            for reader in self._ingest.readers:
+                reader.start()
         if self._side is not None and self._client is not None:
             # The group's queries are worth nothing answered from a half-empty index.
             while not self._side.reader.caught_up.is_set():
@@ -87,7 +94,8 @@ class Worker:
         if self._query is not None and self._side is not None:
             await stop_app(self._query, 5.0)
             await self._side.agent.drain(3.0)
-        await asyncio.gather(*(stop_app(app, 8.0) for app in self._ingest))
+        if self._ingest is not None:
+            await asyncio.gather(*(reader.close(DRAIN_S) for reader in self._ingest.readers))
         if self._runner is not None:
             await self._runner.cleanup()
         if self._client is not None:
@@ -98,6 +106,9 @@ class Worker:
             await asyncio.to_thread(self._side.engine.close)
             self._side.handler.close()
             await self._side.fetcher.close()
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait({self._watching})
         if self._shared is not None:
             await self._shared.fetcher.close()
             await asyncio.to_thread(self._shared.compute.close)
@@ -136,14 +147,16 @@ class Worker:
 
     def live(self) -> str | None:
         """Return why this process should be restarted: it makes no progress. Lag is no reason."""
-        for app in (*self._ingest, self._query):
-            if app is not None and (crash := crash_of(app)) is not None:
-                return f"{app.conf.id} crashed: {crash!r}"
+        for reader in self._ingest.readers if self._ingest is not None else ():
+            if reader.failure is not None:
+                return f"{reader.group} cannot go on: {reader.failure!r}"
+        if self._query is not None and (crash := crash_of(self._query)) is not None:
+            return f"{self._query.conf.id} crashed: {crash!r}"
         if self._side is None:
             return None
         if self._side.reader.failed.is_set():
             return "the index log cannot be read any further"
-        stalled_s = time.time() - self._side.reader.progress_at
+        stalled_s = time.monotonic() - self._side.reader.progress_at
         return (
             f"the log reader stands still for {stalled_s:.0f} s" if stalled_s > STALLED_S else None
         )
@@ -158,9 +171,16 @@ class Worker:
 
     def _refresh(self) -> None:
         """Bring the gauges up to date; called when they are read."""
-        if self._shared is None or self._side is None:
+        if self._shared is None:
             return
-        metrics, stats = self._shared.metrics, self._side.engine.stats()
+        metrics = self._shared.metrics
+        if self._ingest is not None:
+            metrics.in_work.set(len(self._ingest.window))
+            metrics.retries_waiting.set(len(self._ingest.waiting))
+            metrics.hosts_down.set(self._ingest.hosts.down())
+        if self._side is None:
+            return
+        stats = self._side.engine.stats()
         metrics.products.set(stats.products)
         metrics.vectors.set(stats.vectors)
         metrics.fresh_rows.set(stats.fresh_rows)
@@ -205,13 +225,15 @@ async def run_worker(
             if not stop.is_set():
                 await watching  # raises what it saw
     finally:
-        watchdog = loop.call_later(settings.stop_timeout_s, os._exit, 1)
+        # To the end of the process, not of this function: threads of clients may outlive it.
+        watchdog = threading.Timer(settings.stop_timeout_s, os._exit, (1,))
+        watchdog.daemon = True
+        watchdog.start()
         starting.cancel()
         stopping.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):
             await starting
         await worker.stop()
-        watchdog.cancel()
 
 
 def run(settings: Settings, roles: frozenset[str], on_ready: Callable[[int], None]) -> None:

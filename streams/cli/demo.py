@@ -31,6 +31,9 @@ _DRAWN = 640
               help="How many single events to publish, at 5 a second.")  # fmt: skip
 @click.option("--searches", type=click.IntRange(3, 100_000), default=200, show_default=True,
               help="How many searches to time, one after the other.")  # fmt: skip
+@click.option("--chaos", is_flag=True,
+              help="Kill the worker (kill -9) during the load, start it again, say how long a "
+              "search waited, and run fsck at the end: exit status 1 if not clean.")  # fmt: skip
 @click.option("--encoder", help="lite, or open_clip:ARCH/TAG.")
 @click.option("--bootstrap", envvar="VISUALSEARCH_BOOTSTRAP",
               help="Use this broker (host:port) instead of starting one.")  # fmt: skip
@@ -47,6 +50,7 @@ def demo(
     products: int,
     events: int,
     searches: int,
+    chaos: bool,
     encoder: str | None,
     bootstrap: str | None,
     data_dir: Path,
@@ -65,7 +69,7 @@ def demo(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is taken down
     settings_for = _settings_for(encoder)
     console = stderr_console()
-    plan = Plan(data_dir, _port(port, once=once), events, searches)
+    plan = Plan(data_dir, _port(port, once=once), events, searches, chaos=chaos)
     teller = _Terminal(console)
     goods = _goods(catalog, products)
     with teller, demonstration(settings_for, bootstrap, goods, plan, teller) as shown:
@@ -82,6 +86,8 @@ def demo(
                 console.print("")
     if as_json and once:
         _print_json(shown.figures)
+    if (after := shown.figures.chaos) is not None and after.fsck["verdict"] != "clean":
+        sys.exit(1)
 
 
 def _settings_for(encoder: str | None) -> "Callable[[str, str, Path], Settings]":

@@ -35,6 +35,13 @@ def print_explained(found: Found, said: Verdict) -> None:
         columns = ("index log", "kind", "order", "from", "event id", "model", "images", "")
         rows = (_record(found.records[kind]) for kind in sorted(found.records))
         out.print(_table("index log: the newest record of each kind", columns, rows))
+    if found.retries:
+        names = ("retry", "original", "round", "not before (UTC)", "last", "message")
+        again = (
+            (r.position, r.original, str(r.rounds), moment(iso(r.not_before_ms)), r.code, r.message)
+            for r in found.retries
+        )
+        out.print(_table("tried again", names, again))
     if found.letters:
         headings = ("letter", "original", "stage", "code", "message")
         letters = ((x.position, x.original, x.stage, x.code, x.message) for x in found.letters)

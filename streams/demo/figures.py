@@ -26,6 +26,13 @@ class Spreads(msgspec.Struct, frozen=True):
     by_kind: dict[str, Spread]
 
 
+class Recovery(msgspec.Struct, frozen=True):
+    """After kill -9 of the only worker: seconds to the first search answer, and fsck's report."""
+
+    first_answer_s: float
+    fsck: dict[str, Any]
+
+
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """The JSON of `demo --once --json`.
 
@@ -35,7 +42,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     the first min(10, n) hits, n products of the kind being held; right colour among the first
     min(10, m), m products of that kind in that colour being held (11 of a catalogue of 640); null
     where the catalogue's truth is not known. `photo`: a photo alone; `both`: a photo and "in
-    <another colour>".
+    <another colour>". `chaos`: null unless the worker was killed; `load_s` then has its absence
+    in it.
     """
 
     products: int
@@ -57,6 +65,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     encoder: str
     page: str
     total_s: float
+    chaos: Recovery | None = None
 
 
 def spread(values: Sequence[float]) -> Spread:

@@ -10,6 +10,7 @@ drowned in questions about how busy it is.
 import asyncio
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -136,15 +137,25 @@ async def measure_freshness(
     per_s: float = 5.0,
     progress: Callable[[int], None] = lambda _: None,
 ) -> list[Fresh]:
-    """Publish the events at a steady rate and follow each. Raises TimeoutError for one unseen."""
+    """Publish the events at a steady rate and follow each. Raises TimeoutError for one unseen.
+
+    A product is deleted only once it was seen: on a busy machine its creation may take longer than
+    the time between the two.
+    """
     started = time.perf_counter()
     done = 0
     slots = asyncio.Semaphore(_AT_ONCE)
+    seen: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     async def one(number: int, single: Single) -> Fresh:
         nonlocal done
         await asyncio.sleep(max(started + number / per_s - time.perf_counter(), 0))
+        created = seen[single.event.product.product_id]
+        if single.kind == "delete":
+            await created.wait()
         fresh = await _follow(client, producer, topic, single, slots)
+        if single.kind == "create":
+            created.set()
         done += 1
         progress(done)
         return fresh

@@ -73,6 +73,10 @@ def facts(figures: Figures) -> dict[str, str]:
     ):
         if share is not None:
             shown[name] = f"{share:.0%}"
+    if (chaos := figures.chaos) is not None:
+        shown["kill -9 to the first answer"] = f"{chaos.first_answer_s:.1f} s"
+        fsck = chaos.fsck
+        shown["fsck"] = f"{fsck['verdict']}: {fsck['served']:,} of {fsck['expected']:,} products"
     return shown
 
 

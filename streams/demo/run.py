@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from streams.catalog.arrival import ArrivalWatch
 from streams.catalog.publish import Load, Ready, publish
@@ -17,6 +18,7 @@ from streams.catalog.rows import Rejected
 from streams.catalog.searchable import wait_for_watermark
 from streams.client import SearchClient
 from streams.demo.ahead import Ahead
+from streams.demo.chaos import Chaos
 from streams.demo.figures import Figures, precisions, spreads
 from streams.demo.freshness import Fresh, measure_freshness, plan_events
 from streams.demo.goods import Goods
@@ -24,6 +26,7 @@ from streams.demo.page import shown_searches, write_page
 from streams.demo.searching import Asked, ask_all, phone_photo_ms, precision
 from streams.demo.stage import (
     StageError,
+    WorkerProcess,
     count_messages,
     own_topics,
     running_broker,
@@ -54,6 +57,7 @@ class Plan:
     events: int = 200
     searches: int = 200
     per_s: float = 5.0
+    chaos: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +110,15 @@ def demonstration(
         topics = settings.topics
         client = SearchClient(settings.kafka(), topics.search_requests, topics.search_results)
         stack.callback(client.close)
+        client.wait_ready()
         producer = stack.enter_context(Producer(settings.kafka(), linger_ms=0))
-        loaded = _load(settings, goods, products, producer, client, plan, teller)
+
+        def start_again() -> WorkerProcess:
+            port = urlsplit(url).port or 0
+            return stack.enter_context(running_worker(settings, port, folder / "worker-2.log"))
+
+        chaos = Chaos(worker, start_again, client, teller.say) if plan.chaos else None
+        loaded = _load(settings, goods, products, producer, client, plan, teller, chaos)
         asked = _ask(goods, client, plan, teller)
         groups, show = shown_searches(url, asked, goods.truth)
         photo_ms = _phone_photo(goods, client, folder, teller)
@@ -126,6 +137,7 @@ def demonstration(
             encoder=loaded.model,
             page=str(folder / "page.html"),
             total_s=round(time.perf_counter() - began, 1),
+            chaos=None if chaos is None else chaos.recovery(settings, url),
         )
         write_page(folder / "page.html", groups, show, figures)
         teller.say(f"pictures of queries and hits: {folder / 'page.html'}")
@@ -141,20 +153,29 @@ def _load(
     client: SearchClient,
     plan: Plan,
     teller: Teller,
+    chaos: Chaos | None,
 ) -> _Loaded:
-    """Publish the catalogue and wait until all of it is searchable."""
+    """Publish the catalogue and wait until all of it is searchable; chaos strikes half-way."""
     topics = settings.topics
     with ArrivalWatch(settings.kafka(), topics.index_log, topics.dead_letters) as watch:
         began = time.perf_counter()
         show = teller.bar("publishing", goods.total)
+
+        def published(load: Load) -> None:
+            show(load.position)
+            if chaos is not None and load.position >= goods.total // 2:
+                chaos.strike()
+
         load = publish(
             products,
             producer,
             topics.product_events,
             run_id="demo",
             now=lambda: datetime.now(UTC),
-            progress=lambda load: show(load.position),
+            progress=published,
         )
+        if chaos is not None:
+            chaos.await_answer()  # nobody answers yet, and the records of the load are kept
         for row in load.rejected:
             teller.say(f"rejected {row.where}: {row.message} [{row.code}]")
         total = len(load.published)

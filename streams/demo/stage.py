@@ -86,6 +86,11 @@ class WorkerProcess:
             time.sleep(0.1)
         raise StageError(f"the worker was not ready in {timeout_s:.0f} s, see {self.log}")
 
+    def kill(self) -> None:
+        """End it as a crash does: nothing is finished, nothing said."""
+        self.process.kill()
+        self.process.wait()
+
     def stop(self) -> int:
         """Ask it to stop and return its exit status; kill it past its own deadline."""
         if self.process.poll() is None:

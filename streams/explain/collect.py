@@ -6,10 +6,12 @@ from schemas.errors import SchemaError
 from schemas.events import Product, ProductOfferUpdated
 from schemas.records import RecordKind, UnknownRecordError, Vectors, decode_record
 from streams.dlq.letters import Letter
-from streams.explain.found import SeenEvent, SeenLetter, SeenRecord
+from streams.explain.found import SeenEvent, SeenLetter, SeenRecord, SeenRetry
 from streams.lanes.lane import read_event
 from streams.messages import SourceMessage
 from streams.order import ORDER_HEADER, OrderMode, Place, place_of
+from streams.retry import PREFIX as RETRY
+from streams.retry import RetryError, not_before_ms, parse_retry
 
 LATEST = 5
 OFFER = ProductOfferUpdated.__struct_config__.tag
@@ -115,4 +117,21 @@ def seen_letter(letter: Letter) -> SeenLetter:
         facts.get("stage", ""),
         letter.code,
         facts.get("message", ""),
+    )
+
+
+def seen_retry(message: SourceMessage) -> SeenRetry | None:
+    """Return what a message of `product-retry` tells; None if no worker wrote it."""
+    try:
+        original, attempt = parse_retry(message)
+    except RetryError:
+        return None
+    code, text = (message.header(RETRY + name) or b"" for name in ("code", "message"))
+    return SeenRetry(
+        f"{message.partition}@{message.offset}",
+        original.source,
+        max(attempt.rounds.values(), default=0),
+        not_before_ms(message),
+        code.decode("utf-8", "replace"),
+        text.decode("utf-8", "replace"),
     )

@@ -95,6 +95,22 @@ class SeenLetter:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenRetry:
+    """An event of the product whose pictures are tried again, and what failed the last time."""
+
+    position: str
+    original: str
+    rounds: int
+    not_before_ms: int
+    code: str
+    message: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return asdict(self) | {"not_before": iso(self.not_before_ms)}
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerState:
     """What one worker's index holds of the product; `known` is False if that is nothing."""
 
@@ -118,6 +134,7 @@ class Found:
     unreadable: SeenEvent | None = None  # the last that could not be read
     records: Mapping[RecordKind, SeenRecord] = field(default_factory=dict)
     letters: tuple[SeenLetter, ...] = ()
+    retries: tuple[SeenRetry, ...] = ()  # those that wait or are in work
     committed: Mapping[LaneName, Mapping[tuple[str, int], int]] = field(default_factory=dict)
     worker: WorkerState | None = None
     worker_error: str = ""  # why no worker was asked
@@ -137,6 +154,7 @@ class Found:
             },
             "records": {kind: record.as_dict() for kind, record in self.records.items()},
             "dead_letters": [letter.as_dict() for letter in self.letters],
+            "retries": [retry.as_dict() for retry in self.retries],
             "committed": committed,
             "worker": asdict(self.worker) if self.worker else {"error": self.worker_error},
         }

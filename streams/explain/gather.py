@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Callable, Collection, Iterator
+from typing import TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 from urllib.request import urlopen
 
 from schemas.records import record_key
 from streams.dlq.letters import Choice, read_letters
-from streams.explain.collect import Events, Records, seen_letter
-from streams.explain.found import LANES, Found, LaneName, SeenLetter, WorkerState
+from streams.explain.collect import Events, Records, seen_letter, seen_retry
+from streams.explain.found import LANES, Found, SeenLetter, SeenRetry, WorkerState
 from streams.messages import SourceMessage
 from streams.partition import partition_of
 from streams.scan import Scanner
@@ -19,7 +20,6 @@ from streams.topics import TopicError
 _HTTP_S = 5.0
 _BROKER_S = 10.0
 Progress = Callable[[str, int, int], None]
-Committed = dict[LaneName, dict[tuple[str, int], int]]
 
 
 def gather(
@@ -33,15 +33,16 @@ def gather(
 ) -> Found:
     """Return what is known of a product now. Raises TopicError.
 
-    The order of the steps matters: what a lane had committed is in the log, which is read after
-    that, and the log is soon in the index, which is asked last.
+    The order of the steps matters: what a lane had committed is in the log or is tried again,
+    both of which are read after that, and the log is soon in the index, which is asked last.
     """
     with Scanner(settings.kafka()) as scanner:
         reader = _Reader(scanner, settings, product_id, since, progress)
         events = reader.events(every_partition=every_partition)
         marked = (events.newest, events.offer, events.unreadable)
         places = {(event.topic, event.partition) for event in marked if event is not None}
-        committed = committed_offsets(settings, places)
+        committed = committed_offsets(settings, LANES, places)
+        retries = reader.retries()
         records = reader.records()
         letters = reader.letters()
     state, why_not = worker_state(worker, product_id)
@@ -55,6 +56,7 @@ def gather(
         unreadable=events.unreadable,
         records=records.newest,
         letters=letters,
+        retries=retries,
         committed=committed,
         worker=state,
         worker_error=why_not,
@@ -104,6 +106,19 @@ class _Reader:
             records.add(message)
         return records
 
+    def retries(self) -> tuple[SeenRetry, ...]:
+        """Read what waits to be tried again: from where its readers have finished all."""
+        topic, key = self._settings.topics.product_retry, self._product_id.encode()
+        partitions = self._partition(self._scanner.partitions(topic))
+        places = {(topic, partition) for partition in partitions}
+        finished = committed_offsets(self._settings, ("retry",), places)["retry"]
+        found = [
+            seen_retry(message)
+            for message in self._messages(topic, partitions, {key})
+            if message.offset >= finished.get((topic, message.partition), 0)
+        ]
+        return tuple(retry for retry in found if retry is not None)
+
     def letters(self) -> tuple[SeenLetter, ...]:
         """Read the dead letters of the product, oldest first."""
         topic = self._settings.topics.dead_letters
@@ -128,19 +143,24 @@ class _Reader:
             yield each.message
 
 
-def committed_offsets(settings: Settings, places: Collection[tuple[str, int]]) -> Committed:
-    """Return the next offset of both lanes' groups by (topic, partition), where there is one.
+Lane = TypeVar("Lane", bound=str)
+
+
+def committed_offsets(
+    settings: Settings, lanes: Collection[Lane], places: Collection[tuple[str, int]]
+) -> dict[Lane, dict[tuple[str, int], int]]:
+    """Return the next offset of each lane's group by (topic, partition), where there is one.
 
     Raises TopicError.
     """
     from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
     from confluent_kafka.admin import AdminClient
 
-    committed: Committed = {lane: {} for lane in LANES}
+    committed: dict[Lane, dict[tuple[str, int], int]] = {lane: {} for lane in lanes}
     if not places:
         return committed
     admin = AdminClient(settings.kafka())
-    for lane in LANES:
+    for lane in lanes:
         group = f"{settings.topic_prefix}visualsearch-{lane}"
         wanted = ConsumerGroupTopicPartitions(
             group, [TopicPartition(topic, partition) for topic, partition in sorted(places)]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from schemas.records import Order, RecordKind
-from streams.explain.found import Found, LaneName, SeenEvent, SeenLetter, SeenRecord, iso
+from streams.explain.found import Found, LaneName, SeenEvent, SeenLetter, SeenRecord, SeenRetry, iso
 
 _LANE_OF: dict[RecordKind, LaneName] = {
     "base": "attributes",
@@ -22,8 +22,8 @@ _WHY = {
 class Verdict:
     """A stable code and a sentence for people.
 
-    Codes: searchable, searchable_in_part, searchable_outdated, not_asked, late, failed, deleted,
-    no_product_event, no_pictures, no_vectors, other_model, lost, unknown.
+    Codes: searchable, searchable_in_part, searchable_outdated, not_asked, late, retrying, failed,
+    deleted, no_product_event, no_pictures, no_vectors, other_model, lost, unknown.
     """
 
     code: str
@@ -82,6 +82,8 @@ def _late_or_failed(found: Found) -> Verdict | None:
             continue
         if (late := _unreached(_LANE_OF[kind], event, found)) is not None:
             return late
+        if kind == "vectors" and (retry := _retry_of(event, found)) is not None:
+            return Verdict("retrying", f"late: {_again(retry)}")
         letters = _letters_of(event, found)
         if not letters:
             lane = _WORDS[_LANE_OF[kind]]
@@ -155,7 +157,8 @@ def _searchable(found: Found) -> Verdict:
         return Verdict("searchable", "searchable")
     lacking = newest.images - (vectors.images or 0)
     if lacking > 0 and vectors.order == newest.order:
-        because = _because(_letters_of(newest, found))
+        retry = _retry_of(newest, found)
+        because = _again(retry) if retry else _because(_letters_of(newest, found))
         text = f"searchable, but {lacking} of its {newest.images} pictures failed: {because}"
         return Verdict("searchable_in_part", text)
     return Verdict("searchable", "searchable")
@@ -208,6 +211,18 @@ def _letters_of(event: SeenEvent, found: Found) -> list[SeenLetter]:
         if letter.original == event.source
         or (event.place is not None and letter.place == event.place)
     ]
+
+
+def _retry_of(event: SeenEvent, found: Found) -> SeenRetry | None:
+    """Return the last retry of an event that waits or is in work."""
+    return next((r for r in reversed(found.retries) if r.original == event.source), None)
+
+
+def _again(retry: SeenRetry) -> str:
+    return (
+        f"its pictures are tried again at {iso(retry.not_before_ms)} "
+        f"(retry {retry.rounds}, last {retry.code}: {retry.message})"
+    )
 
 
 def _because(letters: list[SeenLetter]) -> str:

@@ -11,7 +11,13 @@ from schemas.events import ImageSource, Product
 from streams.fsck.cluster import Bounds, Cluster
 from streams.fsck.compare import differences, matching, must_be_searchable
 from streams.fsck.history import Claim, Expected, History, decode
-from streams.fsck.lateness import LANES, products_of, wait_for_index, wait_for_lanes
+from streams.fsck.lateness import (
+    LANES,
+    products_of,
+    wait_for_index,
+    wait_for_lanes,
+    wait_for_retries,
+)
 from streams.fsck.letters import failures
 from streams.fsck.log import content_hashes, fold_log
 from streams.fsck.pictures import (
@@ -92,6 +98,9 @@ class Check:
         groups = {lane: f"{prefix}visualsearch-{lane}" for lane in LANES}
         late = [
             wait_for_lanes(cluster, groups, bounds, give_up_at),
+            wait_for_retries(
+                cluster, f"{prefix}visualsearch-retry", self._topics.product_retry, give_up_at
+            ),
             wait_for_index(cluster, self._worker, log, give_up_at),
         ]
         for each in late:

@@ -53,6 +53,27 @@ def wait_for_lanes(
         sleep(PAUSE_S)
 
 
+def wait_for_retries(
+    cluster: Cluster,
+    group: str,
+    topic: str,
+    give_up_at: float,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Late:
+    """Wait until nothing is left to be tried again; return what still is.
+
+    A retry that fails is a new message: the end of the topic is asked for each time.
+    """
+    while True:
+        bounds = cluster.bounds([topic])
+        late = Late()
+        late.add("retries", behind(bounds, cluster.committed(group, bounds)))
+        if not late.ranges or time.monotonic() >= give_up_at:
+            return late
+        sleep(PAUSE_S)
+
+
 def wait_for_index(
     cluster: Cluster,
     worker: Worker,

@@ -1,36 +1,36 @@
-"""The embedding lane: fetch → decode → embed, batched; it writes `vectors` records.
+"""The embedding lane: fetch → decode → embed; it writes `vectors` records.
 
-The model call, the dear step, is skipped for bytes that it has seen (a bounded, disposable
-cache); the record is always written. Of a product that occurs twice in a batch only the newest
-event is embedded.
+Events are worked on side by side. One whose pictures cannot be had just now goes to
+`product-retry` and keeps nobody waiting; one whose pictures never can is dead-lettered. The model
+call, the dear step, is skipped for bytes that it has seen; the record is always written.
 """
 
 import asyncio
 import hashlib
 import logging
-import time
-from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-import numpy as np
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from schemas.errors import SchemaError
 from schemas.events import ImageSource, Product, ProductDeleted, ProductOfferUpdated
 from schemas.records import ImageVector, Vectors
 from streams.blobs import SCHEME as BLOB
-from streams.compute import Compute, Priority
 from streams.dead_letters import Fault
 from streams.fetch import Fetched, Fetcher, FetchError, decode_base64
+from streams.hosts import Hosts
 from streams.lanes.attributes import image_id
-from streams.lanes.lane import OrderedEvent, Outcome, read_batch
+from streams.lanes.embedder import Embedder
+from streams.lanes.lane import Entry, OrderedEvent, Outcome, read_event
+from streams.lanes.newest import Newest
 from streams.messages import SourceMessage
-from streams.metrics import Metrics
 from streams.order import OrderMode
-from visualsearch.encoders.protocol import Encoder
+from streams.retry import FIRST, Attempt, Retry
 from visualsearch.errors import ImageError
 
 log = logging.getLogger(__name__)
+LARGE = 64 * 1024  # bytes; decoding more would be felt on the event loop
+BUSY = "image_host_busy"  # nothing was tried: this round does not count
 
 
 @dataclass(slots=True)
@@ -39,169 +39,166 @@ class _Picture:
 
     number: int
     source: ImageSource
-    fetched: Fetched | None = None
     digest: str = ""
+    etag: str | None = None
     vector: bytes | None = None
     fault: Fault | None = None
-
-
-class VectorCache:
-    """The newest `size` vectors by content hash: 1 kB each at 512 dimensions."""
-
-    def __init__(self, size: int = 50_000) -> None:
-        self._size = size
-        self._vectors: OrderedDict[str, bytes] = OrderedDict()
-
-    def get(self, digest: str) -> bytes | None:
-        """Return the vector of these bytes, as float16, if it is known."""
-        if (vector := self._vectors.get(digest)) is not None:
-            self._vectors.move_to_end(digest)
-        return vector
-
-    def put(self, digest: str, vector: bytes) -> None:
-        """Keep a vector; the one unused for longest goes."""
-        self._vectors[digest] = vector
-        if len(self._vectors) > self._size:
-            self._vectors.popitem(last=False)
+    transient: bool = False
 
 
 class EmbeddingLane:
-    """Waits for hosts and for the model, so that the attribute lane never does."""
+    """Waits for hosts and for the model, so that the attribute lane never does.
+
+    `delays_s` are the pauses before each further round, the last of which ends in a dead letter.
+    Events of a first round wait at `hosts`, those that come back at `patient_hosts`, for
+    `patient_s` each. At most `in_memory` pictures are fetched or wait for the model.
+    """
 
     name = "embedding"
 
     def __init__(
         self,
         mode: OrderMode,
-        encoder: Encoder,
-        compute: Compute,
+        embedder: Embedder,
         fetcher: Fetcher,
-        metrics: Metrics,
+        hosts: Hosts,
+        patient_hosts: Hosts,
+        newest: Newest,
         *,
         inline_limit: int,
-        batch: int,
-        step: int,
+        in_memory: int,
+        delays_s: Sequence[float],
+        patient_s: float,
+        jitter: Callable[[], float] = lambda: random.uniform(0.8, 1.2),
     ) -> None:
-        self.batch = batch
         self._mode = mode
-        self._encoder = encoder
-        self._compute = compute
+        self._embedder = embedder
         self._fetcher = fetcher
-        self._metrics = metrics
+        self._hosts = {False: hosts, True: patient_hosts}
         self._inline_limit = inline_limit
-        self._step = step
-        self._cache = VectorCache()
+        self._memory = asyncio.Semaphore(in_memory)
+        self._delays_s = delays_s
+        self._timeouts_s = {False: None, True: patient_s}
+        self._jitter = jitter
+        self._newest = newest
 
-    async def process(self, messages: Sequence[SourceMessage]) -> list[Outcome]:
-        """Return a `vectors` record for each product event that sets or removes pictures."""
-        reads = await asyncio.to_thread(read_batch, messages, self._mode)
-        waiting = _by_product(reads)
-        tried: dict[str, list[_Picture]] = {}  # by source
-        while waiting:
-            # The newest of each product; the one before it only if no picture of that can be had,
-            # as if they had come one by one.
-            current = [events.pop() for events in waiting.values()]
-            groups = [[_Picture(n, s) for n, s in enumerate(_images(read))] for read in current]
-            tried |= {r.message.source: g for r, g in zip(current, groups, strict=True)}
-            await self._load_and_embed([picture for group in groups for picture in group])
-            failed = {r.product_id for r, g in zip(current, groups, strict=True) if _all_failed(g)}
-            waiting = {p: events for p, events in waiting.items() if events and p in failed}
-        return [self._outcome(read, tried) for read in reads]
-
-    def _outcome(
-        self, read: OrderedEvent | SchemaError, tried: dict[str, list[_Picture]]
-    ) -> Outcome:
-        if isinstance(read, SchemaError):
+    async def process(self, message: SourceMessage, attempt: Attempt = FIRST) -> Outcome:
+        """Return a `vectors` record for a product event that sets or removes pictures."""
+        try:
+            if len(message.value or b"") < LARGE:
+                read = read_event(message, self._mode)
+            else:
+                read = await asyncio.to_thread(read_event, message, self._mode)
+        except SchemaError:
             return Outcome("skipped")  # the attribute lane dead-letters it
         if isinstance(read.event, ProductOfferUpdated):
             return Outcome("skipped", type=read.type)
-        if (group := tried.get(read.message.source)) is None:
+        if self._newest.outdated(read.product_id, read.order):
             return Outcome("superseded", type=read.type)
         if isinstance(read.event, ProductDeleted):
             gone = Vectors(order=read.order, deleted=True)
             return Outcome("indexed", type=read.type, records=[(read.product_id, gone, read)])
-        faults = [picture.fault for picture in group if picture.fault is not None]
-        if _all_failed(group):
-            # Nothing to show: the old vectors stay searchable until new ones are there.
-            return Outcome("dead_lettered", type=read.type, faults=faults)
-        record = Vectors(
-            order=read.order,
-            model=self._encoder.model_id,
-            images=[_image_vector(p) for p in group if p.vector is not None],
+        pictures = [_Picture(n, source) for n, source in enumerate(_images(read))]
+        wanted = [picture for picture in pictures if picture.number not in attempt.told]
+        await asyncio.gather(*(self._load_and_embed(p, attempt) for p in wanted))
+        return self._outcome(read, pictures, attempt)
+
+    def _outcome(self, read: OrderedEvent, pictures: list[_Picture], attempt: Attempt) -> Outcome:
+        good = [picture for picture in pictures if picture.vector is not None]
+        records: list[Entry] = []
+        if good or not pictures:  # else the old vectors stay searchable until new ones are there
+            images = [_image_vector(picture) for picture in good]
+            record = Vectors(order=read.order, model=self._embedder.model_id, images=images)
+            records.append((read.product_id, record, read))
+        faulty = {p.number: p.fault for p in pictures if p.fault is not None}
+        rounds = self._rounds([p for p in pictures if p.transient], attempt)
+        retry = self._retry(rounds, faulty, attempt) if rounds else None
+        faults = [
+            replace(fault, attempts=fault.attempts + attempt.tries)
+            for number, fault in faulty.items()
+            if number not in rounds
+        ]
+        word = "retried" if retry else "dead_lettered" if faults else "indexed"
+        return Outcome(word, read.type, records, faults, retry)
+
+    def _rounds(self, transient: list[_Picture], attempt: Attempt) -> dict[int, int]:
+        """Return the pictures that have a round left, and how often each could not be had."""
+        if not self._delays_s:
+            return {}
+        counted = {
+            picture.number: attempt.rounds.get(picture.number, 0) + (picture.fault.code != BUSY)
+            for picture in transient
+            if picture.fault is not None
+        }
+        return {number: n for number, n in counted.items() if n <= len(self._delays_s)}
+
+    def _retry(
+        self, rounds: Mapping[int, int], faulty: Mapping[int, Fault], attempt: Attempt
+    ) -> Retry:
+        """Return the next attempt, after the pause of the picture that failed least often."""
+        causes = [faulty[number] for number in rounds]
+        following = Attempt(
+            rounds,
+            attempt.tries + max(cause.attempts for cause in causes),
+            attempt.told | (faulty.keys() - rounds.keys()),
         )
-        word = "dead_lettered" if faults else "indexed"
-        return Outcome(word, read.type, [(read.product_id, record, read)], faults)
+        pause_s = self._delays_s[max(min(rounds.values()) - 1, 0)]
+        return Retry(following, pause_s * self._jitter(), causes[0].code, causes[0].message)
 
-    async def _load_and_embed(self, pictures: list[_Picture]) -> None:
-        await asyncio.gather(*(self._load(picture) for picture in pictures))
-        await self._embed([p for p in pictures if p.vector is None and p.fault is None])
-
-    async def _load(self, picture: _Picture) -> None:
-        source = picture.source
+    async def _load_and_embed(self, picture: _Picture, attempt: Attempt) -> None:
         try:
-            if source.data is not None:
-                picture.fetched = Fetched(decode_base64(source.data, self._inline_limit))
-            else:
-                picture.fetched = await self._fetcher.fetch(source.url or "")
+            await self._load(picture, attempt)
         except FetchError as error:
-            text = f"{_where(picture)}: {error}"
-            picture.fault = Fault("fetch", error.code, text, error.attempts)
-            return
-        except Exception as error:  # a store's or a client's own: one picture, not the batch
-            log.exception("fetching a picture failed")
-            picture.fault = Fault("fetch", "fetch_failed", f"{_where(picture)}: {error!r}")
-            return
-        picture.digest = hashlib.sha256(picture.fetched.data).hexdigest()
-        picture.vector = self._cache.get(picture.digest)
-
-    async def _embed(self, pictures: list[_Picture]) -> None:
-        """Embed in short steps, so that a query never waits long for the model."""
-        for start in range(0, len(pictures), self._step):
-            step = pictures[start : start + self._step]
-            try:
-                await self._embed_step(step)
-            except Exception:
-                # One bad picture fails the call: find it by giving each a call of its own.
-                for picture in step:
-                    await self._embed_alone(picture)
-
-    async def _embed_alone(self, picture: _Picture) -> None:
-        try:
-            await self._embed_step([picture])
+            _fail(picture, "fetch", error.code, str(error), error.attempts)
+            picture.transient = error.transient
         except ImageError as error:
-            picture.fault = Fault("image", error.code, f"{_where(picture)}: {error}")
-        except Exception as error:
-            log.exception("the model failed on a picture")
-            picture.fault = Fault("embed", "embed_failed", f"{_where(picture)}: {error!r}")
+            _fail(picture, "image", error.code, str(error))
 
-    async def _embed_step(self, step: list[_Picture]) -> None:
-        data = [picture.fetched.data for picture in step if picture.fetched is not None]
+    async def _load(self, picture: _Picture, attempt: Attempt) -> None:
+        """Fetch and embed.
 
-        def call() -> tuple[np.ndarray, float]:
-            started = time.perf_counter()
-            return self._encoder.encode_images(list(data)), time.perf_counter() - started
+        A place in memory is taken after the turn at a host: waiting for a slow one must not use
+        up the places.
+        """
+        source = picture.source
+        async with self._hosts[attempt.patient].turn(source.url or "") as turn:
+            await self._memory.acquire()
+            try:
+                turn.begin()
+                fetched = await self._bytes(source, self._timeouts_s[attempt.patient])
+            except BaseException:
+                self._memory.release()
+                raise
+        try:
+            await self._embed(picture, fetched)
+        finally:
+            self._memory.release()
 
-        vectors, seconds = await self._compute.run(Priority.INDEX, call)
-        self._metrics.embed_batch.observe(len(step))
-        self._metrics.embed.labels("image").observe(seconds)
-        for picture, vector in zip(step, vectors.astype("<f2"), strict=True):
-            picture.vector = vector.tobytes()
-            self._cache.put(picture.digest, picture.vector)
+    async def _bytes(self, source: ImageSource, timeout_s: float | None) -> Fetched:
+        if source.data is not None:
+            return Fetched(decode_base64(source.data, self._inline_limit))
+        try:
+            return await self._fetcher.fetch(source.url or "", timeout_s=timeout_s)
+        except FetchError:
+            raise
+        except Exception as error:  # a store's or a client's own
+            log.exception("fetching a picture failed")
+            raise FetchError("fetch_failed", repr(error), transient=True) from error
+
+    async def _embed(self, picture: _Picture, fetched: Fetched) -> None:
+        picture.digest, picture.etag = hashlib.sha256(fetched.data).hexdigest(), fetched.etag
+        try:
+            picture.vector = await self._embedder.vector(picture.digest, fetched.data)
+        except ImageError:
+            raise
+        except Exception as error:  # out of memory, say: another time it may do
+            _fail(picture, "embed", "embed_failed", repr(error))
+            picture.transient = True
 
 
-def _by_product(reads: Sequence[OrderedEvent | SchemaError]) -> dict[str, list[OrderedEvent]]:
-    """Group what says something of pictures, each product's events in their order."""
-    events: dict[str, list[OrderedEvent]] = {}
-    for read in reads:
-        if isinstance(read, OrderedEvent) and not isinstance(read.event, ProductOfferUpdated):
-            events.setdefault(read.product_id, []).append(read)
-    for group in events.values():
-        group.sort(key=lambda read: read.order)  # stable: of equals the later one wins
-    return events
-
-
-def _all_failed(pictures: Sequence[_Picture]) -> bool:
-    return bool(pictures) and all(picture.fault is not None for picture in pictures)
+def _fail(picture: _Picture, stage: str, code: str, text: str, attempts: int = 1) -> None:
+    where = f"product.images[{picture.number}]: {text}"
+    picture.fault = Fault(stage, code, where, attempts)
 
 
 def _images(read: OrderedEvent) -> list[ImageSource]:
@@ -209,17 +206,13 @@ def _images(read: OrderedEvent) -> list[ImageSource]:
     return product.images if isinstance(product, Product) else []
 
 
-def _where(picture: _Picture) -> str:
-    return f"product.images[{picture.number}]"
-
-
 def _image_vector(picture: _Picture) -> ImageVector:
-    assert picture.vector is not None and picture.fetched is not None  # noqa: S101,PT018 - embedded
+    assert picture.vector is not None  # noqa: S101 - only those that were embedded are asked
     return ImageVector(
         image_id=image_id(picture.number, picture.source),
         vector=picture.vector,
         url=picture.source.url or BLOB + picture.digest,
         content_hash=picture.digest,
         kind=picture.source.kind,
-        etag=picture.fetched.etag,
+        etag=picture.etag,
     )

@@ -7,9 +7,9 @@ stops, and then stays unacknowledged for the next owner.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from schemas.codec import decode_event
 from schemas.errors import SchemaError
@@ -19,6 +19,7 @@ from streams.dead_letters import Fault
 from streams.messages import Headers, OutgoingMessage, SourceMessage
 from streams.order import OrderMode, order_of, place_of
 from streams.partition import partition_of
+from streams.retry import Retry
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +49,16 @@ Entry = tuple[str, IndexRecord, OrderedEvent]
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of one message: records to write, faults to dead-letter, a word for metrics."""
+    """What became of one message: records to write, faults to dead-letter, a word for metrics.
+
+    With `retry` the event is tried again later as well.
+    """
 
     word: str
     type: str = "unknown"
     records: list[Entry] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    retry: Retry | None = None
 
 
 class Lane(Protocol):
@@ -131,25 +136,10 @@ def _record_headers(event: OrderedEvent) -> Headers:
 Publish = Callable[[Sequence[SourceMessage], Sequence[Outcome]], Awaitable[None]]
 
 
-async def run_lane(stream: Any, lane: Lane, publish: Publish, *, within_s: float = 0.02) -> None:
-    """Consume a Faust stream for good: process, publish, acknowledge.
-
-    `noack_take`, because `take` acknowledges a batch even if the loop body raised.
-    """
-    batches: AsyncIterable[Sequence[Any]] = stream.noack_take(lane.batch, within=within_s)
-    async for events in batches:
-        messages = [SourceMessage.from_faust(event.message) for event in events]
-        outcomes = await process_safely(lane, messages)
-        await publish(messages, outcomes)
-        for event in events:
-            await stream.ack(event)
-
-
 async def process_safely(lane: Lane, messages: Sequence[SourceMessage]) -> list[Outcome]:
     """Process a batch, message by message if it fails: one of them must not stop the others.
 
-    Faust would start a failed agent again without the batch that it failed on, and never commit
-    past it.
+    An error of ours is a dead letter: raising would stop the partition for good.
     """
     try:
         return await lane.process(messages)

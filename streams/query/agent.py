@@ -8,7 +8,6 @@ Their offsets are acknowledged in order: Faust commits past messages still in wo
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ import msgspec
 
 from schemas.errors import SchemaError
 from schemas.search import SearchFault, SearchResult, decode_request, salvage_request_id
+from streams.in_order import InOrder
 from streams.lanes.lane import until_written
 from streams.messages import Headers, OutgoingMessage, SourceMessage
 from streams.metrics import Metrics
@@ -25,26 +25,6 @@ from streams.query.handler import QueryHandler, failure
 log = logging.getLogger(__name__)
 _ECHOED = ("correlation_id", "kafka_correlationId", "traceparent")
 _REPLY_TO = ("reply_to", "kafka_replyTopic")
-
-
-class InOrder:
-    """Calls `done` of each item in the order of arrival, per partition, once it is finished."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[tuple[str, int], deque[list[Any]]] = {}
-
-    def add(self, partition: tuple[str, int], done: Callable[[], None]) -> Callable[[], None]:
-        """Take an item in; call what is returned when it is finished."""
-        queue = self._waiting.setdefault(partition, deque())
-        entry: list[Any] = [False, done]
-        queue.append(entry)
-
-        def finished() -> None:
-            entry[0] = True
-            while queue and queue[0][0]:
-                queue.popleft()[1]()
-
-        return finished
 
 
 class QueryAgent:

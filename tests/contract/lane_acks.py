@@ -1,13 +1,14 @@
-"""When a lane acknowledges: one behaviour, whatever stream it runs on."""
+"""When a lane releases an offset: one behaviour, whatever the messages come from."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
-from streams.lanes.lane import Outcome, until_written
+from streams.group_reader import Sink
+from streams.lanes.batches import Batches
+from streams.lanes.lane import Outcome, Publish, until_written
 from streams.messages import SourceMessage
 
 MESSAGES = 7
-Publish = Callable[[Sequence[SourceMessage], Sequence[Outcome]], Awaitable[None]]
 
 
 class EchoLane:
@@ -24,11 +25,15 @@ class EchoLane:
 
 
 class LaneAcksContract:
-    """Inherit, and implement `acked`."""
+    """Inherit, and implement `finished`."""
+
+    async def finished(self, values: Sequence[bytes], sink: Sink, done: asyncio.Event) -> int:
+        """Run the sink over messages until `done`, stop; return the offset to go on from."""
+        raise NotImplementedError
 
     async def acked(self, values: Sequence[bytes], publish: Publish, done: asyncio.Event) -> int:
-        """Run `EchoLane` over messages until `done`, stop; return how many are acknowledged."""
-        raise NotImplementedError
+        """Run `EchoLane` over messages until `done`; return how many offsets it released."""
+        return await self.finished(values, Batches(EchoLane(), publish, size=1000), done)
 
     async def test_everything_is_acknowledged_once_it_is_written(self) -> None:
         """Every message is published once, in its order, and then acknowledged."""
@@ -81,6 +86,21 @@ class LaneAcksContract:
                 asyncio.get_running_loop().call_later(0.1, done.set)
 
         assert await self.acked([b"x"] * MESSAGES, publish, done) == MESSAGES
+
+    async def test_whatever_publishing_raises_the_loop_goes_on(self) -> None:
+        """A defect of ours costs a pause; the batch is published again, and then acknowledged."""
+        tries = 0
+        done = asyncio.Event()
+
+        async def publish(_: Sequence[SourceMessage], __: Sequence[Outcome]) -> None:
+            nonlocal tries
+            tries += 1
+            if tries == 1:
+                raise RuntimeError("a defect")
+            asyncio.get_running_loop().call_later(0.2, done.set)
+
+        assert await self.acked([b"x"] * 3, publish, done) == 3
+        assert tries == 2
 
     async def test_a_message_that_breaks_the_lane_is_dead_lettered_alone(self) -> None:
         """Its neighbours in the batch are indexed, and all are acknowledged."""

@@ -24,6 +24,7 @@ from tests.fakes import FakeEncoder, jpeg
 
 PATIENCE_S = 60.0  # with what is waited for; a busy machine is no failure
 BOTH = frozenset({"ingest", "search"})
+LANES = ("attributes", "embedding", "retry")  # in the order in which an event passes them
 
 
 def picture(number: int) -> bytes:
@@ -50,7 +51,7 @@ class Path:
         )
         self._groups = {
             lane: _consumer(settings, f"{settings.topic_prefix}visualsearch-{lane}")
-            for lane in ("attributes", "embedding", "queries")
+            for lane in (*LANES, "queries")
         }
 
     async def close(self) -> None:
@@ -96,10 +97,10 @@ class Path:
         await self.producer.send([OutgoingMessage(name, key, value, **more)])
 
     async def settled(self) -> None:
-        """Return when both lanes have committed, and the index has applied, all there is."""
+        """Return when the lanes have committed, and the index has applied, all there is."""
 
         def lag() -> int:
-            lanes = sum(self.lag(lane) for lane in ("attributes", "embedding"))
+            lanes = sum(self.lag(lane) for lane in LANES)
             return lanes or self._log_lag()
 
         await _none_left(lag)
@@ -111,7 +112,8 @@ class Path:
     def lag(self, lane: str) -> int:
         """Return how many messages a group has not committed."""
         consumer = self._groups[lane]
-        names = [self.topics.search_requests] if lane == "queries" else self.topics.product_topics()
+        own = {"queries": [self.topics.search_requests], "retry": [self.topics.product_retry]}
+        names = own.get(lane) or self.topics.product_topics()
         tps = [tp for name in names for tp in _partitions(consumer, name)]
         total = 0
         for tp in consumer.committed(tps, timeout=10):
@@ -191,6 +193,8 @@ def make_settings(bootstrap: str, folder: Folder, **more: Any) -> Settings:
         "data_dir": folder,
         "fetch_timeout_s": 2.0,
         "session_timeout_s": 6.0,
+        "retry_delays_s": (0.2, 0.4),
+        "retry_timeout_s": 2.0,
     }
     return load_settings(bootstrap=bootstrap, **(chosen | more))
 

@@ -61,6 +61,28 @@ def test_demo_of_the_drawn_catalogue(kafka: BrokerInfo, tmp_path: Path) -> None:
     assert topics_left(kafka) == []
 
 
+@pytest.mark.deep
+@pytest.mark.timeout(PATIENCE_S + 2 * GRACE_S)
+def test_demo_with_a_worker_that_is_killed(kafka: BrokerInfo, tmp_path: Path) -> None:
+    """The load goes on, the first answer is timed, and fsck finds all there and nothing else."""
+    few = ("--products", "20", "--events", "8", "--searches", "3")
+    figures = demo(kafka, tmp_path, "--chaos", *few)
+    assert (figures["products"], figures["dead_letters"]) == (20, 0)
+    chaos = figures["chaos"]
+    assert isinstance(chaos, dict)
+    assert 0 < chaos["first_answer_s"] < 120
+    fsck = chaos["fsck"]
+    assert fsck["verdict"] == "clean", fsck
+    assert fsck["served"] == fsck["expected"] >= 20
+    assert fsck["pictures_compared"] > 0
+    logs = [tmp_path / ".visualsearch" / "demo" / name for name in ("worker.log", "worker-2.log")]
+    killed, successor = (log.read_text() for log in logs)
+    assert "worker ready" in killed
+    assert "worker ready" in successor
+    assert "stopping" not in killed, "it was stopped, not killed"
+    assert topics_left(kafka) == []
+
+
 @pytest.mark.timeout(PATIENCE_S + 2 * GRACE_S)
 def test_demo_of_a_users_catalogue(kafka: BrokerInfo, tmp_path: Path) -> None:
     """Anybody's pictures are shown; what nobody knows about them is not judged."""

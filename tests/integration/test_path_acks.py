@@ -1,4 +1,4 @@
-"""The lanes' acknowledgements on Faust and a real broker: what a group has committed."""
+"""What a lane's group has committed, on a real broker; and Faust as the queries need it."""
 
 import asyncio
 import uuid
@@ -10,43 +10,49 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from streams.broker import BrokerInfo
-from streams.faust_app import make_app, start_app, stop_app
-from streams.lanes.lane import run_lane
+from streams.faust_app import make_app
+from streams.group_reader import GroupReader, Sink
 from streams.messages import OutgoingMessage
 from streams.producer import Producer
 from streams.topics import TopicSpec, create_topics
-from tests.contract.lane_acks import EchoLane, LaneAcksContract, Publish
+from tests.contract.lane_acks import LaneAcksContract
+from tests.contract.side_by_side import SideBySideContract
 from tests.integration.harness import make_settings
 
 
-class TestLaneAcksOnKafka(LaneAcksContract):
-    """The contract on the real thing."""
+class OnKafka:
+    """`finished` of the contracts, on the real thing."""
 
     @pytest.fixture(autouse=True)
     def _broker(self, kafka: BrokerInfo, tmp_path: Path) -> None:
         self.settings = make_settings(kafka.bootstrap, tmp_path)
 
-    async def acked(self, values: Sequence[bytes], publish: Publish, done: asyncio.Event) -> int:
-        """Publish to a topic of one partition, run a Faust app until done, read the commits."""
+    async def finished(self, values: Sequence[bytes], sink: Sink, done: asyncio.Event) -> int:
+        """Publish to a topic of one partition, run a reader until done, read its commits."""
+        settings = self.settings
         topic = group = f"acks-{uuid.uuid4().hex[:10]}"
-        bootstrap = self.settings.bootstrap
-        await asyncio.to_thread(create_topics, bootstrap, [TopicSpec(topic, 1, {})])
-        with Producer(self.settings.kafka()) as producer:
+        await asyncio.to_thread(create_topics, settings.bootstrap, [TopicSpec(topic, 1, {})])
+        with Producer(settings.kafka()) as producer:
             await producer.send(OutgoingMessage(topic, b"k", value) for value in values)
-
-        async def handler(stream: Any) -> None:
-            await run_lane(stream, EchoLane(), publish)
-
-        app = make_app(self.settings, group, [topic], handler, buffer=32, commit_s=0.1)
-        await start_app(app)
+        reader = GroupReader(settings.kafka(), group, [topic], sink, session_timeout_s=6.0)
+        reader.start()
         try:
             await asyncio.wait_for(done.wait(), 60)
         finally:
-            await stop_app(app, 8.0)
-        consumer = Consumer(self.settings.kafka() | {"group.id": group})
-        (committed,) = consumer.committed([TopicPartition(topic, 0)], timeout=10)
+            await reader.close(0.5)
+        assert reader.failure is None
+        consumer = Consumer(settings.kafka() | {"group.id": group})
+        (offset,) = consumer.committed([TopicPartition(topic, 0)], timeout=10)
         consumer.close()
-        return max(committed.offset, 0)
+        return max(offset.offset, 0)
+
+
+class TestBatchesOnKafka(OnKafka, LaneAcksContract):
+    """The attribute lane's way."""
+
+
+class TestSideBySideOnKafka(OnKafka, SideBySideContract):
+    """The embedding lane's way."""
 
 
 async def test_nothing_is_decoded_inside_faust(kafka: BrokerInfo, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ async def test_a_worker_that_replays_is_alive_but_not_ready(
         assert path.worker._side is not None
         path.worker._side.reader.caught_up.clear()
         assert path.worker.ready() == "the index log is being replayed"
-        path.worker._side.reader.progress_at = time.time() - 120
+        path.worker._side.reader.progress_at = time.monotonic() - 120
         path.worker._side.reader.failed.set()
         assert path.worker.live() == "the index log cannot be read any further"
 

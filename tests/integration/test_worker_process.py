@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.integration.harness import make_settings, make_topics
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
 READY = re.compile(r"ready: http://127\.0\.0\.1:\d+/")
-DEADLINE_S = 25.0
+DEADLINE_S = 25.0 + 5.0  # the worker keeps 25; a busy machine takes time to end and see it
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def stop(process: "subprocess.Popen[str]", sign: int = signal.SIGTERM) -> tuple[
     """Send a signal; return the exit status and the seconds that it took."""
     started = time.monotonic()
     process.send_signal(sign)
-    return process.wait(DEADLINE_S + 5), time.monotonic() - started
+    return process.wait(2 * DEADLINE_S), time.monotonic() - started
 
 
 @pytest.fixture
@@ -115,12 +116,23 @@ def test_a_worker_stops_in_time_when_its_broker_is_gone(spawn: Spawn, tmp_path: 
         await_ready(process, tmp_path)
     finally:
         stop_broker(tmp_path / "broker")
-    time.sleep(5)
+    url = READY.search(log_of(tmp_path))[0].removeprefix("ready: ")  # type: ignore[index]
+    give_up_at = time.monotonic() + 30
+    while "visualsearch_broker_up 0.0" not in _read(f"{url}metrics"):
+        assert time.monotonic() < give_up_at
+        time.sleep(0.5)
     assert process.poll() is None  # a broker may come back
+    assert log_of(tmp_path).count("Kafka does not answer") == 1
     lines = len(log_of(tmp_path).splitlines())
     _, took_s = stop(process)
-    assert took_s < DEADLINE_S + 1
-    assert lines < 200, f"{lines} lines in 5 s"
+    assert took_s < DEADLINE_S
+    assert lines < 200, f"{lines} lines"
+
+
+def _read(url: str) -> str:
+    with urlopen(url, timeout=5) as answer:  # noqa: S310 - the worker's own
+        text: str = answer.read().decode()
+    return text
 
 
 def test_without_topics_a_worker_says_which_command_makes_them(

@@ -22,10 +22,13 @@ from streams.fsck.compare import differences, may_be_searchable, must_be_searcha
 from streams.fsck.history import History, Mode
 from streams.fsck.letters import failures
 from streams.fsck.values import Message, Served
+from streams.hosts import Hosts
 from streams.index_records import engine_record
 from streams.lanes.attributes import AttributeLane
+from streams.lanes.embedder import Embedder
 from streams.lanes.embedding import EmbeddingLane
-from streams.lanes.lane import newest_records
+from streams.lanes.lane import Outcome, newest_records
+from streams.lanes.newest import Newest
 from streams.messages import SourceMessage
 from streams.metrics import Metrics
 from streams.products import product_lines
@@ -42,8 +45,9 @@ LIMIT = 4096
 class Pictures:
     """A fetcher of which one picture is missing and one is none."""
 
-    async def fetch(self, url: str) -> Fetched:
+    async def fetch(self, url: str, *, timeout_s: float | None = None) -> Fetched:
         """Return a picture. Raises FetchError."""
+        assert timeout_s is None
         if url not in PICTURES:
             raise FetchError("image_http_404", "absent")
         return Fetched(b"text" if url.endswith("3") else PICTURES[url])
@@ -103,18 +107,28 @@ async def indexed(
     """Return what the real lanes and the engine make of it, and the dead letters."""
     engine, letters, compute = Engine("fake", DIM), [], Compute()
     attributes = AttributeLane(mode, BlobStore(str(folder)), LIMIT, 10)
+    newest = Newest()
+    hosts = Hosts(8, 10.0)
     embedding = EmbeddingLane(
-        mode, FakeEncoder(), compute, Pictures(), Metrics(CollectorRegistry()),  # type: ignore[arg-type]  # what of it is used
-        inline_limit=LIMIT, batch=10, step=2,
+        mode, Embedder(FakeEncoder(), compute, Metrics(CollectorRegistry()), step=2),
+        Pictures(), hosts, hosts, newest,  # type: ignore[arg-type]  # what of it is used
+        inline_limit=LIMIT, in_memory=4, delays_s=(), patient_s=1.0,
     )  # fmt: skip
+
+    async def publish(batch: Sequence[SourceMessage], outcomes: Sequence[Outcome]) -> None:
+        records = [entry[:2] for _, entry in newest_records(outcomes)]
+        engine.apply([engine_record(*record) for record in records])
+        for source, outcome in zip(batch, outcomes, strict=True):
+            letters.extend(dead_letter("dead", source, fault) for fault in outcome.faults)
+
+    async def embed(source: SourceMessage) -> None:
+        await newest.publish(source, await embedding.process(source), publish)
+
     try:
-        for lane in (attributes, embedding):
-            for batch in batches:
-                outcomes = await lane.process(batch)
-                records = [entry[:2] for _, entry in newest_records(outcomes)]
-                engine.apply([engine_record(*record) for record in records])
-                for source, outcome in zip(batch, outcomes, strict=True):
-                    letters += [dead_letter("dead", source, fault) for fault in outcome.faults]
+        for batch in batches:
+            await publish(batch, await attributes.process(batch))
+        for batch in batches:  # side by side, as the lane does
+            await asyncio.gather(*map(embed, batch))
     finally:
         compute.close()
     return engine, [

@@ -1,15 +1,19 @@
 """The demonstration's judgement: precisions, percentiles and the plan of its single events."""
 
+import json
 from collections import Counter
+from typing import Any
 
 import pytest
 
 from schemas.events import ImageSource, Product, ProductDeleted, ProductOfferUpdated
 from schemas.search import SearchHit, SearchResult
-from streams.demo.figures import Figures, flat, precisions, spread, spreads
+from streams.demo.figures import Figures, Recovery, flat, precisions, spread, spreads
 from streams.demo.freshness import plan_events
 from streams.demo.goods import Question, Truth, in_turn
+from streams.demo.page import facts
 from streams.demo.searching import Asked, Precision, precision
+from streams.fsck.report import Finding, Report
 
 RED_MUG, BLUE_MUG, RED_HAT = Truth("mug", "red"), Truth("mug", "blue"), Truth("hat", "red")
 
@@ -64,6 +68,16 @@ def answered(*product_ids: str, error: bool = False) -> SearchResult:
     return SearchResult(request_id="r", status="error" if error else "ok", hits=hits)
 
 
+def figures(**more: Any) -> Figures:
+    """Return the figures of a demonstration."""
+    return Figures(
+        products=1, vectors=2, rejected=0, load_s=1.0,
+        freshness_ms=spreads([("create", 10.0), ("offer", 20.0), ("offer", 40.0)]),
+        search_ms=spreads([("words", 1.0)]), phone_photo_to_40_ms=None,
+        **precisions({}), dead_letters=0, broker="b", encoder="e", page="p", total_s=1.0, **more,
+    )  # fmt: skip
+
+
 def asked(right: Truth, *product_ids: str) -> Asked:
     """Return a question by words and its hits."""
     return Asked(Question("words", "w", right=right), answered(*product_ids), 1.0)
@@ -103,16 +117,26 @@ def test_without_truth_there_is_no_precision() -> None:
 
 def test_percentiles_by_kind_stand_beside_the_overall_ones() -> None:
     """The JSON has p50 and p99 of everything, and of each kind."""
-    figures = Figures(
-        products=1, vectors=2, rejected=0, load_s=1.0,
-        freshness_ms=spreads([("create", 10.0), ("offer", 20.0), ("offer", 40.0)]),
-        search_ms=spreads([("words", 1.0)]), phone_photo_to_40_ms=None,
-        **precisions({}), dead_letters=0, broker="b", encoder="e", page="p", total_s=1.0,
-    )  # fmt: skip
-    values = flat(figures)
+    values = flat(figures())
     assert (values["freshness_ms"]["p50"], values["freshness_ms"]["n"]) == (20.0, 3)
     assert values["freshness_ms"]["offer"] == {"p50": 30.0, "p99": 39.8, "n": 2}
     assert values["search_ms"]["words"]["n"] == 1
+
+
+def test_a_kill_and_its_check_are_told_to_people_and_machines() -> None:
+    """Without one, there is nothing to tell."""
+    plain = figures()
+    assert flat(plain)["chaos"] is None
+    assert "fsck" not in facts(plain)
+    report = Report("http://w", expected=3, served=2)
+    report.add("lost", Finding("gone", "p1"))
+    told = flat(figures(chaos=Recovery(12.3, report.as_dict())))["chaos"]
+    assert told["first_answer_s"] == 12.3
+    assert (told["fsck"]["verdict"], told["fsck"]["counts"]["lost"]) == ("differences", 1)
+    assert json.dumps(told)
+    shown = facts(figures(chaos=Recovery(12.3, report.as_dict())))
+    assert shown["kill -9 to the first answer"] == "12.3 s"
+    assert shown["fsck"] == "differences: 2 of 3 products"
 
 
 def test_percentiles_of_nothing_are_zero() -> None:

@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from schemas.records import Order, RecordKind
-from streams.explain.found import Found, SeenEvent, SeenLetter, SeenRecord, WorkerState
+from streams.explain.found import (
+    Found,
+    SeenEvent,
+    SeenLetter,
+    SeenRecord,
+    SeenRetry,
+    WorkerState,
+)
 from streams.explain.verdict import verdict
 from streams.order import Place
 
@@ -65,6 +72,11 @@ def worker(
     return WorkerState(model, known, searchable and why is None, why, orders)
 
 
+def retry(offset: int) -> SeenRetry:
+    """Return a retry of the event at an offset."""
+    return SeenRetry("0@5", f"{E}[0]@{offset}", 2, 60_000, "image_host_down", "gone")
+
+
 NOTHING = worker(None, None, why="unknown")
 
 
@@ -106,6 +118,13 @@ CASES = {
     "older than what was read": (found(worker=worker()), "searchable", "searchable; its events"),
     "only the worker knows it is deleted": (
         found(worker=worker(DELETED, DELETED, why="deleted")), "deleted", "knows it as deleted"),
+    "pictures that are tried again": (
+        found(BOTH, records=LIVE[:1], retries=(retry(BOTH.offset),)), "retrying",
+        "tried again at 1970-01-01T00:01:00+00:00 (retry 2, last image_host_down: gone)"),
+    "some pictures are tried again": (
+        found(event(CREATED, 2), records=(LIVE[0], record("vectors", CREATED, images=1)),
+              worker=worker(), retries=(retry(BOTH.offset),)),
+        "searchable_in_part", "1 of its 2 pictures failed: its pictures are tried again at"),
     "only a dead letter": (
         found(letters=(letter(9, "key_mismatch"),)), "failed", "key_mismatch (dead letter 0@12)"),
     "searchable": (found(BOTH, records=LIVE, worker=worker()), "searchable", "searchable"),

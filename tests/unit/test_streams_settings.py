@@ -24,7 +24,7 @@ def test_an_argument_beats_the_environment_beats_the_file(
     """And a `.env` counts as environment."""
     config = tmp_path / "settings.toml"
     config.write_text(
-        'bootstrap = "file:1"\ntopic_prefix = "file-"\nhttp_port = 1\nembed_batch = 3'
+        'bootstrap = "file:1"\ntopic_prefix = "file-"\nhttp_port = 1\nattribute_batch = 3'
     )
     (tmp_path / ".env").write_text("VISUALSEARCH_HTTP_PORT=2\n")
     monkeypatch.setenv("VISUALSEARCH_TOPIC_PREFIX", "env-")
@@ -32,7 +32,7 @@ def test_an_argument_beats_the_environment_beats_the_file(
     assert settings.bootstrap == "argument:1"
     assert settings.topic_prefix == "env-"
     assert settings.http_port == 2
-    assert settings.embed_batch == 3
+    assert settings.attribute_batch == 3
 
 
 def test_a_json_file_will_do(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_name_that_is_not_known_in_the_file_is_refused(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("http_port", 70000), ("order_mode", "random"), ("embed_batch", 0), ("fetch_timeout_s", 0),
+    [("http_port", 70000), ("order_mode", "random"), ("attribute_batch", 0), ("fetch_timeout_s", 0),
      ("session_timeout_s", 1)],
 )  # fmt: skip
 def test_a_value_that_does_not_fit_is_refused(name: str, value: object) -> None:

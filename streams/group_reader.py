@@ -1,0 +1,203 @@
+"""A member of a consumer group that works on messages as they come and commits in order.
+
+On confluent-kafka, not Faust (ADR 7): Faust 0.15.3 loses messages when a rebalance meets a fetch.
+Offsets are committed up to the first message that is not finished, so that whatever ends a
+process, its successor reads all that may have been left undone.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Protocol
+
+from streams.in_order import InOrder
+from streams.messages import SourceMessage
+
+log = logging.getLogger(__name__)
+BATCH = 100  # messages of one look at the queue
+BATCH_BYTES = 8 * 1024 * 1024
+POLL_S = 0.2
+FULL_S = 0.05  # how long to wait for room before partitions are paused
+COMMIT_S = 0.5
+Finished = Callable[[], None]
+
+
+class Sink(Protocol):
+    """Where messages go. It works on them in its own time and must raise nothing."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more may come; what was read before it was full comes nevertheless."""
+
+    def take(self, message: SourceMessage, finished: Finished) -> None:
+        """Start on a message; call `finished` once nothing of it can be lost any more."""
+
+    def cancel(self) -> None:
+        """Drop all that is not finished: it is read again, here or by another member."""
+
+    async def close(self, timeout_s: float) -> None:
+        """Take no more, have no room, and give what is in work some time."""
+
+
+class GroupReader:
+    """Reads topics for a sink, on the running loop; what blocks runs in a thread of its own."""
+
+    def __init__(
+        self,
+        options: dict[str, str | int],
+        group: str,
+        topics: Sequence[str],
+        sink: Sink,
+        *,
+        session_timeout_s: float,
+    ) -> None:
+        self._options = options | {
+            "group.id": group,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            # Takes all partitions away at a rebalance, which is one rule for what is in work, and
+            # gives partition n of each topic to the same member: a product's events meet there.
+            "partition.assignment.strategy": "range",
+            "session.timeout.ms": round(session_timeout_s * 1000),
+            "heartbeat.interval.ms": 1000,
+            "fetch.wait.max.ms": 100,
+            "fetch.message.max.bytes": 12 * 1024 * 1024,
+            "queued.max.messages.kbytes": 16 * 1024,
+        }
+        self._topics = list(topics)
+        self._sink = sink
+        self._in_order = InOrder()
+        self._done: dict[tuple[str, int], int] = {}  # the offset to go on from
+        self._committed: dict[tuple[str, int], int] = {}
+        self._commit_at = 0.0
+        self._read_epoch = self._epoch = 0  # of the assignment: as read, and as worked on
+        self._paused = False
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, group)
+        self.group = group
+        self.failure: BaseException | None = None
+
+    def start(self) -> None:
+        """Join the group, in a task of the running loop."""
+        self._task = asyncio.create_task(self._run())
+
+    async def close(self, timeout_s: float) -> None:
+        """Take no more, finish what is in work while it can be committed, leave the group."""
+        await self._sink.close(timeout_s)
+        self._stopping = True
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=5.0)
+        self._thread.shutdown(wait=False)
+
+    async def _run(self) -> None:
+        try:
+            consumer = await self._call(self._join)
+            try:
+                while not self._stopping:
+                    await self._turn(consumer)
+            finally:
+                await self._call(partial(self._commit, consumer, wait=True))
+                await self._call(consumer.close)
+        except Exception as error:  # the worker's watch ends the process: a restart is the cure
+            log.exception("%s cannot go on", self.group)
+            self.failure = error
+
+    async def _call(self, call: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+    def _join(self) -> Any:
+        from confluent_kafka import Consumer
+
+        def revoked(consumer: Any, _: Any) -> None:
+            self._commit(consumer, wait=True)
+            self._read_epoch += 1
+
+        def lost(_: Any, __: Any) -> None:
+            self._read_epoch += 1
+
+        consumer = Consumer(self._options)
+        consumer.subscribe(self._topics, on_revoke=revoked, on_lost=lost)
+        return consumer
+
+    async def _turn(self, consumer: Any) -> None:
+        if not self._sink.has_room:
+            await asyncio.sleep(FULL_S)
+        await self._call(partial(self._throttle, consumer))
+        for epoch, message in await self._call(partial(self._read, consumer)):
+            self._enter(epoch)
+            place = (message.topic, message.partition)
+            done = partial(self._done.__setitem__, place, message.offset + 1)
+            self._sink.take(message, self._in_order.add(place, done))
+        self._enter(self._read_epoch)
+        if time.monotonic() >= self._commit_at:
+            self._commit_at = time.monotonic() + COMMIT_S
+            await self._call(partial(self._commit, consumer))
+
+    def _read(self, consumer: Any) -> list[tuple[int, SourceMessage]]:
+        """Return messages, each with the assignment that it belongs to.
+
+        `poll`, not `consume`: a rebalance comes between two polls and never inside of a batch.
+        """
+        found: list[tuple[int, SourceMessage]] = []
+        size = 0
+        message = consumer.poll(0.01 if self._paused else POLL_S)
+        while message is not None:
+            if (error := message.error()) is None:
+                found.append((self._read_epoch, _source(message)))
+                size += len(message.value() or b"")
+            elif error.fatal():
+                raise RuntimeError(error.str())
+            else:
+                log.warning("%s: %s", self.group, error.str())
+            if len(found) >= BATCH or size >= BATCH_BYTES:
+                break
+            message = consumer.poll(0)
+        return found
+
+    def _enter(self, epoch: int) -> None:
+        """After a rebalance drop what is in work: what is not committed comes again."""
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._sink.cancel()
+            self._in_order.forget()
+            self._done.clear()
+            self._committed.clear()
+            self._paused = False
+
+    def _throttle(self, consumer: Any) -> None:
+        """Pause while the sink is full. Messages are fetched again then, none is lost."""
+        if self._sink.has_room == self._paused:
+            change = consumer.resume if self._paused else consumer.pause
+            change(consumer.assignment())
+            self._paused = not self._paused
+
+    def _commit(self, consumer: Any, *, wait: bool = False) -> None:
+        """Commit how far everything is finished; what fails is committed later, or read twice."""
+        from confluent_kafka import KafkaException, TopicPartition
+
+        done = dict(self._done)
+        offsets = [TopicPartition(*place, offset) for place, offset in done.items()
+                   if self._committed.get(place) != offset]  # fmt: skip
+        if not offsets:
+            return
+        try:
+            consumer.commit(offsets=offsets, asynchronous=not wait)
+            self._committed = done
+        except KafkaException as error:
+            log.warning("%s: not committed: %s", self.group, error.args[0].str())
+
+
+def _source(message: Any) -> SourceMessage:
+    return SourceMessage(
+        message.topic(),
+        message.partition(),
+        message.offset(),
+        message.timestamp()[1],
+        message.key(),
+        message.value(),
+        tuple(message.headers() or ()),
+    )

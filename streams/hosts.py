@@ -1,0 +1,141 @@
+"""Each image host for itself: so many fetches at once, and none while it is down or too slow.
+
+A circuit breaker per host (Nygard, "Release It!"): after `BREAK_AFTER` failures in a row nothing
+is asked of it for a while, then one fetch tries; every failed try doubles the pause.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from streams.fetch import FetchError
+
+BREAK_AFTER = 5
+BREAK_S = 5.0
+LONGEST_BREAK_S = 120.0
+HOSTS = 10_000  # remembered; the one unused for longest goes
+_WEIGHT = 0.3  # of the newest fetch in the running mean of a host's seconds
+
+
+@dataclass(slots=True)
+class _Host:
+    slots: asyncio.Semaphore
+    waiting: int = 0
+    seconds: float = 0.0  # running mean of one fetch
+    failures: int = 0  # in a row
+    pause_s: float = BREAK_S
+    closed_until: float = 0.0
+    trying: bool = False
+
+
+class Turn:
+    """A place at a host. Call `begin` when the fetch itself starts, for its time to be known."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._began: float | None = None
+
+    def begin(self) -> None:
+        """Note the time: waiting for memory or for a connection is not the host's doing."""
+        self._began = self._now()
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the fetch took so far; None if it did not begin."""
+        return None if self._began is None else self._now() - self._began
+
+
+class Hosts:
+    """Turns at hosts. `patience_s`: who would wait longer for a turn is refused at once."""
+
+    def __init__(
+        self, at_once: int, patience_s: float, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._at_once = at_once
+        self._patience_s = patience_s
+        self._now = now
+        self._hosts: OrderedDict[str, _Host] = OrderedDict()
+
+    @asynccontextmanager
+    async def turn(self, url: str) -> AsyncIterator[Turn]:
+        """Wait for a turn at the URL's host and learn from what happens in it.
+
+        Raises FetchError, transient: `image_host_down` while the breaker is open and
+        `image_host_busy` when too many wait already; neither asked anything of the host.
+        """
+        turn = Turn(self._now)
+        if (name := _host_of(url)) is None:  # a file or a blob: no host
+            turn.begin()
+            yield turn
+            return
+        host = self._known(name)
+        self._check_down(host, name)
+        wait_s = host.seconds * (host.waiting + 1) / self._at_once
+        if host.slots.locked() and wait_s > self._patience_s:
+            text = f"{name}: {host.waiting} pictures wait already, about {wait_s:.0f} s"
+            raise FetchError("image_host_busy", text, transient=True, attempts=0)
+        host.waiting += 1
+        try:
+            await host.slots.acquire()
+        finally:
+            host.waiting -= 1
+        try:
+            self._check_down(host, name)  # it may have gone down meanwhile
+            if host.failures >= BREAK_AFTER:
+                host.trying = True
+            try:
+                yield turn
+            except FetchError as error:
+                self._learn(host, turn, failed=error.transient)
+                raise
+            else:
+                self._learn(host, turn, failed=False)
+            finally:
+                host.trying = False
+        finally:
+            host.slots.release()
+
+    def down(self) -> int:
+        """Return how many hosts are not asked at the moment."""
+        return sum(host.closed_until > self._now() for host in self._hosts.values())
+
+    def _known(self, name: str) -> _Host:
+        if (host := self._hosts.get(name)) is None:
+            host = self._hosts[name] = _Host(asyncio.Semaphore(self._at_once))
+            if len(self._hosts) > HOSTS:
+                self._hosts.popitem(last=False)
+        self._hosts.move_to_end(name)
+        return host
+
+    def _check_down(self, host: _Host, name: str) -> None:
+        left_s = host.closed_until - self._now()
+        if left_s > 0 or host.trying:
+            text = (
+                f"{name}: {host.failures} failures in a row, not asked for {max(left_s, 0):.0f} s"
+            )
+            raise FetchError("image_host_down", text, transient=True)
+
+    def _learn(self, host: _Host, turn: Turn, *, failed: bool) -> None:
+        if (seconds := turn.seconds) is None:
+            return
+        host.seconds += (seconds - host.seconds) * (_WEIGHT if host.seconds else 1.0)
+        if not failed:
+            host.failures, host.pause_s, host.closed_until = 0, BREAK_S, 0.0
+            return
+        host.failures += 1
+        if host.failures >= BREAK_AFTER and host.closed_until <= self._now():
+            host.closed_until = self._now() + host.pause_s
+            host.pause_s = min(host.pause_s * 2, LONGEST_BREAK_S)
+
+
+def _host_of(url: str) -> str | None:
+    """Return host:port of an http URL in lower case; None for anything else."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return parts.netloc.rpartition("@")[2].lower() if parts.scheme in ("http", "https") else None

@@ -1,0 +1,64 @@
+"""Messages worked on batch by batch: a batch is what came while the one before it was in work."""
+
+import asyncio
+from collections import deque
+from functools import partial
+
+from streams.group_reader import Finished
+from streams.lanes.lane import Lane, Publish, process_safely, until_written
+from streams.messages import SourceMessage
+
+
+class Batches:
+    """Process, publish, and only then finish a batch. Whatever raises, it goes on."""
+
+    def __init__(self, lane: Lane, publish: Publish, *, size: int) -> None:
+        self._lane = lane
+        self._publish = publish
+        self._size = size
+        self._bytes = 0
+        self._waiting: deque[tuple[SourceMessage, Finished]] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a next batch may gather further."""
+        fits = len(self._waiting) < self._lane.batch and self._bytes < self._size
+        return not self._closed and fits
+
+    def take(self, message: SourceMessage, finished: Finished) -> None:
+        """Add a message; once closed it is the next owner's."""
+        if self._closed:
+            return
+        self._waiting.append((message, finished))
+        self._bytes += len(message.value or b"")
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._work())
+
+    async def _work(self) -> None:
+        while self._waiting:
+            count = min(self._lane.batch, len(self._waiting))
+            batch = [self._waiting.popleft() for _ in range(count)]
+            messages = [message for message, _ in batch]
+            self._bytes -= sum(len(message.value or b"") for message in messages)
+            outcomes = await process_safely(self._lane, messages)
+            write = partial(self._publish, messages, outcomes)
+            await until_written(write, what=f"{self._lane.name}: a batch of {count} events")
+            for _, finished in batch:
+                finished()
+
+    def cancel(self) -> None:
+        """Stop all work."""
+        self._waiting.clear()
+        self._bytes = 0
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def close(self, timeout_s: float) -> None:
+        """Take no more, wait for what is in work, and stop what is left then."""
+        self._closed = True
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=timeout_s)
+        self.cancel()

@@ -1,0 +1,70 @@
+"""The newest record of each product, so that what one process writes is in order.
+
+An event that was slow to fetch, or comes back from `product-retry`, may be older than what was
+written meanwhile. A reader would ignore its record, but compaction would keep it; the log is
+healed of that (ADR 5), and what need not be healed is better.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from schemas.records import Order
+from streams.lanes.lane import Outcome
+from streams.messages import SourceMessage
+
+Publish = Callable[[Sequence[SourceMessage], Sequence[Outcome]], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class _Turn:
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    users: int = 0  # who has the lock or waits for it
+
+
+class Newest:
+    """The order of the newest record that was written here, for the last `size` products."""
+
+    def __init__(self, size: int = 100_000) -> None:
+        self._size = size
+        self._orders: OrderedDict[str, Order] = OrderedDict()
+        self._writing: dict[str, _Turn] = {}
+
+    def outdated(self, product_id: str, order: Order) -> bool:
+        """Return whether a newer record is written already."""
+        known = self._orders.get(product_id)
+        return known is not None and order < known
+
+    async def publish(self, message: SourceMessage, outcome: Outcome, publish: Publish) -> None:
+        """Publish an event's outcome, as `superseded` where a newer one was quicker."""
+        if not outcome.records:
+            await publish([message], [outcome])
+            return
+        product_id, record, _ = outcome.records[0]
+        async with self._alone(product_id):
+            if self.outdated(product_id, record.order):
+                outcome = Outcome("superseded", outcome.type, faults=outcome.faults)
+            await publish([message], [outcome])
+            if outcome.records:
+                self._note(product_id, record.order)
+
+    @asynccontextmanager
+    async def _alone(self, product_id: str) -> AsyncIterator[None]:
+        """Let one write per product go on at a time."""
+        turn = self._writing.setdefault(product_id, _Turn())
+        turn.users += 1
+        try:
+            async with turn.lock:
+                yield
+        finally:
+            turn.users -= 1
+            if not turn.users:
+                del self._writing[product_id]
+
+    def _note(self, product_id: str, order: Order) -> None:
+        self._orders[product_id] = order
+        self._orders.move_to_end(product_id)
+        if len(self._orders) > self._size:
+            self._orders.popitem(last=False)

@@ -1,0 +1,35 @@
+"""Where an unanswered request is sent again: to the partition that answered last."""
+
+import random
+
+from streams.partition import partition_of
+
+
+class Routes:
+    """The partitions of the requests topic by their last answer.
+
+    While a killed worker's partitions wait for their next owner, any other partition may be one of
+    them as well: with two workers every second one is. A partition that has just answered is not.
+    """
+
+    def __init__(self, partitions: int, rng: random.Random | None = None) -> None:
+        self._partitions = partitions
+        self._rng = rng or random.Random()
+        self._answered: dict[int, None] = {}  # the last one at the end
+
+    def first(self, request_id: str) -> int:
+        """Return the partition that a producer puts the request into by its key."""
+        return partition_of(request_id, self._partitions)
+
+    def answered(self, request_id: str) -> None:
+        """Note the answer to a request that was sent once."""
+        partition = self.first(request_id)
+        self._answered.pop(partition, None)
+        self._answered[partition] = None
+
+    def again(self, request_id: str) -> int:
+        """Return where to send it again; any other partition as long as none has answered."""
+        first = self.first(request_id)
+        others = [p for p in range(self._partitions) if p != first]
+        proven = (p for p in reversed(self._answered) if p != first)
+        return next(proven, self._rng.choice(others) if others else first)

@@ -1,0 +1,114 @@
+"""The lanes' sinks fed from memory, and what only that can show of rebalances."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from streams.group_reader import Sink
+from streams.lanes.batches import Batches
+from streams.lanes.delay import Delay
+from streams.lanes.window import Window
+from streams.messages import SourceMessage
+from tests.contract.feeding import Feeder, InMemory
+from tests.contract.lane_acks import EchoLane, LaneAcksContract
+from tests.contract.side_by_side import SideBySideContract
+
+Handle = Callable[[SourceMessage], Awaitable[None]]
+
+
+class TestBatchesInMemory(InMemory, LaneAcksContract):
+    """The attribute lane's way."""
+
+
+class TestSideBySideInMemory(InMemory, SideBySideContract):
+    """The embedding lane's way."""
+
+
+class TestBehindADelayInMemory(InMemory, SideBySideContract):
+    """The same for what comes back, due at once: it says no time."""
+
+    async def run(self, handle: Handle, done: asyncio.Event, *, events: int = 100) -> int:
+        """Put a delay in front."""
+        sink = Delay(Window(handle, events=events, size=1000), longest_s=1.0)
+        return await self.finished([b"%d" % n for n in range(7)], sink, done)
+
+
+def window(handle: Handle) -> Sink:
+    """Return the embedding lane's sink."""
+    return Window(handle, events=10, size=1000)
+
+
+def delay(handle: Handle) -> Sink:
+    """Return the sink of what is tried again."""
+    return Delay(window(handle), longest_s=1.0)
+
+
+def batches(handle: Handle) -> Sink:
+    """Return the attribute lane's sink, which handles each message of a batch as it is written."""
+
+    async def publish(messages: object, _: object) -> None:
+        for message in messages:  # type: ignore[attr-defined]  # a sequence
+            await handle(message)
+
+    return Batches(EchoLane(), publish, size=1000)
+
+
+@pytest.mark.parametrize("make", [window, delay, batches])
+async def test_after_a_rebalance_the_old_work_is_dropped_and_releases_nothing(
+    make: Callable[[Handle], Sink],
+) -> None:
+    """Offset 0 hangs at first; then all come again and are released from 0 on."""
+    hung = asyncio.Event()
+
+    async def handle(message: SourceMessage) -> None:
+        if message.offset == 0 and not hung.is_set():
+            hung.set()
+            await asyncio.Event().wait()
+
+    sink = make(handle)
+    feeder = Feeder(sink)
+    await feeder.feed([b"a", b"b", b"c"])
+    await asyncio.wait_for(hung.wait(), 5)
+    await asyncio.sleep(0.1)
+    assert feeder.released == []
+    feeder.rebalance()
+    await feeder.feed([b"a", b"b", b"c"])
+    for _ in range(500):
+        if len(feeder.released) == 3:
+            break
+        await asyncio.sleep(0.01)
+    assert feeder.released == [0, 1, 2]
+    await sink.close(0.1)
+
+
+async def test_what_is_not_due_is_left_to_the_next_owner() -> None:
+    """It is not handled at the close, and its offset is not released."""
+    seen: list[bytes | None] = []
+
+    async def handle(message: SourceMessage) -> None:
+        seen.append(message.value)
+
+    sink = Delay(window(handle), longest_s=60.0, now=lambda: 0.0)
+    headers = (("__visualsearch.retry.not_before", b"30000"),)
+    sink.take(SourceMessage("t", 0, 0, 0, b"k", b"later", headers), lambda: seen.append(b"done"))
+    sink.take(SourceMessage("t", 0, 1, 0, b"k", b"now"), lambda: None)
+    await asyncio.sleep(0.2)
+    assert (seen, len(sink)) == ([b"now"], 1)
+    await sink.close(0.1)
+    assert seen == [b"now"]
+    assert not sink.has_room
+
+
+async def test_a_clock_that_was_set_back_makes_nobody_wait_for_years() -> None:
+    """The wait is bounded by what is asked for at most."""
+    done = asyncio.Event()
+
+    async def handle(_: SourceMessage) -> None:
+        done.set()
+
+    sink = Delay(window(handle), longest_s=0.1, now=lambda: 0.0)
+    headers = (("__visualsearch.retry.not_before", b"1700000000000"),)
+    sink.take(SourceMessage("t", 0, 0, 0, b"k", b"x", headers), lambda: None)
+    await asyncio.wait_for(done.wait(), 5)
+    await sink.close(0.1)

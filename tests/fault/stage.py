@@ -1,0 +1,139 @@
+"""What the disturbances play on: a broker, topics, picture hosts, writers, a fleet of workers."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from streams.broker import BrokerInfo, broker_status, start_broker, stop_broker
+from streams.fsck.cluster import Cluster
+from streams.fsck.lateness import LANES
+from streams.fsck.values import FsckError
+from streams.order import OrderMode
+from streams.settings import Settings
+from streams.topics import create_topics, topic_specs
+from tests.fault.catalogue import Author, Writer
+from tests.fault.fleet import Fleet, Life, until
+from tests.fault.hosts import Hosts
+from tests.integration.harness import make_settings
+
+PARTITIONS = 4
+CHOSEN: dict[str, Any] = {
+    "heal_grace_s": 1.0,
+    "fetch_timeout_s": 10.0,
+    "retry_delays_s": (1.0, 3.0, 10.0, 20.0),
+    "retry_timeout_s": 10.0,
+    "session_timeout_s": 6.0,  # the least that a broker takes: a killed worker stands for so long
+}
+
+
+class Stage:
+    """All parts of a run, and what several of its scenes need."""
+
+    def __init__(
+        self, folder: Path, info: BrokerInfo, settings: Settings, hosts: Hosts, rng: random.Random
+    ) -> None:
+        self._folder = folder
+        self._port = int(info.bootstrap.rpartition(":")[2])
+        self.settings = settings
+        self.fleet = Fleet(folder / "workers", environ_of(settings))
+        self.authors = [
+            Author(random.Random(rng.randrange(2**32)), hosts, settings.topics, settings.order_mode)
+            for _ in range(2)
+        ]
+        self.writers = [Writer(settings, author) for author in self.authors]
+        self.cluster = Cluster(settings.kafka(), timeout_s=5.0)
+
+    def burst(self) -> None:
+        """Have both writers publish many events now."""
+        for writer in self.writers:
+            writer.burst()
+
+    def committed(self) -> list[int] | None:
+        """Return how many events each lane has committed; None while the broker is away."""
+        topics = self.settings.topics.product_topics()
+        parts = [(topic, number) for topic in topics for number in range(PARTITIONS)]
+        prefix = self.settings.topic_prefix
+        try:
+            found = [self.cluster.committed(f"{prefix}visualsearch-{x}", parts) for x in LANES]
+        except FsckError:
+            return None
+        return [sum(offsets.values()) for offsets in found]
+
+    def await_progress(self, patience_s: float = 90.0) -> None:
+        """Wait until each lane has committed more than it has now. Raises StuckError."""
+        marks: list[list[int]] = []
+
+        def advanced() -> bool:
+            now = self.committed()
+            if now is not None and not marks:
+                marks.append(now)
+            return now is not None and all(n > m for n, m in zip(now, marks[0], strict=True))
+
+        until(advanced, f"both lanes advance ({self.fleet.alive})", patience_s)
+
+    def up_to_strength(self, count: int) -> None:
+        """Have so many workers ready, none of them condemned. Raises StuckError."""
+
+        def enough() -> bool:
+            alive = [life for life in self.fleet.alive if not life.condemned]
+            for _ in range(count - len(alive)):
+                self.fleet.launch()
+            return len(self.fleet.ready) >= count
+
+        until(enough, f"{count} workers are ready")
+
+    def kill_broker(self) -> None:
+        """Kill the broker: no warning, nothing flushed."""
+        info = broker_status(self._folder / "broker")
+        assert info is not None
+        assert info.pid is not None
+        os.kill(info.pid, signal.SIGKILL)
+        until(lambda: broker_status(self._folder / "broker") is None, "the broker is gone")
+
+    def start_broker(self) -> None:
+        """Start it again: same folder, same port."""
+        start_broker(self._folder / "broker", port=self._port, allow_tansu=False)
+
+    def calm(self) -> None:
+        """Publish nothing more."""
+        for writer in self.writers:
+            writer.close()
+
+    def survivors(self) -> list[Life]:
+        """Return the workers that serve, clocks set right."""
+        for life in self.fleet.ready:
+            life.order("clock 0")
+        return self.fleet.ready
+
+
+def environ_of(settings: Settings) -> dict[str, str]:
+    """Return the settings as the environment of a process."""
+    names = ("bootstrap", "topic_prefix", "order_mode", "data_dir", "http_port", *CHOSEN)
+    given = settings.model_dump(mode="json", include=set(names))
+    values = {f"VISUALSEARCH_{n.upper()}": _text(value) for n, value in given.items()}
+    return values | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+@contextlib.contextmanager
+def staged(folder: Path, mode: OrderMode, rng: random.Random) -> Iterator[Stage]:
+    """Give a stage on an Apache Kafka of its own; nothing of it is left behind."""
+    info = start_broker(folder / "broker", allow_tansu=False)
+    try:
+        settings = make_settings(info.bootstrap, folder / "data", order_mode=mode, **CHOSEN)
+        specs = topic_specs(settings.topics, products=PARTITIONS, index_log=PARTITIONS)
+        create_topics(settings.bootstrap, specs)
+        with Hosts() as hosts:
+            stage = Stage(folder, info, settings, hosts, rng)
+            with contextlib.closing(stage.fleet):
+                yield stage
+    finally:
+        stop_broker(folder / "broker")

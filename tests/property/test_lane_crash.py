@@ -1,0 +1,164 @@
+"""A lane that dies between any two of its steps: its successor reads again, and nothing differs.
+
+What counts after a crash is what was committed, which lags behind what was acknowledged.
+"""
+
+import contextlib
+import random
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import pytest
+
+from schemas.records import decode_record
+from streams.compute import Compute
+from streams.fetch import Fetched
+from streams.hosts import Hosts
+from streams.index_records import engine_record
+from streams.ingest import EmbeddingSteps
+from streams.lanes.attributes import AttributeLane
+from streams.lanes.batches import Batches
+from streams.lanes.embedder import Embedder
+from streams.lanes.embedding import EmbeddingLane
+from streams.lanes.newest import Newest
+from streams.lanes.window import Window
+from streams.messages import SourceMessage
+from streams.order import OrderMode
+from tests.crashing import Crash, Machine, live
+from tests.fakes import DIM, FakeEncoder, jpeg
+from tests.log_catalogue import PRODUCTS, Catalogue
+from tests.log_replica import METRICS, Log
+from visualsearch.index.exact import ExactIndex
+
+MODES: tuple[OrderMode, OrderMode] = ("timestamp", "explicit")
+EVENTS, AT_ONCE = 20, 5
+
+
+class Pictures:
+    """A host that has a picture at each address."""
+
+    async def fetch(self, url: str, **_: float | None) -> Fetched:
+        """Return the picture."""
+        return Fetched(_picture(int(url.rpartition("/")[2])))
+
+
+@cache
+def _picture(number: int) -> bytes:
+    return jpeg((number * 5 % 256, number // 50 * 60, 90))
+
+
+Life = Callable[[Machine], Awaitable[None]]
+"""The work of one process; it ends by itself or raises Crash."""
+
+
+def attributes(mode: OrderMode, *, hasty: bool = False) -> Life:
+    """Return the attribute lane, a batch at a time. No picture is inline: none is stored."""
+
+    async def one(machine: Machine) -> None:
+        lane = AttributeLane(mode, None, 1024, AT_ONCE)  # type: ignore[arg-type]
+        await live(machine, Batches(lane, machine.publish, size=1_000_000), hasty=hasty)
+
+    return one
+
+
+def embedding(mode: OrderMode, compute: Compute) -> Life:
+    """Return the embedding lane, events side by side; its memory of what is newest dies, too."""
+
+    async def one(machine: Machine) -> None:
+        newest, hosts = Newest(), Hosts(4, 10.0)
+        lane = EmbeddingLane(
+            mode, Embedder(FakeEncoder(), compute, METRICS, step=2), Pictures(), hosts, hosts,
+            newest, inline_limit=1024, in_memory=4, delays_s=(), patient_s=1.0,
+        )  # type: ignore[arg-type]  # fmt: skip
+        steps = EmbeddingSteps(lane, newest, machine.publish)  # type: ignore[arg-type]
+        await live(machine, Window(steps.first, events=AT_ONCE, size=1_000_000))
+
+    return one
+
+
+async def steps_and_state(
+    life: Life,
+    messages: list[SourceMessage],
+    crashes: Sequence[int] = (),
+    rng: random.Random | None = None,
+) -> tuple[int, dict[str, Any]]:
+    """Run to the end, dying after so many steps of each life; return all steps and the state."""
+    machine = Machine(messages)
+    for last_step in crashes:
+        machine.last_step = machine.steps + last_step
+        committed = machine.acked
+        with contextlib.suppress(Crash):  # side by side, a run may take a step less
+            await life(machine)
+        machine.over.clear()
+        if rng is not None:  # the last commit may be older than the last acknowledgement
+            machine.acked = rng.randint(committed, machine.acked)
+    machine.last_step = float("inf")
+    if machine.acked < len(messages):
+        await life(machine)
+    assert machine.acked == len(messages)
+    return machine.steps, replayed(machine.log)
+
+
+def replayed(log: Log) -> dict[str, Any]:
+    """Return what the exact twin makes of a log."""
+    twin = ExactIndex(FakeEncoder.model_id, DIM)
+    for entry in (entry for entries in log.entries for entry in entries):
+        twin.apply([engine_record(*decode_record(entry.key(), entry.value()))])
+    return {
+        name: (twin.product(name), [(i, row.tobytes()) for i, row in twin.vectors_of(name)])
+        for name in PRODUCTS
+    }
+
+
+def random_events(seed: str) -> list[SourceMessage]:
+    """Return random events of a few products, in one topic and in an order of its own."""
+    rng = random.Random(seed)
+    catalogue = Catalogue(rng)
+    for _ in range(EVENTS):
+        catalogue.publish()
+    found = [message for messages in catalogue.topics.values() for message in messages]
+    rng.shuffle(found)
+    return [replace(message, topic="all", offset=n) for n, message in enumerate(found)]
+
+
+@pytest.fixture
+def compute() -> Iterator[Compute]:
+    """Give the thread that models run on."""
+    compute = Compute()
+    yield compute
+    compute.close()
+
+
+@pytest.mark.parametrize("lane", ["attributes", "embedding"])
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_crash_between_any_two_steps_changes_nothing(
+    lane: str, mode: OrderMode, compute: Compute
+) -> None:
+    """Once at every step, and a few times in a row at random ones."""
+    life = attributes(mode) if lane == "attributes" else embedding(mode, compute)
+    for seed in range(2):
+        messages = random_events(f"{mode}-{seed}")
+        steps, straight = await steps_and_state(life, messages)
+        assert steps > EVENTS
+        for last_step in range(steps):
+            _, state = await steps_and_state(life, messages, [last_step])
+            assert state == straight, f"seed {seed}: died after step {last_step}"
+        rng = random.Random(seed)
+        for _ in range(10):
+            crashes = [rng.randrange(8) for _ in range(3)]
+            _, state = await steps_and_state(life, messages, crashes, rng)
+            assert state == straight, f"seed {seed}: died after {crashes}"
+
+
+async def test_committing_what_is_read_loses_records() -> None:
+    """Or the test above would show nothing."""
+    messages = random_events("hasty")
+    hasty = attributes("timestamp", hasty=True)
+    steps, straight = await steps_and_state(hasty, messages)
+    wrong = 0
+    for last_step in range(steps):
+        _, state = await steps_and_state(hasty, messages, [last_step])
+        wrong += state != straight
+    assert wrong > steps // 10

@@ -1,0 +1,29 @@
+"""When a worker says that it should be restarted."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from streams.log_ledger import Ledger
+from streams.log_reader import LogReader
+from streams.metrics import Metrics
+from streams.settings import Settings
+from streams.worker import STALLED_S, Worker
+from visualsearch.engine import Engine
+
+
+def test_a_clock_that_is_set_is_no_standstill_and_a_standstill_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """NTP may move an hour; every worker of a fleet would restart at once."""
+    ledger, metrics = Ledger(1.0, time.monotonic), Metrics(CollectorRegistry())
+    reader = LogReader({}, "log", Engine("fake", 16), ledger, metrics, time.time, partitions=1)
+    worker = Worker(Settings(), frozenset())
+    worker._side = SimpleNamespace(reader=reader)
+    later = time.time() + 3600
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert worker.live() is None
+    reader.progress_at -= STALLED_S + 1
+    assert "stands still" in (worker.live() or "")
