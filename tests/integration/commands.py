@@ -1,11 +1,13 @@
-"""The command line in processes of its own, against a worker in another."""
+"""The command line in processes of its own, most often against a worker in another."""
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,46 @@ from streams.demo.stage import running_worker
 from streams.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
+GRACE_S = 40.0
+
+
+def run_to_end(
+    command: Sequence[str], folder: Path, environ: Mapping[str, str], patience_s: float
+) -> subprocess.CompletedProcess[str]:
+    """Run what starts processes of its own; return its status and output, however it ended.
+
+    Past `patience_s` it gets a SIGTERM, to take down what it started and to be heard.
+    """
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        timers = [
+            threading.Timer(after_s, _signal_group, (process.pid, sign))
+            for after_s, sign in (
+                (patience_s, signal.SIGTERM),
+                (patience_s + GRACE_S, signal.SIGKILL),
+            )
+        ]
+        for timer in timers:
+            timer.start()
+        try:
+            stdout, stderr = process.communicate()
+        finally:
+            for timer in timers:
+                timer.cancel()
+    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+
+
+def _signal_group(pid: int, sign: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(pid, sign)
 
 
 class Commands:

@@ -12,22 +12,17 @@ from streams.broker import BrokerInfo
 from streams.demo.stage import StageError, WorkerProcess
 from streams.topics import topic_specs
 from tests.fakes import jpeg
-from tests.integration.commands import ROOT
+from tests.integration.commands import GRACE_S, ROOT, run_to_end
 
 PRODUCTS = 40
+PATIENCE_S = 500
 
 
 def demo(kafka: BrokerInfo, folder: Path, *arguments: str) -> dict[str, object]:
     """Run a small demonstration on the tier's broker and return its figures."""
-    done = subprocess.run(
-        [sys.executable, "-m", "streams.cli", "demo", "--once", "--json", "--bootstrap",
-         kafka.bootstrap, "--events", "24", "--searches", "30", *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )  # fmt: skip
+    command = [sys.executable, "-m", "streams.cli", "demo", "--once", "--json", "--bootstrap",
+               kafka.bootstrap, "--events", "24", "--searches", "30", *arguments]  # fmt: skip
+    done = run_to_end(command, folder, os.environ | {"PYTHONPATH": str(ROOT)}, PATIENCE_S)
     assert done.returncode == 0, done.stderr[-3000:]
     figures: dict[str, object] = json.loads(done.stdout)
     return figures
@@ -41,6 +36,7 @@ def topics_left(kafka: BrokerInfo) -> list[str]:
     return [name for name in names if name.startswith("demo-")]
 
 
+@pytest.mark.timeout(PATIENCE_S + 2 * GRACE_S)
 def test_demo_of_the_drawn_catalogue(kafka: BrokerInfo, tmp_path: Path) -> None:
     """Every figure of the contract is there, the pictures are right, and nothing is left over."""
     figures = demo(kafka, tmp_path, "--products", str(PRODUCTS))
@@ -66,7 +62,7 @@ def test_demo_of_the_drawn_catalogue(kafka: BrokerInfo, tmp_path: Path) -> None:
 
 
 @pytest.mark.deep
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(PATIENCE_S + 2 * GRACE_S)
 def test_demo_with_a_worker_that_is_killed(kafka: BrokerInfo, tmp_path: Path) -> None:
     """The load goes on, the first answer is timed, and fsck finds all there and nothing else."""
     few = ("--products", "20", "--events", "8", "--searches", "3")
@@ -87,6 +83,7 @@ def test_demo_with_a_worker_that_is_killed(kafka: BrokerInfo, tmp_path: Path) ->
     assert topics_left(kafka) == []
 
 
+@pytest.mark.timeout(PATIENCE_S + 2 * GRACE_S)
 def test_demo_of_a_users_catalogue(kafka: BrokerInfo, tmp_path: Path) -> None:
     """Anybody's pictures are shown; what nobody knows about them is not judged."""
     shop = tmp_path / "shop"

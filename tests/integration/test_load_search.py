@@ -19,7 +19,7 @@ from tests.integration.commands import Commands, commands
 from visualsearch.drawings import draw_catalogue, draw_photo
 
 PRODUCTS = 40
-PHOTOS_TIMEOUT_S = 480
+PHOTOS_TIMEOUT_S = 900
 
 
 @pytest.fixture

@@ -2,10 +2,7 @@
 
 import os
 import re
-import signal
-import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -13,11 +10,10 @@ import pytest
 from streams.broker import BrokerInfo, stop_broker
 from streams.broker.lifecycle import DEFAULT_DATA_DIR
 from streams.broker.ports import free_port
+from tests.integration.commands import GRACE_S, ROOT, run_to_end
 
-ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# A minute and a half on two busy cores; a command that waits for good is shown with the output.
-PATIENCE_S = 400
+PATIENCE_S = 500
 
 
 def _script(text: str) -> str:
@@ -34,32 +30,7 @@ def _script(text: str) -> str:
     return "\n".join(lines)
 
 
-def _run(script: str, folder: Path, environment: dict[str, str]) -> tuple[int, str, str]:
-    """Run a script; return its status (of a signal, if it did not end in time) and what it said.
-
-    Whatever it started ends with it. Its commands are among its errors, the last one at the end.
-    """
-    with subprocess.Popen(
-        ["bash", "-xc", script],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        out_of_time = threading.Timer(PATIENCE_S, os.killpg, (process.pid, signal.SIGKILL))
-        out_of_time.start()
-        try:
-            stdout, stderr = process.communicate()
-        finally:
-            out_of_time.cancel()
-            stop_broker(folder / DEFAULT_DATA_DIR)
-    return process.returncode, stdout, stderr
-
-
-@pytest.mark.timeout(PATIENCE_S + 40)
+@pytest.mark.timeout(PATIENCE_S + 2 * GRACE_S)
 def test_every_command_of_the_readme_runs(apache_kafka: BrokerInfo, tmp_path: Path) -> None:
     """From `broker start` to `broker stop`, in an empty folder, on ports that are free here."""
     # Not of the range that the system lends to outgoing connections: they would be taken by then.
@@ -72,7 +43,12 @@ def test_every_command_of_the_readme_runs(apache_kafka: BrokerInfo, tmp_path: Pa
         "PYTHONPATH": str(ROOT),
         "VISUALSEARCH_BOOTSTRAP": f"127.0.0.1:{kafka_port}",
     }
-    status, stdout, stderr = _run(script, tmp_path, environment)
-    assert status == 0, stdout + stderr
-    assert "Blue Mug" in stdout, stdout
-    assert "ok [('Blue Mug', 8.0)" in stdout, stdout
+    cleanup = "trap 'kill -TERM $(jobs -p) 2>/dev/null || true; wait' EXIT\n"
+    try:
+        # Each command is among the errors (-x): the last one is where it stopped.
+        done = run_to_end(["bash", "-xc", cleanup + script], tmp_path, environment, PATIENCE_S)
+    finally:
+        stop_broker(tmp_path / DEFAULT_DATA_DIR)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Blue Mug" in done.stdout, done.stdout
+    assert "ok [('Blue Mug', 8.0)" in done.stdout, done.stdout
