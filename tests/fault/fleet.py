@@ -19,7 +19,7 @@ class StuckError(AssertionError):
     """Something that had to happen did not."""
 
 
-def until(holds: Callable[[], bool], what: str, patience_s: float = 90.0) -> None:
+def until(holds: Callable[[], bool], what: str, patience_s: float = 240.0) -> None:
     """Return once `holds()`. Raises StuckError."""
     give_up_at = time.monotonic() + patience_s
     while not holds():

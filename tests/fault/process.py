@@ -7,6 +7,7 @@ ends, the test is gone and so is the worker.
 Run as `python -m tests.fault.process worker|fsck …` with the settings in the environment.
 """
 
+import faulthandler
 import os
 import signal
 import sys
@@ -62,6 +63,7 @@ def worker() -> None:
     trap.install()
     _tell_of_gaps()
     threading.Thread(target=_listen, args=(trap, clock), name="test", daemon=True).start()
+    faulthandler.register(signal.SIGUSR1)  # `kill -USR1`: where does it hang?
     tell("installed")
     run(load_settings(), frozenset({"ingest", "search"}), lambda port: tell(f"ready {port}"))
 

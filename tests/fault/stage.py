@@ -64,7 +64,7 @@ class Stage:
             return None
         return [sum(offsets.values()) for offsets in found]
 
-    def await_progress(self, patience_s: float = 90.0) -> None:
+    def await_progress(self, patience_s: float = 240.0) -> None:
         """Wait until each lane has committed more than it has now. Raises StuckError."""
         marks: list[list[int]] = []
 

@@ -24,7 +24,7 @@ from tests.fault.hosts import never_a_picture
 from tests.fault.stage import Stage, environ_of
 from visualsearch.engine import Engine
 
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 _HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 Products = dict[str, Any]
 """What a worker serves, by product id, vectors included."""
