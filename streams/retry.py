@@ -21,9 +21,10 @@ class Attempt:
     """What was tried of an event before; pictures are named by their number.
 
     `rounds` counts, for each that is still to be had, how often it could not; those in `told` are
-    dead-lettered already.
+    dead-lettered already. `passes` counts how often the event came by, tried or not.
     """
 
+    passes: int = 0
     rounds: Mapping[int, int] = field(default_factory=dict)
     tries: int = 0
     told: frozenset[int] = frozenset()
@@ -53,6 +54,7 @@ def retry_message(
         "offset": str(message.offset),
         "timestamp": str(message.timestamp_ms),
         "rounds": ",".join(f"{n}:{count}" for n, count in sorted(retry.attempt.rounds.items())),
+        "passes": str(retry.attempt.passes),
         "tries": str(retry.attempt.tries),
         "told": ",".join(map(str, sorted(retry.attempt.told))),
         "not_before": str(now_ms + round(retry.delay_s * 1000)),
@@ -89,6 +91,7 @@ def parse_retry(message: SourceMessage) -> tuple[SourceMessage, Attempt]:
         told = frozenset(int(number) for number in facts["told"].split(",") if number)
         pairs = (pair.split(":") for pair in facts["rounds"].split(",") if pair)
         rounds = {int(number): int(count) for number, count in pairs}
-        return original, Attempt(rounds, int(facts["tries"]), told, patient=True)
+        passes, tries = int(facts["passes"]), int(facts["tries"])
+        return original, Attempt(passes, rounds, tries, told, patient=True)
     except (KeyError, ValueError) as error:
         raise RetryError(f"no message of a worker: {error!r}") from None

@@ -130,7 +130,7 @@ def seen_retry(message: SourceMessage) -> SeenRetry | None:
     return SeenRetry(
         f"{message.partition}@{message.offset}",
         original.source,
-        max(attempt.rounds.values(), default=0),
+        attempt.passes,
         not_before_ms(message),
         code.decode("utf-8", "replace"),
         text.decode("utf-8", "replace"),

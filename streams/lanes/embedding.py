@@ -135,14 +135,15 @@ class EmbeddingLane:
     def _retry(
         self, rounds: Mapping[int, int], faulty: Mapping[int, Fault], attempt: Attempt
     ) -> Retry:
-        """Return the next attempt, after the pause of the picture that failed least often."""
+        """Return the next attempt. Pauses grow with each, also where a host was only busy."""
         causes = [faulty[number] for number in rounds]
         following = Attempt(
+            attempt.passes + 1,
             rounds,
             attempt.tries + max(cause.attempts for cause in causes),
             attempt.told | (faulty.keys() - rounds.keys()),
         )
-        pause_s = self._delays_s[max(min(rounds.values()) - 1, 0)]
+        pause_s = self._delays_s[min(attempt.passes, len(self._delays_s) - 1)]
         return Retry(following, pause_s * self._jitter(), causes[0].code, causes[0].message)
 
     async def _load_and_embed(self, picture: _Picture, attempt: Attempt) -> None:

@@ -27,6 +27,8 @@ from tests.integration.harness import (
 from tests.integration.pictures import PictureHost
 from tests.integration.test_fsck import fsck
 
+HANGS_S = 10.0  # what a fetch may take
+
 
 @pytest.fixture
 async def host() -> AsyncIterator[PictureHost]:
@@ -126,26 +128,47 @@ async def freshness(path: Path, name: str, number: int) -> float:
     return time.monotonic() - started
 
 
-@pytest.mark.timeout(120)
-async def test_a_slow_host_and_a_dead_one_keep_nobody_else_waiting(
-    kafka: BrokerInfo, tmp_path: Folder, host: PictureHost
-) -> None:
-    """One answers after longer than a fetch may take, one never: 150 products go on beside 150."""
+async def beside_bad_hosts(
+    bootstrap: str, folder: Folder, host: PictureHost, count: int
+) -> list[float]:
+    """Publish so many products of a good host, each beside one of a hanging or a dead host.
+
+    Return the good ones' freshness in seconds. The bad ones must all be kept for later.
+    """
     dead = f"http://127.0.0.1:{free_port()}"
     async with running_path(
-        kafka.bootstrap, tmp_path, fetch_timeout_s=10.0, retry_delays_s=(60.0,)
+        bootstrap, folder, fetch_timeout_s=HANGS_S, retry_delays_s=(60.0,)
     ) as path:
         waits = []
-        for n in range(150):
+        for n in range(count):
             bad = ImageSource(url=f"{dead}/{n}.jpg" if n % 2 else host.url(f"/slow/{n}.jpg"))
             await path.publish(created(f"bad-{n}", bad))
             waits.append(await freshness(path, f"good-{n}", n))
-        assert statistics.quantiles(waits, n=100)[98] <= 2.0, sorted(waits)[-10:]
         assert path.dead_letters() == []
-        # Each bad one is kept for later, and offsets go on past it, though none can be had.
-        await until(lambda: path.lag("embedding") == 0)
+        # Offsets go on past them, though none can be had.
+        await until(lambda: path.lag("embedding") == 0, 3 * HANGS_S)
         kept = {message.key() for message in path.read(path.topics.product_retry)}
-        assert kept == {f"bad-{n}".encode() for n in range(150)}
+        assert kept == {f"bad-{n}".encode() for n in range(count)}
+        return waits
+
+
+async def test_nobody_waits_for_a_host_that_hangs(
+    kafka: BrokerInfo, tmp_path: Folder, host: PictureHost
+) -> None:
+    """Waiting for a single fetch of it would take longer than any of these took."""
+    waits = await beside_bad_hosts(kafka.bootstrap, tmp_path, host, 50)
+    assert max(waits) < HANGS_S
+
+
+@pytest.mark.deep
+async def test_a_slow_host_and_a_dead_one_keep_the_others_fresh(
+    kafka: BrokerInfo, tmp_path: Folder, host: PictureHost
+) -> None:
+    """The promise, on a machine that does nothing else: create p99 within two seconds."""
+    waits = await beside_bad_hosts(kafka.bootstrap, tmp_path, host, 300)
+    p50, p99 = (statistics.quantiles(waits, n=100)[at] for at in (49, 98))
+    print(f"fresh beside a hanging and a dead host: p50 {p50 * 1e3:.0f} ms, p99 {p99 * 1e3:.0f} ms")
+    assert p99 <= 2.0
 
 
 async def test_fsck_and_explain_know_what_waits_to_be_tried_again(

@@ -131,7 +131,7 @@ async def test_what_may_pass_is_tried_again_and_the_rest_is_written(lane: Make) 
     assert [fault.code for fault in first.faults] == ["image_http_404"]
     assert [image.image_id for image in vectors(first).images] == ["0"]
     assert first.retry is not None
-    assert first.retry.attempt == Attempt(rounds={2: 1}, tries=3, told=frozenset({1}))
+    assert first.retry.attempt == Attempt(1, {2: 1}, 3, frozenset({1}))
     assert (first.retry.delay_s, first.retry.code) == (10.0, "image_unreachable")
 
     pictures.pictures["away"] = BLUE
@@ -162,7 +162,7 @@ async def test_a_turn_that_was_not_had_is_no_round(lane: Make) -> None:
     busy = FetchError(BUSY, "busy", transient=True, attempts=0)
     outcome = await lane(Pictures(busy=busy)).process(created("busy"))
     assert outcome.retry is not None
-    assert outcome.retry.attempt == Attempt(rounds={0: 0})
+    assert outcome.retry.attempt == Attempt(1, {0: 0})
 
 
 async def test_a_picture_that_was_not_tried_outlives_the_rounds_of_another(lane: Make) -> None:
@@ -170,12 +170,14 @@ async def test_a_picture_that_was_not_tried_outlives_the_rounds_of_another(lane:
     busy = FetchError(BUSY, "busy", transient=True, attempts=0)
     pictures = Pictures(away=AWAY, busy=busy)
     embedding, attempt = lane(pictures), FIRST
-    told = []
+    told, delays = [], []
     for _ in range(5):
         outcome = await embedding.process(created("away", "busy"), attempt)
         assert outcome.retry is not None
         attempt = outcome.retry.attempt
         told += [fault.code for fault in outcome.faults]
+        delays.append(outcome.retry.delay_s)
+    assert delays == [10.0, 60.0, 60.0, 60.0, 60.0]
     assert told == ["image_unreachable"]
     pictures.pictures["busy"] = RED
     last = await embedding.process(created("away", "busy"), attempt)
@@ -187,7 +189,7 @@ async def test_an_event_that_comes_back_may_take_longer(lane: Make) -> None:
     pictures = Pictures(red=RED)
     embedding = lane(pictures)
     await embedding.process(created("red"))
-    await embedding.process(created("red"), Attempt({0: 1}, 1, patient=True))
+    await embedding.process(created("red"), Attempt(1, {0: 1}, 1, patient=True))
     assert pictures.asked == [("red", None), ("red", 60.0)]
 
 

@@ -18,6 +18,7 @@ MESSAGES = st.builds(
 )  # fmt: skip
 ATTEMPTS = st.builds(
     Attempt,
+    st.integers(0, 99),
     st.dictionaries(st.integers(0, 30), st.integers(0, 9)),
     st.integers(0, 99),
     st.frozensets(st.integers(0, 30)),
