@@ -71,6 +71,14 @@ def not_before_ms(message: SourceMessage) -> int:
     return int(text) if text.isdigit() else 0
 
 
+def original_place(message: SourceMessage) -> str:
+    """Return where the event was first read; of a message that is not ours, where it stands."""
+    facts = [message.header(PREFIX + name) for name in ("topic", "partition", "offset")]
+    if None in facts:
+        return message.source
+    return "/".join((fact or b"").decode("utf-8", "replace") for fact in facts)
+
+
 def parse_retry(message: SourceMessage) -> tuple[SourceMessage, Attempt]:
     """Return the event as it was first read, and its attempt. Raises RetryError."""
     facts = {

@@ -8,17 +8,20 @@ from collections.abc import Callable
 
 from streams.group_reader import Finished, Sink
 from streams.messages import SourceMessage
-from streams.retry import not_before_ms
+from streams.retry import not_before_ms, original_place
 
 HELD = 2_000  # events in memory
 HELD_BYTES = 64 * 1024 * 1024
 LOOK_S = 0.05
+SETTLE_S = 1.0  # after a rebalance, for what is already in the topic to be read
 
 
 class Delay:
     """A sink in front of another. `longest_s` bounds what a clock that was set can do.
 
     A long pause holds up no shorter one: the heap is by due time, whatever the order in the topic.
+    Of one event only the last message is kept: after a rebalance the topic tells again of attempts
+    that were made, and their successors, which follow in the topic, would each be one more event.
     """
 
     def __init__(
@@ -27,43 +30,62 @@ class Delay:
         self._sink = sink
         self._longest_s = longest_s
         self._now = now
-        # By time.monotonic; the ticket keeps equals in their order.
-        self._due: list[tuple[float, int, SourceMessage, Finished]] = []
+        # By time.monotonic; the ticket keeps equals in their order and tells which is the last.
+        self._due: list[tuple[float, int, str]] = []
+        self._held: dict[str, tuple[int, SourceMessage, Finished]] = {}  # by the event's place
         self._ticket = itertools.count()
+        self._start_at: float | None = None
         self._bytes = 0
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
     def __len__(self) -> int:
-        return len(self._due)
+        return len(self._held)
 
     @property
     def has_room(self) -> bool:
         """Whether more may be held."""
-        return not self._closed and len(self._due) < HELD and self._bytes < HELD_BYTES
+        return not self._closed and len(self._held) < HELD and self._bytes < HELD_BYTES
 
     def take(self, message: SourceMessage, finished: Finished) -> None:
         """Hold an event until its time by our clock."""
+        now = time.monotonic()
+        if self._start_at is None:
+            self._start_at = now + SETTLE_S
         wait_s = min(max(not_before_ms(message) / 1000 - self._now(), 0.0), self._longest_s)
-        due = time.monotonic() + wait_s
-        heapq.heappush(self._due, (due, next(self._ticket), message, finished))
+        event, ticket = original_place(message), next(self._ticket)
+        self._drop(event)
+        self._held[event] = (ticket, message, finished)
         self._bytes += len(message.value or b"")
+        heapq.heappush(self._due, (now + wait_s, ticket, event))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work())
 
+    def _drop(self, event: str) -> None:
+        """Finish with a message of an event that a later one has replaced."""
+        if (known := self._held.pop(event, None)) is not None:
+            self._bytes -= len(known[1].value or b"")
+            known[2]()
+
     async def _work(self) -> None:
         while self._due:
-            if self._due[0][0] <= time.monotonic() and self._sink.has_room:
-                _, _, message, finished = heapq.heappop(self._due)
-                self._bytes -= len(message.value or b"")
-                self._sink.take(message, finished)
-            else:
+            now = time.monotonic()
+            due, ticket, event = self._due[0]
+            if max(due, self._start_at or now) > now or not self._sink.has_room:
                 await asyncio.sleep(LOOK_S)
+                continue
+            heapq.heappop(self._due)
+            if (known := self._held.get(event)) is not None and known[0] == ticket:
+                del self._held[event]
+                self._bytes -= len(known[1].value or b"")
+                self._sink.take(known[1], known[2])
 
     def cancel(self) -> None:
         """Drop all."""
         self._due.clear()
+        self._held.clear()
         self._bytes = 0
+        self._start_at = None
         self._sink.cancel()
 
     async def close(self, timeout_s: float) -> None:
