@@ -8,7 +8,7 @@ import random
 import signal
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tests.fault.fleet import Life, StuckError, until
 from tests.fault.points import POINTS
@@ -22,13 +22,19 @@ RANDOM = "at random"
 
 
 class Chaos:
-    """One run of scenes; whatever is random in it comes from the seed."""
+    """One run of scenes; whatever is random in it comes from the seed.
 
-    def __init__(self, stage: Stage, rng: random.Random, say: Callable[[str], None]) -> None:
+    It must kill a worker at each of `points`; others it meets by chance.
+    """
+
+    def __init__(
+        self, stage: Stage, rng: random.Random, say: Callable[[str], None], points: Sequence[str]
+    ) -> None:
         self._stage = stage
         self._fleet = stage.fleet
         self._rng = rng
         self._say = say
+        self._points = points
         self._deck: deque[tuple[str, signal.Signals]] = deque()
         self._counted: set[int] = set()
         self.kills: Counter[tuple[str, str]] = Counter()
@@ -48,19 +54,19 @@ class Chaos:
     @property
     def missed(self) -> list[str]:
         """The named points at which no worker was killed yet."""
-        return [point for point in POINTS if not self.kills[point, KILL.name]]
+        return [point for point in self._points if not self.kills[point, KILL.name]]
 
     def run(self, kills: int, seconds: float) -> None:
         """Disturb until so many are killed, or the time is up.
 
-        A run long enough for it goes on until one at least was killed at every point.
+        A run long enough for it goes on until one at least was killed at every point of its own.
         """
-        least = len(POINTS) if kills >= len(POINTS) else 0
+        least = len(self._points) if kills >= len(self._points) else 0
         started = time.monotonic()
         self._stage.up_to_strength(WORKERS)
         self._stage.await_progress()
         while time.monotonic() - started < seconds and (
-            self.total < kills or len(POINTS) - len(self.missed) < least
+            self.total < kills or len(self._points) - len(self.missed) < least
         ):
             scene = self._scene()
             name = _name(scene)
@@ -71,8 +77,8 @@ class Chaos:
             gaps = sum(len(life.gaps) for life in self._fleet.lives)
             self._say(
                 f"{time.monotonic() - started:5.0f} s  {self.total:3} kills (+"
-                f"{self.total - before})  {name:16} {len(POINTS) - len(self.missed)}/"
-                f"{len(POINTS)} points, committed {self._stage.committed()}"
+                f"{self.total - before})  {name:16} {len(self._points) - len(self.missed)}/"
+                f"{len(self._points)} points, committed {self._stage.committed()}"
                 + (f", {gaps} GAPS" if gaps else "")
             )
 
