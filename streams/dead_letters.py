@@ -29,7 +29,7 @@ def dead_letter(topic: str, message: SourceMessage, fault: Fault) -> OutgoingMes
     """
     kept = tuple(pair for pair in message.headers if not pair[0].startswith(PREFIX))
     sizes = {
-        "value": len(message.value or b""),
+        "value": message.size,
         "headers": sum(len(name.encode()) + len(value or b"") + 16 for name, value in kept),
         "key": len(message.key or b""),
     }

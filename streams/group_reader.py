@@ -148,8 +148,8 @@ class GroupReader:
         message = consumer.poll(0.01 if self._paused else POLL_S)
         while message is not None:
             if (error := message.error()) is None:
-                found.append((self._read_epoch, _source(message)))
-                size += len(message.value() or b"")
+                found.append((self._read_epoch, SourceMessage.from_confluent(message)))
+                size += found[-1][1].size
             elif error.fatal():
                 raise RuntimeError(error.str())
             else:
@@ -189,15 +189,3 @@ class GroupReader:
             self._committed = done
         except KafkaException as error:
             log.warning("%s: not committed: %s", self.group, error.args[0].str())
-
-
-def _source(message: Any) -> SourceMessage:
-    return SourceMessage(
-        message.topic(),
-        message.partition(),
-        message.offset(),
-        message.timestamp()[1],
-        message.key(),
-        message.value(),
-        tuple(message.headers() or ()),
-    )

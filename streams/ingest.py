@@ -94,7 +94,7 @@ class Publisher:
 def _keepable(message: SourceMessage, outcome: Outcome) -> Outcome:
     """Return the outcome; what is too large to be kept for another try is dead-lettered."""
     headers = sum(len(name) + len(value or b"") for name, value in message.headers)
-    if outcome.retry is None or len(message.value or b"") + headers <= ROOM:
+    if outcome.retry is None or message.size + headers <= ROOM:
         return outcome
     fault = Fault("fetch", outcome.retry.code, outcome.retry.message, outcome.retry.attempt.tries)
     return replace(outcome, word="dead_lettered", faults=[*outcome.faults, fault], retry=None)

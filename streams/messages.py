@@ -24,6 +24,11 @@ class SourceMessage:
         """Where it stands: topic[partition]@offset."""
         return f"{self.topic}[{self.partition}]@{self.offset}"
 
+    @property
+    def size(self) -> int:
+        """How many bytes its value has."""
+        return len(self.value or b"")
+
     def header(self, name: str) -> bytes | None:
         """Return the last header of that name."""
         return next((value for key, value in reversed(self.headers) if key == name), None)
@@ -42,6 +47,19 @@ class SourceMessage:
             key=message.key,
             value=message.value,
             headers=tuple((str(name), value) for name, value in pairs),
+        )
+
+    @classmethod
+    def from_confluent(cls, message: Any) -> "SourceMessage":
+        """Take over a `confluent_kafka.Message` that is no error."""
+        return cls(
+            topic=message.topic(),
+            partition=message.partition(),
+            offset=message.offset(),
+            timestamp_ms=message.timestamp()[1],
+            key=message.key(),
+            value=message.value(),
+            headers=tuple(message.headers() or ()),
         )
 
 

@@ -157,14 +157,5 @@ class Scanner(Closing):
 def _scanned(message: Any) -> Scanned:
     from confluent_kafka import TIMESTAMP_CREATE_TIME
 
-    kind, timestamp_ms = message.timestamp()
-    source = SourceMessage(
-        topic=message.topic(),
-        partition=message.partition(),
-        offset=message.offset(),
-        timestamp_ms=timestamp_ms,
-        key=message.key(),
-        value=message.value(),
-        headers=tuple(message.headers() or ()),
-    )
-    return Scanned(source, kind == TIMESTAMP_CREATE_TIME)
+    by_producer = message.timestamp()[0] == TIMESTAMP_CREATE_TIME
+    return Scanned(SourceMessage.from_confluent(message), by_producer)

@@ -80,9 +80,9 @@ def replay_message(letter: Letter, topics: Topics) -> OutgoingMessage:
                 code="original_gone",
             )
         message, headers, place = found, Letter(found).own_headers, _place(found)
-        if (size := len(found.value or b"")) > MAX_BYTES:
+        if found.size > MAX_BYTES:
             raise DeadLetterError(
-                f"its original {letter.original} has {size:,} bytes, more than can be sent",
+                f"its original {letter.original} has {found.size:,} bytes, more than can be sent",
                 code="event_too_large",
             )
     given = letter.facts.get("partition", "")

@@ -32,7 +32,7 @@ class Batches:
         if self._closed:
             return
         self._waiting.append((message, finished))
-        self._bytes += len(message.value or b"")
+        self._bytes += message.size
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work())
 
@@ -41,7 +41,7 @@ class Batches:
             count = min(self._lane.batch, len(self._waiting))
             batch = [self._waiting.popleft() for _ in range(count)]
             messages = [message for message, _ in batch]
-            self._bytes -= sum(len(message.value or b"") for message in messages)
+            self._bytes -= sum(message.size for message in messages)
             outcomes = await process_safely(self._lane, messages)
             write = partial(self._publish, messages, outcomes)
             await until_written(write, what=f"{self._lane.name}: a batch of {count} events")

@@ -56,7 +56,7 @@ class Delay:
         event, ticket = original_place(message), next(self._ticket)
         self._drop(event)
         self._held[event] = (ticket, message, finished)
-        self._bytes += len(message.value or b"")
+        self._bytes += message.size
         heapq.heappush(self._due, (now + wait_s, ticket, event))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work())
@@ -64,7 +64,7 @@ class Delay:
     def _drop(self, event: str) -> None:
         """Finish with a message of an event that a later one has replaced."""
         if (known := self._held.pop(event, None)) is not None:
-            self._bytes -= len(known[1].value or b"")
+            self._bytes -= known[1].size
             known[2]()
 
     async def _work(self) -> None:
@@ -77,7 +77,7 @@ class Delay:
             heapq.heappop(self._due)
             if (known := self._held.get(event)) is not None and known[0] == ticket:
                 del self._held[event]
-                self._bytes -= len(known[1].value or b"")
+                self._bytes -= known[1].size
                 self._sink.take(known[1], known[2])
 
     def cancel(self) -> None:

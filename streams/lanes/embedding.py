@@ -85,7 +85,7 @@ class EmbeddingLane:
     async def process(self, message: SourceMessage, attempt: Attempt = FIRST) -> Outcome:
         """Return a `vectors` record for a product event that sets or removes pictures."""
         try:
-            if len(message.value or b"") < LARGE:
+            if message.size < LARGE:
                 read = read_event(message, self._mode)
             else:
                 read = await asyncio.to_thread(read_event, message, self._mode)

@@ -39,11 +39,10 @@ class Window:
         """Start work on an event; once the window is closed it is the next owner's."""
         if self._closed:
             return
-        size = len(message.value or b"")
-        self._bytes += size
+        self._bytes += message.size
         task = asyncio.create_task(self._one(message, finished))
         self._tasks.add(task)
-        task.add_done_callback(partial(self._leave, size))
+        task.add_done_callback(partial(self._leave, message.size))
 
     async def _one(self, message: SourceMessage, finished: Finished) -> None:
         """Handle an event until it is done: an offset never released would stop its partition."""
