@@ -36,61 +36,52 @@ def behind(bounds: Bounds, reached: Mapping[Part, int]) -> dict[Part, tuple[int,
 
 
 def wait_for_lanes(
-    cluster: Cluster,
-    groups: Mapping[str, str],
-    bounds: Bounds,
-    give_up_at: float,
-    *,
-    sleep: Callable[[float], None] = time.sleep,
+    cluster: Cluster, groups: Mapping[str, str], bounds: Bounds, give_up_at: float
 ) -> Late:
     """Wait until each lane's group has committed all of `bounds`; return what is late."""
-    while True:
+
+    def ask() -> Late:
         late = Late()
         for lane, group in groups.items():
             late.add(f"{lane} lane", behind(bounds, cluster.committed(group, bounds)))
-        if not late.ranges or time.monotonic() >= give_up_at:
-            return late
-        sleep(PAUSE_S)
+        return late
+
+    return _wait(ask, give_up_at)
 
 
-def wait_for_retries(
-    cluster: Cluster,
-    group: str,
-    topic: str,
-    give_up_at: float,
-    *,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Late:
+def wait_for_retries(cluster: Cluster, group: str, topic: str, give_up_at: float) -> Late:
     """Wait until nothing is left to be tried again; return what still is.
 
     A retry that fails is a new message: the end of the topic is asked for each time.
     """
-    while True:
+
+    def ask() -> Late:
         bounds = cluster.bounds([topic])
         late = Late()
         late.add("retries", behind(bounds, cluster.committed(group, bounds)))
-        if not late.ranges or time.monotonic() >= give_up_at:
-            return late
-        sleep(PAUSE_S)
+        return late
+
+    return _wait(ask, give_up_at)
 
 
-def wait_for_index(
-    cluster: Cluster,
-    worker: Worker,
-    log: str,
-    give_up_at: float,
-    *,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Late:
+def wait_for_index(cluster: Cluster, worker: Worker, log: str, give_up_at: float) -> Late:
     """Wait until the worker has applied what the index log holds now; return what is late."""
     bounds = cluster.bounds([log])
-    while True:
+
+    def ask() -> Late:
         positions = {(log, p): at for p, at in worker.index().positions.items()}
         late = Late()
         late.add("index", behind(bounds, positions))
-        if not late.ranges or time.monotonic() >= give_up_at:
-            return late
-        sleep(PAUSE_S)
+        return late
+
+    return _wait(ask, give_up_at)
+
+
+def _wait(ask: Callable[[], Late], give_up_at: float) -> Late:
+    """Ask, at least once, until nothing is late or it is `give_up_at` by `time.monotonic`."""
+    while (late := ask()).ranges and time.monotonic() < give_up_at:
+        time.sleep(PAUSE_S)
+    return late
 
 
 def products_of(cluster: Cluster, ranges: Bounds, log: str) -> set[str]:
