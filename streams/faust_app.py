@@ -16,13 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def make_app(
-    settings: Settings,
-    group: str,
-    topics: Sequence[str],
-    handler: Handler,
-    *,
-    buffer: int,
-    commit_s: float = 0.5,
+    settings: Settings, group: str, topics: Sequence[str], handler: Handler, *, buffer: int
 ) -> Any:
     """Return a `faust.App` whose only agent runs `handler(stream)` over `topics`.
 
@@ -47,7 +41,7 @@ def make_app(
         stream_wait_empty=False,
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=12 * 1024 * 1024,
-        broker_commit_interval=commit_s,
+        broker_commit_interval=0.5,
         broker_session_timeout=settings.session_timeout_s,
         broker_rebalance_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=1.0,

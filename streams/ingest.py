@@ -1,6 +1,5 @@
 """The way in, assembled: a lane's outcomes are written, counted and then acknowledged."""
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,6 +11,7 @@ from streams.lanes.lane import (
     Entry,
     Outcome,
     index_message,
+    internal_failure,
     newest_records,
     until_written,
 )
@@ -21,8 +21,6 @@ from streams.metrics import Metrics
 from streams.producer import Producer, SendError
 from streams.retry import FIRST, Attempt, RetryError, parse_retry, retry_message
 from streams.settings import MIB, Settings
-
-log = logging.getLogger(__name__)
 
 # What the index log takes, less headers and batch. An event may be larger: it may be compressed.
 RECORD_LIMIT = 10 * MIB - 64 * 1024
@@ -109,13 +107,11 @@ class EmbeddingSteps:
         self._publish = publish
 
     async def first(self, message: SourceMessage, attempt: Attempt = FIRST) -> None:
-        """Process and publish; an error of ours is a dead letter, it must not stop the others."""
+        """Process and publish; an error of ours must not stop the others."""
         try:
             outcome = await self._lane.process(message, attempt)
         except Exception as error:
-            log.exception("%s: %s failed", self._lane.name, message.source)
-            fault = Fault("lane", "internal", f"an error of the service: {error!r}")
-            outcome = Outcome("dead_lettered", faults=[fault])
+            outcome = internal_failure(self._lane.name, message, error)
         await self._newest.publish(message, outcome, self._publish)
 
     async def again(self, message: SourceMessage) -> None:

@@ -137,18 +137,20 @@ Publish = Callable[[Sequence[SourceMessage], Sequence[Outcome]], Awaitable[None]
 
 
 async def process_safely(lane: Lane, messages: Sequence[SourceMessage]) -> list[Outcome]:
-    """Process a batch, message by message if it fails: one of them must not stop the others.
-
-    An error of ours is a dead letter: raising would stop the partition for good.
-    """
+    """Process a batch, message by message if it fails: one of them must not stop the others."""
     try:
         return await lane.process(messages)
     except Exception as error:
         if len(messages) > 1:
             return [out for message in messages for out in await process_safely(lane, [message])]
-        log.exception("%s: %s failed", lane.name, messages[0].source)
-        fault = Fault("lane", "internal", f"an error of the service: {error!r}")
-        return [Outcome("dead_lettered", faults=[fault])]
+        return [internal_failure(lane.name, messages[0], error)]
+
+
+def internal_failure(lane: str, message: SourceMessage, error: Exception) -> Outcome:
+    """Log an error of ours; its message is dead-lettered: raising would stop the partition."""
+    log.error("%s: %s failed", lane, message.source, exc_info=error)
+    fault = Fault("lane", "internal", f"an error of the service: {error!r}")
+    return Outcome("dead_lettered", faults=[fault])
 
 
 async def until_written(

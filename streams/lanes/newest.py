@@ -7,15 +7,13 @@ healed of that (ADR 5), and what need not be healed is better.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from schemas.records import Order
-from streams.lanes.lane import Outcome
+from streams.lanes.lane import Outcome, Publish
 from streams.messages import SourceMessage
-
-Publish = Callable[[Sequence[SourceMessage], Sequence[Outcome]], Awaitable[None]]
 
 
 @dataclass(slots=True)
