@@ -123,8 +123,7 @@ def build_ingest(shared: Shared, index_partitions: int) -> IngestSide:
     batches = Batches(attributes, publish["attributes"], size=WINDOW_BYTES)
 
     def reader(lane: str, topics: Sequence[str], sink: Sink) -> GroupReader:
-        group = f"{settings.topic_prefix}visualsearch-{lane}"
-        timeout_s = settings.session_timeout_s
+        group, timeout_s = settings.group(lane), settings.session_timeout_s
         return GroupReader(settings.kafka(), group, topics, sink, session_timeout_s=timeout_s)
 
     readers = (

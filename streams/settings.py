@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     bootstrap: str = Field(
         default="127.0.0.1:9092", description="Kafka bootstrap servers, host:port,…"
     )
-    topic_prefix: str = Field(default="", description="Put before the name of each topic")
+    topic_prefix: str = Field(default="", description="Put before the name of each topic and group")
     order_mode: Literal["timestamp", "explicit"] = Field(
         default="timestamp",
         description="What orders a product's events: Kafka's clock or `version`",
@@ -80,6 +80,10 @@ class Settings(BaseSettings):
     def topics(self) -> TopicNames:
         """The topics' names, prefix included."""
         return TopicNames.with_prefix(self.topic_prefix)
+
+    def group(self, name: str) -> str:
+        """Return the name of a consumer group: `attributes`, `embedding`, `retry` or `queries`."""
+        return f"{self.topic_prefix}visualsearch-{name}"
 
     @property
     def blobs(self) -> str:

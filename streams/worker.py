@@ -115,7 +115,7 @@ class Worker:
             await asyncio.to_thread(self._shared.producer.close)
 
     def _query_app(self, side: SearchSide) -> Any:
-        group = f"{self._settings.topic_prefix}visualsearch-queries"
+        group = self._settings.group("queries")
         topics = (self._settings.topics.search_requests,)
         buffer = self._settings.query_concurrency * 2
         return make_app(self._settings, group, topics, side.agent.run, buffer=buffer)

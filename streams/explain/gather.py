@@ -161,7 +161,7 @@ def committed_offsets(
         return committed
     admin = AdminClient(settings.kafka())
     for lane in lanes:
-        group = f"{settings.topic_prefix}visualsearch-{lane}"
+        group = settings.group(lane)
         wanted = ConsumerGroupTopicPartitions(
             group, [TopicPartition(topic, partition) for topic, partition in sorted(places)]
         )

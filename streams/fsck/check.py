@@ -94,13 +94,11 @@ class Check:
         """Wait for the lanes, then for the index; return the products that are late."""
         self._display.step("waiting for the lanes and the index", None)
         give_up_at = time.monotonic() + self._options.wait_s
-        prefix, log = self._settings.topic_prefix, self._topics.index_log
-        groups = {lane: f"{prefix}visualsearch-{lane}" for lane in LANES}
+        group, log = self._settings.group, self._topics.index_log
+        groups = {lane: group(lane) for lane in LANES}
         late = [
             wait_for_lanes(cluster, groups, bounds, give_up_at),
-            wait_for_retries(
-                cluster, f"{prefix}visualsearch-retry", self._topics.product_retry, give_up_at
-            ),
+            wait_for_retries(cluster, group("retry"), self._topics.product_retry, give_up_at),
             wait_for_index(cluster, self._worker, log, give_up_at),
         ]
         for each in late:

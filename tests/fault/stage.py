@@ -57,9 +57,8 @@ class Stage:
         """Return how many events each lane has committed; None while the broker is away."""
         topics = self.settings.topics.product_topics()
         parts = [(topic, number) for topic in topics for number in range(PARTITIONS)]
-        prefix = self.settings.topic_prefix
         try:
-            found = [self.cluster.committed(f"{prefix}visualsearch-{x}", parts) for x in LANES]
+            found = [self.cluster.committed(self.settings.group(x), parts) for x in LANES]
         except FsckError:
             return None
         return [sum(offsets.values()) for offsets in found]

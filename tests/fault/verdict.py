@@ -35,13 +35,15 @@ def settle(stage: Stage, workers: Iterable[Life]) -> None:
     workers = list(workers)
     settings = stage.settings
     bounds = stage.cluster.bounds(settings.topics.product_topics())
-    groups = {lane: f"{settings.topic_prefix}visualsearch-{lane}" for lane in LANES}
+    groups = {lane: settings.group(lane) for lane in LANES}
     late = wait_for_lanes(stage.cluster, groups, bounds, time.monotonic() + PATIENCE_S)
     assert not late.findings, late.findings
     late = wait_for_retries(
-        stage.cluster, f"{settings.topic_prefix}visualsearch-retry",
-        settings.topics.product_retry, time.monotonic() + PATIENCE_S,
-    )  # fmt: skip
+        stage.cluster,
+        settings.group("retry"),
+        settings.topics.product_retry,
+        time.monotonic() + PATIENCE_S,
+    )
     assert not late.findings, late.findings
     until(lambda: _quiet(stage, workers), "every key of the log is healed", PATIENCE_S)
 

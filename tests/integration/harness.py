@@ -50,8 +50,7 @@ class Path:
             settings.kafka(), self.topics.search_requests, self.topics.search_results
         )
         self._groups = {
-            lane: _consumer(settings, f"{settings.topic_prefix}visualsearch-{lane}")
-            for lane in (*LANES, "queries")
+            lane: _consumer(settings, settings.group(lane)) for lane in (*LANES, "queries")
         }
 
     async def close(self) -> None:

@@ -254,8 +254,7 @@ async def test_vectors_that_are_no_longer_the_models_are_found_in_float16(
 def _commit_all(path: Path) -> None:
     """Commit the ends of the product topics for both lanes, as if all had been worked on."""
     for lane in ("attributes", "embedding"):
-        group = f"{path.settings.topic_prefix}visualsearch-{lane}"
-        consumer = Consumer(path.settings.kafka() | {"group.id": group})
+        consumer = Consumer(path.settings.kafka() | {"group.id": path.settings.group(lane)})
         try:
             for topic in path.topics.product_topics():
                 for partition in (0, 1):

@@ -61,10 +61,11 @@ def test_a_value_that_does_not_fit_is_refused(name: str, value: object) -> None:
         load_settings(None, **{name: value})
 
 
-def test_settings_are_frozen_and_name_the_topics() -> None:
+def test_settings_are_frozen_and_name_the_topics_and_groups() -> None:
     """Read once; the prefix is put before each name."""
     settings = load_settings(topic_prefix="eu-")
     assert settings.topics.index_log == "eu-index-log"
+    assert settings.group("retry") == "eu-visualsearch-retry"
     with pytest.raises(ValidationError):
         settings.topic_prefix = "us-"  # type: ignore[misc]  # that is the point
 
