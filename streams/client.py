@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from schemas.search import SearchRequest, SearchResult, decode_result
+from streams.assigned import by_assignment
 from streams.messages import OutgoingMessage
 from streams.producer import Producer
 from streams.routes import Routes
@@ -111,14 +112,7 @@ class SearchClient:
     def _read(self) -> None:
         from confluent_kafka import Consumer
 
-        consumer = Consumer(
-            self._options
-            | {
-                "group.id": "visualsearch-client-unused",  # assigned, never joined or committed
-                "enable.auto.commit": False,
-                "fetch.wait.max.ms": 100,
-            }
-        )
+        consumer = Consumer(by_assignment(self._options, "client") | {"fetch.wait.max.ms": 100})
         try:
             self._position(consumer)
             self._positioned.set()

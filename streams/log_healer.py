@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from schemas.records import Order, UnknownRecordError, decode_record
+from streams.assigned import from_the_start
 from streams.log_ledger import Dirty, Ledger
 from streams.messages import Headers, OutgoingMessage
 from streams.metrics import Metrics
@@ -178,14 +179,7 @@ class PartitionScan:
 
         search = Search(wanted)
         consumer = Consumer(
-            self._options
-            | {
-                "group.id": "visualsearch-index-unused",  # assigned, never joined or committed
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "auto.offset.reset": "earliest",
-                "queued.max.messages.kbytes": 16384,
-            }
+            from_the_start(self._options, "index") | {"queued.max.messages.kbytes": 16384}
         )
         try:
             at = TopicPartition(self._topic, partition, 0)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from schemas.records import UnknownRecordError, decode_record
+from streams.assigned import from_the_start
 from streams.index_records import engine_record
 from streams.log_healer import HEALED
 from streams.log_ledger import Ledger
@@ -139,15 +140,8 @@ class LogReader:
         from confluent_kafka import Consumer, TopicPartition
 
         consumer = Consumer(
-            self._options
-            | {
-                "group.id": "visualsearch-index-unused",  # assigned, never joined or committed
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "auto.offset.reset": "earliest",
-                "fetch.wait.max.ms": 50,
-                "queued.max.messages.kbytes": 65536,
-            }
+            from_the_start(self._options, "index")
+            | {"fetch.wait.max.ms": 50, "queued.max.messages.kbytes": 65536}
         )
         assigned = [TopicPartition(self._topic, p, 0) for p in range(self._partitions)]
         consumer.assign(assigned)

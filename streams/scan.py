@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from streams.assigned import from_the_start
 from streams.closing import Closing
 from streams.messages import SourceMessage
 from streams.topics import TopicError
@@ -56,15 +57,8 @@ class Scanner(Closing):
 
         self._bootstrap = options["bootstrap.servers"]
         self._consumer = Consumer(
-            options
-            | {
-                "group.id": "visualsearch-scan-unused",  # assigned, never joined or committed
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "auto.offset.reset": "earliest",
-                "fetch.wait.max.ms": 50,
-                "queued.max.messages.kbytes": 65536,
-            }
+            from_the_start(options, "scan")
+            | {"fetch.wait.max.ms": 50, "queued.max.messages.kbytes": 65536}
         )
 
     def partitions(self, topic: str) -> int:

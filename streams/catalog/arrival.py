@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from streams.assigned import by_assignment
 from streams.catalog.publish import Published
 from streams.closing import Closing
 
@@ -37,14 +38,7 @@ class ArrivalWatch(Closing):
         from confluent_kafka import Consumer
 
         self._index_log = index_log
-        self._consumer = Consumer(
-            options
-            | {
-                "group.id": "visualsearch-arrivals-unused",
-                "enable.auto.commit": False,
-                "fetch.wait.max.ms": 100,
-            }
-        )
+        self._consumer = Consumer(by_assignment(options, "arrivals") | {"fetch.wait.max.ms": 100})
         self._consumer.assign(
             [end for topic in (index_log, dead_letters) for end in self._ends(topic)]
         )

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from streams.assigned import by_assignment
 from streams.broker import BrokerInfo, broker_status, start_broker, stop_broker
 from streams.settings import Settings
 from streams.topics import create_topics, topic_specs
@@ -137,7 +138,7 @@ def count_messages(settings: Settings, topic: str) -> int:
     """Return how many messages a topic holds."""
     from confluent_kafka import Consumer, TopicPartition
 
-    consumer = Consumer(settings.kafka() | {"group.id": "visualsearch-count-unused"})
+    consumer = Consumer(by_assignment(settings.kafka(), "count"))
     try:
         partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
         ends = [
