@@ -6,18 +6,18 @@ is asked of it for a while, then one fetch tries; every failed try doubles the p
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from streams.fetch import FetchError
+from streams.lru import Lru
 
 BREAK_AFTER = 5
 BREAK_S = 5.0
 LONGEST_BREAK_S = 120.0
-HOSTS = 10_000  # remembered; the one unused for longest goes
+HOSTS = 10_000  # remembered
 _WEIGHT = 0.3  # of the newest fetch in the running mean of a host's seconds
 
 
@@ -58,7 +58,7 @@ class Hosts:
         self._at_once = at_once
         self._patience_s = patience_s
         self._now = now
-        self._hosts: OrderedDict[str, _Host] = OrderedDict()
+        self._hosts = Lru[str, _Host](HOSTS)
 
     @asynccontextmanager
     async def turn(self, url: str) -> AsyncIterator[Turn]:
@@ -105,10 +105,8 @@ class Hosts:
 
     def _known(self, name: str) -> _Host:
         if (host := self._hosts.get(name)) is None:
-            host = self._hosts[name] = _Host(asyncio.Semaphore(self._at_once))
-            if len(self._hosts) > HOSTS:
-                self._hosts.popitem(last=False)
-        self._hosts.move_to_end(name)
+            host = _Host(asyncio.Semaphore(self._at_once))
+            self._hosts.put(name, host)
         return host
 
     def _check_down(self, host: _Host, name: str) -> None:

@@ -7,37 +7,19 @@ single picture never waits for company.
 import asyncio
 import logging
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 
 from streams.compute import Compute, Priority
+from streams.lru import Lru
 from streams.metrics import Metrics
 from visualsearch.encoders.protocol import Encoder
 from visualsearch.errors import ImageError
 
 log = logging.getLogger(__name__)
-
-
-class VectorCache:
-    """The newest `size` vectors by content hash: 1 kB each at 512 dimensions."""
-
-    def __init__(self, size: int = 50_000) -> None:
-        self._size = size
-        self._vectors: OrderedDict[str, bytes] = OrderedDict()
-
-    def get(self, digest: str) -> bytes | None:
-        """Return the vector of these bytes, as float16, if it is known."""
-        if (vector := self._vectors.get(digest)) is not None:
-            self._vectors.move_to_end(digest)
-        return vector
-
-    def put(self, digest: str, vector: bytes) -> None:
-        """Keep a vector; the one unused for longest goes."""
-        self._vectors[digest] = vector
-        if len(self._vectors) > self._size:
-            self._vectors.popitem(last=False)
+KNOWN = 50_000  # vectors that are remembered, 1 kB each at 512 dimensions
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +39,13 @@ class Embedder:
         metrics: Metrics,
         *,
         step: int,
-        cache: VectorCache | None = None,
     ) -> None:
         self.model_id = encoder.model_id
         self._encoder = encoder
         self._compute = compute
         self._metrics = metrics
         self._step = step
-        self._cache = cache or VectorCache()
+        self._cache = Lru[str, bytes](KNOWN)  # float16, by content hash
         self._jobs: deque[_Job] = deque()
         self._pending: dict[str, asyncio.Future[bytes]] = {}
         self._working: asyncio.Task[None] | None = None

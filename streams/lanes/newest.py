@@ -6,13 +6,13 @@ healed of that (ADR 5), and what need not be healed is better.
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from schemas.records import Order
 from streams.lanes.lane import Outcome, Publish
+from streams.lru import Lru
 from streams.messages import SourceMessage
 
 
@@ -26,8 +26,7 @@ class Newest:
     """The order of the newest record that was written here, for the last `size` products."""
 
     def __init__(self, size: int = 100_000) -> None:
-        self._size = size
-        self._orders: OrderedDict[str, Order] = OrderedDict()
+        self._orders = Lru[str, Order](size)
         self._writing: dict[str, _Turn] = {}
 
     def outdated(self, product_id: str, order: Order) -> bool:
@@ -46,7 +45,7 @@ class Newest:
                 outcome = Outcome("superseded", outcome.type, faults=outcome.faults)
             await publish([message], [outcome])
             if outcome.records:
-                self._note(product_id, record.order)
+                self._orders.put(product_id, record.order)
 
     @asynccontextmanager
     async def _alone(self, product_id: str) -> AsyncIterator[None]:
@@ -60,9 +59,3 @@ class Newest:
             turn.users -= 1
             if not turn.users:
                 del self._writing[product_id]
-
-    def _note(self, product_id: str, order: Order) -> None:
-        self._orders[product_id] = order
-        self._orders.move_to_end(product_id)
-        if len(self._orders) > self._size:
-            self._orders.popitem(last=False)

@@ -11,7 +11,7 @@ from schemas.records import Vectors
 from streams.compute import Compute
 from streams.fetch import Fetched, FetchError
 from streams.hosts import Hosts
-from streams.lanes.embedder import Embedder, VectorCache
+from streams.lanes.embedder import Embedder
 from streams.lanes.embedding import BUSY, EmbeddingLane
 from streams.lanes.lane import Outcome
 from streams.lanes.newest import Newest
@@ -250,13 +250,3 @@ async def test_only_the_newest_event_of_a_product_is_written(lane: Make) -> None
     await one(created("absent", offset=0))
     assert [outcome.word for outcome in published] == ["indexed", "superseded", "superseded"]
     assert vectors(published[0]).order == (2, 2, 0)
-
-
-def test_the_cache_forgets_what_was_unused_for_longest() -> None:
-    """Bounded: a get counts as use."""
-    cache = VectorCache(2)
-    cache.put("a", b"1")
-    cache.put("b", b"2")
-    cache.get("a")
-    cache.put("c", b"3")
-    assert [cache.get(name) for name in "abc"] == [b"1", None, b"3"]
