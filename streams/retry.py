@@ -73,10 +73,10 @@ def not_before_ms(message: SourceMessage) -> int:
 
 def original_place(message: SourceMessage) -> str:
     """Return where the event was first read; of a message that is not ours, where it stands."""
-    facts = [message.header(PREFIX + name) for name in ("topic", "partition", "offset")]
-    if None in facts:
+    try:
+        return parse_retry(message)[0].source
+    except RetryError:
         return message.source
-    return "/".join((fact or b"").decode("utf-8", "replace") for fact in facts)
 
 
 def parse_retry(message: SourceMessage) -> tuple[SourceMessage, Attempt]:

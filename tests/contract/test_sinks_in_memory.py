@@ -1,7 +1,7 @@
 """The lanes' sinks fed from memory, and what only that can show of rebalances."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -9,13 +9,13 @@ import pytest
 from streams.group_reader import Sink
 from streams.lanes.batches import Batches
 from streams.lanes.delay import Delay
-from streams.lanes.window import Window
+from streams.lanes.window import Handle, Window
 from streams.messages import SourceMessage
+from streams.retry import FIRST, Retry, retry_message
 from tests.contract.feeding import Feeder, InMemory
 from tests.contract.lane_acks import EchoLane, LaneAcksContract
-from tests.contract.side_by_side import SideBySideContract
-
-Handle = Callable[[SourceMessage], Awaitable[None]]
+from tests.contract.side_by_side import VALUES, SideBySideContract
+from tests.waiting import until
 
 
 class TestBatchesInMemory(InMemory, LaneAcksContract):
@@ -32,7 +32,7 @@ class TestBehindADelayInMemory(InMemory, SideBySideContract):
     async def run(self, handle: Handle, done: asyncio.Event, *, events: int = 100) -> int:
         """Put a delay in front."""
         sink = Delay(Window(handle, events=events, size=1000), longest_s=1.0)
-        return await self.finished([b"%d" % n for n in range(7)], sink, done)
+        return await self.finished(VALUES, sink, done)
 
 
 def window(handle: Handle) -> Sink:
@@ -75,10 +75,7 @@ async def test_after_a_rebalance_the_old_work_is_dropped_and_releases_nothing(
     assert feeder.released == []
     feeder.rebalance()
     await feeder.feed([b"a", b"b", b"c"])
-    for _ in range(500):
-        if len(feeder.released) == 3:
-            break
-        await asyncio.sleep(0.01)
+    await until(lambda: len(feeder.released) == 3)
     assert feeder.released == [0, 1, 2]
     await sink.close(0.1)
 
@@ -94,10 +91,7 @@ async def test_what_is_not_due_is_left_to_the_next_owner() -> None:
     headers = (("__visualsearch.retry.not_before", b"30000"),)
     sink.take(SourceMessage("t", 0, 0, 0, b"k", b"later", headers), lambda: seen.append(b"done"))
     sink.take(SourceMessage("t", 0, 1, 0, b"k", b"now"), lambda: None)
-    for _ in range(500):
-        if seen:
-            break
-        await asyncio.sleep(0.01)
+    await until(lambda: bool(seen))
     assert (seen, len(sink)) == ([b"now"], 1)
     await sink.close(0.1)
     assert seen == [b"now"]
@@ -125,20 +119,18 @@ async def test_of_one_event_only_the_last_message_is_tried() -> None:
     async def handle(message: SourceMessage) -> None:
         seen.append(message.value)
 
-    def message(offset: int, event: bytes, value: bytes) -> SourceMessage:
-        place = {"topic": b"t", "partition": b"0", "offset": event}
-        headers = tuple((f"__visualsearch.retry.{name}", fact) for name, fact in place.items())
-        return SourceMessage("product-retry", 0, offset, 0, b"k", value, headers)
+    def message(offset: int, event: int, value: bytes) -> SourceMessage:
+        retry = Retry(FIRST, 0.0, "image_timeout", "")
+        first_read = SourceMessage("t", 0, event, 0, b"k", value)
+        sent = retry_message("product-retry", first_read, retry, now_ms=0)
+        return SourceMessage("product-retry", 0, offset, 0, sent.key, sent.value, sent.headers)
 
     released: list[int] = []
     sink = Delay(window(handle), longest_s=60.0)
-    for offset, (event, value) in enumerate([(b"1", b"a"), (b"2", b"b"), (b"1", b"a again")]):
+    for offset, (event, value) in enumerate([(1, b"a"), (2, b"b"), (1, b"a again")]):
         sink.take(message(offset, event, value), partial(released.append, offset))
     assert (released, len(sink)) == ([0], 2)
-    for _ in range(500):
-        if len(released) == 3:
-            break
-        await asyncio.sleep(0.01)
+    await until(lambda: len(released) == 3)
     await sink.close(0.1)
     assert sorted(seen, key=str) == [b"a again", b"b"]
     assert sorted(released) == [0, 1, 2]

@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.messages import OutgoingMessage, SourceMessage
-from streams.retry import Attempt, Retry, RetryError, not_before_ms, parse_retry, retry_message
+from streams.retry import (
+    Attempt,
+    Retry,
+    RetryError,
+    not_before_ms,
+    original_place,
+    parse_retry,
+    retry_message,
+)
 
 HEADERS = st.lists(
     st.tuples(st.sampled_from(["a", "ce_id", "__visualsearch.order"]), st.none() | st.binary()),
@@ -40,6 +48,7 @@ def test_an_event_comes_back_as_it_was_first_read(
     first = as_read(retry_message("product-retry", message, retry, now_ms=1000))
     assert parse_retry(first) == (message, attempt)
     assert not_before_ms(first) == 11_000
+    assert original_place(first) == message.source
     original, _ = parse_retry(first)
     again = as_read(retry_message("product-retry", original, retry, now_ms=2000))
     assert parse_retry(again) == (message, attempt)
@@ -55,5 +64,6 @@ def test_what_no_worker_wrote_is_refused_and_due_at_once(
     """Somebody else's message must not wait for ever, nor be taken for an event."""
     message = SourceMessage("product-retry", 0, 0, 0, b"p", b"{}", headers)
     assert not_before_ms(message) == 0
+    assert original_place(message) == message.source
     with pytest.raises(RetryError):
         parse_retry(message)
