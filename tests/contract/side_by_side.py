@@ -10,6 +10,20 @@ from streams.messages import SourceMessage
 VALUES = [b"%d" % n for n in range(7)]
 
 
+class Seen:
+    """The values that were handled; `all` is set once there are as many as were given."""
+
+    def __init__(self) -> None:
+        self.values: list[bytes | None] = []
+        self.all = asyncio.Event()
+
+    async def handle(self, message: SourceMessage) -> None:
+        """Note a value."""
+        self.values.append(message.value)
+        if len(self.values) == len(VALUES):
+            self.all.set()
+
+
 class SideBySideContract:
     """Inherit, and implement `finished`."""
 
@@ -23,31 +37,21 @@ class SideBySideContract:
 
     async def test_every_offset_is_released_once_its_message_is_handled(self) -> None:
         """Every message is handled once."""
-        seen: list[bytes | None] = []
-        done = asyncio.Event()
-
-        async def handle(message: SourceMessage) -> None:
-            seen.append(message.value)
-            if len(seen) == len(VALUES):
-                done.set()
-
-        assert await self.run(handle, done) == 7
-        assert sorted(seen, key=str) == VALUES
+        seen = Seen()
+        assert await self.run(seen.handle, seen.all) == 7
+        assert sorted(seen.values, key=str) == VALUES
 
     async def test_a_slow_one_keeps_back_offsets_not_work(self) -> None:
         """All others are handled; what is committed ends before it."""
-        seen: list[bytes | None] = []
-        done = asyncio.Event()
+        seen = Seen()
 
         async def handle(message: SourceMessage) -> None:
-            seen.append(message.value)
-            if len(seen) == len(VALUES):
-                done.set()
+            await seen.handle(message)
             if message.value == b"2":
                 await asyncio.Event().wait()
 
-        assert await self.run(handle, done) == 2
-        assert sorted(seen, key=str) == VALUES
+        assert await self.run(handle, seen.all) == 2
+        assert sorted(seen.values, key=str) == VALUES
 
     async def test_the_offsets_behind_a_slow_one_follow_it(self) -> None:
         """Released in the order of arrival, though finished the other way round."""
@@ -66,17 +70,14 @@ class SideBySideContract:
 
     async def test_a_window_that_is_full_waits(self) -> None:
         """Nothing is lost by it, and the reader goes on when there is room again."""
-        seen: list[bytes | None] = []
-        done = asyncio.Event()
+        seen = Seen()
 
         async def handle(message: SourceMessage) -> None:
             await asyncio.sleep(0.01)
-            seen.append(message.value)
-            if len(seen) == len(VALUES):
-                done.set()
+            await seen.handle(message)
 
-        assert await self.run(handle, done, events=2) == 7
-        assert sorted(seen, key=str) == VALUES
+        assert await self.run(handle, seen.all, events=2) == 7
+        assert sorted(seen.values, key=str) == VALUES
 
     async def test_whatever_handling_raises_it_is_tried_until_it_succeeds(self) -> None:
         """The loop goes on, and the offset is not released before."""

@@ -155,6 +155,17 @@ def tell(capsys: pytest.CaptureFixture[str], name: str, sent: list[Sent]) -> Non
         )
 
 
+def answered_after_kill(
+    workers: Workers, capsys: pytest.CaptureFixture[str], *, resend: bool, deadline_ms: int
+) -> list[Sent]:
+    """Return the requests since the kill, each of them answered with a result."""
+    with closing(workers.client(resend=resend)) as client:
+        sent = load_with_kill(workers, client, deadline_ms)
+    tell(capsys, "clients that send again" if resend else "clients that wait", sent)
+    assert {each.told for each in sent} == {"ok"}
+    return sent
+
+
 def results_by_request(settings: Settings) -> Counter[str]:
     """Return how many results the topic holds for each request."""
     messages = read_topic(settings, settings.topics.search_results)
@@ -166,10 +177,7 @@ def test_who_waits_is_answered_within_twelve_seconds(
     workers: Workers, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A request that the killed worker had, or should have had, is its successor's."""
-    with closing(workers.client(resend=False)) as client:
-        sent = load_with_kill(workers, client, deadline_ms=20_000)
-    tell(capsys, "clients that wait", sent)
-    assert {each.told for each in sent} == {"ok"}
+    sent = answered_after_kill(workers, capsys, resend=False, deadline_ms=20_000)
     longest_s = max(each.waited_s for each in sent)
     assert longest_s > 1.0, "nobody waited: the killed worker had no partition"
     assert longest_s <= PLAIN_LONGEST_S
@@ -181,10 +189,7 @@ def test_who_sends_again_at_half_the_deadline_waits_two_seconds_at_most(
     workers: Workers, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The other worker answers the repeated request, long before the group knows of the death."""
-    with closing(workers.client(resend=True)) as client:
-        sent = load_with_kill(workers, client, deadline_ms=2_000)
-    tell(capsys, "clients that send again", sent)
-    assert {each.told for each in sent} == {"ok"}
+    sent = answered_after_kill(workers, capsys, resend=True, deadline_ms=2_000)
     waits = [each.waited_s for each in sent]
     assert sum(wait >= 1.0 for wait in waits) > PER_S, "nobody had to send again"
     assert percentile(waits, 0.99) <= RESENT_P99_S

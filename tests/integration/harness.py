@@ -21,8 +21,8 @@ from streams.settings import Settings, load_settings
 from streams.topics import TopicNames, create_topics, topic_specs
 from streams.worker import Worker
 from tests.fakes import FakeEncoder, jpeg
+from tests.waiting import PATIENCE_S
 
-PATIENCE_S = 60.0  # with what is waited for; a busy machine is no failure
 BOTH = frozenset({"ingest", "search"})
 LANES = ("attributes", "embedding", "retry")  # in the order in which an event passes them
 
@@ -166,14 +166,6 @@ class Path:
         assert self.worker._shared is not None
         registry = self.worker._shared.metrics.registry
         return registry.get_sample_value(f"visualsearch_{name}", labels) or 0.0
-
-
-async def until(predicate: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
-    """Return once the predicate holds."""
-    give_up_at = time.monotonic() + patience_s
-    while not predicate():
-        assert time.monotonic() < give_up_at, f"still not so after {patience_s:.0f} s"
-        await asyncio.sleep(0.005)
 
 
 async def _none_left(lag: Callable[[], int]) -> None:

@@ -36,9 +36,10 @@ from streams.producer import Producer
 from streams.settings import Settings
 from streams.topics import create_topics, topic_specs
 from tests.fakes import DIM
-from tests.integration.harness import Path, inline, make_settings, path_of, read_topic, until
+from tests.integration.harness import Path, inline, make_settings, path_of, read_topic
 from tests.log_catalogue import Catalogue, newest_orders
 from tests.log_replica import state_of
+from tests.waiting import until
 from visualsearch.engine import Engine
 
 pytestmark = pytest.mark.deep

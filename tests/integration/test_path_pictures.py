@@ -11,8 +11,9 @@ from schemas.events import ImageSource
 from streams.broker import BrokerInfo
 from tests.fakes import jpeg
 from tests.integration.events import created, updated
-from tests.integration.harness import Path, facts, inline, picture, running_path, until
+from tests.integration.harness import Path, facts, inline, picture, running_path
 from tests.integration.pictures import PictureHost
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NOISE = bytes(range(256)) * 8
