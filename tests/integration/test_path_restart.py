@@ -11,14 +11,8 @@ from streams.messages import OutgoingMessage
 from streams.producer import Producer
 from tests.fakes import FakeEncoder
 from tests.integration.events import created, deleted, offer
-from tests.integration.harness import (
-    inline,
-    make_settings,
-    make_topics,
-    path_of,
-    read_topic,
-    until,
-)
+from tests.integration.harness import inline, make_settings, make_topics, path_of, read_topic
+from tests.waiting import until
 
 
 async def test_a_new_worker_knows_everything_from_the_log_and_tells_late_requests(

@@ -22,10 +22,10 @@ from tests.integration.harness import (
     path_of,
     picture,
     running_path,
-    until,
 )
 from tests.integration.pictures import PictureHost
 from tests.integration.test_fsck import fsck
+from tests.waiting import until
 
 HANGS_S = 10.0  # what a fetch may take
 
