@@ -1,28 +1,33 @@
-"""The engine of one shard: records in, answers out, with a background writer for the graphs."""
+"""The engine of one shard: records in, answers out, and a writer of graphs and lists behind."""
 
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from visualsearch.errors import QueryError
-from visualsearch.index.columns import Columns
-from visualsearch.index.graph import CAPACITY, Graph
-from visualsearch.index.live import Found, LiveIndex, View
+from visualsearch.index.arrays import BoolArray
+from visualsearch.index.find import Finder, Found
+from visualsearch.index.layout import Layout
+from visualsearch.index.live import LiveIndex, View
 from visualsearch.index.planner import Costs, Tuning
-from visualsearch.index.rows import CHUNK_ROWS, Rows, unit_rows
-from visualsearch.index.state import ImageRef, IndexStats, ProductState, satisfies
+from visualsearch.index.probe import Probe, Probed
+from visualsearch.index.products import Products
+from visualsearch.index.rows import Rows, Vectors, prepared
+from visualsearch.index.state import ImageRef, IndexStats, ProductState
+from visualsearch.index.upkeep import Upkeep
 from visualsearch.search.compose import unit_vector
-from visualsearch.search.group import Candidate, best
-from visualsearch.search.hits import hits
+from visualsearch.search.group import best
+from visualsearch.search.hits import hit_of
 from visualsearch.types import (
     Answer,
     Applied,
-    BaseRecord,
     Filters,
     FloatArray,
-    OfferRecord,
+    Hit,
     Outcome,
     Query,
     Record,
@@ -30,10 +35,12 @@ from visualsearch.types import (
 )
 
 OPTIMISTIC_ATTEMPTS = 3
-INDEX_BATCH = 64  # rows: some 30 ms of one core
+INDEX_BATCH = 256  # rows: some 100 ms of one core
+ASKED = 256  # query vectors kept to measure with
+_APPLIED = {(o, s): Applied(o, s) for o in Outcome for s in (False, True)}
 
 
-def _ignore(_: object) -> None:
+def _ignore(*_: object) -> None:
     """Do nothing."""
 
 
@@ -41,25 +48,17 @@ def _ignore(_: object) -> None:
 class Hooks:
     """What the engine tells its owner, from the thread in which it happened."""
 
-    on_indexed: Callable[[int], object] = _ignore  # fresh rows and marks moved to the graphs
-    on_error: Callable[[Exception], object] = _ignore  # the background writer failed and goes on
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Sizes of the storage; small ones make tests meet every border."""
-
-    chunk_rows: int = CHUNK_ROWS
-    segment_rows: int = CAPACITY
-    seed: int = 100
+    on_indexed: Callable[[int], object] = _ignore  # rows that the background writer dealt with
+    on_error: Callable[[Exception], object] = _ignore  # it failed and goes on
+    on_recall: Callable[[Probed], object] = _ignore  # a query was answered again exactly
 
 
 class Engine:
     """A searchable set of products, kept current by records.
 
-    Threads: one applies, any number search, and one moves fresh rows into the graphs, either
-    the writer of `start` or whoever calls `index_pending`. A search sees each record wholly or
-    not at all, and sees it from the moment that `apply` returned, graph or no graph.
+    Threads: one applies, any number search, and one builds graphs and lists, either the writer
+    of `start` or whoever calls `index_pending`. A search sees each record wholly or not at all,
+    and sees it from the moment that `apply` returned, graph or no graph.
     """
 
     def __init__(
@@ -71,23 +70,24 @@ class Engine:
         costs: Costs | None = None,
         layout: Layout | None = None,
         hooks: Hooks | None = None,
+        clock: Callable[[], float] = time.thread_time,
     ) -> None:
         layout = layout or Layout()
         self.model = model
         self.dim = dim
         self._hooks = hooks or Hooks()
+        self._tuning = tuning or Tuning()
         self._lock = threading.Lock()  # held for microseconds: one record, one mask, one answer
         self._index_lock = threading.Lock()  # one graph writer at a time; taken before `_lock`
-        self._index = LiveIndex(
-            Rows(dim, chunk_rows=layout.chunk_rows),
-            Graph(dim, capacity=layout.segment_rows, seed=layout.seed),
-            tuning or Tuning(),
-            costs or Costs(),
-        )
-        self._columns = Columns()
-        self._slots: dict[str, int] = {}
-        self._names: list[str] = []
-        self._states: list[ProductState] = []
+        self._products = Products()
+        self._index = LiveIndex(Rows(dim, chunk_rows=layout.chunk_rows))
+        self._finder = Finder(self._index.rows, self._tuning, costs or Costs())
+        self._asked: deque[FloatArray] = deque(maxlen=ASKED)
+        self._probe = Probe(layout.probe_share)
+        self._upkeep = Upkeep(
+            self._index, self._finder, lambda: self._lock, layout, self._masked,
+            lambda: list(self._asked), clock,
+        )  # fmt: skip
         self._version = 0
         self._wake = threading.Event()
         self._stopping = False
@@ -98,124 +98,106 @@ class Engine:
     def apply(self, records: Sequence[Record]) -> list[Applied]:
         """Apply records in their order; return one outcome each. Never raises for bad data."""
         applied = []
-        for record in records:
+        for record, vectors in prepared(records, self.dim, self.model):
             with self._lock:
-                applied.append(self._apply(record))
-        if self._index.pending:
+                applied.append(self._apply(record, vectors))
+        if self._pending:
             self._wake.set()
         return applied
 
-    def _apply(self, record: Record) -> Applied:
-        slot = self._slots.get(record.product_id)
-        state = ProductState(record.product_id) if slot is None else self._states[slot]
-        outcome, vectors = self._judge(state, record)
+    def _apply(self, record: Record, vectors: Vectors | Outcome | None) -> Applied:
+        products, index = self._products, self._index
+        slot = products.slot(record.product_id)
+        outcome = products.judge(record, slot)
+        if isinstance(vectors, Outcome):
+            outcome, vectors = vectors if outcome is Outcome.APPLIED else outcome, None
         if outcome is not Outcome.APPLIED:
-            return Applied(outcome, state.searchable)
-        if slot is None:
-            slot = self._slots[record.product_id] = len(self._states)
-            self._names.append(record.product_id)
-            self._states.append(state)
+            return _APPLIED[outcome, slot is not None and products.searchable(slot)]
         self._version += 1
-        match record:
-            case BaseRecord():
-                state = replace(state, base=record)
-                self._columns.put_base(slot, record)
-            case OfferRecord():
-                state = replace(state, offer=record)
-                self._columns.put_offer(slot, record)
-            case VectorsRecord():
-                images = () if vectors is None else record.images
-                refs = tuple(ImageRef(image.image_id, image.kind, image.url) for image in images)
-                state = replace(state, vectors_order=record.order, images=refs)
-                rows = np.empty((0, self.dim), np.float32) if vectors is None else vectors
-                self._index.replace(slot, rows, [image.kind for image in images])
-        self._states[slot] = state
-        self._index.set_live(slot, live=state.searchable)
-        return Applied(Outcome.APPLIED, state.searchable)
-
-    def _judge(self, state: ProductState, record: Record) -> tuple[Outcome, FloatArray | None]:
-        """Decide whether a record counts; for live vectors return them as unit rows too."""
-        match record:
-            case BaseRecord():
-                known = state.base.order if state.base else None
-            case OfferRecord():
-                known = state.offer.order if state.offer else None
-            case VectorsRecord():
-                known = state.vectors_order
-        if known is not None and record.order < known:
-            return Outcome.STALE, None
-        if not isinstance(record, VectorsRecord) or record.deleted:
-            return Outcome.APPLIED, None
-        if record.model != self.model:
-            return Outcome.FOREIGN_MODEL, None
-        vectors = unit_rows(record.images, self.dim)
-        return (Outcome.INVALID if vectors is None else Outcome.APPLIED), vectors
+        if isinstance(record, VectorsRecord):
+            images = () if vectors is None else record.images
+            refs = tuple(ImageRef(image.image_id, image.kind, image.url) for image in images)
+            slot = products.put(record, slot, refs)
+            index.replace(slot, vectors, [image.kind for image in images], self._version)
+        else:
+            slot = products.put(record, slot)
+        searchable = products.searchable(slot)
+        index.set_live(slot, live=searchable, version=self._version)
+        return _APPLIED[Outcome.APPLIED, searchable]
 
     # Searches
 
     def search(self, query: Query) -> Answer:
         """Return the `min(top_k, matches)` best products that satisfy the filters.
 
-        Raises QueryError for a vector of another shape, not finite or zero, and for a
-        `top_k` below 1.
+        Raises QueryError for a vector of another shape, not finite or zero, for a `top_k` below
+        1 and for a `recall_target` that is not between 0 and 1.
         """
         if query.top_k < 1:
             raise QueryError("top_k must be at least 1", field="top_k")
+        target = self._tuning.recall_target if query.recall_target is None else query.recall_target
+        if not 0.0 < target <= 1.0:
+            raise QueryError("recall_target must lie between 0 and 1", field="recall_target")
         vector = unit_vector(query.vector, self.dim, field="vector")
+        self._asked.append(vector)
         for _ in range(OPTIMISTIC_ATTEMPTS):
             with self._lock:
-                version, view = self._version, self._view(query.filters)
-            found = self._index.find(view, vector, query.top_k)
-            chosen = best(found.candidates, self._names, query.top_k)
+                view = self._view(query.filters)
+            found = self._finder.find(view, vector, query.top_k, target)
+            places = best(found.slots, found.scores, self._products.names, query.top_k)
             with self._lock:
-                holds = version == self._version or self._holds(chosen, found, query)
-                sources = self._sources(chosen) if holds else []
-            if holds:
-                return Answer(hits(chosen, sources), found.plan)
-        with self._lock:  # products keep changing under the search: let none change
-            found = self._index.find(self._view(query.filters), vector, query.top_k)
-            chosen = best(found.candidates, self._names, query.top_k)
-            return Answer(hits(chosen, self._sources(chosen)), found.plan)
+                if self._holds(view, found, places, query.filters):
+                    hits = self._hits(found, places)
+                    break
+        else:  # products keep changing under the search: let none change
+            with self._lock:
+                view = self._view(query.filters)
+                found = self._finder.find(view, vector, query.top_k, target)
+                places = best(found.slots, found.scores, self._products.names, query.top_k)
+                hits = self._hits(found, places)
+        if found.plan.strategy in ("graph", "ivfpq"):
+            self._probe.offer(query, vector, view.version, found.slots[places])
+        return Answer(hits, found.plan)
 
     def _view(self, filters: Filters) -> View:
-        excluded = [self._slots[name] for name in filters.exclude if name in self._slots]
-        products = self._columns.matching(
-            filters, np.array(excluded, dtype=np.int64), len(self._states)
-        )
-        return self._index.view(products, filters.image_kind)
+        return self._index.view(self._version, self._products.matching(filters), filters.image_kind)
 
-    def _holds(self, chosen: Sequence[Candidate], found: Found, query: Query) -> bool:
+    def _masked(self, rows: BoolArray | None) -> View:
+        """Return a view of the live rows that a mask keeps."""
+        with self._lock:
+            return self._index.view(self._version, None, None, rows)
+
+    def _holds(self, view: View, found: Found, places: np.ndarray, filters: Filters) -> bool:
         """Return whether an answer found without the lock is still true."""
-        current = [self._index.rows_of(each.slot) for each in chosen]
-        return found.settled and all(
-            each.row in rows
-            and max(rows) < found.count
-            and satisfies(self._states[each.slot], query.filters)
-            for each, rows in zip(chosen, current, strict=True)
+        return self._version == view.version or (
+            not self._index.changed_since(found.slots, view.version)
+            and self._products.satisfy(found.slots[places].tolist(), filters)
         )
 
-    def _sources(self, chosen: Sequence[Candidate]) -> list[tuple[ProductState, ImageRef]]:
-        """Return what each hit is made of; making it can wait until the lock is free."""
-        states = [self._states[each.slot] for each in chosen]
-        places = [self._index.rows_of(each.slot).index(each.row) for each in chosen]
-        return [(state, state.images[n]) for state, n in zip(states, places, strict=True)]
+    def _hits(self, found: Found, places: np.ndarray) -> tuple[Hit, ...]:
+        slots, rows = found.slots[places].tolist(), found.rows[places].tolist()
+        hits = []
+        for slot, row, score in zip(slots, rows, found.scores[places].tolist(), strict=True):
+            images = self._products.images(slot)
+            image = images[0 if len(images) == 1 else self._index.rows_of(slot).index(row)]
+            hits.append(hit_of(score, *self._products.source(slot), image))
+        return tuple(hits)
 
     # Views
 
     def vectors_of(self, product_id: str) -> list[tuple[str, FloatArray]]:
         """Return (image id, unit vector) of each picture; nothing for an unknown product."""
-        with self._lock:
-            slot = self._slots.get(product_id)
-            if slot is None:
-                return []
-            images, vectors = self._states[slot].images, self._index.vectors(slot)
-        return [(image.image_id, row) for image, row in zip(images, vectors, strict=True)]
+        both = self.pictured(product_id)
+        if both is None:
+            return []
+        state, vectors = both
+        return [(image.image_id, row) for image, row in zip(state.images, vectors, strict=True)]
 
     def product(self, product_id: str) -> ProductState | None:
         """Return what is known of a product, deleted ones included; None if nothing is."""
         with self._lock:
-            slot = self._slots.get(product_id)
-            return None if slot is None else self._states[slot]
+            slot = self._products.slot(product_id)
+            return None if slot is None else self._products.state(slot)
 
     def known(self, start: int, count: int) -> list[ProductState]:
         """Return up to `count` known products, deleted ones included, from the `start`-th on.
@@ -224,36 +206,55 @@ class Engine:
         one after the other hold each product once.
         """
         with self._lock:
-            return self._states[start : start + count]
+            stop = min(start + count, len(self._products))
+            return [self._products.state(slot) for slot in range(start, stop)]
 
     def pictured(self, product_id: str) -> tuple[ProductState, FloatArray] | None:
         """Return a product and its vectors, of shape (pictures, dim), as of one moment."""
         with self._lock:
-            slot = self._slots.get(product_id)
-            return None if slot is None else (self._states[slot], self._index.vectors(slot))
+            slot = self._products.slot(product_id)
+            if slot is None:
+                return None
+            return self._products.state(slot), self._index.vectors(slot)
 
     def stats(self) -> IndexStats:
         """Return the counts of this moment."""
+        index = self._index
+        merged, merging = self._upkeep.merging
         with self._lock:
             return IndexStats(
-                products=self._index.live_products,
-                vectors=self._index.live_rows,
-                known_products=len(self._states),
-                rows=self._index.row_count,
-                fresh_rows=self._index.fresh_rows,
-                dead_ratio=self._index.dead_ratio,
-                segments=self._index.segments,
+                products=index.live_products,
+                vectors=index.live_rows,
+                known_products=len(self._products),
+                rows=index.rows.used,
+                fresh_rows=index.fresh_rows,
+                dead_ratio=index.dead_ratio,
+                segments=len(index.built.segments),
+                pieces=len(index.built.pieces),
+                merged_rows=merged,
+                merging_rows=merging,
             )
 
     # The background writer
 
     def index_pending(self, batch: int = INDEX_BATCH) -> int:
-        """Move up to `batch` fresh rows into the graphs; return 0 when nothing was left."""
+        """Do one bounded piece of each kind of work; return rows dealt with, 0 when idle."""
         with self._index_lock:
-            moved = self._index.index_rows(batch, lambda: self._lock)
+            moved = self._upkeep.step(batch)
+            moved += self._probe.answer(
+                self._index, self._finder, self._probed, self._hooks.on_recall
+            )
         if moved:
             self._hooks.on_indexed(moved)
         return moved
+
+    def _probed(self, filters: Filters) -> View:
+        with self._lock:
+            return self._view(filters)
+
+    @property
+    def _pending(self) -> bool:
+        return bool(len(self._index.for_graph)) or bool(self._index.to_mark)
 
     def start(self) -> None:
         """Start the background writer; a second call does nothing."""
@@ -262,7 +263,7 @@ class Engine:
             self._writer.start()
 
     def close(self) -> None:
-        """Stop the background writer after its current batch. Searches go on working."""
+        """Stop the background writer after its current step. Searches go on working."""
         self._stopping = True
         self._wake.set()
         if self._writer is not None:

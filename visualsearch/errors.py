@@ -29,3 +29,9 @@ class EncoderError(VisualSearchError):
     """An encoder that cannot be loaded or used."""
 
     code = "encoder_unavailable"
+
+
+class MissingLibraryError(VisualSearchError):
+    """An optional library that is needed and not installed."""
+
+    code = "library_missing"

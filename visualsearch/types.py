@@ -112,9 +112,10 @@ class Query:
     vector: FloatArray
     filters: Filters = field(default_factory=Filters)
     top_k: int = 20
+    recall_target: float | None = None  # of the approximate strategies; None: the engine's own
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a thousand of them are made for one answer
 class Hit:
     """One product of an answer; `score` is the cosine of its best picture."""
 
@@ -135,7 +136,7 @@ class Hit:
 class Plan:
     """How an answer was found: the strategy, the share of rows that matched, the work done."""
 
-    strategy: Literal["exact", "graph", "empty"]
+    strategy: Literal["exact", "graph", "ivfpq", "empty"]
     selectivity: float
     matches: int  # products that satisfy the filters
     visited: int  # candidates scored

@@ -1,4 +1,4 @@
-"""Arrays that grow by doubling, for the small per-row and per-product columns."""
+"""Arrays that grow by doubling, for the small per-row and per-product columns, and a queue."""
 
 from typing import Any
 
@@ -20,3 +20,34 @@ def grown(array: npt.NDArray[Any], size: int, fill: float) -> npt.NDArray[Any]:
     larger = np.full(max(size, 2 * len(array), 64), fill, dtype=array.dtype)
     larger[: len(array)] = array
     return larger
+
+
+class RowQueue:
+    """Row ids, first in first out; what `waiting` returned stays as it was."""
+
+    def __init__(self) -> None:
+        self._ids: CodeArray = np.empty(1024, dtype=np.int32)
+        self._head = 0
+        self._tail = 0
+
+    def __len__(self) -> int:
+        return self._tail - self._head
+
+    def push(self, rows: npt.ArrayLike) -> None:
+        """Append row ids."""
+        added = np.asarray(rows, dtype=np.int32)
+        if self._tail + len(added) > len(self._ids):
+            waiting = self.waiting()
+            self._ids = np.empty(max(1024, 2 * (len(waiting) + len(added))), dtype=np.int32)
+            self._ids[: len(waiting)] = waiting
+            self._head, self._tail = 0, len(waiting)
+        self._ids[self._tail : self._tail + len(added)] = added
+        self._tail += len(added)
+
+    def waiting(self) -> CodeArray:
+        """Return what waits, oldest first, as a view that later pushes do not change."""
+        return self._ids[self._head : self._tail]
+
+    def pop(self, count: int) -> None:
+        """Drop the oldest ones."""
+        self._head += count

@@ -1,11 +1,11 @@
 """Attribute columns, one cell per product slot, and the filters evaluated over them."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from visualsearch.index.arrays import BoolArray, CodeArray, IntArray, grown
+from visualsearch.index.arrays import BoolArray, CodeArray, grown
 from visualsearch.types import BaseRecord, Filters, OfferRecord
 
 ABSENT = -1
@@ -113,7 +113,7 @@ class Columns:
         self._price[slot] = np.nan if offer.price is None else offer.price
         self._stock[slot] = ABSENT if offer.in_stock is None else int(offer.in_stock)
 
-    def matching(self, filters: Filters, excluded: IntArray, slots: int) -> BoolArray | None:
+    def matching(self, filters: Filters, excluded: Sequence[int], slots: int) -> BoolArray | None:
         """Return a mask of shape (slots,) of the products that satisfy every clause.
 
         None means that no clause was given, so that every product does. `excluded` holds the

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from visualsearch.index.rows import unit_rows
+from visualsearch.index.rows import stored, unit_rows
 from visualsearch.index.state import ImageRef, ProductState, satisfies
 from visualsearch.search.compose import unit_vector
 from visualsearch.types import (
@@ -82,7 +82,9 @@ class ExactIndex:
             return []
         rows = unit_rows(record.images, self.dim)
         assert rows is not None  # noqa: S101 - `apply` kept no other record
-        return [(image.image_id, row) for image, row in zip(record.images, rows, strict=True)]
+        whole, scales = stored(rows)  # what is kept is what is scored
+        kept = whole.astype(np.float32) * scales[:, None]
+        return [(image.image_id, row) for image, row in zip(record.images, kept, strict=True)]
 
     def search(self, query: Query) -> Answer:
         """Return the best products by a sort of everything that satisfies the filters."""

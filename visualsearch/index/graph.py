@@ -1,43 +1,56 @@
-"""HNSW graphs over the rows: the one file that knows hnswlib and its quirks.
+"""One HNSW graph over rows: the one file that knows hnswlib and its quirks.
 
-- `resize_index` under a search crashes the process: a graph has a fixed capacity, and when it is
-  full the next one is opened.
-- Updating or reviving a label loses recall or rows: every label is a row id, used once.
+- `resize_index` under a search crashes the process: a graph has a fixed capacity.
+- Updating or reviving a label loses recall or rows: a label is a row id, used once in a graph.
 - `set_ef` is shared by all searching threads: it is never called. A search asks for k = ef
   results, for hnswlib walks with max(ef, k).
 - k above the rows it can reach raises, and so, about once in 8,000 searches, does a search
   beside an insert: k is clamped, the search is repeated once, and then the caller must scan.
 - A Python filter costs one GIL round trip per visited node: none is used, the caller masks.
 - Threads: adding and marking are one thread's; searching is anybody's, beside it.
+- Batches of up to four rows per thread are added by one thread: steps should be larger.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from visualsearch.index.arrays import IntArray
+from visualsearch.index.arrays import CodeArray, IntArray
 from visualsearch.types import FloatArray
 
-LINKS = 16
-BUILD_EF = 100
-CAPACITY = 50_000
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How dense a graph is: links per node (M) and the beam of its construction."""
+
+    links: int
+    build_ef: int
+
+
+THIN = Shape(links=16, build_ef=100)  # takes 2,500 rows per core and second, for fresh rows
+DENSE = Shape(links=32, build_ef=200)  # half the beam for the same recall, for merged rows
 
 
 class Segment:
-    """One graph of fixed capacity over the rows first..last, both included."""
+    """A graph of fixed capacity and a number of its own, over the row ids in `rows`."""
 
-    def __init__(self, dim: int, capacity: int, seed: int) -> None:
+    def __init__(self, dim: int, capacity: int, shape: Shape, number: int, seed: int = 100) -> None:
         import hnswlib
 
+        self.number = number
         self.capacity = capacity
-        self.first = -1
-        self.last = -1
+        self.shape = shape
         self.added = 0
         self.marked = 0
+        self._rows: CodeArray = np.empty(capacity, dtype=np.int32)
         # Inner product on unit vectors: "cosine" would copy and normalise every row again.
         self._graph: Any = hnswlib.Index(space="ip", dim=dim)
         self._graph.init_index(
-            max_elements=capacity, M=LINKS, ef_construction=BUILD_EF, random_seed=seed
+            max_elements=capacity,
+            M=shape.links,
+            ef_construction=shape.build_ef,
+            random_seed=seed + number,
         )
         self._graph.set_num_threads(1)
 
@@ -46,15 +59,21 @@ class Segment:
         """Return how many more rows fit."""
         return self.capacity - self.added
 
-    def add(self, rows: IntArray, vectors: FloatArray) -> None:
-        """Insert rows, ascending and above all former ones; at most `free` of them."""
-        if self.first < 0:
-            self.first = int(rows[0])
-        self.last = int(rows[-1])
-        try:
-            self._graph.add_items(vectors, rows, num_threads=1)
-        finally:  # a failed call may have added some; adding those again is harmless
-            self.added = int(self._graph.get_current_count())
+    @property
+    def live(self) -> int:
+        """Return how many rows are not marked."""
+        return self.added - self.marked
+
+    @property
+    def rows(self) -> CodeArray:
+        """Return the ids of the rows that are in the graph, marked ones included."""
+        return self._rows[: self.added]
+
+    def add(self, rows: IntArray, vectors: FloatArray, threads: int = 1) -> None:
+        """Insert rows that were never in it; at most `free` of them."""
+        self._rows[self.added : self.added + len(rows)] = rows
+        self._graph.add_items(vectors, rows, num_threads=threads)
+        self.added = int(self._graph.get_current_count())
 
     def mark(self, row: int) -> None:
         """Leave a row out of later results; it goes on carrying paths."""
@@ -64,7 +83,7 @@ class Segment:
     def search(self, vector: FloatArray, ef: int) -> tuple[IntArray, FloatArray] | None:
         """Return up to `ef` near rows and their cosines, or None if hnswlib failed twice."""
         for _ in range(2):
-            wanted = min(ef, self.added - self.marked)
+            wanted = min(ef, self.live)
             if wanted <= 0:
                 return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
             try:
@@ -73,42 +92,3 @@ class Segment:
                 continue
             return labels[0].astype(np.int64), np.float32(1.0) - distances[0]
         return None
-
-
-class Graph:
-    """The segments of one index, in the order of their rows."""
-
-    def __init__(self, dim: int, *, capacity: int = CAPACITY, seed: int = 100) -> None:
-        self.segments: tuple[Segment, ...] = ()
-        self._dim = dim
-        self._capacity = capacity
-        self._seed = seed
-
-    @property
-    def rows(self) -> int:
-        """Return how many rows the graphs hold, marked ones included."""
-        return sum(segment.added for segment in self.segments)
-
-    @property
-    def marked(self) -> int:
-        """Return how many rows are marked as deleted."""
-        return sum(segment.marked for segment in self.segments)
-
-    def add(self, rows: IntArray, vectors: FloatArray) -> None:
-        """Insert rows, ascending and above all former ones, opening segments as they fill."""
-        begin = 0
-        while begin < len(rows):
-            if not self.segments or self.segments[-1].free == 0:
-                opened = Segment(self._dim, self._capacity, self._seed + len(self.segments))
-                self.segments = (*self.segments, opened)
-            active = self.segments[-1]
-            stop = begin + active.free
-            active.add(rows[begin:stop], vectors[begin:stop])
-            begin = min(stop, len(rows))
-
-    def mark(self, row: int) -> None:
-        """Mark a row that was added and has not been marked before."""
-        for segment in self.segments:
-            if segment.first <= row <= segment.last:
-                segment.mark(row)
-                return

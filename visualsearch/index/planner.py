@@ -1,30 +1,28 @@
-"""How to search: a pure choice between an exact scan and a walk of the graphs, by cost."""
+"""How to search: a pure choice of the cheapest way that reaches the recall asked for."""
 
 from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
+from visualsearch.index.curve import EFFORTS, MANY, Curves, between, cheapest
+from visualsearch.index.lists import Effort
+
+LISTED_FRESH = 500.0  # microseconds to look through the lists for fresh rows
+
+Strategy = Literal["exact", "graph", "ivfpq", "empty"]
+
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Microseconds of one thread, measured on 512-d vectors (docs/adr/0002-live-index.md).
+    """Microseconds of one core on 512-d vectors, until the index has measured its own curves."""
 
-    Other dimensions scale all of them alike, so the choice hardly moves.
-    """
-
-    row_cached: float = 0.16  # a row of a scan that fits the cache
-    row: float = 0.35  # a row of a larger scan
-    cached_rows: int = 5_000
-    segment: float = 150.0  # entering one graph
+    row: float = 0.45  # scoring a row exactly, gathered from anywhere
     candidate: float = 1.9  # one more candidate in a graph's beam
+    entry: float = 150.0  # entering a graph
 
-    def scan(self, rows: int) -> float:
-        """Return the cost of scoring so many rows."""
-        return rows * (self.row_cached if rows <= self.cached_rows else self.row)
-
-    def walk(self, segments: int, ef: int) -> float:
+    def walk(self, segments: int, ef: float) -> float:
         """Return the cost of walking so many graphs with a beam of `ef`."""
-        return segments * (self.segment + self.candidate * ef)
+        return segments * (self.entry + self.candidate * ef)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,54 +33,121 @@ class Situation:
     matches: int  # products that satisfy the filters
     matching_rows: int
     live_rows: int
-    graph_rows: int  # rows that graphs hold, dead ones included
-    fresh_rows: int  # rows that only a scan can find
+    fresh_rows: int  # rows that no graph holds
+    uncoded_rows: int  # rows that no list holds
     segments: int
+    coded: bool  # there are lists
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
     """The knobs of the choice."""
 
-    graph_threshold: int = 5_000  # with fewer matching rows a scan is under a millisecond
-    ef_min: int = 200
+    recall_target: float = 0.98
+    exact_rows: int = 2_000  # with fewer matching rows a scan is under a millisecond
     ef_max: int = 10_000
     widen: int = 4  # how much more to fetch when a walk found too few products
-    surplus: float = 3.0  # times what the selectivity asks for: the end of a beam is lossy
+    surplus: float = 2.0  # times what the selectivity asks for: the end of a beam is lossy
+    weak_filter: float = 0.9  # with lists at hand a graph serves filters that keep so much
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The strategy, and for graphs the beams to try in turn before falling back to a scan."""
+    """The strategy; for graphs the beams to try in turn, for lists how far to look."""
 
-    strategy: Literal["exact", "graph", "empty"]
+    strategy: Strategy
     beams: tuple[int, ...] = ()
+    effort: Effort = EFFORTS[-1]
+    averse: Effort = EFFORTS[-1]  # when the filter turns out to leave out what is near
 
 
-def choose(situation: Situation, tuning: Tuning, costs: Costs) -> Choice:
-    """Choose the cheaper way to `min(top_k, matches)` products.
+def choose(
+    situation: Situation, tuning: Tuning, costs: Costs, curves: Curves, target: float
+) -> Choice:
+    """Choose the cheapest way to `min(top_k, matches)` products at the target recall.
 
     A graph knows no filters: it must be asked for as many rows as hold the wanted number of
-    matching ones, so its cost grows as matches thin out, while that of a scan falls.
+    matching ones, so its cost grows as matches thin out, while that of a scan falls. Lists of
+    codes stand between: their cost hardly depends on the filter.
     """
     if situation.matches == 0 or situation.top_k == 0:
         return Choice("empty")
-    scan = costs.scan(situation.matching_rows)
-    if situation.matching_rows <= tuning.graph_threshold or situation.segments == 0:
+    if situation.matching_rows <= tuning.exact_rows:
         return Choice("exact")
+    wanted = wanted_rows(situation)
+    row = costs.row if curves.row_cost is None else curves.row_cost
+    options = [(situation.matching_rows * row, Choice("exact"))]
+    if situation.coded:
+        options.append(_lists(situation, row, curves, wanted, target))
+    share = situation.matching_rows / situation.live_rows
+    if situation.segments and (share >= tuning.weak_filter or not situation.coded):
+        walk = _Walk(situation, costs, curves)
+        beams = _beams(situation, tuning, curves, wanted, target)
+        cost = walk.cost(beams[0]) if beams else float("inf")
+        kept = tuple(ef for ef in beams if walk.cost(ef) < options[0][0])
+        choice = Choice("graph", kept, *_efforts(curves, wanted, target))
+        options.append((cost + _fresh(situation, row), choice))
+    return min(options, key=lambda option: option[0])[1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """What a walk of all graphs costs: as measured, or by the number of graphs before that."""
+
+    situation: Situation
+    costs: Costs
+    curves: Curves
+
+    def cost(self, ef: int) -> float:
+        if not self.curves.rows:
+            return self.costs.walk(self.situation.segments, ef)
+        points = self.curves.graph
+        near = min(points, key=lambda point: abs(point.setting - ef))
+        return near.cost * max(0.3, ef / near.setting)
+
+
+def wanted_rows(situation: Situation) -> int:
+    """Return how many rows make up the wanted products."""
+    products = min(situation.top_k, situation.matches)
+    return ceil(products * situation.matching_rows / situation.matches)
+
+
+def _efforts(curves: Curves, wanted: int, target: float) -> tuple[Effort, Effort]:
+    """Return how far to look under a filter of chance, and under an averse one."""
+    chance = cheapest(curves.random, wanted, target)
+    averse = cheapest(curves.averse, wanted, target)
+    return EFFORTS[int(chance.setting)], EFFORTS[int(averse.setting)]
+
+
+def _lists(
+    situation: Situation, row: float, curves: Curves, wanted: int, target: float
+) -> tuple[float, Choice]:
+    points = curves.plain if situation.matching_rows == situation.live_rows else curves.random
+    point = cheapest(points, wanted, target)
+    effort = EFFORTS[int(point.setting)]
+    more = max(0, wanted - MANY) * effort.refine * row  # candidates beyond the measured
+    uncoded = situation.uncoded_rows * situation.matching_rows / max(situation.live_rows, 1)
+    cost = point.cost + more + uncoded * row
+    return cost, Choice("ivfpq", (), effort, _efforts(curves, wanted, target)[1])
+
+
+def _beams(
+    situation: Situation, tuning: Tuning, curves: Curves, wanted: int, target: float
+) -> tuple[int, ...]:
+    """Return the beams to try: what the target asks for, over what the filter keeps."""
+    setting, _ = between(curves.graph, wanted, target)
+    share = situation.matching_rows / max(situation.live_rows, 1)
+    surplus = 1.0 if share == 1.0 else tuning.surplus / share
+    ef = ceil(setting * max(1.0, wanted / MANY) * (surplus if share < 1.0 else 1.0))
+    ef = max(ef, wanted)
     beams = []
-    ef = _first_beam(situation, tuning)
-    fresh = costs.scan(situation.fresh_rows)
-    while ef <= tuning.ef_max and fresh + costs.walk(situation.segments, ef) < scan:
+    while ef <= tuning.ef_max:
         beams.append(ef)
         ef *= tuning.widen
-    return Choice("graph", tuple(beams)) if beams else Choice("exact")
+    return tuple(beams)
 
 
-def _first_beam(situation: Situation, tuning: Tuning) -> int:
-    """Return how many rows to ask a graph for so that enough matching products are among them."""
-    products = min(situation.top_k, situation.matches)
-    rows_per_product = situation.matching_rows / situation.matches
-    share = situation.matching_rows / max(situation.graph_rows + situation.fresh_rows, 1)
-    needed = products * rows_per_product / share
-    return max(tuning.ef_min, ceil(needed * tuning.surplus))
+def _fresh(situation: Situation, row: float) -> float:
+    """Return the cost of looking at the rows that no graph holds; the coded ones are listed."""
+    coded = max(0, situation.fresh_rows - situation.uncoded_rows) if situation.coded else 0
+    return (situation.fresh_rows - coded) * row + min(coded * row, LISTED_FRESH)

@@ -1,16 +1,75 @@
-"""Vectors in fixed chunks: one row per version of a picture, appended and never moved."""
+"""Vectors in fixed chunks, one row per version of a picture: 16-bit integers and a scale each.
 
+As small as half precision and five times as exact (a component of a 512-d unit vector is off by
+3e-6 at most, for the scale is the row's own), and NumPy widens integers with SIMD where its half
+precision takes 4 microseconds a row (docs/adr/0008-the-live-index-at-speed.md).
+"""
+
+import threading
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from visualsearch.index.arrays import BoolArray, CodeArray, IntArray, grown
-from visualsearch.types import FloatArray, ImageVector
+from visualsearch.types import FloatArray, ImageVector, Outcome, Record, VectorsRecord
 
-CHUNK_ROWS = 8192
-GATHER_ROWS = 512  # a gathered block stays in the cache while gemv reads it
-DENSE_SHARE = 0.3  # above it, scoring a whole chunk is cheaper than gathering its rows
+BLOCK_ROWS = 256  # a block of widened rows stays in the cache while gemv reads it
 UNIT_TOLERANCE = 0.02  # float16 rounding moves a unit vector's length by less than that
+LARGEST = 32_767
+NO_ROW = -1
+PREPARED = 512  # records whose vectors are worked out together
+
+StoredArray = npt.NDArray[np.int16]
+DoubleArray = npt.NDArray[np.float64]
+
+
+Vectors = tuple[StoredArray, FloatArray]  # as they are stored: integers and scales
+
+
+def prepared(
+    records: Sequence[Record], dim: int, model: str
+) -> Iterator[tuple[Record, Vectors | Outcome | None]]:
+    """Yield each record with what its vectors are to the index, worked out for many at once.
+
+    Vectors as they are stored; the outcome INVALID or FOREIGN_MODEL of those that are of no use;
+    None for a record without vectors or a delete marker.
+    """
+    for begin in range(0, len(records), PREPARED):
+        part = records[begin : begin + PREPARED]
+        given = [
+            record.images if isinstance(record, VectorsRecord) and not record.deleted else ()
+            for record in part
+        ]
+        fits = [all(np.shape(image.vector) == (dim,) for image in images) for images in given]
+        stacked = [
+            image.vector for images, fit in zip(given, fits, strict=True) if fit for image in images
+        ]
+        rows, usable = _normalised(stacked, dim)
+        whole, scales = stored(rows)
+        at = 0
+        for record, images, fit in zip(part, given, fits, strict=True):
+            stop = at + len(images) if fit else at
+            if not isinstance(record, VectorsRecord) or record.deleted:
+                yield record, None
+            elif record.model != model:
+                yield record, Outcome.FOREIGN_MODEL
+            elif not fit or not usable[at:stop].all():
+                yield record, Outcome.INVALID
+            else:
+                yield record, (whole[at:stop], scales[at:stop])
+            at = stop
+
+
+def _normalised(vectors: Sequence[npt.ArrayLike], dim: int) -> tuple[FloatArray, BoolArray]:
+    """Return float32 unit rows, and which of them can be used; the others are zero."""
+    rows = np.array(vectors, dtype=np.float32).reshape(-1, dim)
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+        usable = np.abs(lengths - 1.0) <= UNIT_TOLERANCE  # false for NaN and infinity too
+        rows /= np.where(usable, lengths, 1.0)[:, None]
+    rows[~usable] = 0.0
+    return rows, usable
 
 
 def unit_rows(images: Sequence[ImageVector], dim: int) -> FloatArray | None:
@@ -21,91 +80,139 @@ def unit_rows(images: Sequence[ImageVector], dim: int) -> FloatArray | None:
     """
     if any(np.shape(image.vector) != (dim,) for image in images):
         return None
-    rows = np.array([image.vector for image in images], dtype=np.float64).reshape(-1, dim)
-    with np.errstate(over="ignore"):  # the square of a huge number is infinite, and refused
-        lengths = np.sqrt((rows * rows).sum(axis=1))
-    if not (np.abs(lengths - 1.0) <= UNIT_TOLERANCE).all():  # false for NaN and infinity too
-        return None
-    unit: FloatArray = (rows / lengths[:, None]).astype(np.float32)
-    return unit
+    rows, usable = _normalised([image.vector for image in images], dim)
+    return rows if usable.all() else None
+
+
+def stored(rows: FloatArray) -> Vectors:
+    """Return unit rows as integers and the factors that give them unit length again."""
+    peaks = np.abs(rows).max(axis=1, initial=0.0)
+    whole = np.rint(rows * (LARGEST / np.maximum(peaks, 1e-9))[:, None]).astype(np.int16)
+    lengths = np.sqrt(np.einsum("ij,ij->i", whole, whole, dtype=np.float64))
+    return whole, (1.0 / np.maximum(lengths, 1.0)).astype(np.float32)
 
 
 class Rows:
-    """Append-only storage of unit vectors; a row's id is its position.
+    """Storage of unit vectors by row id; a row that nothing holds any more is used again.
 
-    `slot` says which product a row belongs to and never changes. `alive` falls once, when a
-    newer set of pictures replaces the row. `live` is alive and its product searchable; it may
-    change back and forth. One thread appends; readers that know `count` read rows below it.
+    `slot` says which product a row belongs to. `alive` falls when a newer set of pictures
+    replaces the row. `live` is alive and its product searchable; it may change back and forth.
+    `next` is the product's next row or NO_ROW. One thread writes, under the engine's lock;
+    readers look at rows that a view of theirs showed alive.
     """
 
-    def __init__(self, dim: int, *, chunk_rows: int = CHUNK_ROWS) -> None:
+    def __init__(self, dim: int, *, chunk_rows: int) -> None:
         self.dim = dim
-        self.count = 0
+        self.count = 0  # rows ever used at once: ids are below it
         self.slot: CodeArray = np.empty(0, dtype=np.int32)
+        self.next: CodeArray = np.empty(0, dtype=np.int32)
         self.alive: BoolArray = np.empty(0, dtype=np.bool_)
         self.live: BoolArray = np.empty(0, dtype=np.bool_)
         self.lifestyle: BoolArray = np.empty(0, dtype=np.bool_)
+        self._scale: FloatArray = np.empty(0, dtype=np.float32)
         self._chunk_rows = chunk_rows
-        self._chunks: list[FloatArray] = []
+        self._chunks: list[StoredArray] = []
+        self._free: list[int] = []
+        self._buffers = threading.local()
+        self.none: Vectors = (np.empty((0, dim), np.int16), np.empty(0, np.float32))
 
-    def append(self, vectors: FloatArray, slot: int, lifestyle: Sequence[bool]) -> tuple[int, ...]:
-        """Append one product's vectors, alive but not yet live; return their row ids."""
-        first, stop = self.count, self.count + len(vectors)
-        self.slot = grown(self.slot, stop, -1)
-        self.alive = grown(self.alive, stop, fill=False)
-        self.live = grown(self.live, stop, fill=False)
-        self.lifestyle = grown(self.lifestyle, stop, fill=False)
-        while len(self._chunks) * self._chunk_rows < stop:
-            self._chunks.append(np.empty((self._chunk_rows, self.dim), dtype=np.float32))
-        for row, vector in enumerate(vectors, start=first):
-            self._chunks[row // self._chunk_rows][row % self._chunk_rows] = vector
-        self.slot[first:stop] = slot
-        self.alive[first:stop] = True
-        self.lifestyle[first:stop] = lifestyle
-        self.count = stop  # last: whoever reads the new count finds the rows complete
-        return tuple(range(first, stop))
+    @property
+    def used(self) -> int:
+        """Return how many rows something holds, superseded ones included."""
+        return self.count - len(self._free)
 
-    def gather(self, rows: IntArray) -> FloatArray:
-        """Return copies of the given rows, in their order, of shape (n, dim)."""
+    def add(
+        self, vectors: StoredArray, scales: FloatArray, slot: int, lifestyle: Sequence[bool]
+    ) -> list[int]:
+        """Store one product's vectors, alive but not yet live; return their row ids."""
+        rows = [self._take() for _ in range(len(vectors))]
+        for n, row in enumerate(rows):
+            self._chunks[row // self._chunk_rows][row % self._chunk_rows] = vectors[n]
+            self._scale[row] = scales[n]
+            self.slot[row] = slot
+            self.next[row] = NO_ROW
+            self.live[row] = False
+            self.lifestyle[row] = lifestyle[n]
+            self.alive[row] = True
+        return rows
+
+    def free(self, rows: Sequence[int]) -> None:
+        """Let dead rows that no queue and no graph holds be used again."""
+        self._free.extend(rows)
+
+    def _take(self) -> int:
+        if self._free:
+            return self._free.pop()
+        row = self.count
+        if row >= len(self._chunks) * self._chunk_rows:
+            self._chunks.append(np.empty((self._chunk_rows, self.dim), dtype=np.int16))
+        if row >= len(self.slot):
+            self.slot = grown(self.slot, row + 1, NO_ROW)
+            self.next = grown(self.next, row + 1, NO_ROW)
+            self.alive = grown(self.alive, row + 1, fill=False)
+            self.live = grown(self.live, row + 1, fill=False)
+            self.lifestyle = grown(self.lifestyle, row + 1, fill=False)
+            self._scale = grown(self._scale, row + 1, 0.0)
+        self.count = row + 1  # last: whoever reads the new count finds the arrays large enough
+        return row
+
+    def key(self, row: int) -> tuple[bytes, bool]:
+        """Return what makes two pictures the same to a search."""
+        stored_row = self._chunks[row // self._chunk_rows][row % self._chunk_rows]
+        return stored_row.tobytes(), bool(self.lifestyle[row])
+
+    def unit(self, rows: IntArray) -> FloatArray:
+        """Return unit vectors of the given rows, in their order, float32 of shape (n, dim)."""
+        order = np.argsort(rows, kind="stable")
         out = np.empty((len(rows), self.dim), dtype=np.float32)
-        chunk_of = rows // self._chunk_rows
-        for chunk in np.unique(chunk_of):
-            here = chunk_of == chunk
-            out[here] = self._chunks[chunk][rows[here] % self._chunk_rows]
+        for begin, whole in self._blocks(rows[order]):
+            out[order[begin : begin + len(whole)]] = whole
+        out *= self._scale[rows][:, None]
         return out
 
-    def scan(
-        self, vector: FloatArray, mask: BoolArray, start: int, stop: int
-    ) -> tuple[IntArray, FloatArray]:
-        """Score every row of start..stop whose `mask` is set; return row ids and cosines."""
-        rows: list[IntArray] = []
-        scores: list[FloatArray] = []
-        for block, inside, first in self._blocks(start, stop):
-            hits = np.flatnonzero(mask[first : first + len(inside)])
-            if len(hits):
-                rows.append(hits + first)
-                scores.append(_score(block, inside.start + hits, len(inside), vector))
-        if not rows:
-            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
-        return np.concatenate(rows), np.concatenate(scores)
+    def score(self, rows: IntArray, vector: FloatArray) -> FloatArray:
+        """Return the cosines of the given rows, ascending ids, as float32 of shape (n,)."""
+        out = np.empty(len(rows), dtype=np.float32)
+        wide = self._buffer()
+        for begin, whole in self._blocks(rows):
+            block = wide[: len(whole)]
+            np.copyto(block, whole)
+            np.dot(block, vector, out=out[begin : begin + len(whole)])
+        out *= self._scale[rows]
+        return out
 
-    def _blocks(self, start: int, stop: int) -> Iterator[tuple[FloatArray, range, int]]:
-        """Yield (chunk, positions in it, id of the first row) over start..stop."""
-        while start < stop:
-            chunk, first = divmod(start, self._chunk_rows)
-            last = min(self._chunk_rows, first + stop - start)
-            yield self._chunks[chunk], range(first, last), start
-            start += last - first
+    def exact(self, rows: IntArray, vector: FloatArray) -> DoubleArray:
+        """Return float64 cosines of the given rows, ascending, that do not depend on the others.
 
+        BLAS sums a row differently at the end of a block; a sum per row does not, so that equal
+        pictures score equally wherever they are stored.
+        """
+        out = np.empty(len(rows), dtype=np.float64)
+        query = vector.astype(np.float64)
+        for begin, whole in self._blocks(rows):
+            wide = whole.astype(np.float64)
+            out[begin : begin + len(whole)] = np.einsum("ij,j->i", wide, query)
+        return out * self._scale[rows]
 
-def _score(chunk: FloatArray, positions: IntArray, span: int, vector: FloatArray) -> FloatArray:
-    """Return the cosines of the chunk's rows at `positions`, which lie within `span` rows."""
-    if len(positions) > DENSE_SHARE * span:
-        first, last = int(positions[0]), int(positions[-1]) + 1
-        dense: FloatArray = chunk[first:last] @ vector
-        return dense[positions - first]
-    out = np.empty(len(positions), dtype=np.float32)
-    for begin in range(0, len(positions), GATHER_ROWS):
-        part = positions[begin : begin + GATHER_ROWS]
-        out[begin : begin + len(part)] = chunk[part] @ vector
-    return out
+    def _blocks(self, rows: IntArray) -> Iterator[tuple[int, StoredArray]]:
+        """Yield (position, stored rows) over ascending ids, a cacheful at a time."""
+        borders = self._chunk_rows * np.arange(1, len(self._chunks) + 1)
+        stops = np.searchsorted(rows, borders).tolist()
+        start = 0
+        for chunk, stop in enumerate(stops):
+            inside = rows[start:stop] - chunk * self._chunk_rows
+            for begin in range(0, stop - start, BLOCK_ROWS):
+                ids = inside[begin : begin + BLOCK_ROWS]
+                first, last = int(ids[0]), int(ids[-1])
+                if last - first + 1 == len(ids):
+                    yield start + begin, self._chunks[chunk][first : last + 1]
+                else:
+                    yield start + begin, self._chunks[chunk].take(ids, axis=0)
+            start = stop
+
+    def _buffer(self) -> FloatArray:
+        """Return this thread's block of floats; a new one for each search would fault its pages."""
+        buffer: FloatArray | None = getattr(self._buffers, "wide", None)
+        if buffer is None:
+            buffer = self._buffers.wide = np.empty((BLOCK_ROWS, self.dim), dtype=np.float32)
+        return buffer

@@ -52,9 +52,12 @@ class IndexStats:
     vectors: int  # rows of searchable products
     known_products: int  # delete markers and half-known ones included
     rows: int  # every row version still stored
-    fresh_rows: int  # live or waiting rows that no graph holds yet
+    fresh_rows: int  # rows in use that no graph holds yet
     dead_ratio: float  # share of the graphs' rows that are superseded or deleted
-    segments: int
+    segments: int  # graphs
+    pieces: int  # of the inverted lists
+    merged_rows: int  # of the graph that is being rebuilt,
+    merging_rows: int  # of so many; 0 when none is
 
 
 def satisfies(state: ProductState, filters: Filters) -> bool:

@@ -1,8 +1,6 @@
 """From scored rows to products: the best picture of a product is the product's score."""
 
-import heapq
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,16 +12,7 @@ MARGIN = 1e-5
 """float32 sums of unit vectors in another order differ by less; see `near_best`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A product by its slot, the row of its best picture and that row's exact cosine."""
-
-    slot: int
-    row: int
-    score: float
-
-
-def near_best(slots: IntArray, scores: FloatArray, wanted: int) -> IntArray:
+def near_best(slots: npt.NDArray[np.integer], scores: FloatArray, wanted: int) -> IntArray:
     """Return the slots of every product that may be among the `wanted` best, ascending.
 
     `slots` and `scores` are per row, of shape (n,). float32 scores only select, with a margin;
@@ -40,21 +29,21 @@ def near_best(slots: IntArray, scores: FloatArray, wanted: int) -> IntArray:
             break
         take = min(count, take * 4)
     if len(products) < wanted:
-        return products.astype(np.int64)
+        return np.asarray(products, dtype=np.int64)
     last_wanted = np.partition(firsts, wanted - 1)[wanted - 1]
     threshold = scores[ranked[last_wanted]] - MARGIN
-    return np.unique(slots[scores >= threshold]).astype(np.int64)
+    kept: IntArray = np.unique(slots[scores >= threshold]).astype(np.int64)
+    return kept
 
 
-def exact_scores(vectors: FloatArray, query: FloatArray) -> npt.NDArray[np.float64]:
-    """Return float64 cosines of unit rows that do not depend on a row's position.
-
-    BLAS sums a row differently at the end of a block; a pairwise sum per row does not.
-    """
-    scores: npt.NDArray[np.float64] = (vectors.astype(np.float64) * query).sum(axis=1)
-    return scores
-
-
-def best(candidates: Iterable[Candidate], names: Sequence[str], top_k: int) -> list[Candidate]:
-    """Return the `top_k` best, highest score first, equal scores by product id."""
-    return heapq.nsmallest(top_k, candidates, key=lambda each: (-each.score, names[each.slot]))
+def best(
+    slots: IntArray, scores: npt.NDArray[np.float64], names: Sequence[str], top_k: int
+) -> IntArray:
+    """Return places of the `top_k` best, highest score first, equal scores by product id."""
+    places = np.arange(len(scores))
+    if len(scores) > top_k:
+        last = np.partition(scores, len(scores) - top_k)[len(scores) - top_k]
+        places = np.flatnonzero(scores >= last)
+    keyed = zip((-scores[places]).tolist(), slots[places].tolist(), places.tolist(), strict=True)
+    ranked = sorted((score, names[slot], place) for score, slot, place in keyed)
+    return np.array([place for _, _, place in ranked[:top_k]], dtype=np.int64)

@@ -1,28 +1,16 @@
 """What the user gets to see of a product that was found."""
 
-from collections.abc import Sequence
-
-from visualsearch.index.state import ImageRef, ProductState
-from visualsearch.search.group import Candidate
+from visualsearch.index.state import ImageRef
 from visualsearch.types import BaseRecord, Hit, OfferRecord
 
-NO_ORDER = (0, 0, 0)
+_NO_OFFER = OfferRecord("", (0, 0, 0))
 
 
-def hits(
-    chosen: Sequence[Candidate], sources: Sequence[tuple[ProductState, ImageRef]]
-) -> tuple[Hit, ...]:
-    """Return a hit for each candidate, from its product's state and its best picture."""
-    return tuple(
-        _hit(each.score, state, image) for each, (state, image) in zip(chosen, sources, strict=True)
-    )
-
-
-def _hit(score: float, state: ProductState, image: ImageRef) -> Hit:
-    base = state.base or BaseRecord(state.product_id, NO_ORDER)
-    offer = state.offer or OfferRecord(state.product_id, NO_ORDER)
+def hit_of(score: float, base: BaseRecord, offer: OfferRecord | None, image: ImageRef) -> Hit:
+    """Return a hit from its product's records and its best picture."""
+    offer = offer or _NO_OFFER
     return Hit(
-        product_id=state.product_id,
+        product_id=base.product_id,
         score=score,
         image_id=image.image_id,
         title=base.title,

@@ -1,0 +1,64 @@
+"""Putting rows on the lists, in steps: new ones, small pieces as one, or all of them anew."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from visualsearch.index.arrays import BoolArray, CodeArray, IntArray
+from visualsearch.index.lists import Coder, Piece
+from visualsearch.index.merge import DEAD_SHARE, FAN_IN
+from visualsearch.index.rows import Rows
+
+STEP_ROWS = 512  # some 20 ms of a core
+MOST_ROWS = 16_384  # of new rows in one piece: the first ones should not wait for the last
+
+
+class Coding:
+    """A piece on its way: rows that were alive when it began."""
+
+    def __init__(
+        self, coder: Coder, rows: CodeArray, storage: Rows, *, taken: int = 0, anew: bool = False
+    ) -> None:
+        self.coder = coder
+        self.piece: Piece = coder.piece()
+        self.rows = np.unique(rows[storage.alive[rows]])
+        self.lists = np.empty(len(self.rows), dtype=np.uint16)
+        self.taken = taken  # from the queue
+        self.anew = anew  # by a new coder: replaces every piece
+        self._storage = storage
+        self._done = 0
+
+    @property
+    def finished(self) -> bool:
+        """Return whether every row is coded."""
+        return self._done >= len(self.rows)
+
+    def step(self) -> int:
+        """Code the next rows; return how many."""
+        rows = self.rows[self._done : self._done + STEP_ROWS]
+        vectors = self._storage.unit(rows.astype(np.int64))
+        self.lists[self._done : self._done + len(rows)] = self.coder.lists_of(vectors)
+        self.piece.add(rows, vectors)
+        self._done += len(rows)
+        return len(rows)
+
+
+def to_join(pieces: Sequence[Piece], alive: BoolArray, least: int) -> tuple[Piece, ...]:
+    """Return pieces to code again as one: one that is dead in part, or four of about a size."""
+    for piece in pieces:
+        dead = len(piece.rows) - int(np.count_nonzero(alive[piece.rows]))
+        if dead > max(DEAD_SHARE * len(piece.rows), least // 2):
+            return (piece,)
+    tiers: dict[int, list[Piece]] = {}
+    for piece in pieces:
+        tier = int(np.log2(max(1.0, len(piece.rows) / least)) / np.log2(FAN_IN))
+        tiers.setdefault(tier, []).append(piece)
+    full = [tier for tier, members in sorted(tiers.items()) if len(members) >= FAN_IN]
+    return tuple(tiers[full[0]][:FAN_IN]) if full else ()
+
+
+def superseded(pieces: Sequence[Piece], rows: IntArray | CodeArray, alive: BoolArray) -> list[bool]:
+    """Return, for each piece, whether the given rows hold all of it that is alive."""
+    covered = ~alive
+    covered[rows] = True
+    return [bool(covered[piece.rows].all()) for piece in pieces]

@@ -1,0 +1,78 @@
+"""What a search costs and finds on this very index: recall and time over ef and over lists.
+
+`recall_target` is met by choosing from these curves. They are measured in the background with
+queries that were really asked, filled up with mixtures of stored pictures, against exact answers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from visualsearch.index.lists import Effort
+
+FEW, MANY = 10, 100  # the k that are measured
+MARGIN = 0.002  # a sample of some thousand neighbours may err by so much
+EFS = (48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536)
+EFFORTS = (
+    Effort(0.08, 3.0), Effort(0.12, 3.0), Effort(0.15, 4.0), Effort(0.18, 5.0), Effort(0.21, 5.0),
+    Effort(0.25, 6.0), Effort(0.30, 10.0), Effort(0.40, 15.0),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One setting of a search, measured: recall@10, recall@100 and microseconds of a core."""
+
+    setting: float
+    few: float
+    many: float
+    cost: float
+
+    def recall(self, k: int) -> float:
+        """Return the recall that counts for k."""
+        return self.few if k <= FEW else self.many
+
+
+def cheapest(points: Sequence[Point], k: int, target: float) -> Point:
+    """Return the first point, they rise, that reaches the target for k; the last if none does."""
+    wanted = min(target + MARGIN, 1.0)
+    return next((point for point in points if point.recall(k) >= wanted), points[-1])
+
+
+def between(points: Sequence[Point], k: int, target: float) -> tuple[float, float]:
+    """Return the setting that reaches the target for k, between the measured ones, and its cost."""
+    wanted = min(target + MARGIN, 1.0)
+    high = cheapest(points, k, target)
+    place = points.index(high)
+    low = points[place - 1] if place else high
+    rise = high.recall(k) - low.recall(k)
+    share = 1.0 if rise <= 0 else min(1.0, max(0.0, (wanted - low.recall(k)) / rise))
+    return (
+        low.setting + share * (high.setting - low.setting),
+        low.cost + share * (high.cost - low.cost),
+    )
+
+
+def _guessed_graph() -> tuple[Point, ...]:
+    return (Point(200.0, 1.0, 1.0, 530.0),)
+
+
+def _guessed_lists() -> tuple[Point, ...]:
+    last = len(EFFORTS) - 2
+    return (Point(float(last), 1.0, 1.0, 4_000.0),)
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """The measured points; before anything was measured, settings on the safe side.
+
+    A setting of `graph` is ef; of the lists it is a place in EFFORTS: `plain` without a filter,
+    `random` with one that has nothing to do with the picture, `averse` with one that leaves out
+    just what is near the query.
+    """
+
+    graph: tuple[Point, ...] = field(default_factory=_guessed_graph)
+    plain: tuple[Point, ...] = field(default_factory=_guessed_lists)
+    random: tuple[Point, ...] = field(default_factory=_guessed_lists)
+    averse: tuple[Point, ...] = field(default_factory=_guessed_lists)
+    rows: int = 0  # live ones when they were measured
+    row_cost: float | None = None  # microseconds to score a row exactly

@@ -1,0 +1,204 @@
+"""Searching a view, without any lock: candidates by the chosen strategy, then exact scores."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from visualsearch.index.arrays import BoolArray, CodeArray, IntArray
+from visualsearch.index.lists import ByteArray, Effort, best_candidates
+from visualsearch.index.live import View
+from visualsearch.index.planner import (
+    Choice,
+    Costs,
+    Situation,
+    Strategy,
+    Tuning,
+    choose,
+    wanted_rows,
+)
+from visualsearch.index.rows import DoubleArray, Rows
+from visualsearch.search.group import near_best
+from visualsearch.types import FloatArray, Plan
+
+SCANNED_FRESH = 2_048  # with fewer rows on no graph a scan is as quick as their lists
+AVERSE = 0.5  # near the query less than this part of the share matches: the filter avoids it
+NEAR_LISTS = 16
+COUNTED = 131_072  # of more matching rows a part is counted for the sizes of lists
+
+Scored = tuple[IntArray, FloatArray]  # row ids, ascending, and cosines
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """The products that may be among the best, each with its best row and exact score."""
+
+    slots: IntArray
+    rows: IntArray
+    scores: DoubleArray
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """Searches views of one index."""
+
+    rows: Rows
+    tuning: Tuning
+    costs: Costs
+
+    def find(self, view: View, vector: FloatArray, top_k: int, target: float) -> Found:
+        """Return at least `min(top_k, matches)` products of the view, the best among them."""
+        situation = situation_of(view, top_k)
+        choice = choose(situation, self.tuning, self.costs, view.curves, target)
+        if choice.strategy == "empty":
+            nothing = np.empty(0, dtype=np.int64)
+            return Found(nothing, nothing, np.empty(0), _plan("empty", view, 0))
+        products, wanted = min(top_k, view.matches), wanted_rows(situation)
+        visited = 0
+        for ef in choice.beams:
+            (rows, scores), near = self.walk(view, vector, ef, choice.effort, wanted)
+            visited += len(rows)
+            if view.pieces and near < AVERSE * view.matching_rows / view.live_rows:
+                break  # what is near does not match: a wider beam would stay lossy
+            slots = near_best(view.slot[rows], scores, products)
+            if len(slots) >= products:
+                return self._scored(view, vector, slots, _plan("graph", view, visited, ef))
+        if view.pieces and choice.strategy != "exact":
+            rows, scores = self.listed(view, vector, wanted, choice)
+            visited += len(rows)
+            slots = near_best(view.slot[rows], scores, products)
+            if len(slots) >= products:
+                return self._scored(view, vector, slots, _plan("ivfpq", view, visited))
+        return self.exact(view, vector, products, visited)
+
+    def exact(self, view: View, vector: FloatArray, products: int, visited: int = 0) -> Found:
+        """Score every matching row."""
+        rows = np.flatnonzero(view.mask)
+        slots = near_best(view.slot[rows], self.rows.score(rows, vector), products)
+        return self._scored(view, vector, slots, _plan("exact", view, visited + len(rows)))
+
+    def walk(
+        self, view: View, vector: FloatArray, ef: int, effort: Effort, wanted: int
+    ) -> tuple[Scored, float]:
+        """Return matching rows near the vector, from every graph and of those on none.
+
+        The second value is the share of the graphs' results that match.
+        """
+        parts: list[Scored] = []
+        seen = 0
+        for segment in view.segments:
+            found = segment.search(vector, ef)
+            if found is None:  # hnswlib failed twice: look at all of its rows
+                parts.append(self._scan(view, vector, segment.rows))
+                seen += len(parts[-1][0])
+                continue
+            rows, scores = found
+            seen += len(rows)
+            known = rows < len(view.mask)  # others are younger than the view
+            rows, scores = rows[known], scores[known]
+            kept = view.mask[rows]
+            parts.append((rows[kept], scores[kept]))
+        matched = sum(len(rows) for rows, _ in parts)
+        fresh = np.concatenate([view.building, view.fresh])
+        if len(fresh) <= SCANNED_FRESH or not view.pieces:
+            parts.append(self._scan(view, vector, fresh))
+        else:
+            parts += self._fresh(view, vector, fresh, effort, wanted, parts)
+        return _united(parts), matched / seen if seen else 1.0
+
+    def _fresh(
+        self,
+        view: View,
+        vector: FloatArray,
+        fresh: CodeArray,
+        effort: Effort,
+        wanted: int,
+        parts: Sequence[Scored],
+    ) -> list[Scored]:
+        """Return the best of many rows that no graph holds: their lists are looked through.
+
+        What the graphs found says which lists can hold something better.
+        """
+        mask = np.zeros_like(view.mask)
+        mask[fresh[fresh < len(mask)]] = True
+        mask &= view.mask
+        known = np.concatenate([scores for _, scores in parts]) if parts else np.empty(0)
+        floor = None
+        if len(known) >= wanted:
+            floor = float(np.partition(known, len(known) - wanted)[-wanted])
+        coder = view.pieces[0].coder
+        sizes = _list_sizes(view, mask)
+        scores = coder.scores(vector)
+        rows = best_candidates(
+            view.pieces, vector, scores, _bits(mask), sizes, wanted, effort, floor
+        )
+        return [self._scan(view, vector, rows), self._scan(view, vector, view.uncoded)]
+
+    def listed(self, view: View, vector: FloatArray, wanted: int, choice: Choice) -> Scored:
+        """Return the matching rows near the vector by the lists, and all that are on none."""
+        scores = view.pieces[0].coder.scores(vector)
+        bits, sizes, effort = None, view.list_sizes, choice.effort
+        if view.matching_rows < view.live_rows:
+            bits, sizes = _bits(view.mask), _list_sizes(view, view.mask)
+            near = np.argpartition(scores, -min(NEAR_LISTS, len(scores)))[-NEAR_LISTS:]
+            share = sizes[near].sum() / max(1, view.list_sizes[near].sum())
+            if share < AVERSE * view.matching_rows / view.live_rows:
+                effort = choice.averse
+        rows = best_candidates(view.pieces, vector, scores, bits, sizes, wanted, effort)
+        return _united([self._scan(view, vector, rows), self._scan(view, vector, view.uncoded)])
+
+    def _scan(self, view: View, vector: FloatArray, rows: IntArray | CodeArray) -> Scored:
+        """Score those of the rows that match, each once."""
+        each = np.unique(rows).astype(np.int64)
+        each = each[: np.searchsorted(each, len(view.mask))]  # others are younger than the view
+        each = each[view.mask[each]]
+        return each, self.rows.score(each, vector)
+
+    def _scored(self, view: View, vector: FloatArray, slots: IntArray, plan: Plan) -> Found:
+        """Score every matching row of the products exactly, and keep each one's best."""
+        rows, places = view.rows_of(slots)
+        scores = self.rows.exact(rows, vector)
+        owners = view.slot[rows]
+        order = np.lexsort((places, -scores, owners))
+        products, firsts = np.unique(owners[order], return_index=True)
+        best = order[firsts]
+        return Found(products.astype(np.int64), rows[best], scores[best], plan)
+
+
+def situation_of(view: View, top_k: int) -> Situation:
+    """Return what the plan of a search of the view rests on."""
+    return Situation(
+        top_k=top_k,
+        matches=view.matches,
+        matching_rows=view.matching_rows,
+        live_rows=view.live_rows,
+        fresh_rows=len(view.building) + len(view.fresh),
+        uncoded_rows=len(view.uncoded),
+        segments=len(view.segments),
+        coded=bool(view.pieces),
+    )
+
+
+def _united(parts: Sequence[Scored]) -> Scored:
+    """Return the parts as one, rows that are in several of them once."""
+    rows, firsts = np.unique(np.concatenate([rows for rows, _ in parts]), return_index=True)
+    return rows, np.concatenate([scores for _, scores in parts])[firsts]
+
+
+def _bits(mask: BoolArray) -> ByteArray:
+    return np.packbits(mask, bitorder="little")
+
+
+def _list_sizes(view: View, mask: BoolArray) -> IntArray:
+    """Return about how many of the rows each list holds; a list that holds some never has 0."""
+    rows = np.flatnonzero(mask)
+    step = -(-len(rows) // COUNTED) or 1
+    count = len(view.list_sizes)
+    sizes = np.bincount(view.list_of[rows[::step]], minlength=count)[:count] * step
+    return sizes if step == 1 else np.maximum(sizes, 1)
+
+
+def _plan(strategy: Strategy, view: View, visited: int, ef: int | None = None) -> Plan:
+    share = view.matching_rows / view.live_rows if view.live_rows else 0.0
+    return Plan(strategy, share, view.matches, visited, ef)

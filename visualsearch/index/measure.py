@@ -1,0 +1,154 @@
+"""Measuring the curves of an index: its own queries, exact answers, every setting in turn."""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from visualsearch.index.arrays import BoolArray, IntArray
+from visualsearch.index.curve import EFFORTS, EFS, FEW, MANY, Curves, Point
+from visualsearch.index.find import Finder
+from visualsearch.index.live import View
+from visualsearch.index.planner import Choice
+from visualsearch.index.rows import Rows
+from visualsearch.types import FloatArray
+
+Measuring = Generator[Curves | None, None, None]
+QUERIES = 64
+ENOUGH = 0.997  # recall@100 beyond which no more settings are tried
+BLOCK = 4_096
+CHANCE = 0.1  # share of rows that a random filter keeps
+GROUP = 0.15  # share of lists that an averse filter keeps
+
+
+@dataclass(frozen=True, slots=True)
+class Sampler:
+    """Queries to measure with: real ones first, then mixtures of two stored pictures."""
+
+    rows: Rows
+    rng: np.random.Generator
+
+    def queries(self, asked: Sequence[FloatArray], live: IntArray) -> FloatArray:
+        """Return QUERIES unit vectors, at most half of them asked before."""
+        real = list(asked)[-QUERIES // 2 :]
+        pairs = self.rng.choice(live, size=(2, QUERIES - len(real)))
+        one, other = self.rows.unit(pairs[0]), self.rows.unit(pairs[1])
+        mixed = one + np.float32(0.5) * other
+        mixed /= np.linalg.norm(mixed, axis=1, keepdims=True)
+        return np.concatenate([np.array(real, dtype=np.float32).reshape(-1, self.rows.dim), mixed])
+
+
+def true_rows(rows: Rows, live: IntArray, queries: FloatArray, wanted: int) -> IntArray:
+    """Return the ids of the best rows of each query, best first, of shape (n, <= wanted)."""
+    best_rows = np.empty((len(queries), 0), dtype=np.int64)
+    best_scores = np.empty((len(queries), 0), dtype=np.float32)
+    for begin in range(0, len(live), BLOCK):
+        block = live[begin : begin + BLOCK]
+        scores = queries @ rows.unit(block).T
+        best_scores = np.concatenate([best_scores, scores], axis=1)
+        best_rows = np.concatenate(
+            [best_rows, np.broadcast_to(block, (len(queries), len(block)))], axis=1
+        )
+        if best_scores.shape[1] > wanted:
+            top = np.argpartition(-best_scores, wanted - 1, axis=1)[:, :wanted]
+            best_scores = np.take_along_axis(best_scores, top, axis=1)
+            best_rows = np.take_along_axis(best_rows, top, axis=1)
+    order = np.argsort(-best_scores, axis=1, kind="stable")
+    return np.take_along_axis(best_rows, order, axis=1)
+
+
+def measured(
+    finder: Finder,
+    take_view: Callable[[BoolArray | None], View],
+    queries: FloatArray,
+    rng: np.random.Generator,
+    clock: Callable[[], float],
+) -> Measuring:
+    """Measure in steps; yield None after each, and the curves at last.
+
+    `take_view` returns a view of the live rows that a mask over row ids keeps, None for all.
+    """
+    view = take_view(None)
+    live = np.flatnonzero(view.mask)
+    sample = np.sort(rng.choice(live, size=min(2_000, len(live)), replace=False))
+    begin = clock()
+    finder.rows.score(sample, queries[0])
+    row_cost = 1e6 * (clock() - begin) / len(sample)
+    truth = true_rows(finder.rows, live, queries, MANY)
+    yield None
+    guess = Curves()
+    graph: list[Point] = []
+    for ef in EFS if view.segments else ():
+
+        def walk(vector: FloatArray, ef: int = ef) -> IntArray:
+            (rows, scores), _ = finder.walk(view, vector, ef, EFFORTS[-1], MANY)
+            return rows[np.argsort(-scores)]
+
+        graph.append(_point(float(ef), walk, queries, truth, clock))
+        yield None
+        if graph[-1].many >= ENOUGH:
+            break
+    plain = yield from _listed(finder, view, queries, truth, clock)
+    lists = rng.permutation(len(view.list_sizes))
+    averse = np.isin(view.list_of, lists[: max(1, int(GROUP * len(lists)))])
+    others: list[list[Point]] = []
+    for mask in (rng.random(len(view.mask)) < CHANCE, averse[: len(view.mask)]):
+        narrow = take_view(mask)
+        inside = np.flatnonzero(narrow.mask)
+        if len(inside) < 2 * MANY:
+            others.append(list(guess.random))
+            continue
+        best = true_rows(finder.rows, inside, queries, MANY)
+        yield None
+        others.append((yield from _listed(finder, narrow, queries, best, clock)))
+    yield Curves(
+        graph=tuple(graph) or guess.graph,
+        plain=tuple(plain),
+        random=tuple(others[0]),
+        averse=tuple(others[1]),
+        rows=len(live),
+        row_cost=row_cost,
+    )
+
+
+def _listed(
+    finder: Finder,
+    view: View,
+    queries: FloatArray,
+    truth: IntArray,
+    clock: Callable[[], float],
+) -> Generator[None, None, list[Point]]:
+    points: list[Point] = []
+    for place, effort in enumerate(EFFORTS):
+        choice = Choice("ivfpq", (), effort, effort)
+
+        def look(vector: FloatArray, choice: Choice = choice) -> IntArray:
+            rows, scores = finder.listed(view, vector, MANY, choice)
+            return rows[np.argsort(-scores)]
+
+        points.append(_point(float(place), look, queries, truth, clock))
+        yield None
+        if points[-1].many >= ENOUGH:
+            break
+    return points
+
+
+def _point(
+    setting: float,
+    search: Callable[[FloatArray], IntArray],
+    queries: FloatArray,
+    truth: IntArray,
+    clock: Callable[[], float],
+) -> Point:
+    """Measure one setting: recall at both k, and microseconds of this thread."""
+    begin = clock()
+    found = [search(query) for query in queries]
+    cost = 1e6 * (clock() - begin) / len(queries)
+    recalls = []
+    for k in (FEW, MANY):
+        shares = [
+            len(np.intersect1d(rows[:k], best[:k])) / min(k, len(best))
+            for rows, best in zip(found, truth, strict=True)
+        ]
+        recalls.append(float(np.mean(shares)))
+    return Point(setting, recalls[0], recalls[1], cost)

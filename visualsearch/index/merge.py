@@ -1,0 +1,95 @@
+"""Which graphs to rebuild as one, and the rebuilding, in steps: the LSM tree of the graphs.
+
+Rows are inserted list by list, in a few rounds that each take every n-th row. Neighbours then lie
+together in memory, so that both building and searching find them in the cache; the rounds keep the
+graph as good as one of random order, where one sorted round loses recall
+(docs/adr/0008-the-live-index-at-speed.md has the figures).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from visualsearch.index.arrays import CodeArray, IntArray
+from visualsearch.index.graph import DENSE, THIN, Segment
+from visualsearch.index.rows import Rows
+
+DEAD_SHARE = 0.2  # of a graph: above it the rebuild pays for itself and memory stays bounded
+FAN_IN = 4  # full thin graphs become one dense one
+ROUNDS = 8
+STEP_ROWS = 256  # as many as the active graph takes in a step, so that both go on
+
+
+def to_rebuild(segments: Sequence[Segment], most_rows: int, least_dead: int) -> tuple[Segment, ...]:
+    """Return the graphs that should become one now, or none.
+
+    First one with too many dead rows, then the thin ones when there are four that are full, then
+    two dense ones of about the same size. No result exceeds `most_rows`.
+    """
+    worst = max(segments, key=lambda s: s.marked / max(s.added, 1), default=None)
+    if worst is not None and worst.marked > max(DEAD_SHARE * worst.added, least_dead):
+        return (worst,)
+    thin = [s for s in segments if s.shape is THIN and s.free == 0][:FAN_IN]
+    if len(thin) == FAN_IN and sum(s.live for s in thin) <= most_rows:
+        return tuple(thin)
+    dense = sorted((s for s in segments if s.shape is DENSE), key=lambda s: s.live)
+    for small, large in pairwise(dense):
+        if 2 * small.live >= large.live and small.live + large.live <= most_rows:
+            return (small, large)
+    return ()
+
+
+def insertion_order(lists: Sequence[int] | IntArray | CodeArray, seed: int) -> IntArray:
+    """Return positions in the order of insertion: rounds of a random part each, list by list."""
+    lists = np.asarray(lists)
+    shuffled = np.random.default_rng(seed).permutation(len(lists))
+    rounds = np.array_split(shuffled, min(ROUNDS, max(1, len(lists) // 64)))
+    return np.concatenate([part[np.argsort(lists[part], kind="stable")] for part in rounds])
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a rebuild is, in rows."""
+
+    done: int
+    total: int
+
+
+class Merge:
+    """A dense graph of the rows that were alive when it began, built in steps by one thread."""
+
+    def __init__(
+        self,
+        replaces: Sequence[Segment],
+        rows: CodeArray,
+        lists_of: Callable[[CodeArray], IntArray],
+        storage: Rows,
+        number: int,
+        threads: int,
+    ) -> None:
+        self.replaces = tuple(replaces)
+        self.result = Segment(storage.dim, max(1, len(rows)), DENSE, number)
+        self.rows = rows[insertion_order(lists_of(rows), number)]
+        self._storage = storage
+        self._threads = threads
+        self._done = 0
+
+    @property
+    def finished(self) -> bool:
+        """Return whether every row has been taken or left out."""
+        return self._done >= len(self.rows)
+
+    @property
+    def progress(self) -> Progress:
+        """Return how far it is."""
+        return Progress(self._done, len(self.rows))
+
+    def step(self, count: int = STEP_ROWS) -> None:
+        """Insert the next rows; those that died meanwhile are left out."""
+        rows = self.rows[self._done : self._done + count].astype(np.int64)
+        self._done += count
+        rows = rows[self._storage.alive[rows]]
+        if len(rows):
+            self.result.add(rows, self._storage.unit(rows), self._threads)

@@ -1,0 +1,71 @@
+"""Live recall: a sampled share of the queries, answered again exactly, in the background."""
+
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from visualsearch.index.arrays import IntArray
+from visualsearch.index.find import Finder
+from visualsearch.index.live import LiveIndex, View
+from visualsearch.types import Filters, FloatArray, Query
+
+MOST_WAITING = 8  # exact answers cost up to a thousand times the query: others are not sampled
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """The recall of one answer: the share of the exact answer's products that it had."""
+
+    top_k: int
+    recall: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Question:
+    query: Query
+    vector: FloatArray
+    version: int
+    slots: IntArray
+
+
+class Probe:
+    """Keeps a few answers to check; one thread checks them."""
+
+    def __init__(self, share: float, draw: Callable[[], float] = random.random) -> None:
+        self._share = share
+        self._draw = draw
+        self._waiting: deque[_Question] = deque()
+
+    def offer(self, query: Query, vector: FloatArray, version: int, slots: IntArray) -> None:
+        """Take an answer, by chance, to be checked."""
+        if len(slots) and self._draw() < self._share and len(self._waiting) < MOST_WAITING:
+            self._waiting.append(_Question(query, vector, version, slots))
+
+    def answer(
+        self,
+        index: LiveIndex,
+        finder: Finder,
+        view: Callable[[Filters], View],
+        tell: Callable[[Probed], object],
+    ) -> int:
+        """Check one answer; return how many were checked.
+
+        Products that have changed since are left out on both sides: the answer may have been
+        right about what they were.
+        """
+        if not self._waiting:
+            return 0
+        asked = self._waiting.popleft()
+        now = view(asked.query.filters)
+        if not now.matches:
+            return 1
+        exact = finder.exact(now, asked.vector, min(asked.query.top_k, now.matches))
+        ranked = exact.slots[np.argsort(-exact.scores, kind="stable")][: asked.query.top_k]
+        still = [slot for slot in ranked if not index.changed_since(slot, asked.version)]
+        if still:
+            recall = len(np.intersect1d(still, asked.slots)) / len(still)
+            tell(Probed(asked.query.top_k, recall))
+        return 1

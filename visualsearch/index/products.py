@@ -1,0 +1,109 @@
+"""What is known of each product, by slot: its latest records, and the columns to filter on."""
+
+from collections.abc import Sequence
+
+from visualsearch.index.arrays import BoolArray
+from visualsearch.index.columns import Columns
+from visualsearch.index.state import ImageRef, ProductState, satisfies
+from visualsearch.types import (
+    BaseRecord,
+    Filters,
+    OfferRecord,
+    Order,
+    Outcome,
+    Record,
+    VectorsRecord,
+)
+
+
+class Products:
+    """Slots are given out in the order in which products become known, and never change.
+
+    Deleted products keep theirs, with the orders of their delete markers.
+    """
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self._slots: dict[str, int] = {}
+        self._bases: list[BaseRecord | None] = []
+        self._offers: list[OfferRecord | None] = []
+        self._orders: list[Order | None] = []  # of the vectors
+        self._images: list[tuple[ImageRef, ...]] = []
+        self._columns = Columns()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def slot(self, product_id: str) -> int | None:
+        """Return the product's slot; None if nothing is known of it."""
+        return self._slots.get(product_id)
+
+    def judge(self, record: Record, slot: int | None) -> Outcome:
+        """Say whether a record is newer than, or as new as, what is known of its kind."""
+        known: Order | None = None
+        if slot is not None:
+            if isinstance(record, VectorsRecord):
+                known = self._orders[slot]
+            else:
+                former = (self._bases if isinstance(record, BaseRecord) else self._offers)[slot]
+                known = None if former is None else former.order
+        stale = known is not None and record.order < known
+        return Outcome.STALE if stale else Outcome.APPLIED
+
+    def put(self, record: Record, slot: int | None, images: tuple[ImageRef, ...] = ()) -> int:
+        """Keep a record that counts; return its product's slot. `images` go with vectors."""
+        if slot is None:
+            slot = self._open(record.product_id)
+        if isinstance(record, OfferRecord):
+            self._offers[slot] = record
+            self._columns.put_offer(slot, record)
+        elif isinstance(record, BaseRecord):
+            self._bases[slot] = record
+            self._columns.put_base(slot, record)
+        else:
+            self._orders[slot] = record.order
+            self._images[slot] = images
+        return slot
+
+    def _open(self, product_id: str) -> int:
+        slot = self._slots[product_id] = len(self.names)
+        self.names.append(product_id)
+        self._bases.append(None)
+        self._offers.append(None)
+        self._orders.append(None)
+        self._images.append(())
+        return slot
+
+    def searchable(self, slot: int) -> bool:
+        """Return whether a search can find it: a live base and at least one vector."""
+        base = self._bases[slot]
+        return base is not None and not base.deleted and bool(self._images[slot])
+
+    def images(self, slot: int) -> tuple[ImageRef, ...]:
+        """Return the pictures whose vectors the index holds."""
+        return self._images[slot]
+
+    def state(self, slot: int) -> ProductState:
+        """Return what is known of a product, deleted ones included."""
+        return ProductState(
+            self.names[slot],
+            self._bases[slot],
+            self._offers[slot],
+            self._orders[slot],
+            self._images[slot],
+        )
+
+    def source(self, slot: int) -> tuple[BaseRecord, OfferRecord | None]:
+        """Return what a hit shows of a searchable product."""
+        base = self._bases[slot]
+        assert base is not None  # noqa: S101 - it is searchable
+        return base, self._offers[slot]
+
+    def satisfy(self, slots: Sequence[int], filters: Filters) -> bool:
+        """Return whether all of these products are searchable and meet every clause."""
+        return all(satisfies(self.state(slot), filters) for slot in slots)
+
+    def matching(self, filters: Filters) -> BoolArray | None:
+        """Return a mask over slots of the products that meet every clause; None if all do."""
+        excluded = [self._slots[name] for name in filters.exclude if name in self._slots]
+        return self._columns.matching(filters, excluded, len(self.names))

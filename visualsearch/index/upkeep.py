@@ -1,0 +1,257 @@
+"""What goes on behind the searches, by one thread, in bounded steps: graphs, lists, curves.
+
+Every step leaves a state that can be searched; what it has built is published by reference, under
+the engine's lock, and nothing that is searched is changed but by adding to or marking in a graph.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import numpy as np
+
+from visualsearch.errors import MissingLibraryError
+from visualsearch.index.arrays import BoolArray, CodeArray, IntArray
+from visualsearch.index.coding import MOST_ROWS, Coding, superseded, to_join
+from visualsearch.index.find import Finder
+from visualsearch.index.graph import THIN, Segment
+from visualsearch.index.layout import Layout
+from visualsearch.index.lists import NO_LIST, TRAINING_ROWS, Coder, centroids_for
+from visualsearch.index.live import NO_GRAPH, LiveIndex, View
+from visualsearch.index.measure import Measuring, Sampler, measured
+from visualsearch.index.merge import Merge, to_rebuild
+from visualsearch.types import FloatArray
+
+Lock = Callable[[], AbstractContextManager[object]]
+GROWTH = 1.3  # the curves are measured again when the index has grown or shrunk so much
+RETRAIN = 4.0  # and the coder is trained again
+BULK = 2  # graphs' worth of waiting rows: they go straight into a dense one
+
+
+class Upkeep:
+    """Moves rows into graphs and lists, rebuilds both, and measures what searches cost."""
+
+    def __init__(
+        self,
+        index: LiveIndex,
+        finder: Finder,
+        lock: Lock,
+        layout: Layout,
+        view: Callable[[BoolArray | None], View],
+        asked: Callable[[], list[FloatArray]],
+        clock: Callable[[], float],
+    ) -> None:
+        self._index = index
+        self._finder = finder
+        self._lock = lock
+        self._layout = layout
+        self._view = view
+        self._asked = asked
+        self._clock = clock
+        self._rng = np.random.default_rng(layout.seed)
+        self._made = 0  # graphs so far: the last one's number
+        self._active: Segment | None = None
+        self._coder: Coder | None = None
+        self._coding: Coding | None = None
+        self._listless = False
+        self._merge: Merge | None = None
+        self._measuring: Measuring | None = None
+
+    def step(self, batch: int) -> int:
+        """Do one bounded piece of each kind of work; return rows dealt with, 0 if idle."""
+        done = self._mark() + self._insert(batch)
+        done += self._code_step()
+        done += self._merge_step()
+        return done or self._measure_step()
+
+    @property
+    def merging(self) -> tuple[int, int]:
+        """Return rows inserted by the rebuild under way, and its rows; zeros without one."""
+        merge = self._merge
+        return (merge.progress.done, merge.progress.total) if merge else (0, 0)
+
+    # Graphs
+
+    def _mark(self) -> int:
+        with self._lock():
+            marks, self._index.to_mark = self._index.to_mark, []
+            numbers = self._index.graph_of[marks].tolist()
+        graphs = {segment.number: segment for segment in self._index.built.segments}
+        for row, number in zip(marks, numbers, strict=True):
+            graphs[number].mark(row)
+        return len(marks)
+
+    def _insert(self, batch: int) -> int:
+        """Move fresh rows into the active graph; those that died meanwhile are left out."""
+        if self._active is None or self._active.free == 0:
+            if not len(self._index.for_graph):
+                return 0
+            self._open()
+        active = self._active
+        assert active is not None  # noqa: S101 - opened above
+        with self._lock():
+            taken = self._index.for_graph.waiting()[: min(batch, active.free)].copy()
+            rows = taken[self._index.rows.alive[taken]].astype(np.int64)
+        if len(rows):
+            active.add(rows, self._index.rows.unit(rows))
+        with self._lock():
+            self._index.for_graph.pop(len(taken))
+            self._settle(active, rows, taken)
+        return len(taken)
+
+    def _open(self) -> None:
+        self._made += 1
+        self._active = Segment(self._index.rows.dim, self._layout.segment_rows, THIN, self._made)
+        with self._lock():
+            built = self._index.built
+            built.segments = (*built.segments, self._active)
+
+    def _settle(self, graph: Segment, held: IntArray | CodeArray, taken: CodeArray) -> None:
+        """Note which graph holds the rows; free those of `taken` that died before it did."""
+        index = self._index
+        index.graph_of[held] = graph.number
+        alive = index.rows.alive
+        index.to_mark.extend(held[~alive[held]].tolist())
+        lost = taken[~alive[taken] & (index.graph_of[taken] == NO_GRAPH)]
+        index.rows.free(np.unique(lost).tolist())
+
+    def _merge_step(self) -> int:
+        if self._merge is None:
+            return self._begin_merge()
+        merge = self._merge
+        if not merge.finished:
+            before = merge.progress.done
+            merge.step()
+            return merge.progress.done - before
+        self._publish_graph(merge)
+        self._merge = None
+        return 1
+
+    def _begin_merge(self) -> int:
+        index, layout = self._index, self._layout
+        waiting = len(index.for_graph)
+        if self._coder is not None and waiting >= BULK * layout.segment_rows:
+            with self._lock():
+                rows = index.for_graph.waiting()[: layout.most_rows // 2].copy()
+                index.for_graph.pop(len(rows))
+                index.built.building = rows
+            replaces: tuple[Segment, ...] = ()
+        else:
+            replaces = to_rebuild(index.built.segments, layout.most_rows, layout.segment_rows // 8)
+            if not replaces:
+                return 0
+            if self._active in replaces:
+                self._active = None
+            rows = np.concatenate([segment.rows for segment in replaces])
+        with self._lock():
+            rows = rows[index.rows.alive[rows]]
+        self._made += 1
+        self._merge = Merge(replaces, rows, self._lists_of, index.rows, self._made, layout.threads)
+        return 1
+
+    def _lists_of(self, rows: CodeArray) -> IntArray:
+        if self._coder is None:
+            return np.zeros(len(rows), dtype=np.int64)
+        lists = self._index.list_of[rows].astype(np.int64)
+        missing = np.flatnonzero(lists == NO_LIST)
+        for begin in range(0, len(missing), 4096):
+            part = missing[begin : begin + 4096]
+            lists[part] = self._coder.lists_of(self._index.rows.unit(rows[part].astype(np.int64)))
+        return lists
+
+    def _publish_graph(self, merge: Merge) -> None:
+        """Swap the rebuilt graph in; rows that only the old ones held are free."""
+        index = self._index
+        gone = [segment.rows for segment in merge.replaces]
+        held = merge.result.rows
+        with self._lock():
+            built = index.built
+            former = np.concatenate([*gone, built.building]).astype(np.int64)
+            kept = tuple(s for s in built.segments if s not in merge.replaces)
+            built.segments = (*kept, merge.result) if len(held) else kept
+            built.building = np.empty(0, dtype=np.int32)
+            index.graph_of[former] = NO_GRAPH
+            index.to_mark = [row for row in index.to_mark if index.graph_of[row] != NO_GRAPH]
+            self._settle(merge.result, held, former.astype(np.int32))
+
+    # Lists
+
+    def _code_step(self) -> int:
+        if self._coding is None:
+            self._coding = self._begin_coding()
+            return 0 if self._coding is None else 1
+        done = self._coding.step()
+        if self._coding.finished:
+            self._publish_piece(self._coding)
+            self._coding = None
+        return done
+
+    def _begin_coding(self) -> Coding | None:
+        index, layout = self._index, self._layout
+        trained = 0 if self._coder is None else self._coder.rows
+        if self._coder is None or index.live_rows > RETRAIN * trained:
+            if index.live_rows < layout.coder_rows or self._listless:
+                return None
+            return self._train()
+        with self._lock():
+            waiting = index.for_lists.waiting()[:MOST_ROWS].copy()
+            pieces = index.built.pieces
+        if len(waiting) >= layout.piece_rows:
+            return Coding(self._coder, waiting, index.rows, taken=len(waiting))
+        joined = to_join(pieces, index.rows.alive, layout.piece_rows)
+        if joined:
+            rows = np.concatenate([piece.rows for piece in joined])
+            return Coding(self._coder, rows, index.rows)
+        return None
+
+    def _train(self) -> Coding:
+        """Train on a sample of the rows in use, and code all of them by it."""
+        index = self._index
+        with self._lock():
+            rows = np.flatnonzero(index.rows.alive[: index.rows.count]).astype(np.int32)
+            taken = len(index.for_lists)
+        most = TRAINING_ROWS * centroids_for(len(rows))
+        sample = self._rng.choice(rows, size=min(len(rows), most), replace=False)
+        try:
+            self._coder = Coder(index.rows.unit(sample.astype(np.int64)), len(rows))
+        except MissingLibraryError:  # told once: searches are right without lists, but slower
+            self._listless = True
+            raise
+        return Coding(self._coder, rows, index.rows, taken=taken, anew=True)
+
+    def _publish_piece(self, coding: Coding) -> None:
+        index = self._index
+        piece = coding.piece.complete()
+        with self._lock():
+            built, alive = index.built, index.rows.alive
+            index.for_lists.pop(coding.taken)
+            if coding.anew:  # lists of another coder mean nothing to views of this one
+                index.list_of = np.full_like(index.list_of, NO_LIST)
+                built.pieces = ()
+            index.list_of[coding.rows] = coding.lists
+            gone = superseded(built.pieces, coding.rows, alive)
+            kept = [p for p, over in zip(built.pieces, gone, strict=True) if not over]
+            built.pieces = (*kept, piece) if len(piece.rows) else tuple(kept)
+            lists = index.list_of[np.flatnonzero(index.rows.live[: index.rows.count])]
+            count = len(coding.coder.centroids)
+            built.list_sizes = np.bincount(lists, minlength=count)[:count]
+
+    # Curves
+
+    def _measure_step(self) -> int:
+        index = self._index
+        if self._measuring is None:
+            known, now = index.built.curves.rows, index.live_rows
+            stale = not known / GROWTH <= now <= known * GROWTH
+            if not index.built.pieces or not stale:
+                return 0
+            view = self._view(None)
+            queries = Sampler(index.rows, self._rng).queries(
+                self._asked(), np.flatnonzero(view.mask)
+            )
+            self._measuring = measured(self._finder, self._view, queries, self._rng, self._clock)
+        curves = next(self._measuring)
+        if curves is not None:
+            with self._lock():
+                index.built.curves = curves
+            self._measuring = None
+        return 1
