@@ -63,8 +63,8 @@ def prepared(
 
 def _normalised(vectors: Sequence[npt.ArrayLike], dim: int) -> tuple[FloatArray, BoolArray]:
     """Return float32 unit rows, and which of them can be used; the others are zero."""
-    rows = np.array(vectors, dtype=np.float32).reshape(-1, dim)
     with np.errstate(over="ignore", invalid="ignore"):
+        rows = np.array(vectors, dtype=np.float32).reshape(-1, dim)
         lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
         usable = np.abs(lengths - 1.0) <= UNIT_TOLERANCE  # false for NaN and infinity too
         rows /= np.where(usable, lengths, 1.0)[:, None]
