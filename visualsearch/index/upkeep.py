@@ -24,6 +24,7 @@ from visualsearch.types import FloatArray
 Lock = Callable[[], AbstractContextManager[object]]
 GROWTH = 1.3  # the curves are measured again when the index has grown or shrunk so much
 RETRAIN = 4.0  # and the coder is trained again
+CODING_STEPS = 8  # at once, when many rows wait: until they are on a list they are scanned
 BULK = 2  # graphs' worth of waiting rows: they go straight into a dense one
 
 
@@ -179,7 +180,9 @@ class Upkeep:
         if self._coding is None:
             self._coding = self._begin_coding()
             return 0 if self._coding is None else 1
-        done = self._coding.step()
+        done = 0
+        for _ in range(CODING_STEPS if len(self._index.for_lists) > MOST_ROWS else 1):
+            done += self._coding.step()
         if self._coding.finished:
             self._publish_piece(self._coding)
             self._coding = None
