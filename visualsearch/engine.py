@@ -38,6 +38,8 @@ OPTIMISTIC_ATTEMPTS = 3
 INDEX_BATCH = 256  # rows: some 100 ms of one core
 GROUP = 64  # records that are applied under one hold of the lock: under a millisecond
 ASKED = 256  # query vectors kept to measure with
+__all__ = ["Engine", "Hooks", "Layout"]
+
 _APPLIED = {(o, s): Applied(o, s) for o in Outcome for s in (False, True)}
 
 
@@ -51,6 +53,7 @@ class Hooks:
 
     on_indexed: Callable[[int], object] = _ignore  # rows that the background writer dealt with
     on_error: Callable[[Exception], object] = _ignore  # it failed and goes on
+    on_swapped: Callable[[], object] = _ignore  # a rebuilt graph has replaced others
     on_recall: Callable[[Probed], object] = _ignore  # a query was answered again exactly
 
 
@@ -87,7 +90,7 @@ class Engine:
         self._probe = Probe(layout.probe_share)
         self._upkeep = Upkeep(
             self._index, self._finder, lambda: self._lock, layout, self._masked,
-            lambda: list(self._asked), clock,
+            lambda: list(self._asked), clock, self._hooks.on_swapped,
         )  # fmt: skip
         self._wake = threading.Event()
         self._stopping = False
@@ -264,6 +267,11 @@ class Engine:
     @property
     def _pending(self) -> bool:
         return bool(len(self._index.for_graph)) or bool(self._index.to_mark)
+
+    @property
+    def settled(self) -> bool:
+        """Return whether the background writer has nothing to do, for the moment."""
+        return not self._pending and self._upkeep.idle
 
     def start(self) -> None:
         """Start the background writer; a second call does nothing."""

@@ -40,6 +40,7 @@ class Upkeep:
         view: Callable[[BoolArray | None], View],
         asked: Callable[[], list[FloatArray]],
         clock: Callable[[], float],
+        on_swapped: Callable[[], object],
     ) -> None:
         self._index = index
         self._finder = finder
@@ -48,6 +49,8 @@ class Upkeep:
         self._view = view
         self._asked = asked
         self._clock = clock
+        self._on_swapped = on_swapped
+        self._idle = True
         self._rng = np.random.default_rng(layout.seed)
         self._made = 0  # graphs so far: the last one's number
         self._active: Segment | None = None
@@ -62,7 +65,14 @@ class Upkeep:
         done = self._mark() + self._insert(batch)
         done += self._code_step()
         done += self._merge_step()
-        return done or self._measure_step()
+        done = done or self._measure_step()
+        self._idle = done == 0
+        return done
+
+    @property
+    def idle(self) -> bool:
+        """Return whether the last step found nothing to do."""
+        return self._idle
 
     @property
     def merging(self) -> tuple[int, int]:
@@ -125,6 +135,8 @@ class Upkeep:
             return merge.progress.done - before
         self._publish_graph(merge)
         self._merge = None
+        del merge  # and with it the graphs that it replaced, unless a search still holds them
+        self._on_swapped()
         return 1
 
     def _begin_merge(self) -> int:
