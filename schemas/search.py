@@ -75,6 +75,7 @@ class SearchRequest(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_o
     mode: Literal["search"] = "search"
     filters: SearchFilters = msgspec.field(default_factory=SearchFilters)
     top_k: Annotated[int, Meta(ge=1, le=1000)] = 20
+    recall_target: Annotated[float, Meta(gt=0, le=1)] | None = None
     image_kind: Literal["catalog", "lifestyle"] | None = None
     deadline_ms: Annotated[int, Meta(ge=1, le=600_000)] = 2000
 

@@ -15,6 +15,7 @@ from streams.compute import Compute
 from streams.fetch import Fetcher
 from streams.group_reader import GroupReader, Sink
 from streams.hosts import Hosts
+from streams.indexing import build_engine
 from streams.ingest import EmbeddingSteps, Publisher
 from streams.lanes.attributes import AttributeLane
 from streams.lanes.batches import Batches
@@ -154,7 +155,8 @@ def _embedding_lane(shared: Shared, hosts: Hosts, newest: Newest) -> EmbeddingLa
 def build_search(shared: Shared, index_partitions: int) -> SearchSide:
     """Return the index, its reader and the query agent, none of them started."""
     settings, topics = shared.settings, shared.settings.topics
-    engine = Engine(shared.encoder.model_id, shared.encoder.dim)
+    encoder = shared.encoder
+    engine = build_engine(settings, encoder.model_id, encoder.dim, shared.metrics)
     # Of replicas that see the same record the quickest heals it; the others then find it healed.
     grace_s = settings.heal_grace_s * random.uniform(1.0, 2.0)
     ledger = Ledger(grace_s, time.monotonic)

@@ -1,6 +1,7 @@
 """Settings: environment `VISUALSEARCH_*`, a `.env` file, `--config FILE`; read once, frozen."""
 
 import json
+import os
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -71,6 +72,15 @@ class Settings(BaseSettings):
         default=16, ge=1, description="Requests in work at the same time"
     )
     session_timeout_s: float = Field(default=8.0, ge=6, description="Kafka group session")
+    recall_target: float = Field(
+        default=0.98, gt=0, le=1, description="Recall that searches are planned for"
+    )
+    recall_probe_share: float = Field(
+        default=0.01, ge=0, le=1, description="Share of searches that are answered again exactly"
+    )
+    index_threads: int = Field(
+        default=min(8, os.cpu_count() or 1), ge=1, description="Threads that rebuild graphs"
+    )
     heal_grace_s: float = Field(
         default=30.0, gt=0, description="Index log: time for an overtaken record to be made good"
     )

@@ -185,6 +185,9 @@ class Worker:
         metrics.vectors.set(stats.vectors)
         metrics.fresh_rows.set(stats.fresh_rows)
         metrics.dead_ratio.set(stats.dead_ratio)
+        metrics.segments.set(stats.segments)
+        metrics.pieces.set(stats.pieces)
+        metrics.merge_progress.set(stats.merged_rows / max(stats.merging_rows, 1))
         metrics.dirty_keys.set(len(self._side.ledger))
         by_graph = stats.segments > 0
         metrics.serving.labels("hnsw").set(by_graph)

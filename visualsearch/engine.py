@@ -5,11 +5,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from itertools import islice
 
 from visualsearch.errors import QueryError
-from visualsearch.index.arrays import BoolArray
+from visualsearch.index.arrays import BoolArray, IntArray
 from visualsearch.index.find import Finder, Found
 from visualsearch.index.layout import Layout
 from visualsearch.index.live import LiveIndex, View
@@ -28,6 +27,7 @@ from visualsearch.types import (
     Filters,
     FloatArray,
     Hit,
+    OfferRecord,
     Outcome,
     Query,
     Record,
@@ -36,7 +36,10 @@ from visualsearch.types import (
 
 OPTIMISTIC_ATTEMPTS = 3
 INDEX_BATCH = 256  # rows: some 100 ms of one core
+GROUP = 64  # records that are applied under one hold of the lock: under a millisecond
 ASKED = 256  # query vectors kept to measure with
+__all__ = ["Engine", "Hooks", "Layout"]
+
 _APPLIED = {(o, s): Applied(o, s) for o in Outcome for s in (False, True)}
 
 
@@ -50,6 +53,7 @@ class Hooks:
 
     on_indexed: Callable[[int], object] = _ignore  # rows that the background writer dealt with
     on_error: Callable[[Exception], object] = _ignore  # it failed and goes on
+    on_swapped: Callable[[], object] = _ignore  # a rebuilt graph has replaced others
     on_recall: Callable[[Probed], object] = _ignore  # a query was answered again exactly
 
 
@@ -86,9 +90,8 @@ class Engine:
         self._probe = Probe(layout.probe_share)
         self._upkeep = Upkeep(
             self._index, self._finder, lambda: self._lock, layout, self._masked,
-            lambda: list(self._asked), clock,
+            lambda: list(self._asked), clock, self._hooks.on_swapped,
         )  # fmt: skip
-        self._version = 0
         self._wake = threading.Event()
         self._stopping = False
         self._writer: threading.Thread | None = None
@@ -97,33 +100,39 @@ class Engine:
 
     def apply(self, records: Sequence[Record]) -> list[Applied]:
         """Apply records in their order; return one outcome each. Never raises for bad data."""
-        applied = []
-        for record, vectors in prepared(records, self.dim, self.model):
+        applied: list[Applied] = []
+        ready = prepared(records, self.dim, self.model)
+        while group := list(islice(ready, GROUP)):
             with self._lock:
-                applied.append(self._apply(record, vectors))
+                self._index.version += 1
+                applied.extend(self._apply(record, vectors) for record, vectors in group)
+                self._products.flush()
+                self._index.flush()
         if self._pending:
             self._wake.set()
         return applied
 
     def _apply(self, record: Record, vectors: Vectors | Outcome | None) -> Applied:
-        products, index = self._products, self._index
+        products = self._products
         slot = products.slot(record.product_id)
         outcome = products.judge(record, slot)
         if isinstance(vectors, Outcome):
             outcome, vectors = vectors if outcome is Outcome.APPLIED else outcome, None
         if outcome is not Outcome.APPLIED:
             return _APPLIED[outcome, slot is not None and products.searchable(slot)]
-        self._version += 1
+        if isinstance(record, OfferRecord):
+            slot = products.put(record, slot)
+            return _APPLIED[outcome, products.searchable(slot)]
         if isinstance(record, VectorsRecord):
-            images = () if vectors is None else record.images
+            images = () if record.deleted else record.images
             refs = tuple(ImageRef(image.image_id, image.kind, image.url) for image in images)
             slot = products.put(record, slot, refs)
-            index.replace(slot, vectors, [image.kind for image in images], self._version)
+            self._index.replace(slot, vectors, [image.kind for image in images])
         else:
             slot = products.put(record, slot)
         searchable = products.searchable(slot)
-        index.set_live(slot, live=searchable, version=self._version)
-        return _APPLIED[Outcome.APPLIED, searchable]
+        self._index.show(slot, live=searchable)
+        return _APPLIED[outcome, searchable]
 
     # Searches
 
@@ -160,28 +169,31 @@ class Engine:
         return Answer(hits, found.plan)
 
     def _view(self, filters: Filters) -> View:
-        return self._index.view(self._version, self._products.matching(filters), filters.image_kind)
+        return self._index.view(self._products.matching(filters), filters.image_kind)
 
     def _masked(self, rows: BoolArray | None) -> View:
         """Return a view of the live rows that a mask keeps."""
         with self._lock:
-            return self._index.view(self._version, None, None, rows)
+            return self._index.view(None, None, rows)
 
-    def _holds(self, view: View, found: Found, places: np.ndarray, filters: Filters) -> bool:
+    def _holds(self, view: View, found: Found, places: IntArray, filters: Filters) -> bool:
         """Return whether an answer found without the lock is still true."""
-        return self._version == view.version or (
+        return self._index.version == view.version or (
             not self._index.changed_since(found.slots, view.version)
             and self._products.satisfy(found.slots[places].tolist(), filters)
         )
 
-    def _hits(self, found: Found, places: np.ndarray) -> tuple[Hit, ...]:
-        slots, rows = found.slots[places].tolist(), found.rows[places].tolist()
-        hits = []
-        for slot, row, score in zip(slots, rows, found.scores[places].tolist(), strict=True):
-            images = self._products.images(slot)
-            image = images[0 if len(images) == 1 else self._index.rows_of(slot).index(row)]
-            hits.append(hit_of(score, *self._products.source(slot), image))
-        return tuple(hits)
+    def _hits(self, found: Found, places: IntArray) -> tuple[Hit, ...]:
+        ranked = zip(
+            found.slots[places].tolist(),
+            found.rows[places].tolist(),
+            found.scores[places].tolist(),
+            strict=True,
+        )
+        return tuple(
+            hit_of(score, *self._products.source(slot, row, self._index.rows_of(slot)))
+            for slot, row, score in ranked
+        )
 
     # Views
 
@@ -255,6 +267,11 @@ class Engine:
     @property
     def _pending(self) -> bool:
         return bool(len(self._index.for_graph)) or bool(self._index.to_mark)
+
+    @property
+    def settled(self) -> bool:
+        """Return whether the background writer has nothing to do, for the moment."""
+        return not self._pending and self._upkeep.idle
 
     def start(self) -> None:
         """Start the background writer; a second call does nothing."""

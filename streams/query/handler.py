@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -31,6 +31,9 @@ from visualsearch.search.compose import Part, compose
 from visualsearch.types import Answer, Filters, FloatArray, Query
 
 T = TypeVar("T")
+
+
+_SERVED_BY: dict[str, Literal["hnsw", "ivfpq"]] = {"graph": "hnsw", "ivfpq": "ivfpq"}
 
 
 class RequestError(Exception):
@@ -109,7 +112,7 @@ class QueryHandler:
         took.embed = self._observe("embed", started)
         started = time.perf_counter()
         filters = to_filters(request)
-        query = Query(vector, filters, request.top_k)
+        query = Query(vector, filters, request.top_k, request.recall_target)
         answer = await asyncio.get_running_loop().run_in_executor(
             self._pool, self._engine.search, query
         )
@@ -192,7 +195,7 @@ class QueryHandler:
                 visited=plan.visited,
                 ef=plan.ef,
             ),
-            served_by="hnsw" if plan.strategy == "graph" else "exact",
+            served_by=_SERVED_BY.get(plan.strategy, "exact"),
             index=IndexInfo(
                 products=stats.products,
                 vectors=stats.vectors,

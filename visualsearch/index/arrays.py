@@ -22,6 +22,17 @@ def grown(array: npt.NDArray[Any], size: int, fill: float) -> npt.NDArray[Any]:
     return larger
 
 
+def ascending(ids: npt.NDArray[np.integer]) -> IntArray:
+    """Return the different ids, ascending; `np.unique` hashes, which is slower for so few."""
+    ranked = np.sort(ids).astype(np.int64)
+    if len(ranked) < 2:
+        return ranked
+    kept = np.empty(len(ranked), dtype=np.bool_)
+    kept[0] = True
+    np.not_equal(ranked[1:], ranked[:-1], out=kept[1:])
+    return ranked if kept.all() else ranked[kept]
+
+
 class RowQueue:
     """Row ids, first in first out; what `waiting` returned stays as it was."""
 

@@ -1,6 +1,6 @@
 """Attribute columns, one cell per product slot, and the filters evaluated over them."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +16,13 @@ class CodeColumn:
 
     def __init__(self) -> None:
         self._codes: CodeArray = np.empty(0, dtype=np.int32)
-        self._code_of: dict[str, int] = {}
+        self._code_of: dict[str | None, int] = {None: ABSENT}
 
-    def put(self, slot: int, value: str | None) -> None:
-        """Set the slot's value; None clears it."""
-        self._codes = grown(self._codes, slot + 1, ABSENT)
-        code = ABSENT if value is None else self._code_of.setdefault(value, len(self._code_of))
-        self._codes[slot] = code
+    def put(self, slots: Sequence[int], values: Iterable[str | None]) -> None:
+        """Set the slots' values; None clears one."""
+        self._codes = grown(self._codes, max(slots) + 1, ABSENT)
+        known = self._code_of
+        self._codes[slots] = [known.setdefault(value, len(known) - 1) for value in values]
 
     def matching(self, values: Iterable[str], slots: int) -> BoolArray:
         """Return a mask of shape (slots,): the slot's value is one of `values`."""
@@ -50,10 +50,12 @@ class TermColumn:
         self._used = 0
         self._blank = 0
 
-    def put(self, slot: int, terms: Iterable[Hashable]) -> None:
+    def put(self, slot: int, terms: Collection[Hashable]) -> None:
         """Replace the slot's terms."""
-        codes = sorted({self._code_of.setdefault(term, len(self._code_of)) for term in terms})
         first, stop = self._span.get(slot, (0, 0))
+        if not terms and first == stop:
+            return
+        codes = sorted({self._code_of.setdefault(term, len(self._code_of)) for term in terms})
         if self._codes[first:stop].tolist() == codes:
             return
         self._codes[first:stop] = ABSENT
@@ -89,7 +91,7 @@ class TermColumn:
 
 
 class Columns:
-    """What can be filtered on, for every product slot."""
+    """What can be filtered on, for every product slot; changes count once they are flushed."""
 
     def __init__(self) -> None:
         self._category = CodeColumn()
@@ -98,20 +100,35 @@ class Columns:
         self._attributes = TermColumn()
         self._price: npt.NDArray[np.float64] = np.empty(0, dtype=np.float64)
         self._stock: npt.NDArray[np.int8] = np.empty(0, dtype=np.int8)
+        self._bases: dict[int, BaseRecord] = {}
+        self._offers: dict[int, OfferRecord] = {}
 
     def put_base(self, slot: int, base: BaseRecord) -> None:
-        """Set what comes from the product itself; a deleted one has no values."""
-        self._category.put(slot, base.category)
-        self._brand.put(slot, base.brand)
-        self._tags.put(slot, base.tags)
-        self._attributes.put(slot, base.attributes.items())
+        """Set what comes from the product itself; a deleted one matches nothing anyway."""
+        if not base.deleted:
+            self._bases[slot] = base
 
     def put_offer(self, slot: int, offer: OfferRecord) -> None:
         """Set price and stock; unknown is NaN and -1, which satisfy no clause."""
-        self._price = grown(self._price, slot + 1, np.nan)
-        self._stock = grown(self._stock, slot + 1, ABSENT)
-        self._price[slot] = np.nan if offer.price is None else offer.price
-        self._stock[slot] = ABSENT if offer.in_stock is None else int(offer.in_stock)
+        self._offers[slot] = offer
+
+    def flush(self) -> None:
+        """Write what was set, many slots at once."""
+        if self._bases:
+            slots, bases = list(self._bases), self._bases.values()
+            self._category.put(slots, [base.category for base in bases])
+            self._brand.put(slots, [base.brand for base in bases])
+            for slot, base in self._bases.items():
+                self._tags.put(slot, base.tags)
+                self._attributes.put(slot, base.attributes.items())
+            self._bases = {}
+        if self._offers:
+            slots, offers = list(self._offers), self._offers.values()
+            self._price = grown(self._price, max(slots) + 1, np.nan)
+            self._stock = grown(self._stock, max(slots) + 1, ABSENT)
+            self._price[slots] = [np.nan if o.price is None else o.price for o in offers]
+            self._stock[slots] = [ABSENT if o.in_stock is None else o.in_stock for o in offers]
+            self._offers = {}
 
     def matching(self, filters: Filters, excluded: Sequence[int], slots: int) -> BoolArray | None:
         """Return a mask of shape (slots,) of the products that satisfy every clause.

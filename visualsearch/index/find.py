@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from visualsearch.index.arrays import BoolArray, CodeArray, IntArray
+from visualsearch.index.arrays import BoolArray, CodeArray, IntArray, ascending
 from visualsearch.index.lists import ByteArray, Effort, best_candidates
 from visualsearch.index.live import View
 from visualsearch.index.planner import (
@@ -150,7 +150,7 @@ class Finder:
 
     def _scan(self, view: View, vector: FloatArray, rows: IntArray | CodeArray) -> Scored:
         """Score those of the rows that match, each once."""
-        each = np.unique(rows).astype(np.int64)
+        each = ascending(rows)
         each = each[: np.searchsorted(each, len(view.mask))]  # others are younger than the view
         each = each[view.mask[each]]
         return each, self.rows.score(each, vector)

@@ -196,7 +196,7 @@ def best_candidates(
     effort: Effort,
     floor: float | None = None,
 ) -> IntArray:
-    """Return the rows most likely among the `wanted` best, ascending, of all pieces.
+    """Return the rows most likely among the `wanted` best, of all pieces; some may come twice.
 
     `scores` are those of the centroids; `sizes` says how many matching rows each list holds. The
     nearest lists that hold some times what is wanted are searched first, unless `floor` is given:
@@ -224,4 +224,4 @@ def best_candidates(
     if len(rows) > refine:
         estimates = np.concatenate([estimates for _, estimates in parts])
         rows = rows[np.argpartition(estimates, len(rows) - refine)[-refine:]]
-    return np.unique(rows)
+    return rows

@@ -14,7 +14,7 @@ from visualsearch.index.arrays import BoolArray, CodeArray, IntArray, RowQueue, 
 from visualsearch.index.curve import Curves
 from visualsearch.index.graph import Segment
 from visualsearch.index.lists import NO_LIST, ListArray, Piece
-from visualsearch.index.rows import NO_ROW, Rows, Vectors
+from visualsearch.index.rows import NO_ROW, NewRows, Rows, StoredArray, Vectors
 from visualsearch.types import FloatArray, ImageKind
 
 NO_GRAPH = -1
@@ -73,10 +73,15 @@ class Built:
 
 
 class LiveIndex:
-    """Pictures of products by slot; slots are small integers that the engine gives out."""
+    """Pictures of products by slot; slots are small integers that the engine gives out.
+
+    Changes are collected and written to the arrays by `flush`, many at once: both happen under
+    one hold of the engine's lock, so that no view sees them half done.
+    """
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
+        self.version = 0  # raised by the engine before it changes something
         self.built = Built()
         self.for_graph = RowQueue()  # rows on no graph yet, oldest first
         self.for_lists = RowQueue()  # rows on no list yet
@@ -88,87 +93,148 @@ class LiveIndex:
         self._first: CodeArray = np.empty(0, dtype=np.int32)
         self._live: BoolArray = np.empty(0, dtype=np.bool_)
         self._changed: IntArray = np.empty(0, dtype=np.int64)
+        self._rows_of: list[tuple[int, ...]] = []
+        self._shown: list[int] = []  # how many rows of the slot are live
+        self._wanted: dict[int, bool] = {}  # slots that changed: shall searches find them?
+        self._replaced: dict[int, None] = {}  # those with other rows than before
+        self._new: list[NewRows] = []
+        self._dead: list[int] = []
 
     # Products
 
-    def rows_of(self, slot: int) -> list[int]:
+    def rows_of(self, slot: int) -> tuple[int, ...]:
         """Return the slot's current rows, in the order of its images."""
-        rows: list[int] = []
-        row = int(self._first[slot]) if slot < len(self._first) else NO_ROW
-        while row != NO_ROW:
-            rows.append(row)
-            row = int(self.rows.next[row])
-        return rows
+        return self._rows_of[slot] if slot < len(self._rows_of) else ()
 
     def vectors(self, slot: int) -> FloatArray:
         """Return copies of the slot's current vectors, of shape (n, dim)."""
         return self.rows.unit(np.array(self.rows_of(slot), dtype=np.int64))
 
-    def replace(
-        self, slot: int, vectors: Vectors | None, kinds: Sequence[ImageKind], version: int
-    ) -> None:
-        """Give the slot these rows in place of its former ones; it is not live afterwards.
+    def replace(self, slot: int, vectors: Vectors | None, kinds: Sequence[ImageKind]) -> None:
+        """Give the slot these rows in place of its former ones.
 
         A picture that was there before keeps its row: most updates of a product bring the
         pictures that it had, and these must cost the graphs nothing.
         """
-        self.set_live(slot, live=False, version=version)
-        former = self.rows_of(slot)
-        whole, scales = self.rows.none if vectors is None else vectors
+        if slot in self._replaced:  # its former rows are not written yet
+            self.flush()
+        if slot >= len(self._rows_of):
+            self._rows_of.extend(() for _ in range(len(self._rows_of), slot + 1))
+        former = self._rows_of[slot]
+        self._replaced[slot] = None
+        if vectors is None:
+            self._rows_of[slot] = ()
+            self._dead.extend(former)
+            return
+        whole, scales = vectors
         scenes = [kind == "lifestyle" for kind in kinds]
+        if not former:
+            rows = self.rows.take(len(whole))
+            self._new.append(NewRows(slot, rows, whole, scales, scenes))
+        else:
+            rows = self._keeping(slot, former, whole, scales, scenes)
+        self._rows_of[slot] = tuple(rows)
+
+    def _keeping(
+        self,
+        slot: int,
+        former: Sequence[int],
+        whole: StoredArray,
+        scales: FloatArray,
+        scenes: Sequence[bool],
+    ) -> list[int]:
+        """Return the slot's rows to be: former ones of the same pictures, and new ones."""
         kept = {self.rows.key(row): row for row in former}
         rows = [
-            kept.pop((v.tobytes(), scene), NO_ROW) if kept else NO_ROW
-            for v, scene in zip(whole, scenes, strict=True)
+            kept.pop((v.tobytes(), scene), NO_ROW) for v, scene in zip(whole, scenes, strict=True)
         ]
         new = [n for n, row in enumerate(rows) if row == NO_ROW]
-        added = self.rows.add(whole[new], scales[new], slot, [scenes[n] for n in new])
-        for n, row in zip(new, added, strict=True):
-            rows[n] = row
-        self._await(added)
-        for row, following in zip(rows, [*rows[1:], NO_ROW], strict=False):
-            self.rows.next[row] = following
-        self._first[slot] = rows[0] if rows else NO_ROW
-        self._bury(set(former) - set(rows))
+        if new:
+            added = self.rows.take(len(new))
+            for n, row in zip(new, added, strict=True):
+                rows[n] = row
+            self._new.append(
+                NewRows(slot, added, whole[new], scales[new], [scenes[n] for n in new])
+            )
+        self._dead.extend(set(former).difference(rows))
+        return rows
 
-    def _await(self, added: Sequence[int]) -> None:
-        """Queue new rows for the graphs and the lists."""
-        if not added:
+    def show(self, slot: int, *, live: bool) -> None:
+        """Let searches find the slot's rows, or not."""
+        self._wanted[slot] = live
+
+    def flush(self) -> None:
+        """Write what was changed."""
+        if not self._wanted and not self._replaced:
             return
+        most = max([*self._wanted, *self._replaced])
+        if most >= len(self._first):
+            self._first = grown(self._first, most + 1, NO_ROW)
+            self._live = grown(self._live, most + 1, fill=False)
+            self._changed = grown(self._changed, most + 1, 0)
+        self._rows_of.extend(() for _ in range(len(self._rows_of), most + 1))
+        self._shown.extend(0 for _ in range(len(self._shown), most + 1))
+        if self._new:
+            self._write_new()
+        if self._replaced:
+            self._link()
+        if self._dead:
+            self._bury()
+        self._write_live()
+
+    def _write_new(self) -> None:
+        added = self.rows.write(self._new)
         self.graph_of = grown(self.graph_of, self.rows.count, NO_GRAPH)
         self.list_of = grown(self.list_of, self.rows.count, NO_LIST)
         self.list_of[added] = NO_LIST
         self.for_graph.push(added)
         self.for_lists.push(added)
+        self._new = []
 
-    def _bury(self, rows: set[int]) -> None:
-        for row in rows:
-            self.rows.alive[row] = False
-            if self.graph_of[row] != NO_GRAPH:
-                self.to_mark.append(row)
+    def _link(self) -> None:
+        """Chain the rows of each product that has other ones now."""
+        heads: list[int] = []
+        links: list[int] = []
+        following: list[int] = []
+        for slot in self._replaced:
+            rows = self._rows_of[slot]
+            heads.append(rows[0] if rows else NO_ROW)
+            links.extend(rows)
+            following.extend(rows[1:])
+            if rows:
+                following.append(NO_ROW)
+        self.rows.next[links] = following
+        self._first[list(self._replaced)] = heads
+        self._replaced = {}
 
-    def set_live(self, slot: int, *, live: bool, version: int) -> None:
-        """Let searches find the slot's rows, or not; `version` numbers the change."""
-        if slot >= len(self._first):
-            self._first = grown(self._first, slot + 1, NO_ROW)
-            self._live = grown(self._live, slot + 1, fill=False)
-            self._changed = grown(self._changed, slot + 1, 0)
-        self._changed[slot] = version
-        row = int(self._first[slot])
-        if self._live[slot] == live or row == NO_ROW:
-            return
-        self._live[slot] = live
-        self.live_products += 1 if live else -1
-        while row != NO_ROW:
-            self.rows.live[row] = live
-            self.live_rows += 1 if live else -1
-            row = int(self.rows.next[row])
+    def _bury(self) -> None:
+        dead = np.array(self._dead, dtype=np.int64)
+        self.rows.alive[dead] = False
+        self.rows.live[dead] = False
+        self.to_mark.extend(dead[self.graph_of[dead] != NO_GRAPH].tolist())
+        self._dead = []
+
+    def _write_live(self) -> None:
+        shown: list[int] = []
+        hidden: list[int] = []
+        for slot, live in self._wanted.items():
+            rows = self._rows_of[slot]
+            now, before = len(rows) if live else 0, self._shown[slot]
+            (shown if live else hidden).extend(rows)
+            self._shown[slot] = now
+            self.live_rows += now - before
+            self.live_products += (now > 0) - (before > 0)
+        self.rows.live[shown] = True
+        self.rows.live[hidden] = False
+        slots = list(self._wanted)
+        self._live[slots] = [self._shown[slot] > 0 for slot in slots]
+        self._changed[slots] = self.version
+        self._wanted = {}
 
     # Views
 
     def view(
         self,
-        version: int,
         products: BoolArray | None,
         kind: ImageKind | None,
         rows: BoolArray | None = None,
@@ -189,7 +255,7 @@ class LiveIndex:
         if kind is not None or rows is not None:
             matches = distinct(self.rows.slot[:count][mask])
         return View(
-            version=version,
+            version=self.version,
             mask=mask,
             slot=self.rows.slot,
             next=self.rows.next,

@@ -23,17 +23,17 @@ GROUP = 0.15  # share of lists that an averse filter keeps
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """Queries to measure with: real ones first, then mixtures of two stored pictures."""
+    """Queries to measure with: real ones first, then stored pictures with some of another."""
 
     rows: Rows
     rng: np.random.Generator
 
     def queries(self, asked: Sequence[FloatArray], live: IntArray) -> FloatArray:
-        """Return QUERIES unit vectors, at most half of them asked before."""
-        real = list(asked)[-QUERIES // 2 :]
+        """Return QUERIES unit vectors, at most three of four of them asked before."""
+        real = list(asked)[-QUERIES * 3 // 4 :]
         pairs = self.rng.choice(live, size=(2, QUERIES - len(real)))
         one, other = self.rows.unit(pairs[0]), self.rows.unit(pairs[1])
-        mixed = one + np.float32(0.5) * other
+        mixed = one + np.float32(0.3) * other
         mixed /= np.linalg.norm(mixed, axis=1, keepdims=True)
         return np.concatenate([np.array(real, dtype=np.float32).reshape(-1, self.rows.dim), mixed])
 

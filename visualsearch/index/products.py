@@ -65,6 +65,10 @@ class Products:
             self._images[slot] = images
         return slot
 
+    def flush(self) -> None:
+        """Let filters know of every record that was put."""
+        self._columns.flush()
+
     def _open(self, product_id: str) -> int:
         slot = self._slots[product_id] = len(self.names)
         self.names.append(product_id)
@@ -79,10 +83,6 @@ class Products:
         base = self._bases[slot]
         return base is not None and not base.deleted and bool(self._images[slot])
 
-    def images(self, slot: int) -> tuple[ImageRef, ...]:
-        """Return the pictures whose vectors the index holds."""
-        return self._images[slot]
-
     def state(self, slot: int) -> ProductState:
         """Return what is known of a product, deleted ones included."""
         return ProductState(
@@ -93,11 +93,14 @@ class Products:
             self._images[slot],
         )
 
-    def source(self, slot: int) -> tuple[BaseRecord, OfferRecord | None]:
-        """Return what a hit shows of a searchable product."""
+    def source(
+        self, slot: int, row: int, rows: Sequence[int]
+    ) -> tuple[BaseRecord, OfferRecord | None, ImageRef]:
+        """Return what a hit shows of a searchable product: its picture is the one at `row`."""
         base = self._bases[slot]
         assert base is not None  # noqa: S101 - it is searchable
-        return base, self._offers[slot]
+        images = self._images[slot]
+        return base, self._offers[slot], images[rows.index(row) if len(rows) > 1 else 0]
 
     def satisfy(self, slots: Sequence[int], filters: Filters) -> bool:
         """Return whether all of these products are searchable and meet every clause."""

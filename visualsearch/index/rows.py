@@ -7,6 +7,7 @@ precision takes 4 microseconds a row (docs/adr/0008-the-live-index-at-speed.md).
 
 import threading
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -92,6 +93,16 @@ def stored(rows: FloatArray) -> Vectors:
     return whole, (1.0 / np.maximum(lengths, 1.0)).astype(np.float32)
 
 
+class NewRows(NamedTuple):
+    """Rows of one product that are to be stored."""
+
+    slot: int
+    rows: Sequence[int]
+    whole: StoredArray
+    scales: FloatArray
+    lifestyle: Sequence[bool]
+
+
 class Rows:
     """Storage of unit vectors by row id; a row that nothing holds any more is used again.
 
@@ -114,47 +125,51 @@ class Rows:
         self._chunks: list[StoredArray] = []
         self._free: list[int] = []
         self._buffers = threading.local()
-        self.none: Vectors = (np.empty((0, dim), np.int16), np.empty(0, np.float32))
 
     @property
     def used(self) -> int:
         """Return how many rows something holds, superseded ones included."""
         return self.count - len(self._free)
 
-    def add(
-        self, vectors: StoredArray, scales: FloatArray, slot: int, lifestyle: Sequence[bool]
-    ) -> list[int]:
-        """Store one product's vectors, alive but not yet live; return their row ids."""
-        rows = [self._take() for _ in range(len(vectors))]
-        for n, row in enumerate(rows):
-            self._chunks[row // self._chunk_rows][row % self._chunk_rows] = vectors[n]
-            self._scale[row] = scales[n]
-            self.slot[row] = slot
-            self.next[row] = NO_ROW
-            self.live[row] = False
-            self.lifestyle[row] = lifestyle[n]
-            self.alive[row] = True
+    def take(self, count: int) -> list[int]:
+        """Return ids for new rows, free ones first; `write` must follow before anyone reads."""
+        taken = self._free[len(self._free) - min(count, len(self._free)) :]
+        del self._free[len(self._free) - len(taken) :]
+        first, stop = self.count, self.count + count - len(taken)
+        if stop > first:
+            while stop > len(self._chunks) * self._chunk_rows:
+                self._chunks.append(np.empty((self._chunk_rows, self.dim), dtype=np.int16))
+            if stop > len(self.slot):
+                self.slot = grown(self.slot, stop, NO_ROW)
+                self.next = grown(self.next, stop, NO_ROW)
+                self.alive = grown(self.alive, stop, fill=False)
+                self.live = grown(self.live, stop, fill=False)
+                self.lifestyle = grown(self.lifestyle, stop, fill=False)
+                self._scale = grown(self._scale, stop, 0.0)
+            taken.extend(range(first, stop))
+            self.count = stop  # last: whoever reads the count finds the arrays large enough
+        return taken
+
+    def write(self, new: Sequence[NewRows]) -> IntArray:
+        """Store the vectors of new rows, alive but not yet live; return their ids."""
+        rows = np.array([row for each in new for row in each.rows], dtype=np.int64)
+        whole = np.concatenate([each.whole for each in new])
+        chunk_of = rows // self._chunk_rows
+        if chunk_of[0] == chunk_of[-1] and (chunk_of == chunk_of[0]).all():
+            self._chunks[chunk_of[0]][rows % self._chunk_rows] = whole
+        else:
+            for row, vector in zip(rows.tolist(), whole, strict=True):
+                self._chunks[row // self._chunk_rows][row % self._chunk_rows] = vector
+        self._scale[rows] = np.concatenate([each.scales for each in new])
+        self.slot[rows] = [each.slot for each in new for _ in each.rows]
+        self.lifestyle[rows] = [scene for each in new for scene in each.lifestyle]
+        self.live[rows] = False
+        self.alive[rows] = True
         return rows
 
     def free(self, rows: Sequence[int]) -> None:
         """Let dead rows that no queue and no graph holds be used again."""
         self._free.extend(rows)
-
-    def _take(self) -> int:
-        if self._free:
-            return self._free.pop()
-        row = self.count
-        if row >= len(self._chunks) * self._chunk_rows:
-            self._chunks.append(np.empty((self._chunk_rows, self.dim), dtype=np.int16))
-        if row >= len(self.slot):
-            self.slot = grown(self.slot, row + 1, NO_ROW)
-            self.next = grown(self.next, row + 1, NO_ROW)
-            self.alive = grown(self.alive, row + 1, fill=False)
-            self.live = grown(self.live, row + 1, fill=False)
-            self.lifestyle = grown(self.lifestyle, row + 1, fill=False)
-            self._scale = grown(self._scale, row + 1, 0.0)
-        self.count = row + 1  # last: whoever reads the new count finds the arrays large enough
-        return row
 
     def key(self, row: int) -> tuple[bytes, bool]:
         """Return what makes two pictures the same to a search."""

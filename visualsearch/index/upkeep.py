@@ -24,6 +24,7 @@ from visualsearch.types import FloatArray
 Lock = Callable[[], AbstractContextManager[object]]
 GROWTH = 1.3  # the curves are measured again when the index has grown or shrunk so much
 RETRAIN = 4.0  # and the coder is trained again
+CODING_STEPS = 8  # at once, when many rows wait: until they are on a list they are scanned
 BULK = 2  # graphs' worth of waiting rows: they go straight into a dense one
 
 
@@ -39,6 +40,7 @@ class Upkeep:
         view: Callable[[BoolArray | None], View],
         asked: Callable[[], list[FloatArray]],
         clock: Callable[[], float],
+        on_swapped: Callable[[], object],
     ) -> None:
         self._index = index
         self._finder = finder
@@ -47,6 +49,8 @@ class Upkeep:
         self._view = view
         self._asked = asked
         self._clock = clock
+        self._on_swapped = on_swapped
+        self._idle = True
         self._rng = np.random.default_rng(layout.seed)
         self._made = 0  # graphs so far: the last one's number
         self._active: Segment | None = None
@@ -61,7 +65,14 @@ class Upkeep:
         done = self._mark() + self._insert(batch)
         done += self._code_step()
         done += self._merge_step()
-        return done or self._measure_step()
+        done = done or self._measure_step()
+        self._idle = done == 0
+        return done
+
+    @property
+    def idle(self) -> bool:
+        """Return whether the last step found nothing to do."""
+        return self._idle
 
     @property
     def merging(self) -> tuple[int, int]:
@@ -124,6 +135,8 @@ class Upkeep:
             return merge.progress.done - before
         self._publish_graph(merge)
         self._merge = None
+        del merge  # and with it the graphs that it replaced, unless a search still holds them
+        self._on_swapped()
         return 1
 
     def _begin_merge(self) -> int:
@@ -179,7 +192,9 @@ class Upkeep:
         if self._coding is None:
             self._coding = self._begin_coding()
             return 0 if self._coding is None else 1
-        done = self._coding.step()
+        done = 0
+        for _ in range(CODING_STEPS if len(self._index.for_lists) > MOST_ROWS else 1):
+            done += self._coding.step()
         if self._coding.finished:
             self._publish_piece(self._coding)
             self._coding = None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from visualsearch.index.arrays import IntArray
+from visualsearch.index.arrays import IntArray, ascending
 from visualsearch.types import FloatArray
 
 MARGIN = 1e-5
@@ -32,8 +32,7 @@ def near_best(slots: npt.NDArray[np.integer], scores: FloatArray, wanted: int) -
         return np.asarray(products, dtype=np.int64)
     last_wanted = np.partition(firsts, wanted - 1)[wanted - 1]
     threshold = scores[ranked[last_wanted]] - MARGIN
-    kept: IntArray = np.unique(slots[scores >= threshold]).astype(np.int64)
-    return kept
+    return ascending(slots[scores >= threshold])
 
 
 def best(

@@ -1,0 +1,38 @@
+"""The worker's engine: its settings, and what it tells: errors, recall, memory to give back."""
+
+import logging
+from collections import deque
+
+from streams.metrics import Metrics
+from streams.process import give_back
+from streams.settings import Settings
+from visualsearch.engine import Engine, Hooks, Layout
+from visualsearch.index.planner import Tuning
+from visualsearch.index.probe import Probed
+
+log = logging.getLogger(__name__)
+
+PROBES = 200  # of the newest, whose mean is exported
+FEW = 10  # the gauge's labels: "10" up to so many results, "100" beyond
+
+
+def build_engine(settings: Settings, model: str, dim: int, metrics: Metrics) -> Engine:
+    """Return an engine that exports what it finds out about itself."""
+    recalls: dict[str, deque[float]] = {}
+
+    def note(probed: Probed) -> None:
+        label = str(FEW) if probed.top_k <= FEW else "100"
+        newest = recalls.setdefault(label, deque(maxlen=PROBES))
+        newest.append(probed.recall)
+        metrics.live_recall.labels(label).set(sum(newest) / len(newest))
+
+    def tell(error: Exception) -> None:
+        log.error("the index writer failed and goes on: %s", error, exc_info=error)
+
+    return Engine(
+        model,
+        dim,
+        tuning=Tuning(recall_target=settings.recall_target),
+        layout=Layout(threads=settings.index_threads, probe_share=settings.recall_probe_share),
+        hooks=Hooks(on_error=tell, on_recall=note, on_swapped=give_back),
+    )
