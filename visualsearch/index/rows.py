@@ -153,6 +153,8 @@ class Rows:
     def write(self, new: Sequence[NewRows]) -> IntArray:
         """Store the vectors of new rows, alive but not yet live; return their ids."""
         rows = np.array([row for each in new for row in each.rows], dtype=np.int64)
+        if not len(rows):  # products without pictures
+            return rows
         whole = np.concatenate([each.whole for each in new])
         chunk_of = rows // self._chunk_rows
         if chunk_of[0] == chunk_of[-1] and (chunk_of == chunk_of[0]).all():
