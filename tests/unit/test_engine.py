@@ -61,6 +61,15 @@ def test_searchable_needs_base_and_vectors_in_any_order(index: Index) -> None:
     assert found(index) == ["a", "b"] or found(index) == ["b", "a"]
 
 
+def test_a_product_without_pictures_waits_for_its_first(index: Index) -> None:
+    """An empty set of pictures is a state like any other, also for a product never seen."""
+    applied = index.apply([vectors("a"), base("a")])
+    assert [(a.outcome, a.searchable) for a in applied] == [(Outcome.APPLIED, False)] * 2
+    assert index.vectors_of("a") == []
+    assert index.apply([vectors("a", 0, time=2)])[0].searchable
+    assert found(index) == ["a"]
+
+
 def test_delete_hides_at_once_and_a_late_update_stays_hidden(index: Index) -> None:
     """The marker keeps its order; only something newer brings the product back."""
     index.apply([base("a", 1), vectors("a", 0)])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.strategies import SCORE_TOLERANCE, clustered
-from visualsearch.index.rows import NO_ROW, Rows, prepared, stored, unit_rows
+from visualsearch.index.rows import NewRows, Rows, prepared, stored, unit_rows
 from visualsearch.types import (
     BaseRecord,
     FloatArray,
@@ -20,7 +20,11 @@ ORDER = (1, 0, 0)
 
 def put(rows: Rows, vectors: FloatArray, slot: int) -> list[int]:
     """Store float vectors as one product's."""
-    return rows.add(*stored(vectors), slot, [False] * len(vectors))
+    taken = rows.take(len(vectors))
+    assert rows.write(
+        [NewRows(slot, taken, *stored(vectors), [False] * len(vectors))]
+    ).tolist() == (taken)
+    return taken
 
 
 def filled(count: int, *, chunk_rows: int) -> Rows:
@@ -42,8 +46,34 @@ def test_rows_keep_their_ids_and_values_across_chunks() -> None:
     assert rows.slot[:7].tolist() == [0, 0, 0, 1, 1, 1, 2]
     assert rows.alive[:20].all()
     assert not rows.live[:20].any()
-    assert (rows.next[:20] == NO_ROW).all()
     assert rows.unit(np.empty(0, dtype=np.int64)).shape == (0, DIM)
+
+
+def test_many_products_are_written_at_once() -> None:
+    """Their rows may lie anywhere, in any number of chunks, and in no order."""
+    rows = filled(9, chunk_rows=4)
+    rows.alive[[7, 2]] = False
+    rows.free([7, 2])
+    vectors = clustered(5, DIM, clusters=3, seed=4)
+    whole, scales = stored(vectors)
+    new = [
+        NewRows(30 + n, rows.take(stop - start), whole[start:stop], scales[start:stop], scenes)
+        for n, (start, stop, scenes) in enumerate(
+            [(0, 1, [True]), (1, 4, [False, True, False]), (4, 4, []), (4, 5, [False])]
+        )
+    ]
+    added = rows.write(new)
+    assert sorted(added.tolist()) == [2, 7, 9, 10, 11]
+    assert rows.slot[added].tolist() == [30, 31, 31, 31, 33]
+    assert rows.lifestyle[added].tolist() == [True, False, True, False, False]
+    assert np.allclose(rows.unit(added), vectors, atol=SCORE_TOLERANCE)
+
+
+def test_products_without_pictures_write_nothing() -> None:
+    """All of a group may have none."""
+    rows = filled(3, chunk_rows=4)
+    assert len(rows.write([NewRows(5, rows.take(0), *stored(np.empty((0, DIM))), [])])) == 0
+    assert rows.used == 3
 
 
 def test_growing_leaves_what_a_reader_holds_untouched() -> None:
@@ -57,10 +87,10 @@ def test_growing_leaves_what_a_reader_holds_untouched() -> None:
 
 
 def test_a_free_row_is_used_again_and_nothing_of_it_is_left() -> None:
-    """Its vector, product, chain and kind are the new ones; no id is given out twice."""
+    """Its vector, product and kind are the new ones; no id is given out twice."""
     rows = filled(6, chunk_rows=4)
     rows.alive[[1, 4]] = False
-    rows.next[1], rows.lifestyle[1] = 2, True
+    rows.lifestyle[1] = True
     rows.free([1, 4])
     assert (rows.count, rows.used) == (6, 4)
     vectors = clustered(3, DIM, clusters=3, seed=9)
@@ -69,7 +99,6 @@ def test_a_free_row_is_used_again_and_nothing_of_it_is_left() -> None:
     assert (rows.count, rows.used) == (7, 7)
     assert np.allclose(rows.unit(np.array(added)), vectors, atol=SCORE_TOLERANCE)
     assert (rows.slot[added] == 77).all()
-    assert (rows.next[added] == NO_ROW).all()
     assert rows.alive[added].all()
     assert not rows.live[added].any()
     assert not rows.lifestyle[added].any()
