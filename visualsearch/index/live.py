@@ -245,7 +245,8 @@ class LiveIndex:
         matches, matching = self.live_products, self.live_rows
         if products is not None:
             mask &= products[self.rows.slot[:count]]
-            matches = int(np.count_nonzero(products & self._live[: len(products)]))
+            live = self._live[: len(products)]  # a product of which only an offer came has no cell
+            matches = int(np.count_nonzero(products[: len(live)] & live))
         if kind is not None:
             mask &= self.rows.lifestyle[:count] == (kind == "lifestyle")
         if rows is not None:
