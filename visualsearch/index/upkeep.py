@@ -246,7 +246,8 @@ class Upkeep:
             gone = superseded(built.pieces, coding.rows, alive)
             kept = [p for p, over in zip(built.pieces, gone, strict=True) if not over]
             built.pieces = (*kept, piece) if len(piece.rows) else tuple(kept)
-            lists = index.list_of[np.flatnonzero(index.rows.live[: index.rows.count])]
+            # Alive, not live: a product that comes back brings its rows to lists that had none.
+            lists = index.list_of[np.flatnonzero(alive[: index.rows.count])]
             count = len(coding.coder.centroids)
             built.list_sizes = np.bincount(lists, minlength=count)[:count]
 
