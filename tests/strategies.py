@@ -4,6 +4,7 @@ Vectors are drawn by index from seeded clusters, for random uniform ones are unl
 embedding and hypothesis cannot shrink a thousand floats.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -109,6 +110,43 @@ def vectors_records(draw: st.DrawFn) -> VectorsRecord:
         bad = ImageVector("bad", draw(st.sampled_from(unusable)))
         return VectorsRecord(product_id, order, model=MODEL, images=(*draw(images()), bad))
     return VectorsRecord(product_id, order, model=MODEL, images=draw(images()))
+
+
+def pictures(numbers: Sequence[int]) -> tuple[ImageVector, ...]:
+    """Return catalogue pictures of these vectors."""
+    return tuple(ImageVector(f"i{n}", pool()[number]) for n, number in enumerate(numbers))
+
+
+def catalogue(seed: int, products: Sequence[str]) -> list[Record]:
+    """Return searchable products of one to three pictures."""
+    rng = np.random.default_rng(seed)
+    applied: list[Record] = []
+    for product_id in products:
+        numbers = rng.integers(POOL, size=rng.integers(1, 4)).tolist()
+        category, price = str(rng.choice(CATEGORIES)), float(rng.choice(PRICES))
+        applied += [
+            BaseRecord(product_id, (0, 0, 0), category=category),
+            OfferRecord(product_id, (0, 0, 0), price=price, in_stock=True),
+            VectorsRecord(product_id, (0, 0, 0), model=MODEL, images=pictures(numbers)),
+        ]
+    return applied
+
+
+def latest(product_id: str) -> st.SearchStrategy[Record]:
+    """Draw a change that counts, for no order is later: pictures mostly, or it comes or goes."""
+    order = (7, 0, 0)
+    numbers = st.lists(vector_numbers, min_size=1, max_size=3)
+    pictured = numbers.map(
+        lambda some: VectorsRecord(product_id, order, model=MODEL, images=pictures(some))
+    )
+    others = st.sampled_from(
+        [
+            VectorsRecord(product_id, order, deleted=True),
+            BaseRecord(product_id, order, deleted=True),
+            BaseRecord(product_id, order, category=CATEGORIES[0]),
+        ]
+    )
+    return st.one_of(pictured, pictured, others)
 
 
 records: st.SearchStrategy[Record] = st.one_of(

@@ -136,6 +136,15 @@ def test_an_offer_changes_filters_and_hits_at_once(index: Index) -> None:
     assert found(index) == ["a"]
 
 
+def test_an_offer_of_an_unknown_product_disturbs_no_filter(index: Index) -> None:
+    """Offers may come first, of any number of products; the search is about the others."""
+    index.apply([offer(f"early {n}", price=1.0, in_stock=True) for n in range(100)])
+    assert found(index, in_stock=True) == []
+    index.apply([base("a"), vectors("a", 0), offer("a", price=1.0, in_stock=True)])
+    index.apply([offer(f"later {n}", price=1.0, in_stock=True) for n in range(200)])
+    assert found(index, in_stock=True) == ["a"]
+
+
 def test_several_pictures_are_one_product(index: Index) -> None:
     """Grouping comes before top_k, the best picture is named, `image_kind` narrows to its rows."""
     picture, scene = ImageVector("p", V[0]), ImageVector("s", V[1], kind="lifestyle")
