@@ -28,6 +28,7 @@ CATEGORIES = ("shoes", "bags", "chairs")
 BRANDS = ("acme", "zenith")
 TAGS = ("new", "sale", "organic")
 PRICES = (0.0, 10.0, 19.99, 60.0)
+SCORE_TOLERANCE = 3e-5  # rows are 16-bit integers and a scale; at 512 dimensions it is 1e-5
 
 
 def clustered(count: int, dim: int, *, clusters: int, seed: int) -> FloatArray:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.strategies import clustered
+from tests.strategies import SCORE_TOLERANCE, clustered
 from visualsearch.engine import Engine
 from visualsearch.errors import QueryError
 from visualsearch.index.exact import ExactIndex
@@ -61,6 +61,15 @@ def test_searchable_needs_base_and_vectors_in_any_order(index: Index) -> None:
     assert found(index) == ["a", "b"] or found(index) == ["b", "a"]
 
 
+def test_a_product_without_pictures_waits_for_its_first(index: Index) -> None:
+    """An empty set of pictures is a state like any other, also for a product never seen."""
+    applied = index.apply([vectors("a"), base("a")])
+    assert [(a.outcome, a.searchable) for a in applied] == [(Outcome.APPLIED, False)] * 2
+    assert index.vectors_of("a") == []
+    assert index.apply([vectors("a", 0, time=2)])[0].searchable
+    assert found(index) == ["a"]
+
+
 def test_delete_hides_at_once_and_a_late_update_stays_hidden(index: Index) -> None:
     """The marker keeps its order; only something newer brings the product back."""
     index.apply([base("a", 1), vectors("a", 0)])
@@ -90,9 +99,9 @@ def test_new_pictures_replace_all_former_ones(index: Index) -> None:
     index.apply([vectors("a", 2, time=2)])
     hits = index.search(Query(V[2], top_k=1)).hits
     assert (hits[0].product_id, hits[0].image_id) == ("a", "2")
-    assert hits[0].score == pytest.approx(1.0, abs=1e-6)
+    assert hits[0].score == pytest.approx(1.0, abs=SCORE_TOLERANCE)
     [old] = [hit for hit in index.search(Query(V[0])).hits if hit.product_id == "a"]
-    assert old.score == pytest.approx(float(V[0] @ V[2]), abs=1e-6)
+    assert old.score == pytest.approx(float(V[0] @ V[2]), abs=SCORE_TOLERANCE)
     assert [name for name, _ in index.vectors_of("a")] == ["2"]
     assert not index.apply([vectors("a", time=3)])[0].searchable
     assert index.vectors_of("a") == []
@@ -135,7 +144,7 @@ def test_several_pictures_are_one_product(index: Index) -> None:
     assert found(index, 0, top_k=2) == ["a", "b"]
     [hit] = index.search(Query(V[0], Filters(image_kind="lifestyle"))).hits
     assert (hit.product_id, hit.image_id) == ("a", "s")
-    assert hit.score == pytest.approx(float(V[0] @ V[1]), abs=1e-6)
+    assert hit.score == pytest.approx(float(V[0] @ V[1]), abs=SCORE_TOLERANCE)
 
 
 def test_equal_scores_are_ordered_by_product_id(index: Index) -> None:
@@ -166,6 +175,9 @@ def test_an_empty_index_answers(index: Index) -> None:
         (Query(V[0] * np.float32("nan")), "vector"),
         (Query(V[0] * 0), "vector"),
         (Query(V[0], top_k=0), "top_k"),
+        (Query(V[0], recall_target=0.0), "recall_target"),
+        (Query(V[0], recall_target=1.01), "recall_target"),
+        (Query(V[0], recall_target=float("nan")), "recall_target"),
     ],
 )
 def test_a_bad_query_is_refused(query: Query, field: str) -> None:

@@ -35,6 +35,7 @@ def columns() -> Columns:
     columns.put_offer(0, OfferRecord("a", ORDER, price=10.0, in_stock=True))
     columns.put_offer(1, OfferRecord("b", ORDER, price=20.0, in_stock=False))
     columns.put_offer(2, OfferRecord("c", ORDER, price=None, in_stock=None))
+    columns.flush()
     return columns
 
 
@@ -80,9 +81,11 @@ def test_excluded_slots_do_not_match(columns: Columns) -> None:
 
 
 def test_a_change_leaves_nothing_of_the_former_values(columns: Columns) -> None:
-    """A delete marker clears what the product matched before."""
-    columns.put_base(1, BaseRecord("b", ORDER, deleted=True))
+    """A product that has become another one matches nothing that it matched before."""
+    columns.put_base(1, BaseRecord("b", ORDER, category="bags", tags=("sale",)))
+    columns.put_base(1, BaseRecord("b", ORDER))
     columns.put_offer(1, OfferRecord("b", ORDER, deleted=True))
+    columns.flush()
     for filters in (
         Filters(brand=("acme",)),
         Filters(tags=("new",)),

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visualsearch.search.group import MARGIN, Candidate, best, exact_scores, near_best
+from visualsearch.search.group import MARGIN, best, near_best
 
 row_scores = st.lists(
     st.tuples(st.integers(0, 12), st.sampled_from([0.1, 0.2, 0.2 + MARGIN / 2, 0.9])), max_size=120
@@ -35,20 +35,17 @@ def test_more_rows_of_one_product_than_are_looked_at_first() -> None:
     assert near_best(slots, scores, 3).tolist() == [0, 1, 2]
 
 
-def test_equal_pictures_score_equally_wherever_they_are() -> None:
-    """The same vector at any place of any block has the very same score."""
-    rng = np.random.default_rng(0)
-    one, query = rng.normal(size=(2, 513)).astype(np.float32)
-    block = rng.normal(size=(37, 513)).astype(np.float32)
-    block[[0, 3, 17, 36]] = one
-    scores = exact_scores(block, query)
-    assert (
-        len({scores[0], scores[3], scores[17], scores[36], exact_scores(one[None], query)[0]}) == 1
-    )
-
-
 def test_ties_are_broken_by_product_id() -> None:
     """The same request has the same answer, whatever the order of insertion."""
-    candidates = [Candidate(slot, slot, 0.5) for slot in range(3)] + [Candidate(3, 3, 0.6)]
+    scores = np.array([0.5, 0.5, 0.5, 0.6])
     names = ["c", "a", "b", "d"]
-    assert [names[c.slot] for c in best(candidates, names, 3)] == ["d", "a", "b"]
+    places = best(np.arange(4), scores, names, 3)
+    assert [names[place] for place in places] == ["d", "a", "b"]
+
+
+def test_the_slots_of_a_selection_name_their_products() -> None:
+    """Places are of the arrays that were given, which need not hold every slot."""
+    slots, scores = np.array([9, 4, 7]), np.array([0.1, 0.3, 0.3])
+    names = {9: "a", 4: "z", 7: "b"}
+    assert best(slots, scores, names, 2).tolist() == [2, 1]
+    assert best(slots, scores, names, 9).tolist() == [2, 1, 0]

@@ -1,72 +1,133 @@
-"""The planner's choice, at the situations it was calibrated on."""
+"""The planner's choice, at the situations it was calibrated on, and what the curves change."""
 
 import dataclasses
 
 import pytest
 
-from visualsearch.index.planner import Choice, Costs, Situation, Tuning, choose
+from visualsearch.index.curve import EFFORTS, Curves, Point
+from visualsearch.index.planner import (
+    Choice,
+    Costs,
+    Situation,
+    Tuning,
+    choose,
+    wanted_rows,
+)
 
 BIG = Situation(
     top_k=100,
     matches=200_000,
     matching_rows=200_000,
     live_rows=200_000,
-    graph_rows=200_000,
     fresh_rows=0,
+    uncoded_rows=0,
     segments=1,
+    coded=False,
+)
+MEASURED = Curves(
+    graph=(Point(64, 0.98, 0.95, 300), Point(128, 0.99, 0.97, 500), Point(256, 1.0, 0.995, 900)),
+    plain=(Point(0, 0.97, 0.95, 1_000), Point(1, 0.99, 0.99, 1_500)),
+    random=(Point(0, 0.97, 0.95, 800), Point(2, 0.99, 0.99, 1_200)),
+    averse=(Point(3, 0.97, 0.95, 900), Point(5, 0.99, 0.99, 2_000)),
+    rows=200_000,
+    row_cost=0.4,
 )
 
 
-def chosen(**changes: int) -> Choice:
+def chosen(curves: Curves | None = None, target: float = 0.98, **changes: int) -> Choice:
     """Return the choice in a situation that differs from 200,000 unfiltered rows."""
-    return choose(dataclasses.replace(BIG, **changes), Tuning(), Costs())
+    situation = dataclasses.replace(BIG, **changes)
+    return choose(situation, Tuning(), Costs(), curves or Curves(), target)
 
 
-def matching(count: int, **changes: int) -> Choice:
+def matching(count: int, curves: Curves | None = None, **changes: int) -> Choice:
     """Return the choice when a filter leaves so many products of one picture."""
-    return chosen(matches=count, matching_rows=count, **changes)
+    return chosen(curves, matches=count, matching_rows=count, **changes)
 
 
-def test_no_filter_on_a_large_index_walks_the_graph() -> None:
-    """The beam is at least the usual one, and each next one is wider."""
-    choice = chosen(top_k=10)
+@pytest.mark.parametrize("coded", [False, True])
+def test_no_filter_on_a_large_index_walks_the_graph(coded: bool) -> None:
+    """Each next beam is wider, and none is dearer than a scan."""
+    choice = chosen(top_k=10, coded=coded)
     assert choice.strategy == "graph"
-    assert choice.beams[0] == Tuning().ef_min
     assert list(choice.beams) == sorted(set(choice.beams))
+    assert all(Costs().walk(1, ef) < 200_000 * Costs().row for ef in choice.beams)
 
 
 @pytest.mark.parametrize("count", [1, 183, 2_000, 5_000])
-def test_few_matches_are_scanned(count: int) -> None:
+@pytest.mark.parametrize("coded", [False, True])
+def test_few_matches_are_scanned(count: int, coded: bool) -> None:
     """Measured: below about 10,000 of 200,000 rows a scan is faster than over-fetching."""
-    assert matching(count).strategy == "exact"
+    assert matching(count, coded=coded).strategy == "exact"
 
 
 def test_half_the_rows_matching_doubles_the_fetch() -> None:
     """The graph knows no filter: twice the rows must be fetched, and a surplus."""
     choice = matching(100_000)
     assert choice.strategy == "graph"
-    assert choice.beams[0] == pytest.approx(100 * 2 * Tuning().surplus, abs=1)
+    assert choice.beams[0] == chosen().beams[0] * 2 * Tuning().surplus
+
+
+@pytest.mark.parametrize(
+    ("count", "strategy"), [(179_000, "ivfpq"), (20_000, "ivfpq"), (181_000, "graph")]
+)
+def test_lists_serve_filters_and_the_graph_weak_ones(count: int, strategy: str) -> None:
+    """Where there are lists, a graph is for filters that keep nearly everything."""
+    assert matching(count, coded=True).strategy == strategy
 
 
 def test_several_pictures_a_product_widen_the_beam() -> None:
-    """Twenty products of five pictures are up to a hundred rows."""
-    choice = chosen(matches=40_000)
-    assert choice.beams[0] >= 100 * 5
+    """A hundred products of five pictures are up to five hundred rows."""
+    assert wanted_rows(dataclasses.replace(BIG, matches=40_000)) == 500
+    assert chosen(matches=40_000).beams[0] == 5 * chosen().beams[0]
 
 
 def test_nothing_matching_is_empty_and_a_small_index_is_scanned() -> None:
     """The two ends of the range."""
-    small = {"live_rows": 900, "graph_rows": 900}
     assert chosen(matches=0, matching_rows=0).strategy == "empty"
-    assert matching(900, **small).strategy == "exact"
-    assert chosen(segments=0, graph_rows=0, fresh_rows=200_000).strategy == "exact"
+    assert matching(900, live_rows=900).strategy == "exact"
+    assert chosen(segments=0, fresh_rows=200_000, uncoded_rows=200_000).strategy == "exact"
 
 
-def test_many_fresh_rows_make_the_graph_pointless() -> None:
+def test_many_fresh_rows_make_the_graph_pointless_unless_lists_hold_them() -> None:
     """When nearly all must be scanned anyway, all are."""
-    assert chosen(graph_rows=1_000, fresh_rows=199_000).strategy == "exact"
+    assert chosen(fresh_rows=199_990, uncoded_rows=199_990).strategy == "exact"
+    assert chosen(fresh_rows=199_990, coded=True).strategy == "graph"
+    assert chosen(segments=0, fresh_rows=200_000, coded=True).strategy == "ivfpq"
+    everything = {"fresh_rows": 199_990, "uncoded_rows": 199_990}
+    assert chosen(**everything, coded=True).strategy == "exact"
 
 
 def test_top_k_beyond_what_a_graph_can_give_is_scanned() -> None:
     """Wanting nearly everything is cheapest by looking at everything."""
-    assert matching(20_000, graph_rows=20_000, live_rows=20_000, top_k=10_000).strategy == "exact"
+    assert matching(20_000, live_rows=20_000, top_k=10_000).strategy == "exact"
+
+
+def test_the_recall_asked_for_decides_the_beam() -> None:
+    """A setting between two measured ones, for k = 10 and k = 100 by their own recalls."""
+    beams = [chosen(MEASURED, target).beams[0] for target in (0.90, 0.96, 0.97, 0.98, 0.99)]
+    assert beams == sorted(set(beams))
+    assert beams[0] == 100  # 64 would do, but so many rows are wanted
+    assert beams[-1] <= 256
+    assert 128 < chosen(MEASURED, 0.98).beams[0] < 256
+    assert chosen(MEASURED, 0.98, top_k=10).beams[0] < 128
+
+
+def test_the_recall_asked_for_decides_the_effort() -> None:
+    """Under a filter the curve of chance counts, and the averse one waits beside it."""
+    choice = matching(100_000, MEASURED, coded=True)
+    assert (choice.effort, choice.averse) == (EFFORTS[2], EFFORTS[5])
+    situation = dataclasses.replace(BIG, matches=100_000, matching_rows=100_000, coded=True)
+    lower = choose(situation, Tuning(), Costs(), MEASURED, 0.94)
+    assert (lower.effort, lower.averse) == (EFFORTS[0], EFFORTS[3])
+
+
+def test_measured_costs_replace_the_guessed_ones() -> None:
+    """A machine on which lists are quick and graphs are slow walks no graph."""
+    slow = dataclasses.replace(
+        MEASURED, graph=tuple(dataclasses.replace(p, cost=50_000.0) for p in MEASURED.graph)
+    )
+    assert chosen(MEASURED, coded=True).strategy == "graph"
+    assert chosen(slow, coded=True).strategy == "ivfpq"
+    quick_rows = dataclasses.replace(slow, row_cost=1e-4)
+    assert chosen(quick_rows, coded=True).strategy == "exact"

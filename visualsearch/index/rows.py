@@ -64,8 +64,8 @@ def prepared(
 
 def _normalised(vectors: Sequence[npt.ArrayLike], dim: int) -> tuple[FloatArray, BoolArray]:
     """Return float32 unit rows, and which of them can be used; the others are zero."""
-    rows = np.array(vectors, dtype=np.float32).reshape(-1, dim)
     with np.errstate(over="ignore", invalid="ignore"):
+        rows = np.array(vectors, dtype=np.float32).reshape(-1, dim)
         lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
         usable = np.abs(lengths - 1.0) <= UNIT_TOLERANCE  # false for NaN and infinity too
         rows /= np.where(usable, lengths, 1.0)[:, None]
@@ -153,6 +153,8 @@ class Rows:
     def write(self, new: Sequence[NewRows]) -> IntArray:
         """Store the vectors of new rows, alive but not yet live; return their ids."""
         rows = np.array([row for each in new for row in each.rows], dtype=np.int64)
+        if not len(rows):  # products without pictures
+            return rows
         whole = np.concatenate([each.whole for each in new])
         chunk_of = rows // self._chunk_rows
         if chunk_of[0] == chunk_of[-1] and (chunk_of == chunk_of[0]).all():

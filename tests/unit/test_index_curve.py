@@ -1,0 +1,65 @@
+"""Choosing a setting from measured points."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from visualsearch.index.curve import EFFORTS, FEW, MANY, MARGIN, Curves, Point, between, cheapest
+
+POINTS = (Point(50, 0.90, 0.80, 100), Point(100, 0.97, 0.90, 180), Point(200, 0.99, 0.98, 300))
+
+rising = st.lists(st.tuples(st.floats(0.5, 1.0), st.floats(0.5, 1.0)), min_size=1, max_size=8).map(
+    lambda recalls: tuple(
+        Point(50.0 * n, few, many, 100.0 * n)
+        for n, (few, many) in enumerate(
+            zip(*(sorted(column) for column in zip(*recalls, strict=True)), strict=True), 1
+        )
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("k", "target", "setting"),
+    [
+        (FEW, 0.89, 50),
+        (FEW, 0.90, 100),  # the margin
+        (FEW, 0.98, 200),
+        (MANY, 0.89, 100),
+        (FEW + 1, 0.89, 100),  # what is not few counts as many
+        (MANY, 0.999, 200),  # out of reach: the best there is
+    ],
+)
+def test_the_first_point_that_reaches_the_target(k: int, target: float, setting: float) -> None:
+    """With a margin, for a sample of neighbours may flatter."""
+    assert cheapest(POINTS, k, target).setting == setting
+
+
+def test_between_two_points_the_setting_is_in_proportion() -> None:
+    """Recall .94 with the margin lies in the middle of .80 + .10 and .98."""
+    setting, cost = between(POINTS, MANY, 0.94 - MARGIN)
+    assert setting == pytest.approx(150)
+    assert cost == pytest.approx(240)
+    assert between(POINTS, MANY, 0.1) == (50, 100)
+    assert between(POINTS, MANY, 1.0) == (200, 300)
+    assert between(POINTS[:1], MANY, 0.98) == (50, 100)
+
+
+@given(points=rising, k=st.sampled_from([1, FEW, MANY]), target=st.floats(0.01, 1.0))
+def test_settings_stay_within_the_measured_ones_and_rise_with_the_target(
+    points: tuple[Point, ...], k: int, target: float
+) -> None:
+    """Whatever was measured, flat parts and steps included."""
+    setting, cost = between(points, k, target)
+    assert points[0].setting <= setting <= points[-1].setting
+    assert setting <= cheapest(points, k, target).setting
+    assert cost == pytest.approx(2 * setting)
+    assert between(points, k, target / 2)[0] <= setting
+
+
+def test_before_anything_is_measured_the_settings_are_safe() -> None:
+    """Every strategy has a setting whatever the target."""
+    curves = Curves()
+    for points in (curves.graph, curves.plain, curves.random, curves.averse):
+        assert cheapest(points, MANY, 1.0).many == 1.0
+    assert 0 <= curves.random[0].setting < len(EFFORTS)
+    assert curves.rows == 0
