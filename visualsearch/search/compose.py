@@ -81,13 +81,15 @@ def unit_vector(vector: npt.ArrayLike, dim: int, *, field: str) -> FloatArray:
     with np.errstate(over="ignore", invalid="ignore"):
         square = float(array @ array)
     if SMALLEST_SQUARE < square < LARGEST_SQUARE:
-        unit: FloatArray = (array / sqrt(square)).astype(np.float32)
-        return unit
+        return _as_float(array / sqrt(square))
     if not np.isfinite(array).all():
         raise QueryError("vector holds NaN or infinity", code="vector_invalid", field=field)
     largest = float(np.abs(array).max())
     if largest < SMALLEST_NORM:
         raise QueryError("vector has no direction", code="query_degenerate", field=field)
     scaled = array / largest  # squares of very large numbers would overflow
-    unit = (scaled / np.linalg.norm(scaled)).astype(np.float32)
-    return unit
+    return _as_float(scaled / np.linalg.norm(scaled))
+
+
+def _as_float(array: npt.NDArray[np.float64]) -> FloatArray:
+    return array.astype(np.float32)
