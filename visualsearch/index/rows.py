@@ -2,7 +2,7 @@
 
 As small as half precision and five times as exact (a component of a 512-d unit vector is off by
 3e-6 at most, for the scale is the row's own), and NumPy widens integers with SIMD where its half
-precision takes 4 microseconds a row (docs/adr/0008-the-live-index-at-speed.md).
+precision takes 4 microseconds a row (docs/adr/0010-the-live-index-at-speed.md).
 """
 
 import threading
