@@ -221,7 +221,7 @@ class Rows:
             for begin in range(0, stop - start, BLOCK_ROWS):
                 ids = inside[begin : begin + BLOCK_ROWS]
                 first, last = int(ids[0]), int(ids[-1])
-                if last - first + 1 == len(ids):
+                if last - first + 1 == len(ids) and (np.diff(ids) == 1).all():
                     yield start + begin, self._chunks[chunk][first : last + 1]
                 else:
                     yield start + begin, self._chunks[chunk].take(ids, axis=0)
