@@ -72,7 +72,7 @@ def choose(
     """
     if situation.matches == 0 or situation.top_k == 0:
         return Choice("empty")
-    if situation.matching_rows <= tuning.exact_rows:
+    if situation.matching_rows <= tuning.exact_rows or target >= 1.0:
         return Choice("exact")
     wanted = wanted_rows(situation)
     row = costs.row if curves.row_cost is None else curves.row_cost
