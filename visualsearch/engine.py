@@ -14,19 +14,18 @@ from visualsearch.index.layout import Layout
 from visualsearch.index.live import LiveIndex, View
 from visualsearch.index.planner import Costs, Tuning
 from visualsearch.index.probe import Probe, Probed
-from visualsearch.index.products import Products
+from visualsearch.index.products import Products, Source
 from visualsearch.index.rows import Rows, Vectors, prepared
 from visualsearch.index.state import ImageRef, IndexStats, ProductState
 from visualsearch.index.upkeep import Upkeep
 from visualsearch.search.compose import unit_vector
 from visualsearch.search.group import best
-from visualsearch.search.hits import hit_of
+from visualsearch.search.hits import hits
 from visualsearch.types import (
     Answer,
     Applied,
     Filters,
     FloatArray,
-    Hit,
     OfferRecord,
     Outcome,
     Query,
@@ -35,6 +34,7 @@ from visualsearch.types import (
 )
 
 OPTIMISTIC_ATTEMPTS = 3
+APPROXIMATE = ("graph", "ivfpq")
 INDEX_BATCH = 256  # rows: some 100 ms of one core
 GROUP = 64  # records that are applied under one hold of the lock: under a millisecond
 ASKED = 256  # query vectors kept to measure with
@@ -152,21 +152,28 @@ class Engine:
         for _ in range(OPTIMISTIC_ATTEMPTS):
             with self._lock:
                 view = self._view(query.filters)
-            found = self._finder.find(view, vector, query.top_k, target)
-            places = best(found.slots, found.scores, self._products.names, query.top_k)
+            found, best_ones = self._find(view, vector, query.top_k, target)
             with self._lock:
-                if self._holds(view, found, places, query.filters):
-                    hits = self._hits(found, places)
+                if self._holds(view, found, best_ones, query.filters):
+                    sources = self._sources(found, best_ones)
                     break
         else:  # products keep changing under the search: let none change
             with self._lock:
                 view = self._view(query.filters)
-                found = self._finder.find(view, vector, query.top_k, target)
-                places = best(found.slots, found.scores, self._products.names, query.top_k)
-                hits = self._hits(found, places)
-        if found.plan.strategy in ("graph", "ivfpq"):
-            self._probe.offer(query, vector, view.version, found.slots[places])
-        return Answer(hits, found.plan)
+                found, best_ones = self._find(view, vector, query.top_k, target)
+                sources = self._sources(found, best_ones)
+        if found.plan.strategy in APPROXIMATE:
+            slots = found.slots[best_ones]
+            if self._probe.offer(query, vector, view.version, slots):
+                self._wake.set()
+        return Answer(hits(found.scores[best_ones].tolist(), sources), found.plan)
+
+    def _find(
+        self, view: View, vector: FloatArray, top_k: int, target: float
+    ) -> tuple[Found, IntArray]:
+        """Search a view; the second value says which of the found ones are the best, in order."""
+        found = self._finder.find(view, vector, top_k, target)
+        return found, best(found.slots, found.scores, self._products.names, top_k)
 
     def _view(self, filters: Filters) -> View:
         return self._index.view(self._products.matching(filters), filters.image_kind)
@@ -176,24 +183,17 @@ class Engine:
         with self._lock:
             return self._index.view(None, None, rows)
 
-    def _holds(self, view: View, found: Found, places: IntArray, filters: Filters) -> bool:
+    def _holds(self, view: View, found: Found, best_ones: IntArray, filters: Filters) -> bool:
         """Return whether an answer found without the lock is still true."""
         return self._index.version == view.version or (
             not self._index.changed_since(found.slots, view.version)
-            and self._products.satisfy(found.slots[places].tolist(), filters)
+            and self._products.satisfy(found.slots[best_ones].tolist(), filters)
         )
 
-    def _hits(self, found: Found, places: IntArray) -> tuple[Hit, ...]:
-        ranked = zip(
-            found.slots[places].tolist(),
-            found.rows[places].tolist(),
-            found.scores[places].tolist(),
-            strict=True,
-        )
-        return tuple(
-            hit_of(score, *self._products.source(slot, row, self._index.rows_of(slot)))
-            for slot, row, score in ranked
-        )
+    def _sources(self, found: Found, best_ones: IntArray) -> list[Source]:
+        """Return what each hit is made of; making it can wait until the lock is free."""
+        slots = found.slots[best_ones].tolist()
+        return self._products.sources(slots, found.places[best_ones].tolist())
 
     # Views
 

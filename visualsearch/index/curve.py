@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from visualsearch.index.lists import Effort
 
 FEW, MANY = 10, 100  # the k that are measured
-MARGIN = 0.002  # a sample of some thousand neighbours may err by so much
 EFS = (48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536)
 EFFORTS = (
     Effort(0.08, 3.0), Effort(0.12, 3.0), Effort(0.15, 4.0), Effort(0.18, 5.0), Effort(0.21, 5.0),
@@ -20,7 +19,10 @@ EFFORTS = (
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One setting of a search, measured: recall@10, recall@100 and microseconds of a core."""
+    """One setting of a search, measured: recall@10, recall@100 and microseconds of a core.
+
+    The recalls are those of the sample less their standard error, to be on the safe side.
+    """
 
     setting: float
     few: float
@@ -34,18 +36,16 @@ class Point:
 
 def cheapest(points: Sequence[Point], k: int, target: float) -> Point:
     """Return the first point, they rise, that reaches the target for k; the last if none does."""
-    wanted = min(target + MARGIN, 1.0)
-    return next((point for point in points if point.recall(k) >= wanted), points[-1])
+    return next((point for point in points if point.recall(k) >= target), points[-1])
 
 
 def between(points: Sequence[Point], k: int, target: float) -> tuple[float, float]:
     """Return the setting that reaches the target for k, between the measured ones, and its cost."""
-    wanted = min(target + MARGIN, 1.0)
     high = cheapest(points, k, target)
     place = points.index(high)
     low = points[place - 1] if place else high
     rise = high.recall(k) - low.recall(k)
-    share = 1.0 if rise <= 0 else min(1.0, max(0.0, (wanted - low.recall(k)) / rise))
+    share = 1.0 if rise <= 0 else min(1.0, max(0.0, (target - low.recall(k)) / rise))
     return (
         low.setting + share * (high.setting - low.setting),
         low.cost + share * (high.cost - low.cost),

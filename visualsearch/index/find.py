@@ -26,15 +26,16 @@ AVERSE = 0.5  # near the query less than this part of the share matches: the fil
 NEAR_LISTS = 16
 COUNTED = 131_072  # of more matching rows a part is counted for the sizes of lists
 
-Scored = tuple[IntArray, FloatArray]  # row ids, ascending, and cosines
+Scored = tuple[IntArray, FloatArray]  # different row ids, and cosines
+_NONE: Scored = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """The products that may be among the best, each with its best row and exact score."""
+    """The products that may be among the best, each with its best picture and exact score."""
 
     slots: IntArray
-    rows: IntArray
+    places: IntArray  # which of its pictures it is
     scores: DoubleArray
     plan: Plan
 
@@ -150,6 +151,8 @@ class Finder:
 
     def _scan(self, view: View, vector: FloatArray, rows: IntArray | CodeArray) -> Scored:
         """Score those of the rows that match, each once."""
+        if not len(rows):
+            return _NONE
         each = ascending(rows)
         each = each[: np.searchsorted(each, len(view.mask))]  # others are younger than the view
         each = each[view.mask[each]]
@@ -159,11 +162,13 @@ class Finder:
         """Score every matching row of the products exactly, and keep each one's best."""
         rows, places = view.rows_of(slots)
         scores = self.rows.exact(rows, vector)
-        owners = view.slot[rows]
-        order = np.lexsort((places, -scores, owners))
-        products, firsts = np.unique(owners[order], return_index=True)
-        best = order[firsts]
-        return Found(products.astype(np.int64), rows[best], scores[best], plan)
+        owners: IntArray = view.slot[rows].astype(np.int64)
+        if len(rows) > len(slots):
+            order = np.lexsort((places, -scores, owners))
+            kept = np.flatnonzero(np.diff(owners[order], prepend=-1))
+            firsts = order[kept]
+            owners, places, scores = owners[firsts], places[firsts], scores[firsts]
+        return Found(owners, places, scores, plan)
 
 
 def situation_of(view: View, top_k: int) -> Situation:
@@ -182,6 +187,9 @@ def situation_of(view: View, top_k: int) -> Situation:
 
 def _united(parts: Sequence[Scored]) -> Scored:
     """Return the parts as one, rows that are in several of them once."""
+    some = [part for part in parts if len(part[0])]
+    if len(some) < 2:
+        return some[0] if some else parts[0]
     rows, firsts = np.unique(np.concatenate([rows for rows, _ in parts]), return_index=True)
     return rows, np.concatenate([scores for _, scores in parts])[firsts]
 

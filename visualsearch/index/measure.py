@@ -14,8 +14,8 @@ from visualsearch.index.rows import Rows
 from visualsearch.types import FloatArray
 
 Measuring = Generator[Curves | None, None, None]
-QUERIES = 64
-ENOUGH = 0.997  # recall@100 beyond which no more settings are tried
+QUERIES = 128
+ENOUGH = 0.996  # recall@100 beyond which no more settings are tried
 BLOCK = 4_096
 CHANCE = 0.1  # share of rows that a random filter keeps
 GROUP = 0.15  # share of lists that an averse filter keeps
@@ -150,5 +150,5 @@ def _point(
             len(np.intersect1d(rows[:k], best[:k])) / min(k, len(best))
             for rows, best in zip(found, truth, strict=True)
         ]
-        recalls.append(float(np.mean(shares)))
+        recalls.append(float(np.mean(shares) - np.std(shares) / np.sqrt(len(shares))))
     return Point(setting, recalls[0], recalls[1], cost)

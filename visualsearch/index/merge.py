@@ -3,7 +3,7 @@
 Rows are inserted list by list, in a few rounds that each take every n-th row. Neighbours then lie
 together in memory, so that both building and searching find them in the cache; the rounds keep the
 graph as good as one of random order, where one sorted round loses recall
-(docs/adr/0008-the-live-index-at-speed.md has the figures).
+(docs/adr/0010-the-live-index-at-speed.md has the figures).
 """
 
 from collections.abc import Callable, Sequence

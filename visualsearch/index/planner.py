@@ -72,7 +72,7 @@ def choose(
     """
     if situation.matches == 0 or situation.top_k == 0:
         return Choice("empty")
-    if situation.matching_rows <= tuning.exact_rows:
+    if situation.matching_rows <= tuning.exact_rows or target >= 1.0:
         return Choice("exact")
     wanted = wanted_rows(situation)
     row = costs.row if curves.row_cost is None else curves.row_cost
@@ -81,29 +81,23 @@ def choose(
         options.append(_lists(situation, row, curves, wanted, target))
     share = situation.matching_rows / situation.live_rows
     if situation.segments and (share >= tuning.weak_filter or not situation.coded):
-        walk = _Walk(situation, costs, curves)
         beams = _beams(situation, tuning, curves, wanted, target)
-        cost = walk.cost(beams[0]) if beams else float("inf")
-        kept = tuple(ef for ef in beams if walk.cost(ef) < options[0][0])
+        cost = _walk_cost(situation, costs, curves, beams[0]) if beams else float("inf")
+        kept = tuple(ef for ef in beams if _walk_cost(situation, costs, curves, ef) < options[0][0])
         choice = Choice("graph", kept, *_efforts(curves, wanted, target))
         options.append((cost + _fresh(situation, row), choice))
     return min(options, key=lambda option: option[0])[1]
 
 
-@dataclass(frozen=True, slots=True)
-class _Walk:
-    """What a walk of all graphs costs: as measured, or by the number of graphs before that."""
-
-    situation: Situation
-    costs: Costs
-    curves: Curves
-
-    def cost(self, ef: int) -> float:
-        if not self.curves.rows:
-            return self.costs.walk(self.situation.segments, ef)
-        points = self.curves.graph
-        near = min(points, key=lambda point: abs(point.setting - ef))
-        return near.cost * max(0.3, ef / near.setting)
+def _walk_cost(situation: Situation, costs: Costs, curves: Curves, ef: float) -> float:
+    """Return what a walk of all graphs costs: as measured, or by their number before that."""
+    if not curves.rows:
+        return costs.walk(situation.segments, ef)
+    low, high = curves.graph[0], curves.graph[-1]
+    if high.setting == low.setting:
+        return low.cost
+    slope = (high.cost - low.cost) / (high.setting - low.setting)
+    return max(low.cost + slope * (ef - low.setting), 0.3 * low.cost)
 
 
 def wanted_rows(situation: Situation) -> int:

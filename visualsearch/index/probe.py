@@ -39,10 +39,12 @@ class Probe:
         self._draw = draw
         self._waiting: deque[_Question] = deque()
 
-    def offer(self, query: Query, vector: FloatArray, version: int, slots: IntArray) -> None:
-        """Take an answer, by chance, to be checked."""
-        if len(slots) and self._draw() < self._share and len(self._waiting) < MOST_WAITING:
+    def offer(self, query: Query, vector: FloatArray, version: int, slots: IntArray) -> bool:
+        """Take an answer, by chance, to be checked; return whether it was."""
+        taken = bool(len(slots)) and self._draw() < self._share
+        if taken and len(self._waiting) < MOST_WAITING:
             self._waiting.append(_Question(query, vector, version, slots))
+        return taken
 
     def answer(
         self,

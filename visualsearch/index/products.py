@@ -15,6 +15,8 @@ from visualsearch.types import (
     VectorsRecord,
 )
 
+Source = tuple[BaseRecord | None, OfferRecord | None, ImageRef]
+
 
 class Products:
     """Slots are given out in the order in which products become known, and never change.
@@ -93,14 +95,13 @@ class Products:
             self._images[slot],
         )
 
-    def source(
-        self, slot: int, row: int, rows: Sequence[int]
-    ) -> tuple[BaseRecord, OfferRecord | None, ImageRef]:
-        """Return what a hit shows of a searchable product: its picture is the one at `row`."""
-        base = self._bases[slot]
-        assert base is not None  # noqa: S101 - it is searchable
-        images = self._images[slot]
-        return base, self._offers[slot], images[rows.index(row) if len(rows) > 1 else 0]
+    def sources(self, slots: Sequence[int], places: Sequence[int]) -> list[Source]:
+        """Return what each hit shows: of a searchable product, and of its picture at a place."""
+        bases, offers, images = self._bases, self._offers, self._images
+        return [
+            (bases[slot], offers[slot], images[slot][place])
+            for slot, place in zip(slots, places, strict=True)
+        ]
 
     def satisfy(self, slots: Sequence[int], filters: Filters) -> bool:
         """Return whether all of these products are searchable and meet every clause."""

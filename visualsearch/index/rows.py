@@ -2,7 +2,7 @@
 
 As small as half precision and five times as exact (a component of a 512-d unit vector is off by
 3e-6 at most, for the scale is the row's own), and NumPy widens integers with SIMD where its half
-precision takes 4 microseconds a row (docs/adr/0008-the-live-index-at-speed.md).
+precision takes 4 microseconds a row (docs/adr/0010-the-live-index-at-speed.md).
 """
 
 import threading
@@ -221,7 +221,7 @@ class Rows:
             for begin in range(0, stop - start, BLOCK_ROWS):
                 ids = inside[begin : begin + BLOCK_ROWS]
                 first, last = int(ids[0]), int(ids[-1])
-                if last - first + 1 == len(ids):
+                if last - first + 1 == len(ids) and (np.diff(ids) == 1).all():
                     yield start + begin, self._chunks[chunk][first : last + 1]
                 else:
                     yield start + begin, self._chunks[chunk].take(ids, axis=0)

@@ -258,7 +258,7 @@ class Upkeep:
         if self._measuring is None:
             known, now = index.built.curves.rows, index.live_rows
             stale = not known / GROWTH <= now <= known * GROWTH
-            if not index.built.pieces or not stale:
+            if not (index.built.pieces and now and stale):
                 return 0
             view = self._view(None)
             queries = Sampler(index.rows, self._rng).queries(

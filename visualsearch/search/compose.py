@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ from visualsearch.types import FloatArray
 
 TEXT_WEIGHT = 0.43  # 0.7 of picture to 0.3 of words
 SMALLEST_NORM = 1e-6
+SMALLEST_SQUARE, LARGEST_SQUARE = 1e-9, 1e200  # between them squares are exact enough
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,11 +78,18 @@ def unit_vector(vector: npt.ArrayLike, dim: int, *, field: str) -> FloatArray:
             code="vector_invalid",
             field=field,
         )
+    with np.errstate(over="ignore", invalid="ignore"):
+        square = float(array @ array)
+    if SMALLEST_SQUARE < square < LARGEST_SQUARE:
+        return _as_float(array / sqrt(square))
     if not np.isfinite(array).all():
         raise QueryError("vector holds NaN or infinity", code="vector_invalid", field=field)
     largest = float(np.abs(array).max())
     if largest < SMALLEST_NORM:
         raise QueryError("vector has no direction", code="query_degenerate", field=field)
     scaled = array / largest  # squares of very large numbers would overflow
-    unit: FloatArray = (scaled / np.linalg.norm(scaled)).astype(np.float32)
-    return unit
+    return _as_float(scaled / np.linalg.norm(scaled))
+
+
+def _as_float(array: npt.NDArray[np.float64]) -> FloatArray:
+    return array.astype(np.float32)

@@ -43,6 +43,10 @@ def best(
     if len(scores) > top_k:
         last = np.partition(scores, len(scores) - top_k)[len(scores) - top_k]
         places = np.flatnonzero(scores >= last)
-    keyed = zip((-scores[places]).tolist(), slots[places].tolist(), places.tolist(), strict=True)
-    ranked = sorted((score, names[slot], place) for score, slot, place in keyed)
-    return np.array([place for _, _, place in ranked[:top_k]], dtype=np.int64)
+    ranked = places[np.argsort(-scores[places], kind="stable")]
+    falling = scores[ranked]
+    if (falling[1:] == falling[:-1]).any():  # ties, rare among real pictures
+        keys = zip((-falling).tolist(), slots[ranked].tolist(), ranked.tolist(), strict=True)
+        tied = sorted((score, names[slot], place) for score, slot, place in keys)
+        ranked = np.array([place for _, _, place in tied], dtype=np.int64)
+    return ranked[:top_k]
