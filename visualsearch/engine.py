@@ -187,6 +187,7 @@ class Engine:
         """Return whether an answer found without the lock is still true."""
         return self._index.version == view.version or (
             not self._index.changed_since(found.slots, view.version)
+            and not self._index.changed_since(found.looked_at, view.version)
             and self._products.satisfy(found.slots[best_ones].tolist(), filters)
         )
 

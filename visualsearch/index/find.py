@@ -37,6 +37,7 @@ class Found:
     slots: IntArray
     places: IntArray  # which of its pictures it is
     scores: DoubleArray
+    looked_at: IntArray  # the products that were scored, also those that vanished meanwhile
     plan: Plan
 
 
@@ -54,7 +55,7 @@ class Finder:
         choice = choose(situation, self.tuning, self.costs, view.curves, target)
         if choice.strategy == "empty":
             nothing = np.empty(0, dtype=np.int64)
-            return Found(nothing, nothing, np.empty(0), _plan("empty", view, 0))
+            return Found(nothing, nothing, np.empty(0), nothing, _plan("empty", view, 0))
         products, wanted = min(top_k, view.matches), wanted_rows(situation)
         visited = 0
         for ef in choice.beams:
@@ -168,7 +169,7 @@ class Finder:
             kept = np.flatnonzero(np.diff(owners[order], prepend=-1))
             firsts = order[kept]
             owners, places, scores = owners[firsts], places[firsts], scores[firsts]
-        return Found(owners, places, scores, plan)
+        return Found(owners, places, scores, slots, plan)
 
 
 def situation_of(view: View, top_k: int) -> Situation:
