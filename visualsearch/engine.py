@@ -186,8 +186,7 @@ class Engine:
     def _holds(self, view: View, found: Found, best_ones: IntArray, filters: Filters) -> bool:
         """Return whether an answer found without the lock is still true."""
         return self._index.version == view.version or (
-            not self._index.changed_since(found.slots, view.version)
-            and not self._index.changed_since(found.looked_at, view.version)
+            not self._index.changed_since(found.looked_at, view.version)
             and self._products.satisfy(found.slots[best_ones].tolist(), filters)
         )
 
