@@ -10,7 +10,7 @@ from visualsearch.index.graph import Segment
 from visualsearch.index.lists import ListArray, Piece
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen: each search makes one
 class View:
     """The matching rows of one moment, and what was there to find them with.
 
@@ -37,18 +37,22 @@ class View:
 
     def rows_of(self, slots: IntArray) -> tuple[IntArray, IntArray]:
         """Return the matching rows of these products, ascending, and their images' places."""
-        every: list[IntArray] = []
         rows = self.first[slots].astype(np.int64)
-        while len(rows := rows[rows >= 0]):
-            every.append(rows)
-            rows = self.next[rows].astype(np.int64)
-        found = np.concatenate(every) if every else rows
-        places = np.repeat(np.arange(len(every)), [len(rows) for rows in every])
-        kept = found < len(self.mask)  # others are younger than the view
-        kept[kept] = self.mask[found[kept]]
-        found, places = found[kept], places[kept]
-        order = np.argsort(found)
-        return found[order], places[order]
+        rows = rows[rows >= 0]
+        following = self.next[rows]
+        places = np.zeros(len(rows), dtype=np.int64)
+        if following.max(initial=-1) >= 0:  # some have several pictures
+            every = [rows]
+            while len(further := following[following >= 0].astype(np.int64)):
+                every.append(further)
+                following = self.next[further]
+            rows = np.concatenate(every)
+            places = np.repeat(np.arange(len(every)), [len(each) for each in every])
+        kept = rows < len(self.mask)  # others are younger than the view
+        kept[kept] = self.mask[rows[kept]]
+        rows, places = rows[kept], places[kept]
+        order = np.argsort(rows)
+        return rows[order], places[order]
 
 
 @dataclass(slots=True, eq=False)
