@@ -11,13 +11,14 @@ from visualsearch.errors import QueryError
 from visualsearch.index.arrays import BoolArray, IntArray
 from visualsearch.index.find import Finder, Found
 from visualsearch.index.layout import Layout
-from visualsearch.index.live import LiveIndex, View
+from visualsearch.index.live import LiveIndex
 from visualsearch.index.planner import Costs, Tuning
 from visualsearch.index.probe import Probe, Probed
 from visualsearch.index.products import Products, Source
 from visualsearch.index.rows import Rows, Vectors, prepared
 from visualsearch.index.state import ImageRef, IndexStats, ProductState
 from visualsearch.index.upkeep import Upkeep
+from visualsearch.index.view import View
 from visualsearch.search.compose import unit_vector
 from visualsearch.search.group import best
 from visualsearch.search.hits import hits
@@ -186,8 +187,7 @@ class Engine:
     def _holds(self, view: View, found: Found, best_ones: IntArray, filters: Filters) -> bool:
         """Return whether an answer found without the lock is still true."""
         return self._index.version == view.version or (
-            not self._index.changed_since(found.slots, view.version)
-            and not self._index.changed_since(found.looked_at, view.version)
+            not self._index.changed_since(found.looked_at, view.version)
             and self._products.satisfy(found.slots[best_ones].tolist(), filters)
         )
 

@@ -11,8 +11,8 @@ from visualsearch.index.arrays import IntArray
 from visualsearch.index.curve import Curves, Point
 from visualsearch.index.find import Finder, Found
 from visualsearch.index.graph import Segment
-from visualsearch.index.live import View
 from visualsearch.index.planner import Costs, Tuning
+from visualsearch.index.view import View
 from visualsearch.types import (
     BaseRecord,
     Filters,

@@ -7,7 +7,6 @@ import numpy as np
 
 from visualsearch.index.arrays import BoolArray, CodeArray, IntArray, ascending
 from visualsearch.index.lists import ByteArray, Effort, best_candidates
-from visualsearch.index.live import View
 from visualsearch.index.planner import (
     Choice,
     Costs,
@@ -18,6 +17,7 @@ from visualsearch.index.planner import (
     wanted_rows,
 )
 from visualsearch.index.rows import DoubleArray, Rows
+from visualsearch.index.view import View
 from visualsearch.search.group import near_best
 from visualsearch.types import FloatArray, Plan
 

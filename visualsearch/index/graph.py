@@ -43,6 +43,7 @@ class Segment:
         self.shape = shape
         self.added = 0
         self.marked = 0
+        self._torn = False  # a call has failed half-way
         self._rows: CodeArray = np.empty(capacity, dtype=np.int32)
         # Inner product on unit vectors: "cosine" would copy and normalise every row again.
         self._graph: Any = hnswlib.Index(space="ip", dim=dim)
@@ -70,10 +71,23 @@ class Segment:
         return self._rows[: self.added]
 
     def add(self, rows: IntArray, vectors: FloatArray, threads: int = 1) -> None:
-        """Insert rows that were never in it; at most `free` of them."""
-        self._rows[self.added : self.added + len(rows)] = rows
-        self._graph.add_items(vectors, rows, num_threads=threads)
-        self.added = int(self._graph.get_current_count())
+        """Insert rows that were never in it; at most `free` of them.
+
+        After a call that failed, which may have added some, the same rows can be given again.
+        """
+        if self._torn:
+            held = np.isin(rows, self.rows)
+            rows, vectors = rows[~held], vectors[~held]
+        try:
+            self._graph.add_items(vectors, rows, num_threads=threads)
+            self._rows[self.added : self.added + len(rows)] = rows
+        except BaseException:
+            labels = self._graph.get_ids_list()
+            self._rows[: len(labels)] = labels
+            self._torn = True
+            raise
+        finally:
+            self.added = int(self._graph.get_current_count())
 
     def mark(self, row: int) -> None:
         """Leave a row out of later results; it goes on carrying paths."""

@@ -8,9 +8,9 @@ import numpy as np
 from visualsearch.index.arrays import BoolArray, IntArray
 from visualsearch.index.curve import EFFORTS, EFS, FEW, MANY, Curves, Point
 from visualsearch.index.find import Finder
-from visualsearch.index.live import View
 from visualsearch.index.planner import Choice
 from visualsearch.index.rows import Rows
+from visualsearch.index.view import View
 from visualsearch.types import FloatArray
 
 Measuring = Generator[Curves | None, None, None]

@@ -9,7 +9,8 @@ import numpy as np
 
 from visualsearch.index.arrays import IntArray
 from visualsearch.index.find import Finder
-from visualsearch.index.live import LiveIndex, View
+from visualsearch.index.live import LiveIndex
+from visualsearch.index.view import View
 from visualsearch.types import Filters, FloatArray, Query
 
 MOST_WAITING = 8  # exact answers cost up to a thousand times the query: others are not sampled

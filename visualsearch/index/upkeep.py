@@ -16,9 +16,10 @@ from visualsearch.index.find import Finder
 from visualsearch.index.graph import THIN, Segment
 from visualsearch.index.layout import Layout
 from visualsearch.index.lists import NO_LIST, TRAINING_ROWS, Coder, centroids_for
-from visualsearch.index.live import NO_GRAPH, LiveIndex, View
+from visualsearch.index.live import NO_GRAPH, LiveIndex
 from visualsearch.index.measure import Measuring, Sampler, measured
 from visualsearch.index.merge import Merge, to_rebuild
+from visualsearch.index.view import View
 from visualsearch.types import FloatArray
 
 Lock = Callable[[], AbstractContextManager[object]]

@@ -1,0 +1,62 @@
+"""What a search sees: the matching rows of one moment, and what there was to find them with."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from visualsearch.index.arrays import BoolArray, CodeArray, IntArray
+from visualsearch.index.curve import Curves
+from visualsearch.index.graph import Segment
+from visualsearch.index.lists import ListArray, Piece
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """The matching rows of one moment, and what was there to find them with.
+
+    A row keeps its vector as long as it is alive, so a view stays true of its moment, but for
+    products that change during the search: `LiveIndex.changed_since` names those.
+    """
+
+    version: int
+    mask: BoolArray  # shape (count,): the row is live and satisfies the filters
+    slot: CodeArray
+    next: CodeArray
+    first: CodeArray
+    list_of: ListArray
+    list_sizes: IntArray  # alive rows of each list, when the newest piece was made
+    segments: tuple[Segment, ...]
+    pieces: tuple[Piece, ...]
+    building: CodeArray  # rows on their way into a graph, and
+    fresh: CodeArray  # rows that wait for it: no graph holds either
+    uncoded: CodeArray  # rows that no list holds
+    matches: int  # products
+    matching_rows: int
+    live_rows: int
+    curves: Curves
+
+    def rows_of(self, slots: IntArray) -> tuple[IntArray, IntArray]:
+        """Return the matching rows of these products, ascending, and their images' places."""
+        every: list[IntArray] = []
+        rows = self.first[slots].astype(np.int64)
+        while len(rows := rows[rows >= 0]):
+            every.append(rows)
+            rows = self.next[rows].astype(np.int64)
+        found = np.concatenate(every) if every else rows
+        places = np.repeat(np.arange(len(every)), [len(rows) for rows in every])
+        kept = found < len(self.mask)  # others are younger than the view
+        kept[kept] = self.mask[found[kept]]
+        found, places = found[kept], places[kept]
+        order = np.argsort(found)
+        return found[order], places[order]
+
+
+@dataclass(slots=True, eq=False)
+class Built:
+    """What upkeep has built: immutable parts, replaced by reference under the engine's lock."""
+
+    segments: tuple[Segment, ...] = ()
+    pieces: tuple[Piece, ...] = ()
+    building: CodeArray = field(default_factory=lambda: np.empty(0, dtype=np.int32))
+    list_sizes: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    curves: Curves = field(default_factory=Curves)
