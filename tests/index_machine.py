@@ -1,7 +1,7 @@
 """The state machine that holds three engines, each forced to its strategy, against the twin."""
 
 from collections import Counter
-from itertools import count
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests import strategies as world
 from tests.index_storage import check_storage
+from tests.index_tiny import MACHINE, rising_clock
 from visualsearch.engine import Engine, Layout
 from visualsearch.index.curve import Curves, Point
 from visualsearch.index.exact import ExactIndex
@@ -17,40 +18,32 @@ from visualsearch.index.planner import Costs, Tuning
 from visualsearch.index.state import satisfies
 from visualsearch.types import Answer, Query, Record
 
-Way = Literal["exact", "graph", "ivfpq"]
-TINY = Layout(
-    chunk_rows=8, segment_rows=16, most_rows=64, piece_rows=8, coder_rows=24, threads=1,
-    probe_share=0.5,
-)  # fmt: skip
+Way = Literal["exact", "graph", "mixed"]
 COSTS = {
     "exact": Costs(),
     "graph": Costs(row=1e6, entry=0.0, candidate=1e-6),
-    "ivfpq": Costs(row=1e6, entry=1e9, candidate=1e9),
+    "mixed": Costs(row=1e6, entry=1e9, candidate=1e9),
 }
+WAYS: tuple[Way, ...] = ("exact", "graph", "mixed")
 RECALL_FLOOR = 0.97
 TIE = 1e-6
 PRODUCTS = [f"p{n:02d}" for n in range(28)]  # half of them are those of `world.records`
 SEEN: Counter[str] = Counter()  # strategies of answers, merges, rows used again ...
 
 
-def tiny_engine(way: Way, layout: Layout = TINY) -> Engine:
-    """Return an engine whose chunks, graphs and pieces overflow after a few records.
+def tiny_engine(way: Way, layout: Layout = MACHINE) -> Engine:
+    """Return an engine that scans, or walks graphs and has no lists, or takes what is cheapest.
 
-    It goes the given way wherever it can, until it has measured its curves: by its clock a scan
-    is then dear, and lists and graphs cost about the same. The first beams are often too narrow,
-    so that walks are widened.
+    The last one goes by its lists, until it has measured its curves. The first beams of the
+    graphs are often too narrow, so that walks are widened.
     """
     engine = Engine(
         world.MODEL,
         world.DIM,
-        tuning=Tuning(
-            exact_rows=10_000 if way == "exact" else 0,
-            weak_filter=0.3 if way == "graph" else 0.9,
-            surplus=0.3,
-        ),
+        tuning=Tuning(exact_rows=10_000 if way == "exact" else 0, surplus=0.3),
         costs=COSTS[way],
-        layout=layout,
-        clock=map(float, count()).__next__,
+        layout=replace(layout, coder_rows=10**9) if way == "graph" else layout,
+        clock=rising_clock(),
     )
     if way == "graph":
         engine._index.built.curves = Curves(graph=(Point(8.0, 1.0, 1.0, 1.0),))
@@ -97,13 +90,11 @@ def check_against(twin: ExactIndex, query: Query, answer: Answer) -> tuple[int, 
 class TwinMachine(RuleBasedStateMachine):
     """Do the same to three engines and to the twin; compare every answer, and look inside."""
 
-    layout = TINY
+    layout = MACHINE
 
     def __init__(self) -> None:
         super().__init__()
-        self.engines: dict[Way, Engine] = {
-            way: tiny_engine(way, self.layout) for way in ("exact", "graph", "ivfpq")
-        }
+        self.engines: dict[Way, Engine] = {way: tiny_engine(way, self.layout) for way in WAYS}
         self.twin = ExactIndex(world.MODEL, world.DIM)
         self.good: Counter[Way] = Counter()
         self.wanted: Counter[Way] = Counter()

@@ -1,6 +1,7 @@
 """The engine against its exact twin: any course of records, index steps and searches."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
@@ -8,13 +9,15 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests import strategies as world
 from tests.index_machine import SEEN, TwinMachine, drain, tiny_engine
 from tests.index_storage import check_storage
+from tests.index_tiny import shrink
 from visualsearch.types import Query, Record
 
 
-def test_any_course_of_events_is_answered_as_by_the_twin() -> None:
+def test_any_course_of_events_is_answered_as_by_the_twin(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every answer, every count and the storage itself, after every step; no strategy is missed."""
+    shrink(monkeypatch)
     SEEN.clear()
-    machine = settings(max_examples=25, stateful_step_count=25)
+    machine = settings(max_examples=15, stateful_step_count=25)
     run_state_machine_as_test(TwinMachine, settings=machine)
     print("twin:", dict(SEEN))
     assert set(SEEN) >= {"exact", "graph", "ivfpq", "empty", "merge", "reuse", "piece", "measured"}

@@ -105,12 +105,18 @@ def test_top_k_beyond_what_a_graph_can_give_is_scanned() -> None:
 
 def test_the_recall_asked_for_decides_the_beam() -> None:
     """A setting between two measured ones, for k = 10 and k = 100 by their own recalls."""
-    beams = [chosen(MEASURED, target).beams[0] for target in (0.90, 0.968, 0.97, 0.98, 0.99)]
+    beams = [chosen(MEASURED, target).beams[0] for target in (0.90, 0.97, 0.98, 0.99)]
     assert beams == sorted(set(beams))
     assert beams[0] == 100  # 64 would do, but so many rows are wanted
     assert beams[-1] <= 256
     assert 128 < chosen(MEASURED, 0.98).beams[0] < 256
     assert chosen(MEASURED, 0.98, top_k=10).beams[0] < 128
+
+
+@pytest.mark.parametrize("coded", [False, True])
+def test_all_of_the_recall_is_a_scan(coded: bool) -> None:
+    """No walk and no code promises it."""
+    assert chosen(MEASURED, 1.0, coded=coded).strategy == "exact"
 
 
 def test_the_recall_asked_for_decides_the_effort() -> None:

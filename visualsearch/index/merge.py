@@ -89,7 +89,7 @@ class Merge:
     def step(self, count: int = STEP_ROWS) -> None:
         """Insert the next rows; those that died meanwhile are left out."""
         rows = self.rows[self._done : self._done + count].astype(np.int64)
-        self._done += count
         rows = rows[self._storage.alive[rows]]
         if len(rows):
             self.result.add(rows, self._storage.unit(rows), self._threads)
+        self._done += count  # last: rows of a step that failed are tried again

@@ -141,25 +141,26 @@ class Upkeep:
         return 1
 
     def _begin_merge(self) -> int:
+        """Begin the next rebuild, if one is due; what fails on the way has changed nothing."""
         index, layout = self._index, self._layout
-        waiting = len(index.for_graph)
-        if self._coder is not None and waiting >= BULK * layout.segment_rows:
-            with self._lock():
-                rows = index.for_graph.waiting()[: layout.most_rows // 2].copy()
-                index.for_graph.pop(len(rows))
-                index.built.building = rows
-            replaces: tuple[Segment, ...] = ()
+        replaces: tuple[Segment, ...] = ()
+        taken = np.empty(0, dtype=np.int32)
+        if self._coder is not None and len(index.for_graph) >= BULK * layout.segment_rows:
+            rows = taken = index.for_graph.waiting()[: layout.most_rows // 2].copy()
         else:
             replaces = to_rebuild(index.built.segments, layout.most_rows, layout.segment_rows // 8)
             if not replaces:
                 return 0
-            if self._active in replaces:
-                self._active = None
             rows = np.concatenate([segment.rows for segment in replaces])
         with self._lock():
             rows = rows[index.rows.alive[rows]]
         self._made += 1
         self._merge = Merge(replaces, rows, self._lists_of, index.rows, self._made, layout.threads)
+        if self._active in replaces:
+            self._active = None
+        with self._lock():
+            index.for_graph.pop(len(taken))
+            index.built.building = taken
         return 1
 
     def _lists_of(self, rows: CodeArray) -> IntArray:

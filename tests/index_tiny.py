@@ -1,0 +1,32 @@
+"""An index so small that a few records meet all of its borders, and every way to search it."""
+
+from collections.abc import Callable
+from itertools import count
+
+import pytest
+
+from visualsearch.engine import Layout
+from visualsearch.index import find, measure
+
+MACHINE = Layout(
+    chunk_rows=8, segment_rows=16, most_rows=64, piece_rows=8, coder_rows=24, threads=1,
+    probe_share=0.5,
+)  # fmt: skip
+STRESS = Layout(
+    chunk_rows=64, segment_rows=48, most_rows=400, piece_rows=32, coder_rows=64, threads=1,
+    probe_share=0.2,
+)  # fmt: skip
+
+
+def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure with few queries, and so often; look for a handful of fresh rows by their lists."""
+    monkeypatch.setattr(measure, "QUERIES", 8)
+    monkeypatch.setattr(find, "SCANNED_FRESH", 4)
+
+
+def rising_clock() -> Callable[[], float]:
+    """Return a clock by which whatever is measured later costs more.
+
+    So scans are dear, graphs are cheap and lists a little less so, on any machine.
+    """
+    return map(float, (n * n for n in count(1_000))).__next__

@@ -1,0 +1,154 @@
+"""The lists of codes, against exact answers on clustered data."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from tests.strategies import clustered
+from visualsearch.errors import MissingLibraryError
+from visualsearch.index.curve import EFFORTS
+from visualsearch.index.lists import (
+    CENTROIDS_MOST,
+    NO_LIST,
+    Coder,
+    Effort,
+    Piece,
+    best_candidates,
+    centroids_for,
+)
+from visualsearch.types import FloatArray
+
+DIM, COUNT = 32, 3_000
+V = clustered(COUNT, DIM, clusters=40, seed=6)
+ALL = Effort(reach=9.0, refine=1_000.0)  # every list, every candidate
+
+
+@pytest.fixture(scope="module")
+def coder() -> Coder:
+    """Return a coder trained on a third of the vectors."""
+    return Coder(V[::3], COUNT)
+
+
+def piece_of(coder: Coder, rows: np.ndarray, shift: int = 0) -> Piece:
+    """Return a piece of these rows, whose ids begin at `shift`."""
+    piece = coder.piece()
+    for part in np.array_split(rows, 3):
+        piece.add((part + shift).astype(np.int32), V[part])
+    return piece.complete()
+
+
+def sizes_of(coder: Coder, rows: np.ndarray) -> np.ndarray:
+    """Return how many of the rows each list holds."""
+    return np.bincount(coder.lists_of(V[rows]), minlength=len(coder.centroids))
+
+
+def truth(query: FloatArray, rows: np.ndarray, k: int) -> set[int]:
+    """Return the best of the rows, exactly."""
+    return set(rows[np.argsort(-(V[rows] @ query))[:k]].tolist())
+
+
+def candidates(
+    pieces: list[Piece], query: FloatArray, rows: np.ndarray, k: int, effort: Effort, **more: object
+) -> list[int]:
+    """Return the candidates among these rows, by a bitmap of them unless they are all."""
+    coder = pieces[0].coder
+    mask = np.zeros(COUNT, dtype=np.bool_)
+    mask[rows] = True
+    bits = None if len(rows) == COUNT else np.packbits(mask, bitorder="little")
+    found = best_candidates(
+        pieces, query, coder.scores(query), bits, sizes_of(coder, rows), k, effort, **more
+    )
+    return found.tolist()
+
+
+@pytest.mark.parametrize(
+    ("rows", "count"), [(0, 16), (100, 16), (400, 32), (200_000, 512), (10**8, CENTROIDS_MOST)]
+)
+def test_as_many_lists_as_suit_the_rows(rows: int, count: int) -> None:
+    """About the square root, and never so many that a number means no list."""
+    assert centroids_for(rows) == count
+    assert centroids_for(rows) <= NO_LIST
+
+
+def test_a_row_is_on_the_list_of_its_nearest_centroid(coder: Coder) -> None:
+    """Centroids have unit length, so that cosines order them."""
+    assert np.allclose(np.linalg.norm(coder.centroids, axis=1), 1.0, atol=1e-4)
+    assert np.array_equal(coder.lists_of(V), (V @ coder.centroids.T).argmax(axis=1))
+
+
+def test_lists_come_in_the_order_of_falling_bounds(coder: Coder) -> None:
+    """With no reach at all a bound is what a list's rows score as a rule."""
+    order, bounds = coder.order(coder.scores(V[5]), 0.3)
+    assert sorted(order.tolist()) == list(range(len(coder.centroids)))
+    assert (np.diff(bounds) <= 0).all()
+    usual = coder.order(coder.scores(V[5]), 0.0)
+    wider = coder.order(coder.scores(V[5]), 0.2)
+    assert (wider[1].max(), wider[1].min()) > (usual[1].max(), usual[1].min())
+
+
+@pytest.mark.parametrize("k", [1, 10, 100])
+@pytest.mark.parametrize("split", [1, 4])
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.04])
+def test_the_candidates_hold_nearly_all_of_the_best(
+    coder: Coder, k: int, split: int, share: float
+) -> None:
+    """Under a filter of any width, whatever pieces the rows lie in; none is left out wrongly."""
+    rng = np.random.default_rng(k)
+    every = np.arange(COUNT)
+    rows = np.flatnonzero(rng.random(COUNT) < share)
+    pieces = [piece_of(coder, part) for part in np.array_split(rng.permutation(every), split)]
+    good = 0
+    queries = rng.integers(COUNT, size=60)
+    for number in queries:
+        best = truth(V[number], rows, k)
+        found = candidates(pieces, V[number], rows, k, EFFORTS[-1])
+        assert set(found) <= set(rows.tolist()), "a row that the filter leaves out"
+        assert len(set(found)) >= min(k, len(rows))
+        good += len(best & set(found)) / len(best)
+    assert good / len(queries) >= 0.96
+
+
+def test_with_every_effort_everything_that_matches_is_a_candidate(coder: Coder) -> None:
+    """Codes lose no row: they only order them."""
+    pieces = [piece_of(coder, np.arange(0, 1_000)), piece_of(coder, np.arange(1_000, COUNT))]
+    rows = np.arange(3, COUNT, 7)
+    assert set(candidates(pieces, V[0], rows, 50, ALL)) == set(rows.tolist())
+    assert set(candidates(pieces, V[0], np.arange(COUNT), 50, ALL)) == set(range(COUNT))
+
+
+def test_a_floor_leaves_out_the_lists_that_cannot_reach_it(coder: Coder) -> None:
+    """What scores elsewhere say is enough: beyond it nothing is looked at, below it all is."""
+    pieces = [piece_of(coder, np.arange(COUNT))]
+    rows = np.arange(0, COUNT, 2)
+    assert candidates(pieces, V[0], rows, 10, EFFORTS[3], floor=1.5) == []
+    low = candidates(pieces, V[0], rows, 10, ALL, floor=-2.0)
+    assert set(low) == set(rows.tolist())
+    best = sorted(V[rows] @ V[0], reverse=True)
+    found = candidates(pieces, V[0], rows, 10, EFFORTS[-2], floor=float(best[9]))
+    assert len(truth(V[0], rows, 10) & set(found)) >= 9
+
+
+def test_a_bitmap_shorter_than_the_ids_leaves_the_younger_out(coder: Coder) -> None:
+    """A view's bits end where its rows end; a piece may hold later ones."""
+    piece = piece_of(coder, np.arange(1_000), shift=2_500)
+    lists = np.arange(len(coder.centroids))
+    bits = np.packbits(np.ones(2_600, dtype=np.bool_), bitorder="little")
+    rows, _ = piece.search(V[0], lists, coder.scores(V[0]), 1_000, bits)
+    assert sorted(rows.tolist()) == list(range(2_500, 2_600))
+
+
+def test_estimates_are_near_the_cosines(coder: Coder) -> None:
+    """They choose candidates, and so must not be far off."""
+    piece = piece_of(coder, np.arange(COUNT))
+    lists = np.arange(len(coder.centroids))
+    rows, estimates = piece.search(V[9], lists, coder.scores(V[9]), COUNT, None)
+    assert sorted(rows.tolist()) == list(range(COUNT))
+    assert np.abs(estimates - V[rows] @ V[9]).mean() < 0.05
+
+
+def test_without_faiss_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instead of an import error from somewhere inside."""
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(MissingLibraryError, match=r"pip install 'visualsearch\[cpu\]'"):
+        Coder(V[:100], 100)
