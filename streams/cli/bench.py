@@ -25,7 +25,7 @@ def _rows(_: click.Context, __: click.Parameter, size: str | None) -> int | None
 
 @bench.command()
 @click.option("--vectors", type=FILE, metavar="FILE.npy",
-              help="Vectors of your own, of shape (n, d); else clustered ones are drawn.")  # fmt: skip
+              help="Your own vectors, of shape (n, d); else clustered ones are drawn.")  # fmt: skip
 @click.option("--queries", type=FILE, metavar="FILE.npy",
               help="Queries for them, of shape (q, d); else rows seen differently.")  # fmt: skip
 @click.option("--filters", type=FILE, metavar="FILE.json",

@@ -117,12 +117,12 @@ def _deletes(bench: Bench, engine: Engine, result: Measured) -> None:
     took = time.perf_counter() - begin
     found = ours.searching(engine, K, TARGET)(bench.tested()[0]).found
     dead = int(np.isin(np.concatenate(found), gone).sum())
-    result.figures.update({"deletes/s": len(records) / took, "dead ones found": dead}
+    result.figures.update({"deletes/s": len(records) / took, "dead ones found": dead})
     result.rows.append(
         {
             "what": "deletes",
             "records/s": round(len(records) / took),
             "products/s": round(count / took),
             "dead ones found": dead,
-        })
+        }
     )
