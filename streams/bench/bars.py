@@ -56,6 +56,8 @@ BARS = (
     Bar("churn", "time ratio 3x", "≤", 1.2),
     Bar("churn", "memory ratio 3x", "≤", 1.3),
     Bar("churn", "compacted s", "≤", 60.0),
+    Bar("churn", "dead after compaction", "≤", 0.2),  # of the quarter that was deleted
+    Bar("churn", "compacting recall", "≥", 0.98),
     Bar("memory", "steady", "≤", 4_000, LARGE),
     Bar("memory", "peak of a merge", "≤", 5_000, LARGE),
     Bar("growth", "recall 1000000", "≥", 0.98, LARGE),
@@ -71,7 +73,7 @@ class Verdict:
     measurement: str
     figure: str  # of several that a pattern means, the worst
     of: int
-    value: float
+    value: float | None  # None: its measurement ran and did not come to it
     bar: str
     met: bool | None
 
@@ -79,9 +81,9 @@ class Verdict:
 def verdicts(
     figures: Mapping[str, Mapping[str, float]], rows: int, bars: Iterable[Bar] = BARS
 ) -> list[Verdict]:
-    """Return the verdict on every bar of which something was measured.
+    """Return the verdict on every bar whose measurement ran.
 
-    `figures` are by measurement and name. A figure that is no number misses its bar.
+    `figures` are by measurement and name. What is missing, or no number, misses its bar.
     """
     found: list[Verdict] = []
     for bar in bars:
@@ -90,11 +92,14 @@ def verdicts(
             for name, value in figures.get(bar.measurement, {}).items()
             if fnmatchcase(name, bar.figure)
         }
-        if not held:
+        if bar.measurement not in figures or (not held and not bar.applies(rows)):
             continue
-        name = min(held, key=lambda name: bar.margin(held[name]))
-        met = bar.margin(held[name]) >= 0 if bar.applies(rows) else None
+        name = min(held, key=lambda name: bar.margin(held[name]), default=bar.figure)
+        value = held.get(name)
+        met = None
+        if bar.applies(rows):
+            met = value is not None and bar.margin(value) >= 0
         size = f" at {bar.rows:,} rows" if bar.rows and not bar.applies(rows) else ""
         text = f"{bar.sign} {bar.value:,g}{size}"
-        found.append(Verdict(bar.measurement, name, len(held), held[name], text, met))
+        found.append(Verdict(bar.measurement, name, len(held), value, text, met))
     return found

@@ -36,10 +36,11 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What building took: seconds, and of ours those until it could be searched."""
+    """What building took."""
 
     took: Took
-    applied_s: float | None = None
+    applied_s: float | None = None  # of ours: in `apply`, after which it can be searched
+    adds: dict[int, float] = field(default_factory=dict)  # rows/s at the end, by threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +145,21 @@ class Bench:
                 self._rivals.clear()
             self.tell(f"building {name}")
             rival = MAKERS[name][1](self.dim, self.size)
-            took = timed(lambda: rival.add(self.data.vectors, self.threads))
-            self._rivals[name], self.built[name] = rival, Built(took)
+            last = max(1, self.size // 100)  # added apart, to see the rate of a full graph
+            parts = np.split(self.data.vectors, [self.size - 2 * last, self.size - last])
+            counts = (self.threads, 1, self.threads)
+            took = [
+                timed(lambda part=part, count=count: rival.add(part, count))  # type: ignore[misc]
+                for part, count in zip(parts, counts, strict=True)
+            ]
+            whole = Took(sum(one.wall for one in took), sum(one.cpu for one in took))
+            adds = {1: last / took[1].wall, self.threads: last / took[2].wall}
+            self._rivals[name], self.built[name] = rival, Built(whole, adds=adds)
         return self._rivals[name]
 
     def close(self) -> None:
-        """Stop the engines."""
+        """Stop the engines, and let go of all that was built."""
         for engine in self._engines.values():
             engine.close()
         self._engines.clear()
+        self._rivals.clear()

@@ -24,6 +24,7 @@ from visualsearch.types import (
 MODEL = "bench"
 BATCH = 1_000  # records of one call of `apply`
 POLL_S = 0.05
+ASKED = 64  # queries that are searched for during a build
 LONGEST_S = 7_200.0
 NO_FILTER = Filters()
 _failures: WeakKeyDictionary[Engine, list[Exception]] = WeakKeyDictionary()
@@ -65,6 +66,11 @@ def products(
         yield batch
 
 
+def singly(vectors: FloatArray, first: int) -> list[list[Record]]:
+    """Return a batch per product."""
+    return [batch for n in range(len(vectors)) for batch in products(vectors[n : n + 1], first + n)]
+
+
 def pictured(row: int, vector: FloatArray, order: int) -> VectorsRecord:
     """Return the record of a product's one picture, in half precision as the log holds it."""
     image = ImageVector("0", vector.astype(np.float16))
@@ -104,8 +110,8 @@ def settle(
     deadline = time.monotonic() + LONGEST_S
     quiet, asked = 0, 0
     while quiet < 2:  # twice: between two steps it may look settled
-        for _ in range(4 if len(ask) else 0):
-            engine.search(Query(ask[asked % len(ask)], top_k=100))
+        if asked < min(ASKED, len(ask)):
+            engine.search(Query(ask[asked], top_k=100))
             asked += 1
         if failures := _failures[engine]:
             raise Stuck(f"the background writer failed: {failures[0]!r}") from failures[0]

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib import import_module
+from math import isfinite
 from typing import Any
 
 from streams.bench import host
@@ -68,7 +69,18 @@ def _measured(bench: Bench, name: str, store: Store) -> dict[str, Any]:
     measured = function(bench)
     seconds = round(time.perf_counter() - begin, 1)
     about = {"host": machine, "data": described(bench), "seconds": seconds}
-    return store.put(name, measured, about)
+    return store.put(name, _finite(measured), about)
+
+
+def _finite(measured: Measured) -> Measured:
+    """Return it without what is no number: JSON has none for it."""
+    rows = [
+        {what: None if isinstance(cell, float) and not isfinite(cell) else cell
+         for what, cell in row.items()}
+        for row in measured.rows
+    ]  # fmt: skip
+    kept = {name: float(value) for name, value in measured.figures.items() if isfinite(value)}
+    return Measured(rows, kept)
 
 
 def prepare() -> None:

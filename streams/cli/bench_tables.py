@@ -65,7 +65,7 @@ def _verdicts(verdicts: list[dict[str, Any]]) -> Table:
             escape(
                 verdict["figure"] + (f" (worst of {verdict['of']})" if verdict["of"] > 1 else "")
             ),
-            f"{verdict['value']:,.4g}",
+            "not seen" if verdict["value"] is None else f"{verdict['value']:,.4g}",
             verdict["bar"],
             MARKS[verdict["met"]],
         )

@@ -34,6 +34,12 @@ def test_a_bar_is_about_its_size() -> None:
     assert verdicts({}, 200_000, [BAR]) == []
 
 
+def test_what_a_measurement_did_not_come_to_is_missed() -> None:
+    """A merge that was not seen has no peak: that is no reason to say nothing."""
+    (verdict,) = verdicts({"filters": {"p50 a": 1.0}}, 200_000, [BAR])
+    assert (verdict.value, verdict.met) == (None, False)
+
+
 @pytest.mark.parametrize(
     ("sign", "value", "met"),
     [("≤", 0.9, True), ("≤", 1.1, False), ("=", 1.0, True), ("=", 1.5, False), ("=", 0.5, False),

@@ -99,7 +99,7 @@ def test_what_is_no_array_is_refused(tmp_path: Path) -> None:
     """Nothing of a file is ever executed."""
     path = tmp_path / "x.npy"
     path.write_bytes(b"nothing")
-    with pytest.raises(InputError, match="numpy.save"):
+    with pytest.raises(InputError, match=r"numpy\.save"):
         loaded(path)
 
 

@@ -141,6 +141,7 @@ def _compaction(bench: Bench, result: Measured) -> None:
         result.figures.update(
             {
                 "compacted s": took,
+                "dead after compaction": stats.dead_ratio,
                 "compacting recall": share,
                 "compacting p99 to idle": percentile(watched.searched.wall or [0.0], 99)
                 / idle["p99_ms"],

@@ -9,15 +9,14 @@ from streams.bench import ours
 from streams.bench.clock import percentile, timed
 from streams.bench.context import TARGET, Bench, K, Measured, Row
 from streams.bench.measurements.under import Feeder, Growing, Watched, p99, watch
-from streams.bench.rivals import Hnswlib
 from streams.bench.truth import nearest
 from visualsearch.engine import Engine
-from visualsearch.types import BaseRecord, FloatArray, Query, Record
+from visualsearch.types import FloatArray, Query
 
 MANY_FRESH = 20_000
 BUSY_FRESH = (1_000, 8_000)  # while inserting flat out the writer always has as much to do
 ASKED = 200  # queries that are asked over and over
-RIVAL_ADDS = 10_000
+RIVAL = "hnswlib-m16"
 PACED_BATCH = 20  # products
 FLAT_MOST = 100_000
 K_SEEN = 10
@@ -33,6 +32,7 @@ def insert(bench: Bench) -> Measured:
         session.sustained()
         session.flat_out()
         session.burst()
+    _alone(bench, result)
     _rival(bench, result)
     return result
 
@@ -60,7 +60,7 @@ class _Session:
         self.bench.tell("upserts, each looked for at once")
         new = self.new(self.bench.amounts.upserts)
         seen, took = 0, []
-        for batch in single(new, self.rows):
+        for batch in ours.singly(new, self.rows):
             begin = time.perf_counter()
             self.engine.apply(batch)
             took.append(1e3 * (time.perf_counter() - begin))
@@ -220,29 +220,29 @@ class _Session:
         return recalled
 
 
-def single(vectors: FloatArray, first: int) -> list[list[Record]]:
-    """Return a batch per product."""
-    return [
-        [BaseRecord(str(first + n), (1, 0, 0)), ours.pictured(first + n, vector, 1)]
-        for n, vector in enumerate(vectors)
-    ]
+def _alone(bench: Bench, result: Measured) -> None:
+    """Apply a burst to an empty index whose writer works, with nobody searching."""
+    bench.tell("a burst, nobody searching")
+    batches = list(ours.products(bench.data.more(bench.amounts.burst, 998)))
+    engine = ours.new_engine(bench.dim)
+    took = timed(lambda: ours.feed(engine, batches))
+    engine.close()
+    rate = bench.amounts.burst / took.wall
+    result.figures["burst/s"] = rate
+    result.rows.append(
+        {
+            "what": "burst, nobody searching",
+            "products": bench.amounts.burst,
+            "products/s": round(rate),
+        }
+    )
 
 
 def _rival(bench: Bench, result: Measured) -> None:
-    """Add to bare hnswlib graphs of the same size, and tell the rates."""
-    bench.tell("adding to bare hnswlib")
-    count = min(RIVAL_ADDS, bench.size // 10)
-    new = bench.data.more(count, 999)
-    rival = Hnswlib(bench.dim, bench.size + 2 * count, 16, 100)
-    rival.add(bench.data.vectors, bench.threads)
-    for threads in (1, bench.threads):
-        took = timed(lambda threads=threads: rival.add(new, threads))  # type: ignore[misc]
-        result.figures[f"hnswlib adds/s {threads} threads"] = count / took.wall
+    """Tell how fast a bare graph of this size takes rows."""
+    bench.rival(RIVAL)
+    for threads, rate in bench.built[RIVAL].adds.items():
+        result.figures[f"{RIVAL} adds/s {threads} threads"] = rate
         result.rows.append(
-            {
-                "what": f"{rival.name}, add_items, {threads} threads",
-                "products": count,
-                "products/s": round(count / took.wall),
-                "per cpu-s": round(count / max(took.cpu, 1e-9)),
-            }
+            {"what": f"{RIVAL}, add_items, {threads} threads", "products/s": round(rate)}
         )
