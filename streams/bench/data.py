@@ -132,7 +132,7 @@ def loaded(path: Path) -> FloatArray:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: not a .npy file ({error}); write one by numpy.save") from error
+        raise InputError(f"{path}: not a .npy file; write one by numpy.save") from error
     if not isinstance(array, np.ndarray) or array.ndim != 2 or 0 in array.shape:
         shape = getattr(array, "shape", "an archive")
         raise InputError(f"{path}: shape {shape}; a row per vector is needed: (n, d)")
