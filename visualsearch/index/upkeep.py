@@ -124,7 +124,7 @@ class Upkeep:
         alive = index.rows.alive
         index.to_mark.extend(held[~alive[held]].tolist())
         lost = taken[~alive[taken] & (index.graph_of[taken] == NO_GRAPH)]
-        index.rows.free(np.unique(lost).tolist())
+        index.let_go(np.unique(lost).tolist())
 
     def _merge_step(self) -> int:
         if self._merge is None:

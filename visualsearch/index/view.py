@@ -10,12 +10,13 @@ from visualsearch.index.graph import Segment
 from visualsearch.index.lists import ListArray, Piece
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class View:
     """The matching rows of one moment, and what was there to find them with.
 
-    A row keeps its vector as long as it is alive, so a view stays true of its moment, but for
-    products that change during the search: `LiveIndex.changed_since` names those.
+    A row keeps its product and its vector as long as a view shows it, so a view stays true of
+    its moment, but for products that change during the search: `LiveIndex.changed_since` names
+    those.
     """
 
     version: int
@@ -39,13 +40,13 @@ class View:
         """Return the matching rows of these products, ascending, and their images' places."""
         every: list[IntArray] = []
         rows = self.first[slots].astype(np.int64)
-        while len(rows := rows[rows >= 0]):
+        # A product that has changed since leads to rows younger than the view: there it ends.
+        while len(rows := rows[(rows >= 0) & (rows < len(self.mask))]):
             every.append(rows)
             rows = self.next[rows].astype(np.int64)
         found = np.concatenate(every) if every else rows
         places = np.repeat(np.arange(len(every)), [len(rows) for rows in every])
-        kept = found < len(self.mask)  # others are younger than the view
-        kept[kept] = self.mask[found[kept]]
+        kept = self.mask[found]
         found, places = found[kept], places[kept]
         order = np.argsort(found)
         return found[order], places[order]
