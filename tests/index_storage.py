@@ -72,11 +72,12 @@ def _check_graphs(index: LiveIndex) -> None:
     assert np.array_equal(index.graph_of[: rows.count], graph_of)
     assert holders.max(initial=0) <= 1, "a row in two graphs"
     assert holders[alive].all(), "an alive row that no graph will ever hold"
-    free = np.array(rows._free, dtype=int)
+    resting = [row for _, rested in index.resting for row in rested]
+    free = np.array([*rows._free, *resting], dtype=int)
     assert len(np.unique(free)) == len(free), "a row free twice"
     assert not alive[free].any(), "a free row that is in use"
     assert not holders[free].any(), "a free row that a graph holds"
-    assert np.count_nonzero(holders) == rows.used, "a row that is neither held nor free"
+    assert np.count_nonzero(holders) + len(free) == rows.count, "a row that is lost"
 
 
 def _check_lists(index: LiveIndex) -> None:

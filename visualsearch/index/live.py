@@ -4,7 +4,10 @@ Whoever changes it or takes a `View` holds the engine's lock; `visualsearch.inde
 view without it, and `visualsearch.index.upkeep` builds graphs and lists, and publishes them here.
 """
 
+from collections import deque
 from collections.abc import Sequence
+
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +48,8 @@ class LiveIndex:
         self._replaced: dict[int, None] = {}  # those with other rows than before
         self._new: list[NewRows] = []
         self._dead: list[int] = []
+        self._views: WeakSet[View] = WeakSet()  # those that something still searches
+        self.resting: deque[tuple[int, list[int]]] = deque()  # (version, rows) to be free
 
     # Products
 
@@ -113,6 +118,7 @@ class LiveIndex:
         """Write what was changed."""
         if not self._wanted and not self._replaced:
             return
+        self._free_rested()
         most = max([*self._wanted, *self._replaced])
         if most >= len(self._first):
             self._first = grown(self._first, most + 1, NO_ROW)
@@ -177,6 +183,23 @@ class LiveIndex:
         self._changed[slots] = self.version
         self._wanted = {}
 
+    def let_go(self, rows: list[int]) -> None:
+        """Let dead rows that no queue and no graph holds be used again, but not too soon.
+
+        A search whose view is older may still take one for the product that it was of: it would
+        miss that product, and need not notice.
+        """
+        if rows:
+            self.resting.append((self.version, rows))
+        self._free_rested()
+
+    def _free_rested(self) -> None:
+        if not self.resting:
+            return
+        oldest = min((view.version for view in self._views), default=self.version)
+        while self.resting and self.resting[0][0] <= oldest:
+            self.rows.free(self.resting.popleft()[1])
+
     # Views
 
     def view(
@@ -201,7 +224,7 @@ class LiveIndex:
             matching = int(np.count_nonzero(mask))
         if kind is not None or rows is not None:
             matches = distinct(self.rows.slot[:count][mask])
-        return View(
+        view = View(
             version=self.version,
             mask=mask,
             slot=self.rows.slot,
@@ -219,6 +242,8 @@ class LiveIndex:
             live_rows=self.live_rows,
             curves=self.built.curves,
         )
+        self._views.add(view)
+        return view
 
     def changed_since(self, slots: npt.NDArray[np.integer], version: int) -> bool:
         """Return whether the pictures of one of these products changed, or came or went."""

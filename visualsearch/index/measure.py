@@ -88,6 +88,9 @@ def measured(
         yield None
         if graph[-1].many >= ENOUGH:
             break
+    if not view.pieces:
+        yield Curves(graph=tuple(graph) or guess.graph, rows=len(live), row_cost=row_cost)
+        return
     plain = yield from _listed(finder, view, queries, truth, clock)
     lists = rng.permutation(len(view.list_sizes))
     averse = np.isin(view.list_of, lists[: max(1, int(GROUP * len(lists)))])
@@ -107,6 +110,7 @@ def measured(
         random=tuple(others[0]),
         averse=tuple(others[1]),
         rows=len(live),
+        listed=True,
         row_cost=row_cost,
     )
 

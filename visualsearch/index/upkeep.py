@@ -124,7 +124,7 @@ class Upkeep:
         alive = index.rows.alive
         index.to_mark.extend(held[~alive[held]].tolist())
         lost = taken[~alive[taken] & (index.graph_of[taken] == NO_GRAPH)]
-        index.rows.free(np.unique(lost).tolist())
+        index.let_go(np.unique(lost).tolist())
 
     def _merge_step(self) -> int:
         if self._merge is None:
@@ -148,7 +148,7 @@ class Upkeep:
         if self._coder is not None and len(index.for_graph) >= BULK * layout.segment_rows:
             rows = taken = index.for_graph.waiting()[: layout.most_rows // 2].copy()
         else:
-            replaces = to_rebuild(index.built.segments, layout.most_rows, layout.segment_rows // 8)
+            replaces = to_rebuild(index.built.segments, layout.most_rows, layout.segment_rows // 64)
             if not replaces:
                 return 0
             rows = np.concatenate([segment.rows for segment in replaces])
@@ -258,9 +258,10 @@ class Upkeep:
     def _measure_step(self) -> int:
         index = self._index
         if self._measuring is None:
-            known, now = index.built.curves.rows, index.live_rows
-            stale = not known / GROWTH <= now <= known * GROWTH
-            if not (index.built.pieces and now and stale):
+            curves, now = index.built.curves, index.live_rows
+            stale = not curves.rows / GROWTH <= now <= curves.rows * GROWTH
+            stale = stale or (bool(index.built.pieces) and not curves.listed)
+            if now <= self._finder.tuning.exact_rows or not stale:
                 return 0
             view = self._view(None)
             queries = Sampler(index.rows, self._rng).queries(

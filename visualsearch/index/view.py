@@ -10,12 +10,14 @@ from visualsearch.index.graph import Segment
 from visualsearch.index.lists import ListArray, Piece
 
 
-@dataclass(slots=True, eq=False)  # not frozen: each search makes one
+# Not frozen: each search makes one, and freezing costs more than the rest of it.
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class View:
     """The matching rows of one moment, and what was there to find them with.
 
-    A row keeps its vector as long as it is alive, so a view stays true of its moment, but for
-    products that change during the search: `LiveIndex.changed_since` names those.
+    A row keeps its product and its vector as long as a view shows it, so a view stays true of
+    its moment, but for products that change during the search: `LiveIndex.changed_since` names
+    those.
     """
 
     version: int
@@ -37,19 +39,20 @@ class View:
 
     def rows_of(self, slots: IntArray) -> tuple[IntArray, IntArray]:
         """Return the matching rows of these products, ascending, and their images' places."""
+        # A product that has changed since leads to rows younger than the view: there it ends.
+        last = len(self.mask)
         rows = self.first[slots].astype(np.int64)
-        rows = rows[rows >= 0]
+        rows = rows[(rows >= 0) & (rows < last)]
         following = self.next[rows]
         places = np.zeros(len(rows), dtype=np.int64)
         if following.max(initial=-1) >= 0:  # some have several pictures
             every = [rows]
-            while len(further := following[following >= 0].astype(np.int64)):
-                every.append(further)
+            while len(further := following[(following >= 0) & (following < last)]):
+                every.append(further.astype(np.int64))
                 following = self.next[further]
             rows = np.concatenate(every)
             places = np.repeat(np.arange(len(every)), [len(each) for each in every])
-        kept = rows < len(self.mask)  # others are younger than the view
-        kept[kept] = self.mask[rows[kept]]
+        kept = self.mask[rows]
         rows, places = rows[kept], places[kept]
         order = np.argsort(rows)
         return rows[order], places[order]
