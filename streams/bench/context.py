@@ -118,7 +118,7 @@ class Bench:
 
         def build() -> None:
             nonlocal applied
-            applied = feed(engine, products(vectors, tags=self.tags))
+            applied = feed(engine, products(vectors, tags=self.tags)).wall
             settle(engine, self.data.halves()[0])
 
         return engine, Built(timed(build), applied)
