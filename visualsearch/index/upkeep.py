@@ -258,10 +258,10 @@ class Upkeep:
     def _measure_step(self) -> int:
         index = self._index
         if self._measuring is None:
-            curves, now = index.built.curves, index.live_rows
-            stale = not curves.rows / GROWTH <= now <= curves.rows * GROWTH
-            stale = stale or (bool(index.built.pieces) and not curves.listed)
-            if now <= self._finder.tuning.exact_rows or not stale:
+            known, now = index.built.curves, index.live_rows
+            stale = not known.rows / GROWTH <= now <= known.rows * GROWTH
+            stale = stale or (bool(index.built.pieces) and not known.listed)
+            if now < max(1, self._layout.coder_rows // 8) or not stale:
                 return 0
             view = self._view(None)
             queries = Sampler(index.rows, self._rng).queries(
