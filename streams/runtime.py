@@ -11,8 +11,7 @@ from prometheus_client import CollectorRegistry
 
 import visualsearch
 from streams.blobs import BlobStore
-from streams.compute import Compute
-from streams.fetch import Fetcher
+from streams.fetch.fetcher import Fetcher
 from streams.group_reader import GroupReader, Sink
 from streams.hosts import Hosts
 from streams.ingest import EmbeddingSteps, Publisher
@@ -22,11 +21,13 @@ from streams.lanes.delay import Delay
 from streams.lanes.embedder import Embedder
 from streams.lanes.embedding import EmbeddingLane
 from streams.lanes.newest import Newest
+from streams.lanes.pictures import Pictures
 from streams.lanes.window import Window
 from streams.log_healer import LogHealer, PartitionScan
 from streams.log_ledger import Ledger
 from streams.log_reader import LogReader
 from streams.metrics import Metrics
+from streams.model import Model
 from streams.producer import Producer
 from streams.query.agent import QueryAgent
 from streams.query.handler import QueryHandler
@@ -47,8 +48,7 @@ class Shared:
 
     settings: Settings
     metrics: Metrics
-    encoder: Encoder
-    compute: Compute
+    model: Model
     blobs: BlobStore
     fetcher: Fetcher
     producer: Producer
@@ -85,15 +85,16 @@ def build_shared(settings: Settings, encoder: Encoder | None = None) -> Shared:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     if encoder is None:
-        encoder = visualsearch.load_encoder(settings.encoder, device=settings.device)
+        encoder = visualsearch.load_encoder(
+            settings.encoder, device=settings.device, prompts=settings.prompts
+        )
     encoder.encode_texts(["warm up"])
     metrics.build_info.labels(version("visualsearch"), encoder.model_id).set(1)
     blobs = BlobStore(settings.blobs)
     return Shared(
         settings=settings,
         metrics=metrics,
-        encoder=encoder,
-        compute=Compute(),
+        model=Model(encoder, metrics),
         blobs=blobs,
         fetcher=Fetcher(settings, blobs, metrics),
         producer=Producer(settings.kafka()),
@@ -135,26 +136,25 @@ def build_ingest(shared: Shared, index_partitions: int) -> IngestSide:
 
 
 def _embedding_lane(shared: Shared, hosts: Hosts, newest: Newest) -> EmbeddingLane:
-    settings = shared.settings
-    step = settings.embed_step or (CPU_STEP if shared.encoder.device == "cpu" else GPU_STEP)
-    return EmbeddingLane(
-        settings.order_mode,
-        Embedder(shared.encoder, shared.compute, shared.metrics, step=step),
+    settings, model = shared.settings, shared.model
+    step = settings.embed_step or (CPU_STEP if model.encoder.device == "cpu" else GPU_STEP)
+    pictures = Pictures(
+        model,
+        Embedder(model, step=step),
         shared.fetcher,
         hosts,
         Hosts(settings.fetch_per_host, settings.retry_timeout_s),
-        newest,
         inline_limit=settings.inline_max_bytes,
-        in_memory=settings.fetch_concurrency,
-        delays_s=settings.retry_delays_s,
+        in_memory=max(settings.fetch_concurrency, 4 * step),  # the next call fills during this one
         patient_s=settings.retry_timeout_s,
     )
+    return EmbeddingLane(settings.order_mode, pictures, newest, delays_s=settings.retry_delays_s)
 
 
 def build_search(shared: Shared, index_partitions: int) -> SearchSide:
     """Return the index, its reader and the query agent, none of them started."""
     settings, topics = shared.settings, shared.settings.topics
-    engine = Engine(shared.encoder.model_id, shared.encoder.dim)
+    engine = Engine(shared.model.encoder.model_id, shared.model.encoder.dim)
     # Of replicas that see the same record the quickest heals it; the others then find it healed.
     grace_s = settings.heal_grace_s * random.uniform(1.0, 2.0)
     ledger = Ledger(grace_s, time.monotonic)
@@ -179,8 +179,7 @@ def build_search(shared: Shared, index_partitions: int) -> SearchSide:
     fetcher = Fetcher(settings, shared.blobs, shared.metrics)
     handler = QueryHandler(
         engine,
-        shared.encoder,
-        shared.compute,
+        shared.model,
         fetcher,
         shared.metrics,
         image_limit=settings.image_max_bytes,

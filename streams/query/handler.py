@@ -6,7 +6,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
 
 import numpy as np
 
@@ -21,16 +20,16 @@ from schemas.search import (
     SearchResult,
     TookMs,
 )
-from streams.compute import Compute, Priority
-from streams.fetch import Fetcher, FetchError, decode_base64
+from streams.compute import Priority
+from streams.fetch.errors import FetchError
+from streams.fetch.fetcher import Fetcher
+from streams.fetch.inline import decode_base64
 from streams.metrics import Metrics
-from visualsearch.encoders.protocol import Encoder
+from streams.model import Model, ModelError
 from visualsearch.engine import Engine
 from visualsearch.errors import VisualSearchError
 from visualsearch.search.compose import Part, compose
 from visualsearch.types import Answer, Filters, FloatArray, Query
-
-T = TypeVar("T")
 
 
 class RequestError(Exception):
@@ -55,8 +54,7 @@ class QueryHandler:
     def __init__(
         self,
         engine: Engine,
-        encoder: Encoder,
-        compute: Compute,
+        model: Model,
         fetcher: Fetcher,
         metrics: Metrics,
         *,
@@ -65,8 +63,7 @@ class QueryHandler:
         searchers: int = 2,
     ) -> None:
         self._engine = engine
-        self._encoder = encoder
-        self._compute = compute
+        self._model = model
         self._fetcher = fetcher
         self._metrics = metrics
         self._image_limit = image_limit
@@ -88,6 +85,8 @@ class QueryHandler:
             result = failure(request.request_id, SearchFault("deadline_exceeded", text))
         except RequestError as error:
             result = failure(request.request_id, error.fault)
+        except ModelError as error:
+            result = failure(request.request_id, SearchFault(error.code, str(error)))
         except VisualSearchError as error:
             result = failure(request.request_id, SearchFault(error.code, str(error), error.field))
         took.total = _ms(started)
@@ -125,8 +124,9 @@ class QueryHandler:
 
     async def _picture(self, field: str, image: QueryImage) -> bytes:
         try:
-            if image.data is not None:
-                return decode_base64(image.data, self._image_limit)
+            if (data := image.data) is not None:
+                limit = self._image_limit
+                return await self._model.aside(Priority.QUERY, lambda: decode_base64(data, limit))
             return (await self._fetcher.fetch(image.url or "")).data
         except FetchError as error:
             raise RequestError(error.code, f"{field}: {error}", field) from None
@@ -142,28 +142,22 @@ class QueryHandler:
         texts: list[Part] = []
         if parts.texts:
             words = [text for _, text, _ in parts.texts]
-            vectors = await self._embed("text", lambda: self._encoder.encode_texts(words))
+            vectors = await self._model.texts(Priority.QUERY, words)
             texts = [Part(v, w, f) for v, (f, _, w) in zip(vectors, parts.texts, strict=True)]
         if request.query.similar_to is not None:
             images.append(self._stored(request.query.similar_to))
         if request.query.vector is not None:
             given = np.asarray(request.query.vector, dtype=np.float64)
             images.append(Part(given, None, "query.vector"))
-        return compose(images, texts, dim=dim, text_weight=self._encoder.default_alpha)
+        return compose(images, texts, dim=dim, text_weight=self._model.encoder.default_alpha)
 
     async def _image_part(self, field: str, image: QueryImage, data: bytes) -> Part:
         try:
-            vectors = await self._embed("image", lambda: self._encoder.encode_images([data]))
+            prepared = await self._model.prepare(Priority.QUERY, data)
         except VisualSearchError as error:
             raise RequestError(error.code, f"{field}: {error}", field) from None
+        vectors = await self._model.images(Priority.QUERY, [prepared])
         return Part(vectors[0], image.weight, field)
-
-    async def _embed(self, kind: str, call: Callable[[], T]) -> T:
-        def timed() -> T:
-            with self._metrics.embed.labels(kind).time():
-                return call()
-
-        return await self._compute.run(Priority.QUERY, timed)
 
     def _stored(self, product_id: str) -> Part:
         vectors = [vector for _, vector in self._engine.vectors_of(product_id)]

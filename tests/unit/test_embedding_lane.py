@@ -5,23 +5,26 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from schemas.records import Vectors
-from streams.compute import Compute
-from streams.fetch import Fetched, FetchError
-from streams.hosts import Hosts
-from streams.lanes.embedder import Embedder
+from streams.fetch.errors import Fetched, FetchError
 from streams.lanes.embedding import BUSY, EmbeddingLane
 from streams.lanes.lane import Outcome
 from streams.lanes.newest import Newest
 from streams.messages import SourceMessage
-from streams.metrics import Metrics
 from streams.retry import FIRST, Attempt
 from tests.fakes import FakeEncoder
-from tests.lane_events import BLUE, RED, Pictures, inline, message
+from tests.lane_events import (
+    BLUE,
+    LIMIT,
+    RED,
+    Pictures,
+    embedding_lane,
+    fake_model,
+    inline,
+    message,
+)
 
-LIMIT = 4096
 AWAY = FetchError("image_unreachable", "away", transient=True, attempts=3)
 Make = Callable[..., EmbeddingLane]
 
@@ -29,28 +32,17 @@ Make = Callable[..., EmbeddingLane]
 @pytest.fixture
 async def lane() -> AsyncIterator[Make]:
     """Give a maker of lanes in explicit order, two pictures per model call, two retries."""
-    compute = Compute()
+    models = []
 
     def make(
         pictures: Any, encoder: FakeEncoder | None = None, newest: Newest | None = None
     ) -> EmbeddingLane:
-        metrics = Metrics(CollectorRegistry())
-        return EmbeddingLane(
-            "explicit",
-            Embedder(encoder or FakeEncoder(), compute, metrics, step=2),
-            pictures,
-            Hosts(8, 10.0),
-            Hosts(8, 60.0),
-            newest or Newest(),
-            inline_limit=LIMIT,
-            in_memory=4,
-            delays_s=(10.0, 60.0),
-            patient_s=60.0,
-            jitter=lambda: 1.0,
-        )
+        models.append(fake_model(encoder))
+        return embedding_lane("explicit", models[-1], pictures, newest or Newest(), (10.0, 60.0))
 
     yield make
-    compute.close()
+    for model in models:
+        model.close()
 
 
 def vectors(outcome: Outcome) -> Vectors:
@@ -85,9 +77,9 @@ async def test_pictures_of_several_events_share_a_model_call(lane: Make) -> None
     sizes: list[int] = []
 
     class Noting(FakeEncoder):
-        def encode_images(self, images: Any) -> Any:
-            sizes.append(len(images))
-            return super().encode_images(images)
+        def embed(self, prepared: Any) -> Any:
+            sizes.append(len(prepared))
+            return super().embed(prepared)
 
     shades = {f"u{n}": RED + bytes(n) for n in range(7)}  # what follows a JPEG's end is ignored
     embedding = lane(Pictures(**shades), Noting())
@@ -194,11 +186,11 @@ async def test_an_event_that_comes_back_may_take_longer(lane: Make) -> None:
 
 
 async def test_a_model_or_a_store_that_fails_is_tried_again(lane: Make) -> None:
-    """Out of memory, or a store's exception of no known kind: one picture, not the event."""
+    """Whatever it raises, a store's exception of no known kind too: one picture, not the event."""
 
     class Broken(FakeEncoder):
-        def encode_images(self, _: Any) -> Any:
-            raise RuntimeError("out of memory")
+        def embed(self, _: Any) -> Any:
+            raise RuntimeError("out of order")
 
     outcome = await lane(Pictures(red=RED), Broken()).process(created("red"))
     assert outcome.retry is not None

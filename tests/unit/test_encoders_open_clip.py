@@ -46,7 +46,7 @@ def test_vectors_equal_open_clips_own(
     tokenizer = open_clip.get_tokenizer("ViT-B-32")
     texts = ["red dress", "a navy striped mug", "", "sofa", "x"]
     with torch.inference_mode():
-        model = encoder._model
+        model = encoder._loaded.model
         images = model.encode_image(torch.stack([preprocess(p) for p in pictures]), normalize=True)
         words = model.encode_text(tokenizer(texts), normalize=True)
     np.testing.assert_allclose(encoder.encode_images(pictures), images.numpy(), atol=2e-5)

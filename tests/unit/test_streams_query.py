@@ -9,14 +9,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from schemas.search import QueryImage, QuerySpec, QueryText, SearchFilters, SearchRequest
-from streams.compute import Compute
-from streams.fetch import Fetched
+from streams.fetch.errors import Fetched
 from streams.messages import OutgoingMessage, SourceMessage
 from streams.metrics import Metrics
 from streams.producer import SendError
 from streams.query.agent import QueryAgent
 from streams.query.handler import QueryHandler, RequestError, spell_out, to_filters
-from tests.fakes import DIM, FakeEncoder, unit
+from tests.fakes import DIM, unit
+from tests.lane_events import fake_model
 from visualsearch.engine import Engine
 from visualsearch.types import BaseRecord, ImageVector, VectorsRecord
 
@@ -83,14 +83,14 @@ async def handler() -> AsyncIterator[QueryHandler]:
             BaseRecord(name, (1, 0, 0), title=name),
             VectorsRecord(name, (1, 0, 0), model="fake", images=(image,)),
         ])  # fmt: skip
-    compute = Compute()
+    model = fake_model()
     handler = QueryHandler(
-        engine, FakeEncoder(), compute, SlowFetcher(),  # type: ignore[arg-type]  # a fake
+        engine, model, SlowFetcher(),  # type: ignore[arg-type]  # a fake
         Metrics(CollectorRegistry()), image_limit=4096, watermark=lambda: 0.0,
     )  # fmt: skip
     yield handler
     handler.close()
-    compute.close()
+    model.close()
 
 
 async def test_weights_steer_the_query(handler: QueryHandler) -> None:
