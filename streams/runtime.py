@@ -10,6 +10,7 @@ from importlib.metadata import version
 from prometheus_client import CollectorRegistry
 
 import visualsearch
+from streams.background import subject_finder
 from streams.blobs import BlobStore
 from streams.fetch.fetcher import Fetcher
 from streams.group_reader import GroupReader, Sink
@@ -31,6 +32,7 @@ from streams.model import Model
 from streams.producer import Producer
 from streams.query.agent import QueryAgent
 from streams.query.handler import QueryHandler
+from streams.query.pictures import QueryPictures
 from streams.settings import MIB, Settings
 from streams.topic_check import require_topics
 from visualsearch.encoders.protocol import Encoder
@@ -177,12 +179,17 @@ def build_search(shared: Shared, index_partitions: int) -> SearchSide:
         interval_s=settings.heal_grace_s / 3,
     )
     fetcher = Fetcher(settings, shared.blobs, shared.metrics)
+    pictures = QueryPictures(
+        shared.model,
+        fetcher,
+        limit=settings.image_max_bytes,
+        find_subject=subject_finder(settings.background_model),
+    )
     handler = QueryHandler(
         engine,
         shared.model,
-        fetcher,
+        pictures,
         shared.metrics,
-        image_limit=settings.image_max_bytes,
         watermark=lambda: reader.watermark.time_s,
         searchers=max(2, (os.cpu_count() or 2) // 2),
     )

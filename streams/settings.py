@@ -84,6 +84,9 @@ class Settings(BaseSettings):
     )
     embed_step: int | None = Field(default=None, ge=1, description="Pictures per model call")
     attribute_batch: int = Field(default=128, ge=1, description="Events per attribute batch")
+    background_model: Path | None = Field(
+        default=None, description="U²-Net (ONNX) that finds a query photo's subject; else GrabCut"
+    )
     query_concurrency: int = Field(
         default=16, ge=1, description="Requests in work at the same time"
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 
@@ -21,23 +22,14 @@ from schemas.search import (
     TookMs,
 )
 from streams.compute import Priority
-from streams.fetch.errors import FetchError
-from streams.fetch.fetcher import Fetcher
-from streams.fetch.inline import decode_base64
 from streams.metrics import Metrics
 from streams.model import Model, ModelError
+from streams.query.pictures import QueryPictures, RequestError
 from visualsearch.engine import Engine
 from visualsearch.errors import VisualSearchError
 from visualsearch.search.compose import Part, compose
+from visualsearch.search.fuse import fused
 from visualsearch.types import Answer, Filters, FloatArray, Query
-
-
-class RequestError(Exception):
-    """A request that cannot be answered with hits."""
-
-    def __init__(self, code: str, message: str, field: str | None = None) -> None:
-        super().__init__(message)
-        self.fault = SearchFault(code, message, field)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +47,16 @@ class QueryHandler:
         self,
         engine: Engine,
         model: Model,
-        fetcher: Fetcher,
+        pictures: QueryPictures,
         metrics: Metrics,
         *,
-        image_limit: int,
         watermark: Callable[[], float | None],
         searchers: int = 2,
     ) -> None:
         self._engine = engine
         self._model = model
-        self._fetcher = fetcher
+        self._pictures = pictures
         self._metrics = metrics
-        self._image_limit = image_limit
         self._watermark = watermark
         self._pool = ThreadPoolExecutor(searchers, thread_name_prefix="search")
 
@@ -101,17 +91,18 @@ class QueryHandler:
     async def _search(self, request: SearchRequest, took: TookMs) -> Answer:
         parts = spell_out(request)
         started = time.perf_counter()
-        pictures = await asyncio.gather(*(self._picture(f, image) for f, image in parts.images))
+        pictures = await asyncio.gather(
+            *(self._pictures.fetch(field, image) for field, image in parts.images)
+        )
         took.fetch = self._observe("fetch", started)
         started = time.perf_counter()
-        vector = await self._vector(request, parts, pictures)
+        vectors = await self._vectors(request, parts, pictures)
         took.embed = self._observe("embed", started)
         started = time.perf_counter()
         filters = to_filters(request)
-        query = Query(vector, filters, request.top_k)
-        answer = await asyncio.get_running_loop().run_in_executor(
-            self._pool, self._engine.search, query
-        )
+        run = partial(asyncio.get_running_loop().run_in_executor, self._pool, self._engine.search)
+        answers = await asyncio.gather(*(run(Query(v, filters, request.top_k)) for v in vectors))
+        answer = fused(answers, request.top_k) if len(answers) > 1 else answers[0]
         took.search = self._observe("search", started)
         self._metrics.plans.labels(answer.plan.strategy).inc()
         self._metrics.selectivity.observe(answer.plan.selectivity)
@@ -122,42 +113,35 @@ class QueryHandler:
         self._metrics.search.labels(stage).observe(elapsed / 1000)
         return elapsed
 
-    async def _picture(self, field: str, image: QueryImage) -> bytes:
-        try:
-            if (data := image.data) is not None:
-                limit = self._image_limit
-                return await self._model.aside(Priority.QUERY, lambda: decode_base64(data, limit))
-            return (await self._fetcher.fetch(image.url or "")).data
-        except FetchError as error:
-            raise RequestError(error.code, f"{field}: {error}", field) from None
-
-    async def _vector(
+    async def _vectors(
         self, request: SearchRequest, parts: QueryParts, pictures: list[bytes]
-    ) -> FloatArray:
-        dim = self._engine.dim
+    ) -> list[FloatArray]:
+        """Return the vectors to search by: one, or one for each crop of the pictures."""
         images = [
-            await self._image_part(field, image, data)
+            await self._image_parts(request, field, image, data)
             for (field, image), data in zip(parts.images, pictures, strict=True)
         ]
         texts: list[Part] = []
         if parts.texts:
-            words = [text for _, text, _ in parts.texts]
-            vectors = await self._model.texts(Priority.QUERY, words)
-            texts = [Part(v, w, f) for v, (f, _, w) in zip(vectors, parts.texts, strict=True)]
+            rows = await self._model.texts(Priority.QUERY, [text for _, text, _ in parts.texts])
+            texts = [Part(v, w, f) for v, (f, _, w) in zip(rows, parts.texts, strict=True)]
+        others: list[Part] = []
         if request.query.similar_to is not None:
-            images.append(self._stored(request.query.similar_to))
+            others.append(self._stored(request.query.similar_to))
         if request.query.vector is not None:
             given = np.asarray(request.query.vector, dtype=np.float64)
-            images.append(Part(given, None, "query.vector"))
-        return compose(images, texts, dim=dim, text_weight=self._model.encoder.default_alpha)
+            others.append(Part(given, None, "query.vector"))
+        encoder = self._model.encoder
+        return [
+            compose([*view, *others], texts, dim=encoder.dim, text_weight=encoder.default_alpha)
+            for view in (zip(*images, strict=True) if images else [()])
+        ]
 
-    async def _image_part(self, field: str, image: QueryImage, data: bytes) -> Part:
-        try:
-            prepared = await self._model.prepare(Priority.QUERY, data)
-        except VisualSearchError as error:
-            raise RequestError(error.code, f"{field}: {error}", field) from None
-        vectors = await self._model.images(Priority.QUERY, [prepared])
-        return Part(vectors[0], image.weight, field)
+    async def _image_parts(
+        self, request: SearchRequest, field: str, image: QueryImage, data: bytes
+    ) -> list[Part]:
+        vectors = await self._pictures.vectors(field, data, request.preprocess)
+        return [Part(vector, image.weight, field) for vector in vectors]
 
     def _stored(self, product_id: str) -> Part:
         vectors = [vector for _, vector in self._engine.vectors_of(product_id)]

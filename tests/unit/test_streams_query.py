@@ -14,10 +14,12 @@ from streams.messages import OutgoingMessage, SourceMessage
 from streams.metrics import Metrics
 from streams.producer import SendError
 from streams.query.agent import QueryAgent
-from streams.query.handler import QueryHandler, RequestError, spell_out, to_filters
+from streams.query.handler import QueryHandler, spell_out, to_filters
+from streams.query.pictures import QueryPictures, RequestError
 from tests.fakes import DIM, unit
 from tests.lane_events import fake_model
 from visualsearch.engine import Engine
+from visualsearch.search.photos import subject_by_grabcut
 from visualsearch.types import BaseRecord, ImageVector, VectorsRecord
 
 
@@ -84,10 +86,13 @@ async def handler() -> AsyncIterator[QueryHandler]:
             VectorsRecord(name, (1, 0, 0), model="fake", images=(image,)),
         ])  # fmt: skip
     model = fake_model()
-    handler = QueryHandler(
-        engine, model, SlowFetcher(),  # type: ignore[arg-type]  # a fake
-        Metrics(CollectorRegistry()), image_limit=4096, watermark=lambda: 0.0,
+    pictures = QueryPictures(
+        model, SlowFetcher(), limit=4096,  # type: ignore[arg-type]  # a fake
+        find_subject=subject_by_grabcut,
     )  # fmt: skip
+    handler = QueryHandler(
+        engine, model, pictures, Metrics(CollectorRegistry()), watermark=lambda: 0.0
+    )
     yield handler
     handler.close()
     model.close()
