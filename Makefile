@@ -48,7 +48,7 @@ test: $(STAMP) ## Run the unit, property, contract and integration tiers. ARGS="
 
 test-deep: $(STAMP) ## Run the tests that take minutes: log healing with compaction, fsck, 10,000 histories.
 	@echo '== tests: deep'
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m deep -s tests/integration $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m deep -s tests/integration tests/unit $(ARGS)
 	@VISUALSEARCH_TEST_HISTORIES=10000 $(BIN)/python -m pytest tests/property/test_log_healing.py $(ARGS)
 
 test-fault: $(STAMP) ## Kill workers a hundred times, the broker too, then fsck (half an hour).

@@ -62,6 +62,8 @@ class Pictures:
     def __init__(self, **pictures: bytes | Exception) -> None:
         self.pictures = pictures
         self.asked: list[tuple[str, float | None]] = []
+        self.etag = '"1"'
+        self.unchanged = 0  # of these, answered without the picture
 
     async def fetch(self, url: str, *, timeout_s: float | None = None) -> Fetched:
         """Return the picture, or raise what is there instead of it."""
@@ -69,11 +71,14 @@ class Pictures:
         found = self.pictures.get(url, FetchError("image_http_404", "absent", attempts=2))
         if isinstance(found, Exception):
             raise found
-        return Fetched(found, etag='"1"')
+        return Fetched(found, etag=self.etag)
 
     async def fetch_changed(
         self, url: str, known: Fetched, *, timeout_s: float | None = None
     ) -> Fetched | None:
         """Return the picture unless it is still of the version that is known."""
         fetched = await self.fetch(url, timeout_s=timeout_s)
-        return None if fetched.etag == known.etag else fetched
+        if fetched.etag != known.etag:
+            return fetched
+        self.unchanged += 1
+        return None

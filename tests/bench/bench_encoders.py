@@ -29,7 +29,7 @@ from schemas.events import ImageSource
 from streams.blobs import BlobStore
 from streams.fetch.fetcher import Fetcher
 from streams.hosts import Hosts
-from streams.lanes.embedder import Embedder, VectorCache
+from streams.lanes.embedder import Embedder
 from streams.lanes.pictures import Pictures
 from streams.metrics import Metrics
 from streams.model import Model
@@ -99,7 +99,7 @@ class Bench:
         model = Model(self.encoder, Metrics(CollectorRegistry()))
         step = CPU_STEP if self.encoder.device == "cpu" else GPU_STEP
         for calls in sorted({1, step, *BATCHES}):
-            embedder = Embedder(model, step=calls, cache=VectorCache(1))
+            embedder = Embedder(model, step=calls, known=1)
             numbers = itertools.count()
 
             async def one(embedder: Embedder = embedder, numbers: Any = numbers) -> None:
@@ -108,7 +108,7 @@ class Bench:
             rate = await self._rate(one, max(AT_ONCE, 2 * calls))
             note = " (as a worker does)" if calls == step else ""
             print(f"end to end, calls of at most {calls}{note}: {rate:.1f} pictures/s", flush=True)
-        embedder = Embedder(model, step=step, cache=VectorCache(1))
+        embedder = Embedder(model, step=step, known=1)
         print(
             f"fetched over HTTP: {await self._fetched(model, embedder):.1f} pictures/s", flush=True
         )

@@ -3,14 +3,23 @@
 import asyncio
 import contextlib
 import hashlib
+import io
 from collections import Counter
 from typing import Self
 
 from aiohttp import web
+from PIL import Image
 
 from tests.fakes import jpeg
 
 HUGE = 20 * 1024 * 1024
+
+
+def bomb() -> bytes:
+    """Return a PNG of 50 kB that would be 400 million pixels."""
+    out = io.BytesIO()
+    Image.new("1", (20_000, 20_000)).save(out, "PNG")
+    return out.getvalue()
 
 
 class PictureHost:

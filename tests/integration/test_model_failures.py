@@ -11,7 +11,8 @@ from aiohttp import ClientSession
 from streams.broker import BrokerInfo
 from tests.fakes import FakeEncoder
 from tests.integration.events import created
-from tests.integration.harness import inline, make_settings, make_topics, path_of, until
+from tests.integration.harness import inline, make_settings, make_topics, path_of
+from tests.waiting import until
 
 FITS = 2
 

@@ -1,34 +1,22 @@
 """Pictures that cannot be had or used: one dead letter each, and everything else goes on."""
 
 import base64
-import io
 import re
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from PIL import Image
 
 from schemas.events import ImageSource
 from streams.broker import BrokerInfo
 from tests.fakes import jpeg
 from tests.integration.events import created, updated
 from tests.integration.harness import Path, facts, inline, picture, running_path
-from tests.integration.pictures import PictureHost
+from tests.integration.pictures import PictureHost, bomb
 from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NOISE = bytes(range(256)) * 8
-
-
-def bomb() -> bytes:
-    """Return a PNG of 50 kB that would be 400 million pixels."""
-    out = io.BytesIO()
-    Image.new("1", (20_000, 20_000)).save(out, "PNG")
-    return out.getvalue()
-
-
-BOMB = bomb()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -89,7 +77,7 @@ async def test_each_bad_picture_is_a_dead_letter_and_the_good_ones_are_indexed(
         "image_timeout": ImageSource(url=host.url("/slow/x.jpg")),
         "image_not_an_image": ImageSource(url=host.put("text.jpg", b"not a picture at all")),
         "image_url_forbidden": ImageSource(url=(path.settings.data_dir / "closed.jpg").as_uri()),
-        "image_too_many_pixels": ImageSource(url=host.put("bomb.png", BOMB)),
+        "image_too_many_pixels": ImageSource(url=host.put("bomb.png", bomb())),
         "image_incomplete": ImageSource(url=host.url("/lying/long")),
         "image_data_invalid": ImageSource(data="§§§"),
     }

@@ -77,7 +77,9 @@ class OpenClipEncoder:
         if len(self._prompts) == 1:
             return self._run([_said(self._prompts[0], text) for text in texts], self._text_rows)
         said = [_said(prompt, text) for text in texts for prompt in self._prompts]
-        rows = self._run(said, self._text_rows).reshape(len(texts), -1, self.dim).mean(axis=1)
+        rows = (
+            self._run(said, self._text_rows).reshape(-1, len(self._prompts), self.dim).mean(axis=1)
+        )
         unit: FloatArray = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
         return unit
 
