@@ -6,7 +6,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 
 import numpy as np
 
@@ -100,8 +99,9 @@ class QueryHandler:
         took.embed = self._observe("embed", started)
         started = time.perf_counter()
         filters = to_filters(request)
-        run = partial(asyncio.get_running_loop().run_in_executor, self._pool, self._engine.search)
-        answers = await asyncio.gather(*(run(Query(v, filters, request.top_k)) for v in vectors))
+        queries = [Query(vector, filters, request.top_k) for vector in vectors]
+        run = asyncio.get_running_loop().run_in_executor
+        answers = await asyncio.gather(*(run(self._pool, self._engine.search, q) for q in queries))
         answer = fused(answers, request.top_k) if len(answers) > 1 else answers[0]
         took.search = self._observe("search", started)
         self._metrics.plans.labels(answer.plan.strategy).inc()
