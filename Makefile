@@ -65,6 +65,8 @@ check: $(STAMP) ## Check format, lint, types, import rules, schemas and house ru
 
 bench: $(STAMP) ## Measure ours beside the alternatives; figures are printed, nothing is asserted.
 	@echo '== bench: the index beside bare hnswlib and NumPy'; $(BIN)/python -m tests.bench.bench_index
+	@echo '== bench: encoders beside the bare loop, pictures over HTTP, words (6 minutes)'
+	@$(BIN)/python -m tests.bench.bench_encoders
 	@echo '== bench: the whole path (3 minutes)'
 	@$(BIN)/python -m pytest -q -s -o python_files='bench_*.py' tests/bench/bench_path.py $(ARGS)
 
