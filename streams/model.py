@@ -40,7 +40,7 @@ class Model:
         self.failure: str | None = None  # why this process should be restarted
         self._metrics = metrics
         self._calls = Compute(name="model")
-        self._hands = Compute(threads or len(os.sched_getaffinity(0)), name="pictures")
+        self._hands = Compute(threads or _cores(), name="pictures")
         self._fits = sys.maxsize  # pictures in one call, as far as is known
 
     async def aside(self, priority: Priority, work: Callable[[], T]) -> T:
@@ -117,6 +117,12 @@ class Model:
     def _fail(self, error: Exception) -> None:
         log.error("the model failed", exc_info=error)
         self.failure = f"the model failed: {error!r}"
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # those that this process may use; not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from streams.fetch.addresses import Allowed
+from streams.addresses import Allowed
 from streams.topics import TopicNames
 
 MIB = 1024 * 1024

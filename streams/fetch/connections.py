@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from streams.fetch.addresses import Allowed
+from streams.addresses import Allowed
 
 LOOKUPS = 16  # names looked up at the same time
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 
-from streams.fetch.addresses import Allowed
+from streams.addresses import Allowed
 from streams.fetch.connections import ForbiddenAddressError, Resolver, guarded_connector
 from streams.fetch.errors import Fetched, FetchError, short
 from streams.settings import Settings

@@ -121,7 +121,8 @@ def _checkpoint(architecture: str, path: Path) -> _Source:
         raise EncoderError(f"There is no checkpoint at {path}.", code="checkpoint_missing")
     model_id = f"open_clip:{architecture}/{_checksum([path])}"
     what = f"The checkpoint {path} for {architecture}"
-    return _Source(architecture, str(path), model_id, what)
+    instead = f" If it is the tokenizer that is missing, name a folder: open_clip:{FOLDER}/path."
+    return _Source(architecture, str(path), model_id, what, instead)
 
 
 def _folder(name: str) -> _Source:
