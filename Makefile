@@ -48,7 +48,7 @@ test: $(STAMP) ## Run the unit, property, contract and integration tiers. ARGS="
 
 test-deep: $(STAMP) ## Run the tests that take minutes: log healing with compaction, fsck, 10,000 histories.
 	@echo '== tests: deep'
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m deep -s tests/integration $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m deep -s tests/integration tests/unit $(ARGS)
 	@VISUALSEARCH_TEST_HISTORIES=10000 $(BIN)/python -m pytest tests/property/test_log_healing.py $(ARGS)
 
 test-fault: $(STAMP) ## Kill workers a hundred times, the broker too, then fsck (half an hour).
@@ -63,11 +63,13 @@ check: $(STAMP) ## Check format, lint, types, import rules, schemas and house ru
 	@echo '== generated schemas'; $(BIN)/python -m schemas.generate --check
 	@echo '== house rules'; $(BIN)/python -m pytest -q tests/unit/test_house.py
 
-bench: $(STAMP) ## Measure the index beside hnswlib, FAISS and usearch, then the path. ARGS="--size 50k"
-	@echo '== bench 1/3: usearch, to measure beside'; $(PIP) -q -e '.[bench]'
-	@echo '== bench 2/3: the index beside bare graph libraries (20 minutes at 200k)'
+bench: $(STAMP) ## Measure the index beside hnswlib, FAISS and usearch, encoders, the path. ARGS="--size 50k"
+	@echo '== bench 1/4: usearch, to measure beside'; $(PIP) -q -e '.[bench]'
+	@echo '== bench 2/4: the index beside bare graph libraries (20 minutes at 200k)'
 	@OMP_NUM_THREADS=1 $(BIN)/visualsearch bench index $(ARGS)
-	@echo '== bench 3/3: the whole path (3 minutes)'
+	@echo '== bench 3/4: encoders beside the bare loop, pictures over HTTP, words (6 minutes)'
+	@$(BIN)/python -m tests.bench.bench_encoders
+	@echo '== bench 4/4: the whole path (3 minutes)'
 	@$(BIN)/python -m pytest -q -s -o python_files='bench_*.py' tests/bench/bench_path.py
 
 lite-weights: $(STAMP) ## Train the projection of the embedded encoder on the drawn pictures.

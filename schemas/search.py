@@ -67,6 +67,18 @@ class SearchFilters(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_o
             raise ValueError("`price_min` is above `price_max`")
 
 
+class Preprocess(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+    """What to do to the query's photos first; EXIF rotation is always applied.
+
+    `lighting` evens it out, `background` lays the subject on white, `crops` searches by crops
+    around the centre as well: each product counts by the best of them.
+    """
+
+    lighting: bool = False
+    background: bool = False
+    crops: bool = False
+
+
 class SearchRequest(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """One search. `deadline_ms` counts from the request's Kafka timestamp."""
 
@@ -77,6 +89,7 @@ class SearchRequest(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_o
     top_k: Annotated[int, Meta(ge=1, le=1000)] = 20
     recall_target: Annotated[float, Meta(gt=0, le=1)] | None = None
     image_kind: Literal["catalog", "lifestyle"] | None = None
+    preprocess: Preprocess = msgspec.field(default_factory=Preprocess)
     deadline_ms: Annotated[int, Meta(ge=1, le=600_000)] = 2000
 
 

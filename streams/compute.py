@@ -1,13 +1,14 @@
-"""The one compute executor of a process: queries before indexing.
+"""Threads for work that would stop the event loop: queries before indexing.
 
-A model call cannot be preempted, so a query waits for at most one indexing step; callers keep
-those short (a few pictures on a CPU, one batch on a GPU).
+A call cannot be preempted, so a query waits for at most one of indexing's; callers keep those
+short (of the model: a few pictures on a CPU, one batch on a GPU).
 """
 
 import asyncio
 import heapq
 import itertools
 import threading
+import time
 from collections.abc import Callable
 from enum import IntEnum
 from typing import TypeVar
@@ -23,18 +24,23 @@ class Priority(IntEnum):
 
 
 class Compute:
-    """Runs model calls on one thread, the most urgent first, equals in order of arrival."""
+    """Runs calls on its threads, the most urgent first, equals in order of arrival."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int = 1, name: str = "compute") -> None:
         self._jobs: list[tuple[Priority, int, Callable[[], None]]] = []
         self._ticket = itertools.count()
         self._changed = threading.Condition()
         self._stopped = False
-        self._thread = threading.Thread(target=self._work, name="compute", daemon=True)
-        self._thread.start()
+        self._began: dict[int, float] = {}  # the call under way on each thread
+        self._threads = [
+            threading.Thread(target=self._work, args=(n,), name=f"{name}-{n}", daemon=True)
+            for n in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     async def run(self, priority: Priority, call: Callable[[], T]) -> T:
-        """Run `call` on the compute thread and return what it returns or raise what it raises."""
+        """Run `call` on one of the threads and return what it returns or raise what it raises."""
         loop = asyncio.get_running_loop()
         result: asyncio.Future[T] = loop.create_future()
 
@@ -55,20 +61,28 @@ class Compute:
             self._changed.notify()
         return await result
 
+    def longest_s(self) -> float:
+        """Return for how many seconds the longest of the calls under way has been running."""
+        with self._changed:
+            return time.monotonic() - min(self._began.values(), default=time.monotonic())
+
     def close(self) -> None:
-        """Stop after the call under way; what still waits is dropped."""
+        """Stop after the calls under way; what still waits is dropped."""
         with self._changed:
             self._stopped = True
-            self._changed.notify()
-        self._thread.join()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
 
-    def _work(self) -> None:
+    def _work(self, number: int) -> None:
         while True:
             with self._changed:
+                self._began.pop(number, None)
                 self._changed.wait_for(lambda: self._jobs or self._stopped)
                 if self._stopped:
                     return
                 job = heapq.heappop(self._jobs)[2]
+                self._began[number] = time.monotonic()
             job()
 
 

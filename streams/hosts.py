@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from streams.fetch import FetchError
+from streams.fetch.errors import FetchError
 from streams.lru import Lru
 
 BREAK_AFTER = 5

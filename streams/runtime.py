@@ -10,9 +10,9 @@ from importlib.metadata import version
 from prometheus_client import CollectorRegistry
 
 import visualsearch
+from streams.background import subject_finder
 from streams.blobs import BlobStore
-from streams.compute import Compute
-from streams.fetch import Fetcher
+from streams.fetch.fetcher import Fetcher
 from streams.group_reader import GroupReader, Sink
 from streams.hosts import Hosts
 from streams.indexing import build_engine
@@ -23,14 +23,17 @@ from streams.lanes.delay import Delay
 from streams.lanes.embedder import Embedder
 from streams.lanes.embedding import EmbeddingLane
 from streams.lanes.newest import Newest
+from streams.lanes.pictures import Pictures
 from streams.lanes.window import Window
 from streams.log_healer import LogHealer, PartitionScan
 from streams.log_ledger import Ledger
 from streams.log_reader import LogReader
 from streams.metrics import Metrics
+from streams.model import Model
 from streams.producer import Producer
 from streams.query.agent import QueryAgent
 from streams.query.handler import QueryHandler
+from streams.query.pictures import QueryPictures
 from streams.settings import MIB, Settings
 from streams.topic_check import require_topics
 from visualsearch.encoders.protocol import Encoder
@@ -48,8 +51,7 @@ class Shared:
 
     settings: Settings
     metrics: Metrics
-    encoder: Encoder
-    compute: Compute
+    model: Model
     blobs: BlobStore
     fetcher: Fetcher
     producer: Producer
@@ -86,15 +88,16 @@ def build_shared(settings: Settings, encoder: Encoder | None = None) -> Shared:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     if encoder is None:
-        encoder = visualsearch.load_encoder(settings.encoder, device=settings.device)
+        encoder = visualsearch.load_encoder(
+            settings.encoder, device=settings.device, prompts=settings.prompts
+        )
     encoder.encode_texts(["warm up"])
     metrics.build_info.labels(version("visualsearch"), encoder.model_id).set(1)
     blobs = BlobStore(settings.blobs)
     return Shared(
         settings=settings,
         metrics=metrics,
-        encoder=encoder,
-        compute=Compute(),
+        model=Model(encoder, metrics),
         blobs=blobs,
         fetcher=Fetcher(settings, blobs, metrics),
         producer=Producer(settings.kafka()),
@@ -136,26 +139,25 @@ def build_ingest(shared: Shared, index_partitions: int) -> IngestSide:
 
 
 def _embedding_lane(shared: Shared, hosts: Hosts, newest: Newest) -> EmbeddingLane:
-    settings = shared.settings
-    step = settings.embed_step or (CPU_STEP if shared.encoder.device == "cpu" else GPU_STEP)
-    return EmbeddingLane(
-        settings.order_mode,
-        Embedder(shared.encoder, shared.compute, shared.metrics, step=step),
+    settings, model = shared.settings, shared.model
+    step = settings.embed_step or (CPU_STEP if model.encoder.device == "cpu" else GPU_STEP)
+    pictures = Pictures(
+        model,
+        Embedder(model, step=step),
         shared.fetcher,
         hosts,
         Hosts(settings.fetch_per_host, settings.retry_timeout_s),
-        newest,
         inline_limit=settings.inline_max_bytes,
-        in_memory=settings.fetch_concurrency,
-        delays_s=settings.retry_delays_s,
+        in_memory=max(settings.fetch_concurrency, 4 * step),  # the next call fills during this one
         patient_s=settings.retry_timeout_s,
     )
+    return EmbeddingLane(settings.order_mode, pictures, newest, delays_s=settings.retry_delays_s)
 
 
 def build_search(shared: Shared, index_partitions: int) -> SearchSide:
     """Return the index, its reader and the query agent, none of them started."""
     settings, topics = shared.settings, shared.settings.topics
-    encoder = shared.encoder
+    encoder = shared.model.encoder
     engine = build_engine(settings, encoder.model_id, encoder.dim, shared.metrics)
     # Of replicas that see the same record the quickest heals it; the others then find it healed.
     grace_s = settings.heal_grace_s * random.uniform(1.0, 2.0)
@@ -179,13 +181,17 @@ def build_search(shared: Shared, index_partitions: int) -> SearchSide:
         interval_s=settings.heal_grace_s / 3,
     )
     fetcher = Fetcher(settings, shared.blobs, shared.metrics)
+    pictures = QueryPictures(
+        shared.model,
+        fetcher,
+        limit=settings.image_max_bytes,
+        find_subject=subject_finder(settings.background_model),
+    )
     handler = QueryHandler(
         engine,
-        shared.encoder,
-        shared.compute,
-        fetcher,
+        shared.model,
+        pictures,
         shared.metrics,
-        image_limit=settings.image_max_bytes,
         watermark=lambda: reader.watermark.time_s,
         searchers=max(2, (os.cpu_count() or 2) // 2),
     )

@@ -6,9 +6,10 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from streams.addresses import Allowed
 from streams.topics import TopicNames
 
 MIB = 1024 * 1024
@@ -33,6 +34,9 @@ class Settings(BaseSettings):
         description="What orders a product's events: Kafka's clock or `version`",
     )
     encoder: str = Field(default="lite", description="lite, or open_clip:ARCH/TAG")
+    prompts: tuple[str, ...] = Field(
+        default=(), description="open_clip: what words are put into, as in a photo of {text}"
+    )
     device: str | None = Field(default=None, description="cuda, cpu; found by itself if not given")
     data_dir: Path = Field(
         default=Path(".visualsearch"), description="Pictures and caches of this host"
@@ -41,6 +45,13 @@ class Settings(BaseSettings):
     http_host: str = Field(default="127.0.0.1", description="Address of the worker's HTTP server")
     http_port: int = Field(default=8080, ge=0, le=65535, description="Its port; 0 takes a free one")
     file_roots: tuple[Path, ...] = Field(default=(), description="Folders that file: URLs may read")
+    store_roots: tuple[str, ...] = Field(
+        default=(), description="Object stores whose pictures may be read (s3://bucket/folder)"
+    )
+    fetch_allow: tuple[str, ...] = Field(
+        default=(),
+        description="Networks, addresses and hosts, not public, that pictures may come from",
+    )
     reply_topics: tuple[str, ...] = Field(default=(), description="Topics that a request may name")
     image_max_bytes: int = Field(default=16 * MIB, ge=1024, description="Largest picture fetched")
     inline_max_bytes: int = Field(
@@ -48,6 +59,12 @@ class Settings(BaseSettings):
     )
     fetch_timeout_s: float = Field(
         default=10.0, gt=0, description="For one picture, retries included"
+    )
+    fetch_connect_timeout_s: float = Field(
+        default=3.0, gt=0, description="Of these, to be connected"
+    )
+    fetch_read_timeout_s: float = Field(
+        default=5.0, gt=0, description="Of these, without a byte of the answer"
     )
     fetch_attempts: int = Field(
         default=3, ge=1, description="Tries per picture on transient errors"
@@ -68,6 +85,9 @@ class Settings(BaseSettings):
     )
     embed_step: int | None = Field(default=None, ge=1, description="Pictures per model call")
     attribute_batch: int = Field(default=128, ge=1, description="Events per attribute batch")
+    background_model: Path | None = Field(
+        default=None, description="U²-Net (ONNX) that finds a query photo's subject; else GrabCut"
+    )
     query_concurrency: int = Field(
         default=16, ge=1, description="Requests in work at the same time"
     )
@@ -85,6 +105,12 @@ class Settings(BaseSettings):
         default=30.0, gt=0, description="Index log: time for an overtaken record to be made good"
     )
     stop_timeout_s: float = Field(default=25.0, gt=0, description="SIGTERM to exit at the latest")
+
+    @field_validator("fetch_allow")
+    @classmethod
+    def _allowed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        Allowed(value)
+        return value
 
     @property
     def topics(self) -> TopicNames:

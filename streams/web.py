@@ -14,7 +14,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from schemas.errors import SchemaError
 from schemas.search import SearchFault, SearchResult, decode_request, salvage_request_id
 from streams.client import SearchClient
-from streams.fetch import Fetcher, FetchError
+from streams.fetch.errors import FetchError
+from streams.fetch.fetcher import Fetcher
 from streams.producer import SendError
 from streams.product_state import product_json
 from streams.products import product_lines
@@ -23,7 +24,7 @@ from visualsearch.engine import Engine
 
 MAX_BODY = 14 * 1024 * 1024  # a 10 MiB request and some
 Probe = Callable[[], str | None]
-_STATUS = {"deadline_exceeded": 504, "internal": 500, "no_worker": 503}
+_STATUS = {"deadline_exceeded": 504, "embed_failed": 503, "internal": 500, "no_worker": 503}
 
 
 class Web:

@@ -111,7 +111,7 @@ class Worker:
             await asyncio.wait({self._watching})
         if self._shared is not None:
             await self._shared.fetcher.close()
-            await asyncio.to_thread(self._shared.compute.close)
+            await asyncio.to_thread(self._shared.model.close)
             await asyncio.to_thread(self._shared.producer.close)
 
     def _query_app(self, side: SearchSide) -> Any:
@@ -150,6 +150,8 @@ class Worker:
         for reader in self._ingest.readers if self._ingest is not None else ():
             if reader.failure is not None:
                 return f"{reader.group} cannot go on: {reader.failure!r}"
+        if self._shared is not None and (stuck := self._shared.model.stuck()) is not None:
+            return stuck
         if self._query is not None and (crash := crash_of(self._query)) is not None:
             return f"{self._query.conf.id} crashed: {crash!r}"
         if self._side is None:
@@ -162,7 +164,9 @@ class Worker:
         )
 
     def ready(self) -> str | None:
-        """Return why no query should come here yet."""
+        """Return why no query should come here, or not yet."""
+        if self._shared is not None and (stuck := self._shared.model.stuck()) is not None:
+            return stuck
         if self._ready:
             return None
         if self._side is not None and not self._side.reader.caught_up.is_set():

@@ -31,13 +31,21 @@ class FakeEncoder:
     def __init__(self) -> None:
         self.images_seen = 0
 
-    def encode_images(self, images: Sequence[Image.Image | bytes]) -> FloatArray:
-        """Hash the pixels of each picture. Raises ImageError for what is none."""
+    def prepare(self, image: Image.Image | bytes) -> Image.Image:
+        """Decode. Raises ImageError for what is no picture."""
         from visualsearch.encoders.images import decode_image
 
-        pictures = [decode_image(i) if isinstance(i, bytes) else i for i in images]
-        self.images_seen += len(pictures)
-        return np.stack([unit(hashlib.sha256(p.tobytes()).hexdigest()) for p in pictures])
+        return decode_image(image) if isinstance(image, bytes) else image
+
+    def embed(self, prepared: Sequence[Image.Image]) -> FloatArray:
+        """Hash the pixels of each picture."""
+        self.images_seen += len(prepared)
+        digests = [hashlib.sha256(picture.tobytes()).hexdigest() for picture in prepared]
+        return np.stack([unit(digest) for digest in digests])
+
+    def encode_images(self, images: Sequence[Image.Image | bytes]) -> FloatArray:
+        """Prepare and embed."""
+        return self.embed([self.prepare(image) for image in images])
 
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:
         """Hash each text."""

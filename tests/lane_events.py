@@ -2,12 +2,24 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from streams.fetch import Fetched, FetchError
-from streams.messages import SourceMessage
-from tests.fakes import jpeg
+from prometheus_client import CollectorRegistry
 
+from streams.fetch.errors import Fetched, FetchError
+from streams.hosts import Hosts
+from streams.lanes.embedder import Embedder
+from streams.lanes.embedding import EmbeddingLane
+from streams.lanes.newest import Newest
+from streams.lanes.pictures import Pictures as PicturesOnTheirWay
+from streams.messages import SourceMessage
+from streams.metrics import Metrics
+from streams.model import Model
+from streams.order import OrderMode
+from tests.fakes import FakeEncoder, jpeg
+
+LIMIT = 4096  # bytes of an inline picture
 RED, BLUE = jpeg((255, 0, 0)), jpeg((0, 0, 255))
 
 
@@ -28,12 +40,30 @@ def inline(data: bytes) -> dict[str, str]:
     return {"data": base64.b64encode(data).decode()}
 
 
+def fake_model(encoder: FakeEncoder | None = None) -> Model:
+    """Return a model over a fake encoder; to be closed."""
+    return Model(encoder or FakeEncoder(), Metrics(CollectorRegistry()), threads=2)
+
+
+def embedding_lane(
+    mode: OrderMode, model: Model, fetcher: Any, newest: Newest, delays_s: Sequence[float] = ()
+) -> EmbeddingLane:
+    """Return a lane with two pictures per model call and four places in memory."""
+    pictures = PicturesOnTheirWay(
+        model, Embedder(model, step=2), fetcher, Hosts(8, 10.0), Hosts(8, 60.0),
+        inline_limit=LIMIT, in_memory=4, patient_s=60.0,
+    )  # fmt: skip
+    return EmbeddingLane(mode, pictures, newest, delays_s=delays_s, jitter=lambda: 1.0)
+
+
 class Pictures:
     """A fetcher over a dict; anything else is a 404."""
 
     def __init__(self, **pictures: bytes | Exception) -> None:
         self.pictures = pictures
         self.asked: list[tuple[str, float | None]] = []
+        self.etag = '"1"'
+        self.unchanged = 0  # of these, answered without the picture
 
     async def fetch(self, url: str, *, timeout_s: float | None = None) -> Fetched:
         """Return the picture, or raise what is there instead of it."""
@@ -41,4 +71,14 @@ class Pictures:
         found = self.pictures.get(url, FetchError("image_http_404", "absent", attempts=2))
         if isinstance(found, Exception):
             raise found
-        return Fetched(found, etag='"1"')
+        return Fetched(found, etag=self.etag)
+
+    async def fetch_changed(
+        self, url: str, known: Fetched, *, timeout_s: float | None = None
+    ) -> Fetched | None:
+        """Return the picture unless it is still of the version that is known."""
+        fetched = await self.fetch(url, timeout_s=timeout_s)
+        if fetched.etag != known.etag:
+            return fetched
+        self.unchanged += 1
+        return None

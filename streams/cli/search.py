@@ -34,6 +34,9 @@ _WORKER = "http://127.0.0.1:8080"
 @click.option("--price-max", type=click.FloatRange(0), help="At this price or below.")
 @click.option("--in-stock", is_flag=True, help="Only what is in stock.")
 @click.option("--exclude", multiple=True, metavar="PRODUCT_ID", help="Not this product.")
+@click.option("--lighting", is_flag=True, help="Even out the lighting of --image first.")
+@click.option("--background", is_flag=True, help="Take the background off --image first.")
+@click.option("--crops", is_flag=True, help="Search by crops of --image as well.")
 @click.option("--top-k", type=click.IntRange(1, 1000), default=20, show_default=True,
               help="How many products, at most.")  # fmt: skip
 @click.option("--deadline-ms", type=click.IntRange(1, 600_000), default=5000, show_default=True,
@@ -92,6 +95,9 @@ def _request(
     images: Sequence[str],
     texts: Sequence[str],
     like: str | None,
+    lighting: bool,
+    background: bool,
+    crops: bool,
     top_k: int,
     deadline_ms: int,
     **filters: Any,
@@ -113,6 +119,7 @@ def _request(
             "similar_to": like,
         },
         "filters": _filters(**filters),
+        "preprocess": {"lighting": lighting, "background": background, "crops": crops},
         "top_k": top_k,
         "deadline_ms": deadline_ms,
     }

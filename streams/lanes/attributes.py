@@ -21,7 +21,8 @@ from schemas.events import Offer as OfferEvent
 from schemas.records import Base, ImageRef, IndexRecord, Offer, Order
 from streams.blobs import BlobStore
 from streams.dead_letters import Fault
-from streams.fetch import FetchError, decode_base64
+from streams.fetch.errors import FetchError
+from streams.fetch.inline import decode_base64
 from streams.lanes.lane import OrderedEvent, Outcome, read_batch
 from streams.messages import SourceMessage
 from streams.order import OrderMode

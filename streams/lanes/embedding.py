@@ -6,8 +6,6 @@ call, the dear step, is skipped for bytes that it has seen; the record is always
 """
 
 import asyncio
-import hashlib
-import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,31 +15,28 @@ from schemas.events import ImageSource, Product, ProductDeleted, ProductOfferUpd
 from schemas.records import ImageVector, Vectors
 from streams.blobs import SCHEME as BLOB
 from streams.dead_letters import Fault
-from streams.fetch import Fetched, Fetcher, FetchError, decode_base64
-from streams.hosts import Hosts
+from streams.fetch.errors import FetchError
 from streams.lanes.attributes import image_id
-from streams.lanes.embedder import Embedder
 from streams.lanes.lane import Entry, OrderedEvent, Outcome, read_event
 from streams.lanes.newest import Newest
+from streams.lanes.pictures import Embedded, Pictures
 from streams.messages import SourceMessage
+from streams.model import ModelError
 from streams.order import OrderMode
 from streams.retry import FIRST, Attempt, Retry
 from visualsearch.errors import ImageError
 
-log = logging.getLogger(__name__)
 LARGE = 64 * 1024  # bytes; decoding more would be felt on the event loop
 BUSY = "image_host_busy"  # nothing was tried: this round does not count
 
 
 @dataclass(slots=True)
 class _Picture:
-    """One picture on its way: bytes, then a vector, or a fault."""
+    """One picture of an event: its vector, or a fault."""
 
     number: int
     source: ImageSource
-    digest: str = ""
-    etag: str | None = None
-    vector: bytes | None = None
+    found: Embedded | None = None
     fault: Fault | None = None
     transient: bool = False
 
@@ -50,8 +45,6 @@ class EmbeddingLane:
     """Waits for hosts and for the model, so that the attribute lane never does.
 
     `delays_s` are the pauses before each further round, the last of which ends in a dead letter.
-    Events of a first round wait at `hosts`, those that come back at `patient_hosts`, for
-    `patient_s` each. At most `in_memory` pictures are fetched or wait for the model.
     """
 
     name = "embedding"
@@ -59,26 +52,15 @@ class EmbeddingLane:
     def __init__(
         self,
         mode: OrderMode,
-        embedder: Embedder,
-        fetcher: Fetcher,
-        hosts: Hosts,
-        patient_hosts: Hosts,
+        pictures: Pictures,
         newest: Newest,
         *,
-        inline_limit: int,
-        in_memory: int,
         delays_s: Sequence[float],
-        patient_s: float,
         jitter: Callable[[], float] = lambda: random.uniform(0.8, 1.2),
     ) -> None:
         self._mode = mode
-        self._embedder = embedder
-        self._fetcher = fetcher
-        self._hosts = {False: hosts, True: patient_hosts}
-        self._inline_limit = inline_limit
-        self._memory = asyncio.Semaphore(in_memory)
+        self._pictures = pictures
         self._delays_s = delays_s
-        self._timeouts_s = {False: None, True: patient_s}
         self._jitter = jitter
         self._newest = newest
 
@@ -100,15 +82,15 @@ class EmbeddingLane:
             return Outcome("indexed", type=read.type, records=[(read.product_id, gone, read)])
         pictures = [_Picture(n, source) for n, source in enumerate(_images(read))]
         wanted = [picture for picture in pictures if picture.number not in attempt.told]
-        await asyncio.gather(*(self._load_and_embed(p, attempt) for p in wanted))
+        await asyncio.gather(*(self._embed(p, attempt) for p in wanted))
         return self._outcome(read, pictures, attempt)
 
     def _outcome(self, read: OrderedEvent, pictures: list[_Picture], attempt: Attempt) -> Outcome:
-        good = [picture for picture in pictures if picture.vector is not None]
+        good = [picture for picture in pictures if picture.found is not None]
         records: list[Entry] = []
         if good or not pictures:  # else the old vectors stay searchable until new ones are there
             images = [_image_vector(picture) for picture in good]
-            record = Vectors(order=read.order, model=self._embedder.model_id, images=images)
+            record = Vectors(order=read.order, model=self._pictures.model_id, images=images)
             records.append((read.product_id, record, read))
         faulty = {p.number: p.fault for p in pictures if p.fault is not None}
         rounds = self._rounds([p for p in pictures if p.transient], attempt)
@@ -146,54 +128,16 @@ class EmbeddingLane:
         pause_s = self._delays_s[min(attempt.passes, len(self._delays_s) - 1)]
         return Retry(following, pause_s * self._jitter(), causes[0].code, causes[0].message)
 
-    async def _load_and_embed(self, picture: _Picture, attempt: Attempt) -> None:
+    async def _embed(self, picture: _Picture, attempt: Attempt) -> None:
         try:
-            await self._load(picture, attempt)
+            picture.found = await self._pictures.embedded(picture.source, patient=attempt.patient)
         except FetchError as error:
             _fail(picture, "fetch", error.code, str(error), error.attempts)
             picture.transient = error.transient
         except ImageError as error:
             _fail(picture, "image", error.code, str(error))
-
-    async def _load(self, picture: _Picture, attempt: Attempt) -> None:
-        """Fetch and embed.
-
-        A place in memory is taken after the turn at a host: waiting for a slow one must not use
-        up the places.
-        """
-        source = picture.source
-        async with self._hosts[attempt.patient].turn(source.url or "") as turn:
-            await self._memory.acquire()
-            try:
-                turn.begin()
-                fetched = await self._bytes(source, self._timeouts_s[attempt.patient])
-            except BaseException:
-                self._memory.release()
-                raise
-        try:
-            await self._embed(picture, fetched)
-        finally:
-            self._memory.release()
-
-    async def _bytes(self, source: ImageSource, timeout_s: float | None) -> Fetched:
-        if source.data is not None:
-            return Fetched(decode_base64(source.data, self._inline_limit))
-        try:
-            return await self._fetcher.fetch(source.url or "", timeout_s=timeout_s)
-        except FetchError:
-            raise
-        except Exception as error:  # a store's or a client's own
-            log.exception("fetching a picture failed")
-            raise FetchError("fetch_failed", repr(error), transient=True) from error
-
-    async def _embed(self, picture: _Picture, fetched: Fetched) -> None:
-        picture.digest, picture.etag = hashlib.sha256(fetched.data).hexdigest(), fetched.etag
-        try:
-            picture.vector = await self._embedder.vector(picture.digest, fetched.data)
-        except ImageError:
-            raise
-        except Exception as error:  # out of memory, say: another time it may do
-            _fail(picture, "embed", "embed_failed", repr(error))
+        except ModelError as error:
+            _fail(picture, "embed", error.code, str(error))
             picture.transient = True
 
 
@@ -208,12 +152,13 @@ def _images(read: OrderedEvent) -> list[ImageSource]:
 
 
 def _image_vector(picture: _Picture) -> ImageVector:
-    assert picture.vector is not None  # noqa: S101 - only those that were embedded are asked
+    found = picture.found
+    assert found is not None  # noqa: S101 - only those that were embedded are asked
     return ImageVector(
         image_id=image_id(picture.number, picture.source),
-        vector=picture.vector,
-        url=picture.source.url or BLOB + picture.digest,
-        content_hash=picture.digest,
+        vector=found.vector,
+        url=picture.source.url or BLOB + found.digest,
+        content_hash=found.digest,
         kind=picture.source.kind,
-        etag=picture.etag,
+        etag=found.etag,
     )

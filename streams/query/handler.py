@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 
@@ -21,27 +21,17 @@ from schemas.search import (
     SearchResult,
     TookMs,
 )
-from streams.compute import Compute, Priority
-from streams.fetch import Fetcher, FetchError, decode_base64
+from streams.compute import Priority
 from streams.metrics import Metrics
-from visualsearch.encoders.protocol import Encoder
+from streams.model import Model, ModelError
+from streams.query.pictures import QueryPictures, RequestError
 from visualsearch.engine import Engine
 from visualsearch.errors import VisualSearchError
 from visualsearch.search.compose import Part, compose
+from visualsearch.search.fuse import fused
 from visualsearch.types import Answer, Filters, FloatArray, Query
 
-T = TypeVar("T")
-
-
 _SERVED_BY: dict[str, Literal["hnsw", "ivfpq"]] = {"graph": "hnsw", "ivfpq": "ivfpq"}
-
-
-class RequestError(Exception):
-    """A request that cannot be answered with hits."""
-
-    def __init__(self, code: str, message: str, field: str | None = None) -> None:
-        super().__init__(message)
-        self.fault = SearchFault(code, message, field)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +48,17 @@ class QueryHandler:
     def __init__(
         self,
         engine: Engine,
-        encoder: Encoder,
-        compute: Compute,
-        fetcher: Fetcher,
+        model: Model,
+        pictures: QueryPictures,
         metrics: Metrics,
         *,
-        image_limit: int,
         watermark: Callable[[], float | None],
         searchers: int = 2,
     ) -> None:
         self._engine = engine
-        self._encoder = encoder
-        self._compute = compute
-        self._fetcher = fetcher
+        self._model = model
+        self._pictures = pictures
         self._metrics = metrics
-        self._image_limit = image_limit
         self._watermark = watermark
         self._pool = ThreadPoolExecutor(searchers, thread_name_prefix="search")
 
@@ -91,6 +77,8 @@ class QueryHandler:
             result = failure(request.request_id, SearchFault("deadline_exceeded", text))
         except RequestError as error:
             result = failure(request.request_id, error.fault)
+        except ModelError as error:
+            result = failure(request.request_id, SearchFault(error.code, str(error)))
         except VisualSearchError as error:
             result = failure(request.request_id, SearchFault(error.code, str(error), error.field))
         took.total = _ms(started)
@@ -105,17 +93,21 @@ class QueryHandler:
     async def _search(self, request: SearchRequest, took: TookMs) -> Answer:
         parts = spell_out(request)
         started = time.perf_counter()
-        pictures = await asyncio.gather(*(self._picture(f, image) for f, image in parts.images))
+        pictures = await asyncio.gather(
+            *(self._pictures.fetch(field, image) for field, image in parts.images)
+        )
         took.fetch = self._observe("fetch", started)
         started = time.perf_counter()
-        vector = await self._vector(request, parts, pictures)
+        vectors = await self._vectors(request, parts, pictures)
         took.embed = self._observe("embed", started)
         started = time.perf_counter()
         filters = to_filters(request)
-        query = Query(vector, filters, request.top_k, request.recall_target)
-        answer = await asyncio.get_running_loop().run_in_executor(
-            self._pool, self._engine.search, query
-        )
+        queries = [
+            Query(vector, filters, request.top_k, request.recall_target) for vector in vectors
+        ]
+        run = asyncio.get_running_loop().run_in_executor
+        answers = await asyncio.gather(*(run(self._pool, self._engine.search, q) for q in queries))
+        answer = fused(answers, request.top_k) if len(answers) > 1 else answers[0]
         took.search = self._observe("search", started)
         self._metrics.plans.labels(answer.plan.strategy).inc()
         self._metrics.selectivity.observe(answer.plan.selectivity)
@@ -126,47 +118,35 @@ class QueryHandler:
         self._metrics.search.labels(stage).observe(elapsed / 1000)
         return elapsed
 
-    async def _picture(self, field: str, image: QueryImage) -> bytes:
-        try:
-            if image.data is not None:
-                return decode_base64(image.data, self._image_limit)
-            return (await self._fetcher.fetch(image.url or "")).data
-        except FetchError as error:
-            raise RequestError(error.code, f"{field}: {error}", field) from None
-
-    async def _vector(
+    async def _vectors(
         self, request: SearchRequest, parts: QueryParts, pictures: list[bytes]
-    ) -> FloatArray:
-        dim = self._engine.dim
+    ) -> list[FloatArray]:
+        """Return the vectors to search by: one, or one for each crop of the pictures."""
         images = [
-            await self._image_part(field, image, data)
+            await self._image_parts(request, field, image, data)
             for (field, image), data in zip(parts.images, pictures, strict=True)
         ]
         texts: list[Part] = []
         if parts.texts:
-            words = [text for _, text, _ in parts.texts]
-            vectors = await self._embed("text", lambda: self._encoder.encode_texts(words))
-            texts = [Part(v, w, f) for v, (f, _, w) in zip(vectors, parts.texts, strict=True)]
+            rows = await self._model.texts(Priority.QUERY, [text for _, text, _ in parts.texts])
+            texts = [Part(v, w, f) for v, (f, _, w) in zip(rows, parts.texts, strict=True)]
+        others: list[Part] = []
         if request.query.similar_to is not None:
-            images.append(self._stored(request.query.similar_to))
+            others.append(self._stored(request.query.similar_to))
         if request.query.vector is not None:
             given = np.asarray(request.query.vector, dtype=np.float64)
-            images.append(Part(given, None, "query.vector"))
-        return compose(images, texts, dim=dim, text_weight=self._encoder.default_alpha)
+            others.append(Part(given, None, "query.vector"))
+        encoder = self._model.encoder
+        return [
+            compose([*view, *others], texts, dim=encoder.dim, text_weight=encoder.default_alpha)
+            for view in (zip(*images, strict=True) if images else [()])
+        ]
 
-    async def _image_part(self, field: str, image: QueryImage, data: bytes) -> Part:
-        try:
-            vectors = await self._embed("image", lambda: self._encoder.encode_images([data]))
-        except VisualSearchError as error:
-            raise RequestError(error.code, f"{field}: {error}", field) from None
-        return Part(vectors[0], image.weight, field)
-
-    async def _embed(self, kind: str, call: Callable[[], T]) -> T:
-        def timed() -> T:
-            with self._metrics.embed.labels(kind).time():
-                return call()
-
-        return await self._compute.run(Priority.QUERY, timed)
+    async def _image_parts(
+        self, request: SearchRequest, field: str, image: QueryImage, data: bytes
+    ) -> list[Part]:
+        vectors = await self._pictures.vectors(field, data, request.preprocess)
+        return [Part(vector, image.weight, field) for vector in vectors]
 
     def _stored(self, product_id: str) -> Part:
         vectors = [vector for _, vector in self._engine.vectors_of(product_id)]

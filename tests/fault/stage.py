@@ -112,8 +112,8 @@ class Stage:
 
 def environ_of(settings: Settings) -> dict[str, str]:
     """Return the settings as the environment of a process."""
-    names = ("bootstrap", "topic_prefix", "order_mode", "data_dir", "http_port", *CHOSEN)
-    given = settings.model_dump(mode="json", include=set(names))
+    names = {"bootstrap", "topic_prefix", "order_mode", "data_dir", "http_port", "fetch_allow"}
+    given = settings.model_dump(mode="json", include=names | CHOSEN.keys())
     values = {f"VISUALSEARCH_{n.upper()}": _text(value) for n, value in given.items()}
     return values | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
 

@@ -182,6 +182,7 @@ def make_settings(bootstrap: str, folder: Folder, **more: Any) -> Settings:
         "topic_prefix": f"t{uuid.uuid4().hex[:10]}-",
         "http_port": 0,
         "data_dir": folder,
+        "fetch_allow": ("127.0.0.0/8",),  # that is where the tests' hosts of pictures are
         "fetch_timeout_s": 2.0,
         "session_timeout_s": 6.0,
         "retry_delays_s": (0.2, 0.4),

@@ -2,14 +2,24 @@
 
 import asyncio
 import contextlib
+import hashlib
+import io
 from collections import Counter
 from typing import Self
 
 from aiohttp import web
+from PIL import Image
 
 from tests.fakes import jpeg
 
 HUGE = 20 * 1024 * 1024
+
+
+def bomb() -> bytes:
+    """Return a PNG of 50 kB that would be 400 million pixels."""
+    out = io.BytesIO()
+    Image.new("1", (20_000, 20_000)).save(out, "PNG")
+    return out.getvalue()
 
 
 class PictureHost:
@@ -17,6 +27,7 @@ class PictureHost:
 
     def __init__(self) -> None:
         self.hits: Counter[str] = Counter()
+        self.spared: Counter[str] = Counter()  # of these, answered without the picture
         self._pictures: dict[str, bytes] = {}
         self._runner: web.AppRunner | None = None
         self._closing = asyncio.Event()
@@ -32,6 +43,8 @@ class PictureHost:
         app.router.add_get("/huge/{how}", self._huge)
         app.router.add_get("/lying/{how}", self._lying)
         app.router.add_get("/loop", self._loop)
+        app.router.add_get("/metadata", self._metadata)
+        app.router.add_get("/trickle", self._trickle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
@@ -58,7 +71,11 @@ class PictureHost:
         data = self._pictures.get(request.match_info["name"])
         if data is None:
             raise web.HTTPNotFound
-        return web.Response(body=data, headers={"ETag": '"v1"'}, content_type="image/jpeg")
+        etag = f'"{hashlib.sha256(data).hexdigest()[:8]}"'
+        if request.headers.get("If-None-Match") == etag:
+            self.spared[request.path] += 1
+            return web.Response(status=304)
+        return web.Response(body=data, headers={"ETag": etag}, content_type="image/jpeg")
 
     async def _status(self, request: web.Request) -> web.Response:
         self.hits[request.path] += 1
@@ -104,6 +121,20 @@ class PictureHost:
         if request.transport is not None:
             request.transport.close()
         return response
+
+    async def _trickle(self, request: web.Request) -> web.StreamResponse:
+        """Begin to answer, and never end."""
+        self.hits[request.path] += 1
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(jpeg((1, 2, 3))[:100])
+        await self._closing.wait()
+        return response
+
+    async def _metadata(self, request: web.Request) -> web.Response:
+        """Send the client to where a cloud keeps its machines' credentials."""
+        self.hits[request.path] += 1
+        raise web.HTTPFound("http://169.254.169.254/latest/meta-data/iam/security-credentials/")
 
     async def _loop(self, request: web.Request) -> web.Response:
         self.hits[request.path] += 1

@@ -12,7 +12,7 @@ from streams.broker import BrokerInfo
 from tests.fakes import jpeg
 from tests.integration.events import created, updated
 from tests.integration.harness import Path, facts, inline, picture, running_path
-from tests.integration.pictures import PictureHost
+from tests.integration.pictures import PictureHost, bomb
 from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -68,7 +68,7 @@ async def test_a_host_that_fails_and_recovers_is_asked_again(path: Path, host: P
 async def test_each_bad_picture_is_a_dead_letter_and_the_good_ones_are_indexed(
     path: Path, host: PictureHost
 ) -> None:
-    """Nineteen ways to fail beside one picture that does not."""
+    """Many ways to fail beside one picture that does not."""
     text = base64.b64encode(b"these are words, not a picture").decode()
     bad = {
         "image_unreachable": ImageSource(url="http://127.0.0.1:1/x.jpg"),
@@ -77,12 +77,17 @@ async def test_each_bad_picture_is_a_dead_letter_and_the_good_ones_are_indexed(
         "image_timeout": ImageSource(url=host.url("/slow/x.jpg")),
         "image_not_an_image": ImageSource(url=host.put("text.jpg", b"not a picture at all")),
         "image_url_forbidden": ImageSource(url=(path.settings.data_dir / "closed.jpg").as_uri()),
+        "image_too_many_pixels": ImageSource(url=host.put("bomb.png", bomb())),
+        "image_incomplete": ImageSource(url=host.url("/lying/long")),
         "image_data_invalid": ImageSource(data="§§§"),
     }
     more = [
         ("image_too_large", ImageSource(url=host.url("/huge/announced"))),
         ("image_too_large", ImageSource(url=host.url("/huge/chunked"))),
-        ("image_unreachable", ImageSource(url=host.url("/lying/long"))),
+        ("image_timeout", ImageSource(url=host.url("/trickle"))),
+        ("image_url_forbidden", ImageSource(url=host.url("/metadata"))),
+        ("image_url_forbidden", ImageSource(url="http://169.254.169.254/latest/meta-data/")),
+        ("image_url_forbidden", ImageSource(url="http://[::ffff:169.254.169.254]/")),
         ("image_truncated", ImageSource(url=host.url("/lying/short"))),
         ("image_truncated", ImageSource(url=host.put("cut.jpg", jpeg((9, 9, 9), 64)[:200]))),
         ("image_not_an_image", ImageSource(data=text)),
@@ -106,6 +111,40 @@ async def test_each_bad_picture_is_a_dead_letter_and_the_good_ones_are_indexed(
     for number, letter in enumerate(found):
         assert letter["message"].startswith(f"product.images[{number}]: "), letter
         assert letter["stage"] in ("fetch", "image")
+
+
+async def test_a_picture_that_has_not_changed_is_not_sent_again(
+    path: Path, host: PictureHost
+) -> None:
+    """Its host is asked whether it is still the one; a changed one under its URL is embedded."""
+    url = host.put("same.jpg", picture(110))
+    seen = path.encoder.images_seen
+    for title in ("First", "Second", "Third"):
+        await path.publish(updated("same", ImageSource(url=url), title=title))
+        await path.settled()
+    assert (host.hits["/ok/same.jpg"], host.spared["/ok/same.jpg"]) == (3, 2)
+    assert path.encoder.images_seen == seen + 1
+    assert [hit.title for hit in await path.showing(110)] == ["Third"]
+    host.put("same.jpg", picture(111))
+    await path.publish(updated("same", ImageSource(url=url)))
+    await path.settled()
+    assert await path.names_showing(111) == ["same"]
+    assert await path.names_showing(110) == []
+
+
+async def test_the_same_bytes_are_embedded_once(path: Path, host: PictureHost) -> None:
+    """Whichever product shows them, from whatever URL, at the same time or later."""
+    seen = path.encoder.images_seen
+    urls = [host.put(f"copy-{n}.jpg", picture(112)) for n in range(3)]
+    await path.publish(
+        created("copy-0", ImageSource(url=urls[0]), ImageSource(url=urls[1])),
+        created("copy-1", ImageSource(url=urls[2]), inline(112)),
+    )
+    await path.settled()
+    await path.publish(created("copy-2", ImageSource(url=urls[0])))
+    await path.settled()
+    assert path.encoder.images_seen == seen + 1
+    assert sorted(await path.names_showing(112)) == ["copy-0", "copy-1", "copy-2"]
 
 
 async def test_when_no_new_picture_can_be_had_the_old_ones_stay(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from schemas.search import Preprocess, SearchFilters
 from streams.broker import BrokerInfo
 from tests.fakes import unit
 from tests.integration.events import created
@@ -43,6 +44,32 @@ async def path(kafka: BrokerInfo, tmp_path_factory: pytest.TempPathFactory) -> A
 def image(number: int) -> str:
     """Return a picture as base64."""
     return base64.b64encode(picture(number)).decode()
+
+
+@pytest.mark.parametrize("what", ["lighting", "background", "crops"])
+async def test_a_photo_may_be_preprocessed(path: Path, what: str) -> None:
+    """Each way answers, with words and filters beside it; by crops the whole counts as well."""
+    wanted = Preprocess(**{what: True})
+    result = await path.search(
+        image=image(7), text="Thing", top_k=5, preprocess=wanted,
+        filters=SearchFilters(category=["green"]),
+    )  # fmt: skip
+    assert result.status == "ok", result.error
+    assert len(result.hits) == 5
+    assert {hit.category for hit in result.hits} == {"green"}
+    assert result.plan is not None
+    assert result.plan.matches == 10
+    if what != "lighting":  # of one colour: no subject to cut out, and one view is the whole
+        by_photo = await path.search(image=image(7), top_k=1, preprocess=wanted)
+        assert by_photo.hits[0].product_id == "p7"
+
+
+async def test_a_photo_that_is_none_is_told_as_without(path: Path) -> None:
+    """The same code and field."""
+    words = base64.b64encode(b"no picture").decode()
+    result = await path.search(image=words, preprocess=Preprocess(crops=True))
+    assert result.error is not None
+    assert (result.error.code, result.error.field) == ("image_not_an_image", "query.image")
 
 
 async def test_an_answer_says_how_it_came_about(path: Path) -> None:

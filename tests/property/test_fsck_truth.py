@@ -12,27 +12,22 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
 
 from streams.blobs import BlobStore
-from streams.compute import Compute
 from streams.dead_letters import dead_letter
-from streams.fetch import Fetched, FetchError
+from streams.fetch.errors import Fetched, FetchError
 from streams.fsck.compare import differences, may_be_searchable, must_be_searchable
 from streams.fsck.history import History, Mode
 from streams.fsck.letters import failures
 from streams.fsck.values import Message, Served
-from streams.hosts import Hosts
 from streams.index_records import engine_record
 from streams.lanes.attributes import AttributeLane
-from streams.lanes.embedder import Embedder
-from streams.lanes.embedding import EmbeddingLane
 from streams.lanes.lane import Outcome, newest_records
 from streams.lanes.newest import Newest
 from streams.messages import SourceMessage
-from streams.metrics import Metrics
 from streams.products import product_lines
-from tests.fakes import DIM, FakeEncoder, jpeg
+from tests.fakes import DIM, jpeg
+from tests.lane_events import embedding_lane, fake_model
 from visualsearch.engine import Engine
 
 TOPICS = ("product-events", "product-created", "product-updated", "product-deleted")
@@ -105,15 +100,10 @@ async def indexed(
     batches: Sequence[Sequence[SourceMessage]], mode: Mode, folder: Path
 ) -> tuple[Engine, list[Message]]:
     """Return what the real lanes and the engine make of it, and the dead letters."""
-    engine, letters, compute = Engine("fake", DIM), [], Compute()
+    engine, letters, model = Engine("fake", DIM), [], fake_model()
     attributes = AttributeLane(mode, BlobStore(str(folder)), LIMIT, 10)
     newest = Newest()
-    hosts = Hosts(8, 10.0)
-    embedding = EmbeddingLane(
-        mode, Embedder(FakeEncoder(), compute, Metrics(CollectorRegistry()), step=2),
-        Pictures(), hosts, hosts, newest,  # type: ignore[arg-type]  # what of it is used
-        inline_limit=LIMIT, in_memory=4, delays_s=(), patient_s=1.0,
-    )  # fmt: skip
+    embedding = embedding_lane(mode, model, Pictures(), newest)
 
     async def publish(batch: Sequence[SourceMessage], outcomes: Sequence[Outcome]) -> None:
         records = [entry[:2] for _, entry in newest_records(outcomes)]
@@ -130,7 +120,7 @@ async def indexed(
         for batch in batches:  # side by side, as the lane does
             await asyncio.gather(*map(embed, batch))
     finally:
-        compute.close()
+        model.close()
     return engine, [
         Message(x.topic, 0, n, x.timestamp_ms or 0, x.key, x.value, x.headers)
         for n, x in enumerate(letters)

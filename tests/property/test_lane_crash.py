@@ -13,23 +13,21 @@ from typing import Any
 import pytest
 
 from schemas.records import decode_record
-from streams.compute import Compute
-from streams.fetch import Fetched
-from streams.hosts import Hosts
+from streams.fetch.errors import Fetched
 from streams.index_records import engine_record
 from streams.ingest import EmbeddingSteps
 from streams.lanes.attributes import AttributeLane
 from streams.lanes.batches import Batches
-from streams.lanes.embedder import Embedder
-from streams.lanes.embedding import EmbeddingLane
 from streams.lanes.newest import Newest
 from streams.lanes.window import Window
 from streams.messages import SourceMessage
+from streams.model import Model
 from streams.order import OrderMode
 from tests.crashing import Crash, Machine, live
 from tests.fakes import DIM, FakeEncoder, jpeg
+from tests.lane_events import embedding_lane, fake_model
 from tests.log_catalogue import PRODUCTS, Catalogue
-from tests.log_replica import METRICS, Log
+from tests.log_replica import Log
 from visualsearch.index.exact import ExactIndex
 
 MODES: tuple[OrderMode, OrderMode] = ("timestamp", "explicit")
@@ -63,15 +61,12 @@ def attributes(mode: OrderMode, *, hasty: bool = False) -> Life:
     return one
 
 
-def embedding(mode: OrderMode, compute: Compute) -> Life:
+def embedding(mode: OrderMode, model: Model) -> Life:
     """Return the embedding lane, events side by side; its memory of what is newest dies, too."""
 
     async def one(machine: Machine) -> None:
-        newest, hosts = Newest(), Hosts(4, 10.0)
-        lane = EmbeddingLane(
-            mode, Embedder(FakeEncoder(), compute, METRICS, step=2), Pictures(), hosts, hosts,
-            newest, inline_limit=1024, in_memory=4, delays_s=(), patient_s=1.0,
-        )  # type: ignore[arg-type]  # fmt: skip
+        newest = Newest()
+        lane = embedding_lane(mode, model, Pictures(), newest)
         steps = EmbeddingSteps(lane, newest, machine.publish)  # type: ignore[arg-type]
         await live(machine, Window(steps.first, events=AT_ONCE, size=1_000_000))
 
@@ -124,20 +119,20 @@ def random_events(seed: str) -> list[SourceMessage]:
 
 
 @pytest.fixture
-def compute() -> Iterator[Compute]:
-    """Give the thread that models run on."""
-    compute = Compute()
-    yield compute
-    compute.close()
+def model() -> Iterator[Model]:
+    """Give a model that outlives the lanes."""
+    model = fake_model()
+    yield model
+    model.close()
 
 
 @pytest.mark.parametrize("lane", ["attributes", "embedding"])
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_crash_between_any_two_steps_changes_nothing(
-    lane: str, mode: OrderMode, compute: Compute
+    lane: str, mode: OrderMode, model: Model
 ) -> None:
     """Once at every step, and a few times in a row at random ones."""
-    life = attributes(mode) if lane == "attributes" else embedding(mode, compute)
+    life = attributes(mode) if lane == "attributes" else embedding(mode, model)
     for seed in range(2):
         messages = random_events(f"{mode}-{seed}")
         steps, straight = await steps_and_state(life, messages)

@@ -1,27 +1,34 @@
 """The embedding lane as a function: an event in, its outcome out, with fakes around it."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
+from hashlib import sha256
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from schemas.records import Vectors
-from streams.compute import Compute
-from streams.fetch import Fetched, FetchError
-from streams.hosts import Hosts
-from streams.lanes.embedder import Embedder
+from streams.fetch.errors import Fetched, FetchError
+from streams.fetch.inline import decode_base64
 from streams.lanes.embedding import BUSY, EmbeddingLane
 from streams.lanes.lane import Outcome
 from streams.lanes.newest import Newest
 from streams.messages import SourceMessage
-from streams.metrics import Metrics
 from streams.retry import FIRST, Attempt
 from tests.fakes import FakeEncoder
-from tests.lane_events import BLUE, RED, Pictures, inline, message
+from tests.lane_events import (
+    BLUE,
+    LIMIT,
+    RED,
+    Pictures,
+    embedding_lane,
+    fake_model,
+    inline,
+    message,
+)
 
-LIMIT = 4096
 AWAY = FetchError("image_unreachable", "away", transient=True, attempts=3)
 Make = Callable[..., EmbeddingLane]
 
@@ -29,28 +36,17 @@ Make = Callable[..., EmbeddingLane]
 @pytest.fixture
 async def lane() -> AsyncIterator[Make]:
     """Give a maker of lanes in explicit order, two pictures per model call, two retries."""
-    compute = Compute()
+    models = []
 
     def make(
         pictures: Any, encoder: FakeEncoder | None = None, newest: Newest | None = None
     ) -> EmbeddingLane:
-        metrics = Metrics(CollectorRegistry())
-        return EmbeddingLane(
-            "explicit",
-            Embedder(encoder or FakeEncoder(), compute, metrics, step=2),
-            pictures,
-            Hosts(8, 10.0),
-            Hosts(8, 60.0),
-            newest or Newest(),
-            inline_limit=LIMIT,
-            in_memory=4,
-            delays_s=(10.0, 60.0),
-            patient_s=60.0,
-            jitter=lambda: 1.0,
-        )
+        models.append(fake_model(encoder))
+        return embedding_lane("explicit", models[-1], pictures, newest or Newest(), (10.0, 60.0))
 
     yield make
-    compute.close()
+    for model in models:
+        model.close()
 
 
 def vectors(outcome: Outcome) -> Vectors:
@@ -85,9 +81,9 @@ async def test_pictures_of_several_events_share_a_model_call(lane: Make) -> None
     sizes: list[int] = []
 
     class Noting(FakeEncoder):
-        def encode_images(self, images: Any) -> Any:
-            sizes.append(len(images))
-            return super().encode_images(images)
+        def embed(self, prepared: Any) -> Any:
+            sizes.append(len(prepared))
+            return super().embed(prepared)
 
     shades = {f"u{n}": RED + bytes(n) for n in range(7)}  # what follows a JPEG's end is ignored
     embedding = lane(Pictures(**shades), Noting())
@@ -194,11 +190,11 @@ async def test_an_event_that_comes_back_may_take_longer(lane: Make) -> None:
 
 
 async def test_a_model_or_a_store_that_fails_is_tried_again(lane: Make) -> None:
-    """Out of memory, or a store's exception of no known kind: one picture, not the event."""
+    """Whatever it raises, a store's exception of no known kind too: one picture, not the event."""
 
     class Broken(FakeEncoder):
-        def encode_images(self, _: Any) -> Any:
-            raise RuntimeError("out of memory")
+        def embed(self, _: Any) -> Any:
+            raise RuntimeError("out of order")
 
     outcome = await lane(Pictures(red=RED), Broken()).process(created("red"))
     assert outcome.retry is not None
@@ -223,6 +219,48 @@ async def test_what_cannot_be_read_is_left_to_the_attribute_lane(lane: Make) -> 
     """Both lanes meet it; one dead-letters it."""
     outcome = await lane(Pictures()).process(SourceMessage("t", 0, 0, 0, b"p", b"{"))
     assert (outcome.word, outcome.faults) == ("skipped", [])
+
+
+async def test_the_event_loop_works_on_no_picture(
+    lane: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Base64, hash and decoding take place on threads for that, the model's call on its own."""
+    seen: dict[str, set[str]] = {}
+
+    def noting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*args: Any) -> Any:
+            seen.setdefault(name, set()).add(threading.current_thread().name.rstrip("-0123456789"))
+            return function(*args)
+
+        return noted
+
+    encoder = FakeEncoder()
+    pictures = "streams.lanes.pictures"
+    monkeypatch.setattr(f"{pictures}.decode_base64", noting("base64", decode_base64))
+    monkeypatch.setattr(f"{pictures}.hashlib", SimpleNamespace(sha256=noting("hash", sha256)))
+    monkeypatch.setattr(encoder, "prepare", noting("prepare", encoder.prepare))
+    monkeypatch.setattr(encoder, "embed", noting("embed", encoder.embed))
+    event = message(0, "product-created", images=[inline(RED), {"url": "blue"}])
+    outcome = await lane(Pictures(blue=BLUE), encoder).process(event)
+    assert outcome.word == "indexed"
+    aside = {"pictures"}
+    assert seen == {"base64": aside, "hash": aside, "prepare": aside, "embed": {"model"}}
+
+
+async def test_a_picture_that_is_unchanged_is_neither_sent_nor_embedded(lane: Make) -> None:
+    """Its record has the vector, hash and ETag that it had; a new ETag brings new bytes."""
+    encoder = FakeEncoder()
+    pictures = Pictures(a=RED)
+    embedding = lane(pictures, encoder)
+    first = await embedding.process(created("a"))
+    second = await embedding.process(created("a", offset=1))
+    assert vectors(second).images == vectors(first).images
+    assert (encoder.images_seen, pictures.unchanged) == (1, 1)
+    pictures.pictures["a"], pictures.etag = BLUE, '"2"'
+    third = await embedding.process(created("a", offset=2))
+    assert vectors(third).images[0].etag == '"2"'
+    assert vectors(third).images[0].content_hash == sha256(BLUE).hexdigest()
+    assert (encoder.images_seen, pictures.unchanged) == (2, 1)
 
 
 async def test_only_the_newest_event_of_a_product_is_written(lane: Make) -> None:

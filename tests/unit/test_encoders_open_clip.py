@@ -1,6 +1,7 @@
 """open_clip models, with seeded noise for weights: compared with open_clip's own forward pass."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ def test_vectors_equal_open_clips_own(
     tokenizer = open_clip.get_tokenizer("ViT-B-32")
     texts = ["red dress", "a navy striped mug", "", "sofa", "x"]
     with torch.inference_mode():
-        model = encoder._model
+        model = encoder._loaded.model
         images = model.encode_image(torch.stack([preprocess(p) for p in pictures]), normalize=True)
         words = model.encode_text(tokenizer(texts), normalize=True)
     np.testing.assert_allclose(encoder.encode_images(pictures), images.numpy(), atol=2e-5)
@@ -75,10 +76,25 @@ def test_a_checkpoint_gives_the_vectors_of_its_model(
     path = tmp_path / "weights.pt"
     torch.save(model.state_dict(), path)
     loaded = load_encoder(f"open_clip:{SMALL}/{path}", "cpu")
+    assert loaded.model_id.startswith(f"open_clip:{SMALL}/sha256-")
+    moved = path.rename(tmp_path / "elsewhere.pt")  # the same weights are the same model
+    assert load_encoder(f"open_clip:{SMALL}/{moved}", "cpu").model_id == loaded.model_id
     with torch.inference_mode():
         batch = torch.stack([preprocess(picture) for picture in pictures[:2]])
         expected = model.eval().encode_image(batch, normalize=True)
     np.testing.assert_allclose(loaded.encode_images(pictures[:2]), expected.numpy(), atol=1e-5)
+
+
+def test_prompts_are_averaged(encoder: OpenClipEncoder) -> None:
+    """The mean of the unit vectors of each prompt, made a unit vector; without a place: refused."""
+    prompts = ("a photo of {text}", "{text} on white")
+    prompted = replace(encoder, _prompts=prompts)
+    said = encoder.encode_texts(["a photo of mug", "mug on white"]).mean(axis=0)
+    expected = said / np.linalg.norm(said)
+    np.testing.assert_allclose(prompted.encode_texts(["mug"])[0], expected, atol=1e-5)
+    assert prompted.encode_texts([]).shape == (0, 512)
+    with pytest.raises(EncoderError, match="no place for the words"):
+        load_encoder(NAME, "cpu", prompts=["a photo"])
 
 
 def test_a_pickled_program_is_no_checkpoint(tmp_path: Path) -> None:
@@ -103,6 +119,7 @@ def test_a_pickled_program_is_no_checkpoint(tmp_path: Path) -> None:
         ("open_clip:Unheard-Of/openai", "no architecture 'Unheard-Of'"),
         ("open_clip:ViT-B-32/unheard_of", "no weights 'unheard_of'"),
         ("open_clip:ViT-B-32//absent/weights.pt", "no checkpoint at /absent/weights.pt"),
+        ("open_clip:local-dir:/absent", "/absent needs open_clip_config.json and weights"),
     ],
 )
 def test_what_cannot_be_loaded_is_named(name: str, says: str) -> None:

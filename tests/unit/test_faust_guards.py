@@ -33,7 +33,7 @@ async def apps(settings: Settings) -> AsyncIterator[list[Any]]:
     worker = Worker(settings, frozenset({"ingest", "search"}), encoder=encoder)
     yield [worker._query_app(side)]
     side.handler.close()
-    shared.compute.close()
+    shared.model.close()
     shared.producer.close()
 
 

@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from streams.fetch import FetchError
+from streams.fetch.errors import FetchError
 from streams.hosts import BREAK_AFTER, BREAK_S, Hosts
 
 URL = "http://Slow.example:8080/a.jpg"

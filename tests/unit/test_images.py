@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms, features
 
 from visualsearch.encoders import images
 from visualsearch.encoders.images import decode_image
@@ -86,6 +86,57 @@ def test_sixteen_bits_are_scaled_not_clipped() -> None:
     assert near(decoded, (63, 4), (255, 255, 255))
 
 
+def test_a_color_profile_is_applied() -> None:
+    """The same numbers in a wider space are stronger colours; without a profile they are sRGB."""
+    numbers = Image.new("RGB", (16, 16), (180, 120, 60))
+    plain = np.array(decode_image(encoded(numbers, "PNG")).getpixel((8, 8)))
+    wide = np.array(
+        decode_image(encoded(numbers, "PNG", icc_profile=wide_gamut())).getpixel((8, 8))
+    )
+    assert tuple(plain) == (180, 120, 60)
+    assert int(wide[0]) - int(wide[2]) > int(plain[0]) - int(plain[2]) + 20
+
+
+@pytest.mark.parametrize("profile", [b"no profile", ImageCms.ImageCmsProfile(
+    ImageCms.createProfile("LAB")).tobytes()])  # fmt: skip
+def test_a_profile_that_does_not_fit_is_left_out(profile: bytes) -> None:
+    """Broken, or of another kind of picture: the numbers are taken as they are."""
+    image = decode_image(encoded(halves(), "PNG", icc_profile=profile))
+    assert image.getpixel((10, 20)) == (255, 0, 0)
+
+
+def wide_gamut() -> bytes:
+    """Return a profile like sRGB's whose primaries are those of the eye (X, Y, Z)."""
+    data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    count = int.from_bytes(data[128:132], "big")
+    for n in range(count):
+        entry = 132 + 12 * n
+        name, offset = bytes(data[entry : entry + 4]), int.from_bytes(data[entry + 4 : entry + 8])
+        if name in (b"rXYZ", b"gXYZ", b"bXYZ"):  # Adobe RGB's, adapted to D50
+            primaries = {b"r": (0.6097, 0.3111, 0.0195), b"g": (0.2053, 0.6257, 0.0609),
+                         b"b": (0.1492, 0.0632, 0.7446)}  # fmt: skip
+            fixed = b"".join(round(v * 65536).to_bytes(4, "big") for v in primaries[name[:1]])
+            data[offset + 8 : offset + 20] = fixed
+    return bytes(data).replace(
+        "sRGB built-in".encode("utf-16-be"), "wide built-in".encode("utf-16-be")
+    )
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+def test_avif_is_read() -> None:
+    """What image hosts send today, where Pillow reads it."""
+    decoded = decode_image(encoded(halves(), "AVIF", quality=90))
+    assert near(decoded, (10, 20), (255, 0, 0))
+    assert near(decoded, (70, 20), (0, 0, 255))
+
+
+def test_formats_that_start_programs_are_none() -> None:
+    """PostScript would be given to an interpreter."""
+    with pytest.raises(ImageError) as caught:
+        decode_image(encoded(halves(), "EPS"))
+    assert caught.value.code == "image_not_an_image"
+
+
 def test_first_frame_of_an_animation() -> None:
     """Of an animated GIF the first frame counts."""
     frames = [Image.new("RGB", (16, 16), color) for color in ("red", "blue")]
@@ -124,17 +175,23 @@ def test_pixel_bombs_are_refused_before_decoding(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(images, "MAX_PIXELS", 10_000)
     with pytest.raises(ImageError) as caught:
         decode_image(encoded(Image.new("1", (400, 400)), "PNG"))
-    assert caught.value.code == "image_too_large"
+    assert caught.value.code == "image_too_many_pixels"
 
 
 def test_a_bomb_of_pillows_own_limit_is_too_large() -> None:
     """Where Pillow refuses by itself the code is the same."""
     with pytest.raises(ImageError) as caught:
         decode_image(encoded(Image.new("1", (20_000, 20_000)), "PNG"))
-    assert caught.value.code == "image_too_large"
+    assert caught.value.code == "image_too_many_pixels"
 
 
-CODES = {"RGB", "image_not_an_image", "image_truncated", "image_too_large"}
+CODES = {
+    "RGB",
+    "image_not_an_image",
+    "image_truncated",
+    "image_too_large",
+    "image_too_many_pixels",
+}
 
 
 def outcome(data: bytes) -> str:

@@ -6,16 +6,20 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from streams.blobs import BlobStore
-from streams.fetch import Fetcher, FetchError, decode_base64
+from streams.fetch.errors import Fetched, FetchError
+from streams.fetch.fetcher import Fetcher
+from streams.fetch.inline import decode_base64
 from streams.metrics import Metrics
 from streams.settings import load_settings
 
 LIMIT = 4096
+DATE = "Sat, 31 Jan 2026 12:00:00 GMT"
 
 
 class Host:
@@ -26,6 +30,7 @@ class Host:
         self.hits = 0
         self.at_once = self.most_at_once = 0
         self.port = 0
+        self.elsewhere = ""  # where /to/ANYTHING redirects
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer."""
@@ -35,6 +40,14 @@ class Host:
         try:
             if request.path == "/slow":
                 await asyncio.sleep(0.05)
+            if request.path.startswith("/to/"):
+                raise web.HTTPFound(self.elsewhere)
+            if request.headers.get("If-None-Match") == '"e"' or (
+                request.path == "/dated" and request.headers.get("If-Modified-Since") == DATE
+            ):
+                return web.Response(status=304)
+            if request.path == "/dated":
+                return web.Response(body=b"pict", headers={"Last-Modified": DATE})
             statuses = self.script.get(request.path, [200])
             status = statuses.pop(0) if len(statuses) > 1 else statuses[0]
             return web.Response(status=status, body=b"pict", headers={"ETag": '"e"'})
@@ -72,7 +85,8 @@ async def make(tmp_path: Path) -> AsyncIterator[Make]:
         async def sleep(seconds: float) -> None:
             (pauses if pauses is not None else []).append(seconds)
 
-        chosen = load_settings(data_dir=tmp_path, image_max_bytes=LIMIT, **settings)
+        given = {"data_dir": tmp_path, "image_max_bytes": LIMIT, "fetch_allow": ("127.0.0.1",)}
+        chosen = load_settings(**(given | settings))
         blobs = BlobStore(str(tmp_path / "blobs"))
         made.append(Fetcher(chosen, blobs, Metrics(CollectorRegistry()), sleep))
         return made[-1]
@@ -93,6 +107,75 @@ async def test_a_picture_comes_with_its_etag(host: Host, make: Make) -> None:
     """The bytes and what the host calls this version of them."""
     fetched = await make().fetch(host.url("/a"))
     assert (fetched.data, fetched.etag) == (b"pict", '"e"')
+
+
+@pytest.mark.parametrize("path", ["/a", "/dated"])
+async def test_a_version_that_is_known_is_not_sent_again(host: Host, make: Make, path: str) -> None:
+    """By its ETag, or else by its date; another version comes whole."""
+    fetcher = make()
+    known = await fetcher.fetch(host.url(path))
+    assert await fetcher.fetch_changed(host.url(path), known) is None
+    other = Fetched(b"", etag=known.etag and '"old"', modified=known.modified and "never")
+    assert await fetcher.fetch_changed(host.url(path), other) == known
+    assert host.hits == 3
+
+
+async def test_a_304_that_nobody_asked_for_is_no_picture(host: Host, make: Make) -> None:
+    """Nothing is known that it could speak of."""
+    host.script["/a"] = [304]
+    assert (await failure(make(), host.url("/a"))).code == "image_http_304"
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "code"),
+    [
+        ("http://169.254.169.254/latest/meta-data/", "image_url_forbidden"),
+        ("http://[::1]/", "image_url_forbidden"),
+        ("http://127.0.0.2/", "image_url_forbidden"),
+        ("http://2130706433/", "image_url_invalid"),
+        ("file:///etc/hostname", "image_url_invalid"),
+        ("/to/again", "image_url_invalid"),
+    ],
+)
+async def test_a_redirect_leads_nowhere_that_is_forbidden(
+    host: Host, make: Make, elsewhere: str, code: str
+) -> None:
+    """Each hop is judged as the first; such an answer is final."""
+    host.elsewhere = elsewhere
+    error = await failure(make(), host.url("/to/x"))
+    assert (error.code, error.attempts, error.transient) == (code, 1, False)
+
+
+async def test_nothing_local_is_asked_unless_a_setting_allows_it(host: Host, make: Make) -> None:
+    """By default a worker asks only the public internet; the error names the setting."""
+    error = await failure(make(fetch_allow=()), host.url("/a"))
+    assert (error.code, error.transient, host.hits) == ("image_url_forbidden", False, 0)
+    assert "fetch_allow" in str(error)
+
+
+async def test_a_host_that_stops_talking_is_a_timeout_before_all_time_is_up(
+    host: Host, make: Make
+) -> None:
+    """Unless who asks has patience of its own."""
+    error = await failure(make(fetch_read_timeout_s=0.01), host.url("/slow"))
+    assert (error.code, error.attempts, error.transient) == ("image_timeout", 3, True)
+    patient = make(fetch_read_timeout_s=0.01)
+    assert (await patient.fetch(host.url("/slow"), timeout_s=10.0)).data == b"pict"
+
+
+async def test_object_stores_are_read_below_their_roots_only(make: Make) -> None:
+    """Through fsspec, up to the limit, and not by dots."""
+    store = fsspec.filesystem("memory")
+    for name, data in {"shop/a.jpg": b"pict", "shop/big": bytes(LIMIT + 1), "b.jpg": b"no"}.items():
+        store.pipe_file(f"/{name}", data)
+    fetcher = make(store_roots=("memory://shop",))
+    assert (await fetcher.fetch("memory://shop/a.jpg")).data == b"pict"
+    codes = {"shop/big": "image_too_large", "shop/absent": "image_unreachable",
+             "b.jpg": "image_url_invalid", "shop/../b.jpg": "image_url_invalid",
+             "shopping/a.jpg": "image_url_invalid"}  # fmt: skip
+    for name, code in codes.items():
+        assert (await failure(fetcher, f"memory://{name}")).code == code
+    store.rm("/shop", recursive=True)
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])

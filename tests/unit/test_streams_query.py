@@ -9,15 +9,17 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from schemas.search import QueryImage, QuerySpec, QueryText, SearchFilters, SearchRequest
-from streams.compute import Compute
-from streams.fetch import Fetched
+from streams.fetch.errors import Fetched
 from streams.messages import OutgoingMessage, SourceMessage
 from streams.metrics import Metrics
 from streams.producer import SendError
 from streams.query.agent import QueryAgent
-from streams.query.handler import QueryHandler, RequestError, spell_out, to_filters
-from tests.fakes import DIM, FakeEncoder, unit
+from streams.query.handler import QueryHandler, spell_out, to_filters
+from streams.query.pictures import QueryPictures, RequestError
+from tests.fakes import DIM, unit
+from tests.lane_events import fake_model
 from visualsearch.engine import Engine
+from visualsearch.search.photos import subject_by_grabcut
 from visualsearch.types import BaseRecord, ImageVector, VectorsRecord
 
 
@@ -83,14 +85,17 @@ async def handler() -> AsyncIterator[QueryHandler]:
             BaseRecord(name, (1, 0, 0), title=name),
             VectorsRecord(name, (1, 0, 0), model="fake", images=(image,)),
         ])  # fmt: skip
-    compute = Compute()
-    handler = QueryHandler(
-        engine, FakeEncoder(), compute, SlowFetcher(),  # type: ignore[arg-type]  # a fake
-        Metrics(CollectorRegistry()), image_limit=4096, watermark=lambda: 0.0,
+    model = fake_model()
+    pictures = QueryPictures(
+        model, SlowFetcher(), limit=4096,  # type: ignore[arg-type]  # a fake
+        find_subject=subject_by_grabcut,
     )  # fmt: skip
+    handler = QueryHandler(
+        engine, model, pictures, Metrics(CollectorRegistry()), watermark=lambda: 0.0
+    )
     yield handler
     handler.close()
-    compute.close()
+    model.close()
 
 
 async def test_weights_steer_the_query(handler: QueryHandler) -> None:

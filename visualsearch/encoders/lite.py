@@ -48,19 +48,25 @@ class LiteEncoder:
         self._pool = ThreadPoolExecutor(self._cores, "lite", initializer=_one_thread)
         self.encode_images([Image.new("RGB", (64, 64), (200, 60, 60))])  # warm: kernels chosen
 
+    def prepare(self, image: Image.Image | bytes) -> Image.Image:
+        """Decode a picture, on any thread. Raises ImageError for one that it cannot decode."""
+        if isinstance(image, bytes):
+            return decode_image(image, DECODED_SIDE)
+        return image.convert("RGB")
+
+    def embed(self, prepared: Sequence[Image.Image]) -> FloatArray:
+        """Return (n, dim) float32 unit rows."""
+        if not prepared:
+            return np.zeros((0, self.dim), dtype=np.float32)
+        share = -(-len(prepared) // self._cores)
+        parts = [prepared[start : start + share] for start in range(0, len(prepared), share)]
+        return np.concatenate(list(self._pool.map(self._rows, parts)))
+
     def encode_images(self, images: Sequence[Image.Image | bytes]) -> FloatArray:
         """Return (n, dim) float32 unit rows. Raises ImageError for a picture it cannot decode."""
-        if not images:
-            return np.zeros((0, self.dim), dtype=np.float32)
-        share = -(-len(images) // self._cores)
-        parts = [images[start : start + share] for start in range(0, len(images), share)]
-        return np.concatenate(list(self._pool.map(self._encode, parts)))
+        return self.embed(list(self._pool.map(self.prepare, images)))
 
-    def _encode(self, images: Sequence[Image.Image | bytes]) -> FloatArray:
-        pictures = [
-            decode_image(image, DECODED_SIDE) if isinstance(image, bytes) else image.convert("RGB")
-            for image in images
-        ]
+    def _rows(self, pictures: Sequence[Image.Image]) -> FloatArray:
         return self._model.images(lite_features.extract(self._tower, pictures))
 
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:

@@ -1,73 +1,87 @@
-"""Any open_clip model: published weights, a local checkpoint, or seeded noise for tests."""
+"""Any open_clip model: pictures and words through its towers, by its own preprocessing."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
 
 from visualsearch.encoders.images import decode_image
+from visualsearch.encoders.open_clip_weights import Loaded, load
 from visualsearch.errors import EncoderError
 from visualsearch.types import FloatArray
 
 DECODED_SIDE = 1024  # pixels: above any model's input, so that its own resize decides
 CPU_BATCH, GPU_BATCH = 4, 256
-RANDOM = "random"
-_SEED = 20240229
+Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OpenClipEncoder:
-    """A loaded model with its own preprocessing and tokenizer; bfloat16 on a GPU."""
+    """A loaded model with its own preprocessing and tokenizer; 16-bit floats on a GPU."""
 
     model_id: str
     dim: int
     device: str
-    _model: Any
-    _preprocess: Callable[[Image.Image], Tensor]
-    _tokenize: Callable[[list[str]], Tensor]
+    _loaded: Loaded
+    _dtype: torch.dtype
+    _prompts: tuple[str, ...] = ("{text}",)
     default_alpha: float = 0.43  # image and text at 0.7 to 0.3
 
     @classmethod
-    def load(cls, name: str, device: str | None = None) -> Self:
-        """Load `ARCH/TAG`, `ARCH//path/to/checkpoint` or `ARCH/random`.
+    def load(cls, name: str, device: str | None = None, prompts: Sequence[str] = ()) -> Self:
+        """Load a model by its name (see `visualsearch.load_encoder`) and run it once.
+
+        Of several `prompts`, such as "a photo of {text}", the vectors are averaged.
 
         Raises:
             EncoderError: it says which tag or file was tried, and how to supply it.
 
         """
-        architecture, _, source = name.partition("/")
-        if not architecture or not source:
-            raise EncoderError(
-                f"open_clip:{name} names no weights: write open_clip:ARCH/TAG, or "
-                "open_clip:ARCH//path/to/checkpoint."
-            )
+        if wrong := [prompt for prompt in prompts if "{text}" not in prompt]:
+            raise EncoderError(f"The prompt {wrong[0]!r} has no place for the words: {{text}}.")
         place = _device(device)
-        model, preprocess, tokenize = _created(architecture, source)
-        model = model.to(place).eval()
-        if place.startswith("cuda"):
-            model = model.to(torch.bfloat16)
-        width = _dim(model)
-        encoder = cls(f"open_clip:{name}", width, place, model, preprocess, tokenize)
-        encoder.encode_texts(["warm"])
-        encoder.encode_images([Image.new("RGB", (224, 224))])
+        loaded = load(name)
+        dtype = _dtype(place)
+        model = loaded.model.to(place, dtype).eval()
+        with torch.inference_mode():
+            tokens = loaded.tokenize(["warm"]).to(place)
+            width = int(model.encode_text(tokens).shape[-1])
+        encoder = cls(loaded.model_id, width, place, loaded, dtype, tuple(prompts) or ("{text}",))
+        encoder.encode_images([Image.new("RGB", (64, 64))])  # resized to the model's own size
         return encoder
+
+    def prepare(self, image: Image.Image | bytes) -> Pixels:
+        """Return the (height, width, 3) pixels that the model looks at, on any thread.
+
+        Raises ImageError for a picture it cannot decode.
+        """
+        if isinstance(image, bytes):
+            image = decode_image(image, DECODED_SIDE)
+        return np.asarray(self._loaded.shape(image.convert("RGB")), dtype=np.uint8)
+
+    def embed(self, prepared: Sequence[Pixels]) -> FloatArray:
+        """Return (n, dim) float32 unit rows."""
+        return self._run(list(prepared), self._image_rows)
 
     def encode_images(self, images: Sequence[Image.Image | bytes]) -> FloatArray:
         """Return (n, dim) float32 unit rows. Raises ImageError for a picture it cannot decode."""
-        pictures = [
-            decode_image(image, DECODED_SIDE) if isinstance(image, bytes) else image.convert("RGB")
-            for image in images
-        ]
-        return self._run(pictures, self._image_rows)
+        return self.embed([self.prepare(image) for image in images])
 
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:
         """Return (n, dim) float32 unit rows."""
-        return self._run(list(texts), self._text_rows)
+        if len(self._prompts) == 1:
+            return self._run([_said(self._prompts[0], text) for text in texts], self._text_rows)
+        said = [_said(prompt, text) for text in texts for prompt in self._prompts]
+        rows = (
+            self._run(said, self._text_rows).reshape(-1, len(self._prompts), self.dim).mean(axis=1)
+        )
+        unit: FloatArray = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+        return unit
 
     def _run(self, items: list[Any], forward: Callable[[list[Any]], Tensor]) -> FloatArray:
         batch = GPU_BATCH if self.device.startswith("cuda") else CPU_BATCH
@@ -78,15 +92,22 @@ class OpenClipEncoder:
                 rows.append(torch.nn.functional.normalize(out, dim=-1).cpu().numpy())
         return np.concatenate(rows)
 
-    def _image_rows(self, pictures: list[Image.Image]) -> Tensor:
-        pixels = torch.stack([self._preprocess(picture) for picture in pictures])
-        dtype = next(self._model.parameters()).dtype
-        rows: Tensor = self._model.encode_image(pixels.to(self.device, dtype))
+    def _image_rows(self, pictures: list[Pixels]) -> Tensor:
+        # Bytes go to the device, a quarter of the floats, and are scaled there.
+        pixels = torch.from_numpy(np.stack(pictures)).to(self.device).permute(0, 3, 1, 2)
+        mean, deviation = (torch.tensor(t, device=self.device)[:, None, None]
+                           for t in self._loaded.scale)  # fmt: skip
+        scaled = (pixels.float() / 255 - mean) / deviation
+        rows: Tensor = self._loaded.model.encode_image(scaled.to(self._dtype))
         return rows
 
     def _text_rows(self, texts: list[str]) -> Tensor:
-        rows: Tensor = self._model.encode_text(self._tokenize(texts).to(self.device))
+        rows: Tensor = self._loaded.model.encode_text(self._loaded.tokenize(texts).to(self.device))
         return rows
+
+
+def _said(prompt: str, text: str) -> str:
+    return prompt.replace("{text}", text)
 
 
 def _device(wanted: str | None) -> str:
@@ -102,39 +123,8 @@ def _device(wanted: str | None) -> str:
     return wanted
 
 
-def _created(architecture: str, source: str) -> tuple[Any, Any, Any]:
-    """Build a model; open_clip reads the preprocessing from the model's own configuration."""
-    import open_clip
-
-    if architecture not in open_clip.list_models():
-        raise EncoderError(f"open_clip knows no architecture {architecture!r}.")
-    weights: str | None = source
-    if source == RANDOM:
-        weights = None
-        torch.manual_seed(_SEED)
-    elif source.startswith("/"):
-        if not Path(source).is_file():
-            raise EncoderError(f"There is no checkpoint at {source}.", code="checkpoint_missing")
-    elif source not in open_clip.list_pretrained_tags_by_model(architecture):
-        known = ", ".join(open_clip.list_pretrained_tags_by_model(architecture)) or "none"
-        raise EncoderError(
-            f"open_clip has no weights {source!r} for {architecture}; it has {known}."
-        )
-    try:
-        model, _, preprocess = open_clip.create_model_and_transforms(
-            architecture, pretrained=weights, weights_only=True
-        )
-    except Exception as error:  # hub, network, unpickling and shape errors are of many types
-        kind = "The checkpoint" if source.startswith("/") else "The published weights"
-        raise EncoderError(
-            f"{kind} {source} for {architecture} could not be loaded "
-            f"({type(error).__name__}: {str(error).splitlines()[0][:200]}). Without a network, "
-            f"download the weights elsewhere and name the file: open_clip:{architecture}//path.",
-        ) from error
-    return model, preprocess, open_clip.get_tokenizer(architecture)
-
-
-def _dim(model: Any) -> int:
-    with torch.inference_mode():
-        tokens = torch.zeros((1, int(model.context_length)), dtype=torch.long)
-        return int(model.encode_text(tokens.to(next(model.parameters()).device)).shape[-1])
+def _dtype(place: str) -> torch.dtype:
+    """Return bfloat16 on a GPU, float16 on an older one, and float32 on a CPU."""
+    if not place.startswith("cuda"):
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16

@@ -1,0 +1,72 @@
+"""Which addresses a picture may come from: public ones, and those that a setting allows.
+
+URLs come from outside. Unchecked, they would have a worker ask what only it can reach: the
+metadata service of its cloud, the HTTP side of a database (server-side request forgery).
+"""
+
+import re
+from collections.abc import Iterable
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+
+_NAT64 = IPv6Network("64:ff9b::/96")  # the public IPv4 internet, as hosts without IPv4 see it
+_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?", re.IGNORECASE)
+
+
+class Allowed:
+    """Networks, addresses and host names that may be asked though they are not public.
+
+    Raises ValueError for what is none of them.
+    """
+
+    def __init__(self, allowed: Iterable[str] = ()) -> None:
+        self._networks: list[IPv4Network | IPv6Network] = []
+        self._names: set[str] = set()
+        for text in allowed:
+            try:
+                self._networks.append(ip_network(text))
+            except ValueError as error:
+                if not _NAME.fullmatch(_plain(text)) or not re.search("[a-z]", text, re.IGNORECASE):
+                    raise ValueError(f"no network, address or host name: {error}") from None
+                self._names.add(_plain(text))
+
+    def name(self, host: str) -> bool:
+        """Return whether a host is allowed by its name, wherever it is."""
+        return _plain(host) in self._names
+
+    def address(self, address: str) -> bool:
+        """Return whether an IP address may be connected to."""
+        parsed = ip_address(address)
+        real = parsed if isinstance(parsed, IPv4Address) else _embedded(parsed) or parsed
+        return _public(real) or any(
+            each in network for network in self._networks for each in (parsed, real)
+        )
+
+
+def _plain(host: str) -> str:
+    return host.rstrip(".").lower()
+
+
+def _embedded(address: IPv6Address) -> IPv4Address | None:
+    """Return the IPv4 address that an IPv6 one leads to, if it does."""
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour
+
+
+def _public(address: IPv4Address | IPv6Address) -> bool:
+    """Return whether the address is anybody's: not private, loopback, link-local, multicast, ….
+
+    `is_global` alone takes multicast and the old site-local addresses for public.
+    """
+    if address.is_multicast or address.is_reserved:
+        return False
+    if isinstance(address, IPv6Address) and address.is_site_local:
+        return False
+    return address.is_global

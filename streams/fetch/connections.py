@@ -1,0 +1,79 @@
+"""Connections to allowed addresses only.
+
+The check is made where a socket is made, with the address that it will connect to: host names,
+literal addresses, redirects and cached look-ups all come by, and no second look-up can give
+another answer after the check (DNS rebinding).
+"""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from streams.addresses import Allowed
+
+LOOKUPS = 16  # names looked up at the same time
+
+
+class ForbiddenAddressError(PermissionError):
+    """A connection to an address that is neither public nor allowed.
+
+    All have the same text: of several errors of one kind the connector passes on the first.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(errno.EACCES, "not a public address")
+
+
+class _ByName(str):
+    """An address of a host that is allowed by its name; the mark travels to the socket with it."""
+
+    __slots__ = ()
+
+
+class Resolver(AbstractResolver):
+    """Looks names up on threads of its own: name servers that hang must not use up all others."""
+
+    def __init__(
+        self, allowed: Allowed, lookup: Callable[..., list[Any]] = socket.getaddrinfo
+    ) -> None:
+        self._allowed = allowed
+        self._lookup = lookup
+        self._pool = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="lookup")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return the addresses of a host. Raises OSError."""
+        look = partial(self._lookup, host, port, family=family, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(self._pool, look)
+        mark = _ByName if self._allowed.name(host) else str
+        numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+        return [
+            ResolveResult(
+                hostname=host, host=mark(at[0]), port=port, family=kind, proto=proto, flags=numeric
+            )
+            for kind, _, proto, _, at in found
+        ]
+
+    async def close(self) -> None:
+        """Forget the look-ups under way."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def guarded_connector(allowed: Allowed, resolver: Resolver, at_once: int) -> aiohttp.TCPConnector:
+    """Return a connector whose sockets are made for allowed addresses only."""
+
+    def make_socket(info: tuple[Any, ...]) -> socket.socket:
+        family, kind, proto, _, at = info
+        if not isinstance(at[0], _ByName) and not allowed.address(at[0]):
+            raise ForbiddenAddressError
+        return socket.socket(family, kind, proto)
+
+    return aiohttp.TCPConnector(resolver=resolver, socket_factory=make_socket, limit=at_once)

@@ -1,0 +1,91 @@
+"""A picture's bytes from where it is said to be: http(s), `file:`, `blob:`, an object store."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from streams.blobs import BlobStore
+from streams.fetch.errors import Fetched, FetchError, short
+from streams.fetch.hosted import HostedPictures
+from streams.fetch.stored import StoredPictures
+from streams.metrics import Metrics
+from streams.settings import Settings
+
+
+class Fetcher:
+    """Fetches with a limit on time, size, attempts and on how many at once."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        blobs: BlobStore,
+        metrics: Metrics,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._timeout_s = settings.fetch_timeout_s
+        self._read_s = settings.fetch_read_timeout_s
+        self._metrics = metrics
+        self._slots = asyncio.Semaphore(settings.fetch_concurrency)
+        self._hosted = HostedPictures(settings, sleep)
+        self._stored = StoredPictures(settings, blobs)
+
+    async def fetch(self, url: str, *, timeout_s: float | None = None) -> Fetched:
+        """Return the bytes at `url`.
+
+        With a `timeout_s` of its own the host may use it as it likes. Raises FetchError.
+        """
+        fetched = await self._in_turn(url, None, timeout_s)
+        assert fetched is not None  # noqa: S101 - only a question with a condition has no answer
+        return fetched
+
+    async def fetch_changed(
+        self, url: str, known: Fetched, *, timeout_s: float | None = None
+    ) -> Fetched | None:
+        """Return the bytes at `url`, or None if its host says that `known` still is it.
+
+        Of `known` the ETag and Last-Modified are looked at. Raises FetchError.
+        """
+        return await self._in_turn(url, known, timeout_s)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._hosted.close()
+        self._stored.close()
+
+    async def _in_turn(
+        self, url: str, known: Fetched | None, timeout_s: float | None
+    ) -> Fetched | None:
+        async with self._slots:  # the time that a picture waits for its turn is not its host's
+            return await self._timed(url, known, timeout_s)
+
+    async def _timed(
+        self, url: str, known: Fetched | None, timeout_s: float | None
+    ) -> Fetched | None:
+        started = time.perf_counter()
+        outcome = "ok"
+        try:
+            async with asyncio.timeout(timeout_s or self._timeout_s):
+                fetched = await self._get(url, known, timeout_s or self._read_s)
+                outcome = "ok" if fetched is not None else "not_modified"
+                return fetched
+        except TimeoutError:
+            outcome = "image_timeout"
+            raise FetchError(outcome, f"{short(url)}: no answer in time", transient=True) from None
+        except FetchError as error:
+            outcome = error.code
+            raise
+        finally:
+            self._metrics.fetch.labels(outcome).observe(time.perf_counter() - started)
+
+    async def _get(self, url: str, known: Fetched | None, read_s: float) -> Fetched | None:
+        if (read := self._stored.reader(url)) is not None:
+            return Fetched(await self._stored.get(url, read))
+        try:
+            scheme = urlsplit(url).scheme
+        except ValueError as error:
+            raise FetchError("image_url_invalid", f"{short(url)}: {error}") from None
+        if scheme not in ("http", "https"):
+            text = f"{short(url)}: neither http, https nor below `store_roots`"
+            raise FetchError("image_url_invalid", text)
+        return await self._hosted.get(url, known, read_s)

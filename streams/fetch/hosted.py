@@ -1,0 +1,135 @@
+"""Pictures on HTTP hosts: pooled connections, limits on size and time, retries where they help."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+
+from streams.addresses import Allowed
+from streams.fetch.connections import ForbiddenAddressError, Resolver, guarded_connector
+from streams.fetch.errors import Fetched, FetchError, short
+from streams.settings import Settings
+
+REDIRECTS = 5
+_TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
+_NO_URL = (
+    aiohttp.InvalidURL,
+    aiohttp.NonHttpUrlClientError,
+    aiohttp.TooManyRedirects,
+    ValueError,
+)
+# Pictures are compressed already: a compressed answer could only be a bomb.
+_HEADERS = {"User-Agent": "visualsearch", "Accept": "image/*, */*;q=0.5",
+            "Accept-Encoding": "identity"}  # fmt: skip
+
+
+class HostedPictures:
+    """GET with all the suspicion that other people's servers deserve."""
+
+    def __init__(
+        self, settings: Settings, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._settings = settings
+        self._sleep = sleep
+        self._allowed = Allowed(settings.fetch_allow)
+        self._resolver: Resolver | None = None
+        self._session: aiohttp.ClientSession | None = None
+
+    async def get(self, url: str, known: Fetched | None, read_s: float) -> Fetched | None:
+        """Return the picture; None if the host says that `known` still is it.
+
+        `read_s` is for how long the host may say nothing. Raises FetchError once it failed for
+        good, or `fetch_attempts` times.
+        """
+        for attempt in range(1, self._settings.fetch_attempts + 1):
+            try:
+                return await self._once(url, known, read_s)
+            except FetchError as error:
+                error.attempts = attempt
+                if not error.transient or attempt == self._settings.fetch_attempts:
+                    raise
+            await self._sleep(0.1 * 2**attempt * random.uniform(0.5, 1.5))
+        raise AssertionError("unreachable")  # pragma: no cover - the loop returns or raises
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None and self._resolver is not None:
+            await self._session.close()
+            await self._resolver.close()
+
+    async def _once(self, url: str, known: Fetched | None, read_s: float) -> Fetched | None:
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=self._settings.fetch_connect_timeout_s, sock_read=read_s
+        )
+        asked = _conditions(known)
+        try:
+            async with self._open().get(
+                url, headers=asked, timeout=timeout, max_redirects=REDIRECTS
+            ) as response:
+                return await self._answer(response, url, known)
+        except _NO_URL as error:
+            raise FetchError("image_url_invalid", f"{short(url)}: {error}") from None
+        except TimeoutError:
+            text = f"{short(url)}: no answer, or a pause in it, for too long"
+            raise FetchError("image_timeout", text, transient=True) from None
+        except aiohttp.ClientPayloadError as error:  # less came than was announced
+            text = f"{short(url)}: {error}"
+            raise FetchError("image_incomplete", text, transient=True) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise _unreachable(url, error) from None
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._resolver = Resolver(self._allowed)
+            at_once = self._settings.fetch_concurrency
+            self._session = aiohttp.ClientSession(
+                connector=guarded_connector(self._allowed, self._resolver, at_once),
+                headers=_HEADERS,
+                cookie_jar=aiohttp.DummyCookieJar(),  # a picture needs none, and they would pile up
+            )
+        return self._session
+
+    async def _answer(
+        self, response: aiohttp.ClientResponse, url: str, known: Fetched | None
+    ) -> Fetched | None:
+        if response.status == 304 and known is not None:
+            return None
+        if response.status != 200:
+            raise FetchError(
+                f"image_http_{response.status}",
+                f"{short(url)}: answered {response.status}",
+                transient=response.status in _TRANSIENT,
+            )
+        body = await self._body(response, url)
+        headers = response.headers
+        return Fetched(body, headers.get("ETag"), headers.get("Last-Modified"))
+
+    async def _body(self, response: aiohttp.ClientResponse, url: str) -> bytes:
+        limit = self._settings.image_max_bytes
+        too_large = FetchError("image_too_large", f"{short(url)}: over {limit} bytes")
+        if (response.content_length or 0) > limit:
+            raise too_large
+        body = bytearray()
+        async for chunk in response.content.iter_chunked(65536):
+            body += chunk
+            if len(body) > limit:  # the length that was announced is not to be believed
+                raise too_large
+        return bytes(body)
+
+
+def _conditions(known: Fetched | None) -> dict[str, str]:
+    """Ask only for what is not known; an ETag is the sharper of the two questions."""
+    if known is not None and known.etag is not None:
+        return {"If-None-Match": known.etag}
+    if known is not None and known.modified is not None:
+        return {"If-Modified-Since": known.modified}
+    return {}
+
+
+def _unreachable(url: str, error: Exception) -> FetchError:
+    if isinstance(getattr(error, "os_error", None), ForbiddenAddressError):
+        host = getattr(error, "host", "its host")
+        text = f"{short(url)}: {host} is not public, and not in the setting `fetch_allow`"
+        return FetchError("image_url_forbidden", text)
+    return FetchError("image_unreachable", f"{short(url)}: {error}", transient=True)

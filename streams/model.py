@@ -1,0 +1,133 @@
+"""The encoder as a worker uses it: pictures made ready on several threads, the model run on one.
+
+A model call that does not fit into the GPU's memory is made again in halves. Any other failure of
+the model fails the pictures of that call, with a code, and the worker as a whole: a GPU that has
+failed does not recover within its process, and a worker that goes on would fail every event.
+"""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from streams.compute import Compute, Priority
+from streams.metrics import Metrics
+from visualsearch.encoders.protocol import Encoder, Prepared
+from visualsearch.types import FloatArray
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+STUCK_S = 120.0  # for one call: a GPU that hangs says nothing
+PROBE = "a picture"  # words that every model takes
+
+
+class ModelError(Exception):
+    """The model failed; another worker, or this one after a restart, may succeed."""
+
+    code = "embed_failed"
+
+
+class Model:
+    """One encoder, its threads, and whether it still works."""
+
+    def __init__(self, encoder: Encoder, metrics: Metrics, threads: int | None = None) -> None:
+        self.encoder = encoder
+        self.failure: str | None = None  # why this process should be restarted
+        self._metrics = metrics
+        self._calls = Compute(name="model")
+        self._hands = Compute(threads or _cores(), name="pictures")
+        self._fits = sys.maxsize  # pictures in one call, as far as is known
+
+    async def aside(self, priority: Priority, work: Callable[[], T]) -> T:
+        """Do what a picture needs before the model on one of the threads for that."""
+        return await self._hands.run(priority, work)
+
+    async def prepare(self, priority: Priority, image: Image.Image | bytes) -> Prepared:
+        """Decode a picture and bring it into the model's shape. Raises ImageError."""
+        return await self.aside(priority, lambda: self.encoder.prepare(image))
+
+    async def images(self, priority: Priority, prepared: Sequence[Prepared]) -> FloatArray:
+        """Return (n, dim) float32 unit rows. Raises ModelError."""
+        rows = [np.zeros((0, self.encoder.dim), dtype=np.float32)]
+        done = 0
+        while done < len(prepared):
+            part = prepared[done : done + self._fits]
+            found = await self._calls.run(priority, lambda part=part: self._embed(part))  # type: ignore[misc]
+            if found is None:
+                self._fits = len(part) // 2
+                log.warning("out of memory with %d pictures, now %d a call", len(part), self._fits)
+                continue
+            rows.append(found)
+            done += len(part)
+        return np.concatenate(rows)
+
+    async def texts(self, priority: Priority, texts: Sequence[str]) -> FloatArray:
+        """Return (n, dim) float32 unit rows. Raises ModelError."""
+
+        def call() -> FloatArray:
+            try:
+                return self._timed("text", lambda: self.encoder.encode_texts(texts))
+            except Exception as error:
+                try:
+                    self.encoder.encode_texts([PROBE])
+                except Exception:
+                    self._fail(error)
+                raise ModelError(f"the model failed on these words: {error!r}") from error
+
+        return await self._calls.run(priority, call)
+
+    def stuck(self) -> str | None:
+        """Return why this process should be restarted: the model failed or does not come back."""
+        seconds = self._calls.longest_s()
+        if self.failure is None and seconds > STUCK_S:
+            return f"a call of the model has been running for {seconds:.0f} s"
+        return self.failure
+
+    def close(self) -> None:
+        """Stop after the calls under way."""
+        self._hands.close()
+        self._calls.close()
+
+    def _embed(self, part: Sequence[Prepared]) -> FloatArray | None:
+        """Return the rows of one call, None if it does not fit into memory.
+
+        The error must not outlive this: its traceback holds the tensors that filled the memory.
+        """
+        try:
+            rows = self._timed("image", lambda: self.encoder.embed(part))
+        except Exception as error:
+            if _out_of_memory(error) and len(part) > 1:
+                return None
+            self._fail(error)
+            raise ModelError(f"the model failed on a call of {len(part)}: {error!r}") from error
+        self._metrics.embed_batch.observe(len(part))
+        return rows
+
+    def _timed(self, kind: str, call: Callable[[], FloatArray]) -> FloatArray:
+        started = time.perf_counter()
+        rows = call()
+        self._metrics.embed.labels(kind).observe(time.perf_counter() - started)
+        return rows
+
+    def _fail(self, error: Exception) -> None:
+        log.error("the model failed", exc_info=error)
+        self.failure = f"the model failed: {error!r}"
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # those that this process may use; not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Tell a GPU, or a process, without memory; torch is loaded if one of its errors came."""
+    torch = sys.modules.get("torch")
+    return isinstance(error, MemoryError) or (
+        torch is not None and isinstance(error, torch.cuda.OutOfMemoryError)
+    )

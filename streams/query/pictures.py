@@ -1,0 +1,66 @@
+"""The pictures of a request: fetched, made more like a catalogue's if asked to, embedded."""
+
+from schemas.search import Preprocess, QueryImage, SearchFault
+from streams.compute import Priority
+from streams.fetch.errors import FetchError
+from streams.fetch.fetcher import Fetcher
+from streams.fetch.inline import decode_base64
+from streams.model import Model
+from visualsearch.encoders.images import decode_image
+from visualsearch.encoders.protocol import Prepared
+from visualsearch.errors import VisualSearchError
+from visualsearch.search import photos
+from visualsearch.types import FloatArray
+
+QUERY = Priority.QUERY
+
+
+class RequestError(Exception):
+    """A request that cannot be answered with hits."""
+
+    def __init__(self, code: str, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.fault = SearchFault(code, message, field)
+
+
+class QueryPictures:
+    """From a request's picture to its vectors; `field` names it in an error."""
+
+    def __init__(
+        self, model: Model, fetcher: Fetcher, *, limit: int, find_subject: photos.FindSubject
+    ) -> None:
+        self._model = model
+        self._fetcher = fetcher
+        self._limit = limit
+        self._find_subject = find_subject
+
+    async def fetch(self, field: str, image: QueryImage) -> bytes:
+        """Return a picture's bytes, whether they came along or by URL. Raises RequestError."""
+        try:
+            if (data := image.data) is not None:
+                return await self._model.aside(QUERY, lambda: decode_base64(data, self._limit))
+            return (await self._fetcher.fetch(image.url or "")).data
+        except FetchError as error:
+            raise RequestError(error.code, f"{field}: {error}", field) from None
+
+    async def vectors(self, field: str, data: bytes, wanted: Preprocess) -> FloatArray:
+        """Return float32 unit rows of shape (views, dim): one, or one for each crop.
+
+        Raises RequestError for bytes that are no picture, ModelError when the model fails.
+        """
+        try:
+            views = await self._model.aside(QUERY, lambda: self._views(data, wanted))
+        except VisualSearchError as error:
+            raise RequestError(error.code, f"{field}: {error}", field) from None
+        return await self._model.images(QUERY, views)
+
+    def _views(self, data: bytes, wanted: Preprocess) -> list[Prepared]:
+        prepare = self._model.encoder.prepare
+        if wanted == Preprocess():
+            return [prepare(data)]
+        image = decode_image(data)
+        if wanted.lighting:
+            image = photos.even_light(image)
+        if wanted.background:
+            image = photos.without_ground(image, self._find_subject)
+        return [prepare(view) for view in (photos.crops(image) if wanted.crops else [image])]
