@@ -63,10 +63,12 @@ check: $(STAMP) ## Check format, lint, types, import rules, schemas and house ru
 	@echo '== generated schemas'; $(BIN)/python -m schemas.generate --check
 	@echo '== house rules'; $(BIN)/python -m pytest -q tests/unit/test_house.py
 
-bench: $(STAMP) ## Measure ours beside the alternatives; figures are printed, nothing is asserted.
-	@echo '== bench: the index beside bare hnswlib and NumPy'; $(BIN)/python -m tests.bench.bench_index
-	@echo '== bench: the whole path (3 minutes)'
-	@$(BIN)/python -m pytest -q -s -o python_files='bench_*.py' tests/bench/bench_path.py $(ARGS)
+bench: $(STAMP) ## Measure the index beside hnswlib, FAISS and usearch, then the path. ARGS="--size 50k"
+	@echo '== bench 1/3: usearch, to measure beside'; $(PIP) -q -e '.[bench]'
+	@echo '== bench 2/3: the index beside bare graph libraries (20 minutes at 200k)'
+	@OMP_NUM_THREADS=1 $(BIN)/visualsearch bench index $(ARGS)
+	@echo '== bench 3/3: the whole path (3 minutes)'
+	@$(BIN)/python -m pytest -q -s -o python_files='bench_*.py' tests/bench/bench_path.py
 
 lite-weights: $(STAMP) ## Train the projection of the embedded encoder on the drawn pictures.
 	@echo '== lite-weights 1/2: the sentence model whose words are distilled'

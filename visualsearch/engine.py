@@ -14,19 +14,19 @@ from visualsearch.index.layout import Layout
 from visualsearch.index.live import LiveIndex
 from visualsearch.index.planner import Costs, Tuning
 from visualsearch.index.probe import Probe, Probed
-from visualsearch.index.products import Products, Source
+from visualsearch.index.products import Products
 from visualsearch.index.rows import Rows, Vectors, prepared
 from visualsearch.index.state import ImageRef, IndexStats, ProductState
 from visualsearch.index.upkeep import Upkeep
 from visualsearch.index.view import View
 from visualsearch.search.compose import unit_vector
 from visualsearch.search.group import best
-from visualsearch.search.hits import hits
 from visualsearch.types import (
     Answer,
     Applied,
     Filters,
     FloatArray,
+    Hit,
     OfferRecord,
     Outcome,
     Query,
@@ -156,18 +156,18 @@ class Engine:
             found, best_ones = self._find(view, vector, query.top_k, target)
             with self._lock:
                 if self._holds(view, found, best_ones, query.filters):
-                    sources = self._sources(found, best_ones)
+                    hits = self._hits(found, best_ones)
                     break
         else:  # products keep changing under the search: let none change
             with self._lock:
                 view = self._view(query.filters)
                 found, best_ones = self._find(view, vector, query.top_k, target)
-                sources = self._sources(found, best_ones)
+                hits = self._hits(found, best_ones)
         if found.plan.strategy in APPROXIMATE:
             slots = found.slots[best_ones]
             if self._probe.offer(query, vector, view.version, slots):
                 self._wake.set()
-        return Answer(hits(found.scores[best_ones].tolist(), sources), found.plan)
+        return Answer(hits, found.plan)
 
     def _find(
         self, view: View, vector: FloatArray, top_k: int, target: float
@@ -191,10 +191,12 @@ class Engine:
             and self._products.satisfy(found.slots[best_ones].tolist(), filters)
         )
 
-    def _sources(self, found: Found, best_ones: IntArray) -> list[Source]:
-        """Return what each hit is made of; making it can wait until the lock is free."""
-        slots = found.slots[best_ones].tolist()
-        return self._products.sources(slots, found.places[best_ones].tolist())
+    def _hits(self, found: Found, best_ones: IntArray) -> tuple[Hit, ...]:
+        return self._products.hits(
+            found.slots[best_ones].tolist(),
+            found.places[best_ones].tolist(),
+            found.scores[best_ones].tolist(),
+        )
 
     # Views
 

@@ -115,21 +115,62 @@ class Query:
     recall_target: float | None = None  # of the approximate strategies; None: the engine's own
 
 
-@dataclass(slots=True)  # not frozen: a thousand of them are made for one answer
+@dataclass(slots=True)  # not frozen: up to a thousand are made for one answer
 class Hit:
-    """One product of an answer; `score` is the cosine of its best picture."""
+    """One product of an answer; `score` is the cosine of its best picture.
 
-    product_id: str
+    It shows the records as they were when the answer was made, without copying from them.
+    """
+
     score: float
     image_id: str
-    title: str
-    category: str | None
-    brand: str | None
-    price: float | None
-    currency: str | None
-    in_stock: bool | None
-    url: str | None
-    attributes: Mapping[str, str]
+    base: BaseRecord
+    offer: OfferRecord | None
+
+    @property
+    def product_id(self) -> str:
+        """Return the product's id."""
+        return self.base.product_id
+
+    @property
+    def title(self) -> str:
+        """Return the product's title."""
+        return self.base.title
+
+    @property
+    def category(self) -> str | None:
+        """Return the product's category."""
+        return self.base.category
+
+    @property
+    def brand(self) -> str | None:
+        """Return the product's brand."""
+        return self.base.brand
+
+    @property
+    def url(self) -> str | None:
+        """Return the product's page."""
+        return self.base.url
+
+    @property
+    def attributes(self) -> Mapping[str, str]:
+        """Return the product's free attributes."""
+        return self.base.attributes
+
+    @property
+    def price(self) -> float | None:
+        """Return the price; None if it is unknown."""
+        return None if self.offer is None else self.offer.price
+
+    @property
+    def currency(self) -> str | None:
+        """Return the price's currency."""
+        return None if self.offer is None else self.offer.currency
+
+    @property
+    def in_stock(self) -> bool | None:
+        """Return whether it is in stock; None if that is unknown."""
+        return None if self.offer is None else self.offer.in_stock
 
 
 @dataclass(frozen=True, slots=True)

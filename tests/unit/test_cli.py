@@ -32,6 +32,7 @@ SUBCOMMANDS = [
     ["dlq", "list"],
     ["dlq", "show"],
     ["dlq", "replay"],
+    ["bench", "index"],
 ]
 # A port on which nothing listens: what needs Kafka must fail by itself.
 NOWHERE = {"VISUALSEARCH_BOOTSTRAP": "127.0.0.1:1"}

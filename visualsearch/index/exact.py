@@ -116,21 +116,7 @@ class ExactIndex:
         return Answer(tuple(hits[: query.top_k]), plan)
 
     def _hit(self, product_id: str, score: float, image_id: str) -> Hit:
-        base = self._base[product_id]
-        offer = self._offer.get(product_id) or OfferRecord(product_id, (0, 0, 0))
-        return Hit(
-            product_id=product_id,
-            score=score,
-            image_id=image_id,
-            title=base.title,
-            category=base.category,
-            brand=base.brand,
-            price=offer.price,
-            currency=offer.currency,
-            in_stock=offer.in_stock,
-            url=base.url,
-            attributes=base.attributes,
-        )
+        return Hit(score, image_id, self._base[product_id], self._offer.get(product_id))
 
 
 def _older(record: Record, known: Mapping[str, Record]) -> bool:

@@ -26,7 +26,7 @@ AVERSE = 0.5  # near the query less than this part of the share matches: the fil
 NEAR_LISTS = 16
 COUNTED = 131_072  # of more matching rows a part is counted for the sizes of lists
 
-Scored = tuple[IntArray, FloatArray]  # different row ids, and cosines
+Scored = tuple[IntArray, FloatArray]  # row ids and cosines
 _NONE: Scored = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
 
 
@@ -107,7 +107,7 @@ class Finder:
             parts.append(self._scan(view, vector, fresh))
         else:
             parts += self._fresh(view, vector, fresh, effort, wanted, parts)
-        return _united(parts), matched / seen if seen else 1.0
+        return _joined(parts), matched / seen if seen else 1.0
 
     def _fresh(
         self,
@@ -148,7 +148,7 @@ class Finder:
             if share < AVERSE * view.matching_rows / view.live_rows:
                 effort = choice.averse
         rows = best_candidates(view.pieces, vector, scores, bits, sizes, wanted, effort)
-        return _united([self._scan(view, vector, rows), self._scan(view, vector, view.uncoded)])
+        return _joined([self._scan(view, vector, rows), self._scan(view, vector, view.uncoded)])
 
     def _scan(self, view: View, vector: FloatArray, rows: IntArray | CodeArray) -> Scored:
         """Score those of the rows that match, each once."""
@@ -186,13 +186,12 @@ def situation_of(view: View, top_k: int) -> Situation:
     )
 
 
-def _united(parts: Sequence[Scored]) -> Scored:
-    """Return the parts as one, rows that are in several of them once."""
+def _joined(parts: Sequence[Scored]) -> Scored:
+    """Return the parts as one; a row that moved meanwhile may be in two of them."""
     some = [part for part in parts if len(part[0])]
     if len(some) < 2:
-        return some[0] if some else parts[0]
-    rows, firsts = np.unique(np.concatenate([rows for rows, _ in parts]), return_index=True)
-    return rows, np.concatenate([scores for _, scores in parts])[firsts]
+        return some[0] if some else _NONE
+    return np.concatenate([rows for rows, _ in some]), np.concatenate([s for _, s in some])
 
 
 def _bits(mask: BoolArray) -> ByteArray:

@@ -6,7 +6,6 @@ view without it, and `visualsearch.index.upkeep` builds graphs and lists, and pu
 
 from collections import deque
 from collections.abc import Sequence
-
 from weakref import WeakSet
 
 import numpy as np

@@ -84,7 +84,7 @@ def choose(
         beams = _beams(situation, tuning, curves, wanted, target)
         cost = _walk_cost(situation, costs, curves, beams[0]) if beams else float("inf")
         kept = tuple(ef for ef in beams if _walk_cost(situation, costs, curves, ef) < options[0][0])
-        choice = Choice("graph", kept, *_efforts(curves, wanted, target))
+        choice = Choice("graph", kept, *_efforts(situation, curves, wanted, target))
         options.append((cost + _fresh(situation, row), choice))
     return min(options, key=lambda option: option[0])[1]
 
@@ -106,8 +106,13 @@ def wanted_rows(situation: Situation) -> int:
     return ceil(products * situation.matching_rows / situation.matches)
 
 
-def _efforts(curves: Curves, wanted: int, target: float) -> tuple[Effort, Effort]:
-    """Return how far to look under a filter of chance, and under an averse one."""
+def _efforts(
+    situation: Situation, curves: Curves, wanted: int, target: float
+) -> tuple[Effort, Effort]:
+    """Return how far to look in lists, and how far if the filter is averse."""
+    if situation.matching_rows == situation.live_rows:
+        plain = EFFORTS[int(cheapest(curves.plain, wanted, target).setting)]
+        return plain, plain
     chance = cheapest(curves.random, wanted, target)
     averse = cheapest(curves.averse, wanted, target)
     return EFFORTS[int(chance.setting)], EFFORTS[int(averse.setting)]
@@ -122,7 +127,7 @@ def _lists(
     more = max(0, wanted - MANY) * effort.refine * row  # candidates beyond the measured
     uncoded = situation.uncoded_rows * situation.matching_rows / max(situation.live_rows, 1)
     cost = point.cost + more + uncoded * row
-    return cost, Choice("ivfpq", (), effort, _efforts(curves, wanted, target)[1])
+    return cost, Choice("ivfpq", (), effort, _efforts(situation, curves, wanted, target)[1])
 
 
 def _beams(

@@ -8,14 +8,13 @@ from visualsearch.index.state import ImageRef, ProductState, satisfies
 from visualsearch.types import (
     BaseRecord,
     Filters,
+    Hit,
     OfferRecord,
     Order,
     Outcome,
     Record,
     VectorsRecord,
 )
-
-Source = tuple[BaseRecord | None, OfferRecord | None, ImageRef]
 
 
 class Products:
@@ -95,13 +94,18 @@ class Products:
             self._images[slot],
         )
 
-    def sources(self, slots: Sequence[int], places: Sequence[int]) -> list[Source]:
-        """Return what each hit shows: of a searchable product, and of its picture at a place."""
+    def hits(
+        self, slots: Sequence[int], places: Sequence[int], scores: Sequence[float]
+    ) -> tuple[Hit, ...]:
+        """Return a hit for each searchable product, by the picture at its place."""
         bases, offers, images = self._bases, self._offers, self._images
-        return [
-            (bases[slot], offers[slot], images[slot][place])
-            for slot, place in zip(slots, places, strict=True)
-        ]
+        return tuple(
+            [
+                Hit(score, images[slot][place].image_id, base, offers[slot])
+                for slot, place, score in zip(slots, places, scores, strict=True)
+                if (base := bases[slot]) is not None
+            ]
+        )
 
     def satisfy(self, slots: Sequence[int], filters: Filters) -> bool:
         """Return whether all of these products are searchable and meet every clause."""

@@ -205,10 +205,11 @@ class Rows:
         pictures score equally wherever they are stored.
         """
         out = np.empty(len(rows), dtype=np.float64)
-        query = vector.astype(np.float64)
+        buffer = self._buffer()
         for begin, whole in self._blocks(rows):
-            wide = whole.astype(np.float64)
-            out[begin : begin + len(whole)] = np.einsum("ij,j->i", wide, query)
+            wide = buffer[: len(whole)]
+            np.copyto(wide, whole)
+            out[begin : begin + len(whole)] = np.einsum("ij,j->i", wide, vector)
         return out * self._scale[rows]
 
     def _blocks(self, rows: IntArray) -> Iterator[tuple[int, StoredArray]]:

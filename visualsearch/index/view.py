@@ -10,7 +10,7 @@ from visualsearch.index.graph import Segment
 from visualsearch.index.lists import ListArray, Piece
 
 
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)  # not frozen: each search makes one
 class View:
     """The matching rows of one moment, and what was there to find them with.
 
@@ -38,18 +38,24 @@ class View:
 
     def rows_of(self, slots: IntArray) -> tuple[IntArray, IntArray]:
         """Return the matching rows of these products, ascending, and their images' places."""
-        every: list[IntArray] = []
         rows = self.first[slots].astype(np.int64)
-        # A product that has changed since leads to rows younger than the view: there it ends.
-        while len(rows := rows[(rows >= 0) & (rows < len(self.mask))]):
-            every.append(rows)
-            rows = self.next[rows].astype(np.int64)
-        found = np.concatenate(every) if every else rows
-        places = np.repeat(np.arange(len(every)), [len(rows) for rows in every])
-        kept = self.mask[found]
-        found, places = found[kept], places[kept]
-        order = np.argsort(found)
-        return found[order], places[order]
+        count = len(self.mask)  # a changed product may lead to rows that are younger than the view
+        rows = rows[(rows >= 0) & (rows < count)]
+        following = self.next[rows]
+        places = np.zeros(len(rows), dtype=np.int64)
+        if following.max(initial=-1) >= 0:  # some have several pictures
+            every = [rows]
+            while len(
+                further := following[(following >= 0) & (following < count)].astype(np.int64)
+            ):
+                every.append(further)
+                following = self.next[further]
+            rows = np.concatenate(every)
+            places = np.repeat(np.arange(len(every)), [len(each) for each in every])
+        kept = self.mask[rows]
+        rows, places = rows[kept], places[kept]
+        order = np.argsort(rows)
+        return rows[order], places[order]
 
 
 @dataclass(slots=True, eq=False)

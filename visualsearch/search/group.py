@@ -20,6 +20,10 @@ def near_best(slots: npt.NDArray[np.integer], scores: FloatArray, wanted: int) -
     stored. Fewer than `wanted` slots come back only if the rows hold no more products.
     """
     count = len(scores)
+    if count > wanted:  # mostly each row is another product's
+        top = np.argpartition(scores, count - wanted)[-wanted:]
+        if len(ascending(slots[top])) == wanted:
+            return ascending(slots[scores >= scores[top].min() - np.float32(MARGIN)])
     take = min(count, 2 * wanted + 16)
     while True:
         top = np.arange(count) if take == count else np.argpartition(scores, count - take)[-take:]

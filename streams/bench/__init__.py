@@ -1,0 +1,1 @@
+"""The index measured beside bare graph libraries, in one run, as ratios."""
