@@ -25,7 +25,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input -c co
 PIP_BUILD := $(PIP) --build-constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-system demo test test-deep test-fault check bench lite-weights schemas clean
+.PHONY: help setup setup-system demo test test-deep test-fault test-long check bench lite-weights schemas clean
 
 help: ## Show the targets.
 	@echo 'make TARGET [ARGS="..."]'
@@ -54,6 +54,10 @@ test-deep: $(STAMP) ## Run the tests that take minutes: log healing with compact
 test-fault: $(STAMP) ## Kill workers a hundred times, the broker too, then fsck (half an hour).
 	@echo '== tests: fault'
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s tests/fault $(ARGS)
+
+test-long: $(STAMP) ## Half an hour of stress and random histories of the index. VISUALSEARCH_LONG_MINUTES=5
+	@echo '== tests: long'
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s tests/long $(ARGS)
 
 check: $(STAMP) ## Check format, lint, types, import rules, schemas and house rules.
 	@echo '== ruff check'; $(BIN)/ruff check .

@@ -6,7 +6,8 @@ from itertools import count
 import pytest
 
 from visualsearch.engine import Layout
-from visualsearch.index import find, measure
+from visualsearch.index import coding, find, measure
+from visualsearch.index.merge import Merge
 
 MACHINE = Layout(
     chunk_rows=8, segment_rows=16, most_rows=64, piece_rows=8, coder_rows=24, threads=1,
@@ -19,9 +20,11 @@ STRESS = Layout(
 
 
 def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measure with few queries, and so often; look for a handful of fresh rows by their lists."""
+    """Measure with few queries, look for fresh rows by their lists, and take small steps."""
     monkeypatch.setattr(measure, "QUERIES", 8)
     monkeypatch.setattr(find, "SCANNED_FRESH", 4)
+    monkeypatch.setattr(coding, "STEP_ROWS", 8)
+    monkeypatch.setattr(Merge.step, "__defaults__", (8,))
 
 
 def rising_clock() -> Callable[[], float]:

@@ -67,8 +67,12 @@ class Probe:
             return 1
         exact = finder.exact(now, asked.vector, min(asked.query.top_k, now.matches))
         ranked = exact.slots[np.argsort(-exact.scores, kind="stable")][: asked.query.top_k]
-        still = [slot for slot in ranked if not index.changed_since(slot, asked.version)]
-        if still:
-            recall = len(np.intersect1d(still, asked.slots)) / len(still)
+        had, due = (
+            [slot for slot in slots.tolist() if not index.changed_since(slot, asked.version)]
+            for slots in (asked.slots, ranked)
+        )
+        due = due[: len(had)]  # others have moved up to the places of those that changed
+        if due:
+            recall = len(set(due).intersection(had)) / len(due)
             tell(Probed(asked.query.top_k, recall))
         return 1

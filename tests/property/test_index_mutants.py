@@ -1,0 +1,27 @@
+"""The stress test tests something: it finds each planted bug."""
+
+import time
+
+import pytest
+
+from tests.index_mutants import MUTANTS, Plant
+from tests.index_stress import Stress
+from tests.index_tiny import shrink
+
+LONGEST = 60.0  # seconds to find a bug in
+
+
+def stress_again_and_again() -> None:
+    """Raise what a run has found; without any, end after a time."""
+    begin = time.monotonic()
+    while time.monotonic() - begin < LONGEST:
+        Stress().run(3.0)
+
+
+@pytest.mark.parametrize("plant", MUTANTS)
+def test_the_stress_finds(monkeypatch: pytest.MonkeyPatch, plant: Plant) -> None:
+    """By a wrong answer, by its recall, or by what is wrong inside."""
+    shrink(monkeypatch)
+    plant(monkeypatch)
+    with pytest.raises(AssertionError):
+        stress_again_and_again()
