@@ -1,7 +1,9 @@
 """Pictures and words per second, beside the loop that anyone would write, in the same run.
 
-`python -m tests.bench.bench_encoders [--pictures FOLDER] [--seconds S] [ENCODER …]`; without a
-folder of JPEGs 480-pixel ones are drawn. For each encoder:
+`python -m tests.bench.bench_encoders [OPTION …] [ENCODER …]` (`--help`)
+Without a folder of JPEGs 480-pixel ones are drawn. On a busy machine set OMP_NUM_THREADS=1, or
+torch's threads spin while they wait for each other. For each encoder:
+
 - bare loop: Pillow, the model's own preprocessing, its forward pass, one batch after the other;
 - forward: `embed` alone, on pictures that are prepared already, and the bare forward pass;
 - end to end: JPEG bytes to vectors as a worker does it (`streams/model.py`);
@@ -95,8 +97,11 @@ def per_second(call: Callable[[], int], seconds: float) -> Rate:
 class Bench:
     """The figures of one encoder."""
 
-    def __init__(self, encoder: Encoder, pictures: Sequence[bytes], seconds: float) -> None:
+    def __init__(
+        self, encoder: Encoder, pictures: Sequence[bytes], batches: Sequence[int], seconds: float
+    ) -> None:
         self.encoder = encoder
+        self.batches = batches
         self.pictures = pictures
         self.seconds = seconds
         # What follows a JPEG's end is ignored, and makes each one's bytes, and hash, its own.
@@ -111,7 +116,7 @@ class Bench:
         print("| batch | bare loop | bare forward | forward | ratio |\n|---|---|---|---|---|")
         bare.forward(bare.prepared(self.pictures[:8]))  # kernels chosen, memory touched
         self.encoder.encode_images(self.pictures[:8])
-        for batch in BATCHES:
+        for batch in self.batches:
             some = list(itertools.islice(source, batch))
             tensors = bare.prepared(some)
             prepared = [self.encoder.prepare(data) for data in some]
@@ -125,7 +130,7 @@ class Bench:
         """Print pictures per second from bytes, and from URLs on this machine."""
         model = Model(self.encoder, Metrics(CollectorRegistry()))
         step = CPU_STEP if self.encoder.device == "cpu" else GPU_STEP
-        for calls in sorted({1, step, *BATCHES}):
+        for calls in sorted({1, step, *self.batches}):
             embedder = Embedder(model, step=calls, known=1)
             numbers = itertools.count()
 
@@ -205,6 +210,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("encoders", nargs="*", default=["lite", "open_clip:ViT-B-32/random"])
     parser.add_argument("--pictures", type=Path)
+    parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
     parser.add_argument("--seconds", type=float, default=3.0)
     chosen = parser.parse_args()
     pictures = jpegs(chosen.pictures)
@@ -214,7 +220,7 @@ def main() -> None:
     for name in chosen.encoders:
         encoder = load_encoder(name)
         print(f"\n## {encoder.model_id} on {encoder.device}, pictures/s")
-        bench = Bench(encoder, pictures, chosen.seconds)
+        bench = Bench(encoder, pictures, chosen.batches, chosen.seconds)
         bench.forward(bare_of(encoder))
         asyncio.run(bench.end_to_end())
         bench.words()

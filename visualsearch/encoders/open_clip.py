@@ -16,7 +16,7 @@ from visualsearch.errors import EncoderError
 from visualsearch.types import FloatArray
 
 DECODED_SIDE = 1024  # pixels: above any model's input, so that its own resize decides
-CPU_BATCH, GPU_BATCH = 4, 256
+CPU_BATCH, GPU_BATCH = 8, 256
 Pixels = npt.NDArray[np.uint8]
 
 
