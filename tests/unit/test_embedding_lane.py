@@ -1,17 +1,13 @@
 """The embedding lane as a function: an event in, its outcome out, with fakes around it."""
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Callable
-from hashlib import sha256
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from schemas.records import Vectors
 from streams.fetch.errors import Fetched, FetchError
-from streams.fetch.inline import decode_base64
 from streams.lanes.embedding import BUSY, EmbeddingLane
 from streams.lanes.lane import Outcome
 from streams.lanes.newest import Newest
@@ -219,48 +215,6 @@ async def test_what_cannot_be_read_is_left_to_the_attribute_lane(lane: Make) -> 
     """Both lanes meet it; one dead-letters it."""
     outcome = await lane(Pictures()).process(SourceMessage("t", 0, 0, 0, b"p", b"{"))
     assert (outcome.word, outcome.faults) == ("skipped", [])
-
-
-async def test_the_event_loop_works_on_no_picture(
-    lane: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Base64, hash and decoding take place on threads for that, the model's call on its own."""
-    seen: dict[str, set[str]] = {}
-
-    def noting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def noted(*args: Any) -> Any:
-            seen.setdefault(name, set()).add(threading.current_thread().name.rstrip("-0123456789"))
-            return function(*args)
-
-        return noted
-
-    encoder = FakeEncoder()
-    pictures = "streams.lanes.pictures"
-    monkeypatch.setattr(f"{pictures}.decode_base64", noting("base64", decode_base64))
-    monkeypatch.setattr(f"{pictures}.hashlib", SimpleNamespace(sha256=noting("hash", sha256)))
-    monkeypatch.setattr(encoder, "prepare", noting("prepare", encoder.prepare))
-    monkeypatch.setattr(encoder, "embed", noting("embed", encoder.embed))
-    event = message(0, "product-created", images=[inline(RED), {"url": "blue"}])
-    outcome = await lane(Pictures(blue=BLUE), encoder).process(event)
-    assert outcome.word == "indexed"
-    aside = {"pictures"}
-    assert seen == {"base64": aside, "hash": aside, "prepare": aside, "embed": {"model"}}
-
-
-async def test_a_picture_that_is_unchanged_is_neither_sent_nor_embedded(lane: Make) -> None:
-    """Its record has the vector, hash and ETag that it had; a new ETag brings new bytes."""
-    encoder = FakeEncoder()
-    pictures = Pictures(a=RED)
-    embedding = lane(pictures, encoder)
-    first = await embedding.process(created("a"))
-    second = await embedding.process(created("a", offset=1))
-    assert vectors(second).images == vectors(first).images
-    assert (encoder.images_seen, pictures.unchanged) == (1, 1)
-    pictures.pictures["a"], pictures.etag = BLUE, '"2"'
-    third = await embedding.process(created("a", offset=2))
-    assert vectors(third).images[0].etag == '"2"'
-    assert vectors(third).images[0].content_hash == sha256(BLUE).hexdigest()
-    assert (encoder.images_seen, pictures.unchanged) == (2, 1)
 
 
 async def test_only_the_newest_event_of_a_product_is_written(lane: Make) -> None:

@@ -1,7 +1,6 @@
 """Fetching: limits, retries and schemes, against a server on loopback."""
 
 import asyncio
-import base64
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from prometheus_client import CollectorRegistry
 from streams.blobs import BlobStore
 from streams.fetch.errors import Fetched, FetchError
 from streams.fetch.fetcher import Fetcher
-from streams.fetch.inline import decode_base64
 from streams.metrics import Metrics
 from streams.settings import load_settings
 
@@ -156,7 +154,9 @@ async def test_nothing_local_is_asked_unless_a_setting_allows_it(host: Host, mak
 async def test_a_host_that_stops_talking_is_a_timeout_before_all_time_is_up(
     host: Host, make: Make
 ) -> None:
-    """Unless who asks has patience of its own."""
+    """Unless who asks has patience of its own; the limit on the whole fetch is another."""
+    whole = await failure(make(fetch_timeout_s=0.01), host.url("/slow"))
+    assert (whole.code, whole.transient) == ("image_timeout", True)
     error = await failure(make(fetch_read_timeout_s=0.01), host.url("/slow"))
     assert (error.code, error.attempts, error.transient) == ("image_timeout", 3, True)
     patient = make(fetch_read_timeout_s=0.01)
@@ -218,12 +218,6 @@ async def test_no_more_than_the_slots_are_fetched_at_once_and_waiting_is_no_time
     assert host.most_at_once == 2
 
 
-async def test_a_slow_host_is_a_timeout(host: Host, make: Make) -> None:
-    """The limit is on the whole fetch."""
-    error = await failure(make(fetch_timeout_s=0.01), host.url("/slow"))
-    assert (error.code, error.transient) == ("image_timeout", True)
-
-
 @pytest.mark.parametrize(
     ("url", "code"),
     [
@@ -254,30 +248,3 @@ async def test_files_below_a_root_are_read_up_to_the_limit(make: Make, tmp_path:
     assert (await failure(fetcher, (root / "big.jpg").as_uri())).code == "image_too_large"
     assert (await failure(fetcher, f"file://{root}/../out.jpg")).code == "image_url_forbidden"
     assert (await failure(fetcher, f"file://{root}/%2e%2e/out.jpg")).code == "image_url_forbidden"
-
-
-def test_base64_is_decoded_with_or_without_a_data_prefix() -> None:
-    """As browsers give it, too."""
-    text = base64.b64encode(b"pict").decode()
-    assert decode_base64(text, 4) == b"pict"
-    assert decode_base64(f"data:image/jpeg;base64,{text}", 4) == b"pict"
-
-
-@pytest.mark.parametrize(
-    ("text", "code"),
-    [
-        ("§", "image_data_invalid"),
-        ("abc", "image_data_invalid"),
-        ("YW Jj", "image_data_invalid"),
-        ("data:image/jpeg,abc", "image_data_invalid"),
-        ("data:image/jpeg;base64", "image_data_invalid"),
-        (base64.b64encode(bytes(LIMIT + 1)).decode(), "image_too_large"),
-        ("A" * 100_000, "image_too_large"),
-    ],
-)
-def test_bad_base64_has_a_code(text: str, code: str) -> None:
-    """Too much is refused before it is decoded."""
-    with pytest.raises(FetchError) as caught:
-        decode_base64(text, LIMIT)
-    assert caught.value.code == code
-    assert len(decode_base64(base64.b64encode(bytes(LIMIT)).decode(), LIMIT)) == LIMIT
