@@ -12,7 +12,7 @@ from visualsearch.search.photos import (
     subject_by_grabcut,
     without_ground,
 )
-from visualsearch.types import Answer, Hit, Plan
+from visualsearch.types import Answer, BaseRecord, Hit, Plan
 
 
 def still_life(size: tuple[int, int] = (320, 240)) -> Image.Image:
@@ -81,7 +81,7 @@ def test_crops_are_the_whole_and_its_centre() -> None:
 def answer(matches: int, **scores: float) -> Answer:
     """Return an answer with these products."""
     hits = [
-        Hit(name, score, f"image of {score}", name, None, None, None, None, None, None, {})
+        Hit(score, f"image of {score}", BaseRecord(name, (1, 0, 0), title=name), None)
         for name, score in scores.items()
     ]
     return Answer(tuple(hits), Plan("exact", 1.0, matches, 10))
