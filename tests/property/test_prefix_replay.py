@@ -34,7 +34,8 @@ ASSIGNED = [SimpleNamespace(partition=place) for place in range(PARTITIONS)]
 class Gullible(Products):
     """What takes whatever comes for the newest."""
 
-    def judge(self, record: Record, slot: int | None) -> Outcome:
+    def judge(self, record: Record, slot: int | None) -> Outcome:  # noqa: ARG002 - as the real one
+        """Say that nothing is known of the product."""
         return super().judge(record, None)
 
 
