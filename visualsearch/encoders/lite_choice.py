@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from visualsearch.encoders import lite_drawn, lite_measures
 from visualsearch.encoders.lite_corpus import Corpus
-from visualsearch.encoders.lite_material import Shown
+from visualsearch.encoders.lite_material import Learned
 from visualsearch.encoders.lite_model import LiteModel
 from visualsearch.encoders.lite_photos import digest
 
@@ -13,12 +13,12 @@ ALPHAS = (0.8, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5)
 _PARTS = 4  # one of which is held back
 
 
-def rehearsal(corpora: Mapping[str, Shown]) -> tuple[dict[str, Shown], Corpus | None]:
+def rehearsal(corpora: Mapping[str, Learned]) -> tuple[dict[str, Learned], Corpus | None]:
     """Return corpora without a quarter of their photos, and all photos of Luma's training split.
 
     In the second, the quarter is marked as held out; None without Luma.
     """
-    learned: dict[str, Shown] = {}
+    learned: dict[str, Learned] = {}
     asked: Corpus | None = None
     for name, corpus in corpora.items():
         back = [name != "drawn" and digest(row.style or row.product) // 10 % _PARTS == 0

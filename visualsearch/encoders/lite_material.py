@@ -25,28 +25,28 @@ _PROTOTYPES = 0.3  # what ImageNet's classes weigh beside all pictures: what els
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shown:
+class Learned:
     """A corpus and the same pictures in other looks."""
 
     labels: list[Labels]
     looks: Sequence[Features]  # the plain one first
 
-    def where(self, rows: Sequence[int]) -> "Shown":
+    def where(self, rows: Sequence[int]) -> "Learned":
         """Take some pictures."""
         looks = [lite_corpus.chosen(look, rows) for look in self.looks]
-        return Shown([self.labels[row] for row in rows], looks)
+        return Learned([self.labels[row] for row in rows], looks)
 
 
-def shown(plain: Corpus, *others: Corpus) -> Shown:
+def learned(plain: Corpus, *others: Corpus) -> Learned:
     """Put the looks of one corpus together; they must hold the same pictures."""
     labels = plain[0]
     for other, _ in others:
         if [row.product for row in other] != [row.product for row in labels]:
             raise ValueError("the looks of a corpus differ in their pictures: empty the cache")
-    return Shown(labels, [plain[1], *(features for _, features in others)])
+    return Learned(labels, [plain[1], *(features for _, features in others)])
 
 
-def weights(corpora: Mapping[str, Shown]) -> FloatArray:
+def weights(corpora: Mapping[str, Learned]) -> FloatArray:
     """Show each corpus as often as the square root of its size says, each kind in it alike."""
     parts = []
     for corpus in corpora.values():
@@ -100,7 +100,7 @@ def _as_pictures(
     return np.hstack(rows).astype(np.float32)
 
 
-def familiar(corpora: Mapping[str, Shown]) -> FloatArray:
+def familiar(corpora: Mapping[str, Learned]) -> FloatArray:
     """Say how far the pictures have met each of the tower's classes, 0 to 1: (classes,).
 
     A class is half met at `_HALF_MET` of the share that it would have among pictures of everything.
@@ -114,7 +114,7 @@ def familiar(corpora: Mapping[str, Shown]) -> FloatArray:
 
 
 def material(
-    model: LiteModel, corpora: Mapping[str, Shown], names: Sequence[Sequence[str]]
+    model: LiteModel, corpora: Mapping[str, Learned], names: Sequence[Sequence[str]]
 ) -> Material:
     """Turn pictures and classes into what a model without heads makes of them."""
     count = max(len(corpus.looks) for corpus in corpora.values())

@@ -20,7 +20,7 @@ _NEVER = -9.0  # below every likeness
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shown:
-    """Pictures as labels and as vectors, row by row; `sight` is what they are searched with."""
+    """Pictures as labels and as vectors, row by row."""
 
     labels: Sequence[Labels]
     vectors: FloatArray

@@ -36,7 +36,7 @@ from visualsearch.encoders.lite_corpus import Corpus
 from visualsearch.encoders.lite_features import unit
 from visualsearch.encoders.lite_fit import fit
 from visualsearch.encoders.lite_losses import SHARE
-from visualsearch.encoders.lite_material import Shown
+from visualsearch.encoders.lite_material import Learned
 from visualsearch.encoders.lite_model import LiteModel
 from visualsearch.encoders.lite_text import Vocabulary
 from visualsearch.encoders.lite_vocabulary import distil, imagenet_names
@@ -93,7 +93,7 @@ def _extra_words(names: list[list[str]]) -> list[str]:
     return [word for word in words if word.isascii()]
 
 
-def _corpora(options: argparse.Namespace) -> dict[str, Shown]:
+def _corpora(options: argparse.Namespace) -> dict[str, Learned]:
     """Return what is learned from, by name; held-out photos are not among it."""
     net = tower.load_tower()
 
@@ -102,7 +102,7 @@ def _corpora(options: argparse.Namespace) -> dict[str, Shown]:
         return lite_corpus.featured(name, learned, options.cache, net, look)
 
     drawn = lite_corpus.drawn(options.drawn, options.seed)
-    corpora = {"drawn": lite_material.shown(seen(f"drawn-{options.drawn}-{options.seed}", drawn))}
+    corpora = {"drawn": lite_material.learned(seen(f"drawn-{options.drawn}-{options.seed}", drawn))}
     if options.photos:
         for name, reader in {"luma": lite_photos.luma, "clothing": lite_photos.clothing}.items():
             read = functools.partial(reader, options.photos / name)
@@ -112,7 +112,7 @@ def _corpora(options: argparse.Namespace) -> dict[str, Shown]:
                     f"{name}-near", read(), lambda image, _: lite_views.centre(image, CLOSE)
                 )
                 others.append(nearer)
-            corpora[name] = lite_material.shown(seen(name, read()), *others)
+            corpora[name] = lite_material.learned(seen(name, read()), *others)
     return corpora
 
 
@@ -121,7 +121,7 @@ def _near(image: Image.Image, _: random.Random) -> Image.Image:
 
 
 def _trained(
-    corpora: Mapping[str, Shown],
+    corpora: Mapping[str, Learned],
     *,
     vocabulary: Vocabulary,
     names: Sequence[Sequence[str]],
