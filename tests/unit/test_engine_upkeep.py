@@ -193,6 +193,37 @@ def test_work_that_fails_loses_no_row(
     assert_right(engine, {n: V[n] for n in range(160)})
 
 
+def test_a_measurement_that_fails_is_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until then the curves are those of before."""
+    engine = engine_with(60)
+    failing_once(monkeypatch, Finder, "listed", 3)
+    failures = 0
+    for _ in range(300):
+        try:
+            engine.index_pending(16)
+        except RuntimeError:
+            failures += 1
+            assert engine._index.built.curves.rows == 0
+    assert failures == 1
+    assert engine._index.built.curves.rows == 60
+
+
+def test_curves_follow_an_index_that_never_rests() -> None:
+    """When it has more than doubled they are measured between the other work; no view is kept."""
+    engine = engine_with(60)
+    drain(engine)
+    known = engine._index.built.curves.rows
+    for n in range(60, 400):
+        put(engine, n, V[n])
+        put(engine, n - 30, V[n - 31], time=2)  # rows die all the time
+        engine.index_pending(1)
+        assert not engine.settled
+    assert engine._index.built.curves.rows > 2 * known
+    drain(engine)
+    assert not engine._index.resting
+    assert len(engine._index._views) == 0
+
+
 def test_without_faiss_it_is_said_once_and_searches_stay_right(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -119,13 +119,29 @@ def test_all_of_the_recall_is_a_scan(coded: bool) -> None:
     assert chosen(MEASURED, 1.0, coded=coded).strategy == "exact"
 
 
-def test_the_recall_asked_for_decides_the_effort() -> None:
+@pytest.mark.parametrize(
+    ("count", "target", "effort", "averse"),
+    [
+        (20_000, 0.98, 2, 5),  # as many as were measured
+        (20_000, 0.94, 0, 3),
+        (150_000, 0.98, 2, -1),  # more: the further of both ends, and no guess at an averse one
+        (150_000, 0.94, 0, -1),
+    ],
+)
+def test_the_recall_asked_for_decides_the_effort(
+    count: int, target: float, effort: int, averse: int
+) -> None:
     """Under a filter the curve of chance counts, and the averse one waits beside it."""
-    choice = matching(100_000, MEASURED, coded=True)
-    assert (choice.effort, choice.averse) == (EFFORTS[2], EFFORTS[5])
-    situation = dataclasses.replace(BIG, matches=100_000, matching_rows=100_000, coded=True)
-    lower = choose(situation, Tuning(), Costs(), MEASURED, 0.94)
-    assert (lower.effort, lower.averse) == (EFFORTS[0], EFFORTS[3])
+    situation = dataclasses.replace(BIG, matches=count, matching_rows=count, coded=True)
+    choice = choose(situation, Tuning(), Costs(), MEASURED, target)
+    assert (choice.effort, choice.averse) == (EFFORTS[effort], EFFORTS[averse])
+
+
+def test_a_filter_that_keeps_much_needs_what_no_filter_needs() -> None:
+    """A tenth of the rows is found with less effort than half of them."""
+    easy = dataclasses.replace(MEASURED, random=(Point(0, 1.0, 1.0, 800),))
+    assert matching(100_000, easy, coded=True).effort == EFFORTS[1]
+    assert matching(20_000, easy, coded=True).effort == EFFORTS[0]
 
 
 def test_measured_costs_replace_the_guessed_ones() -> None:

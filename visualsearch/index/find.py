@@ -1,11 +1,12 @@
 """Searching a view, without any lock: candidates by the chosen strategy, then exact scores."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from visualsearch.index.arrays import BoolArray, CodeArray, IntArray, ascending
+from visualsearch.index.curve import MANY
 from visualsearch.index.lists import ByteArray, Effort, best_candidates
 from visualsearch.index.planner import (
     Choice,
@@ -23,7 +24,7 @@ from visualsearch.types import FloatArray, Plan
 
 SCANNED_FRESH = 2_048  # with fewer rows on no graph a scan is as quick as their lists
 AVERSE = 0.5  # near the query less than this part of the share matches: the filter avoids it
-NEAR_LISTS = 16
+NEAR_LISTS = 4
 COUNTED = 131_072  # of more matching rows a part is counted for the sizes of lists
 
 Scored = tuple[IntArray, FloatArray]  # row ids and cosines
@@ -62,12 +63,15 @@ class Finder:
             (rows, scores), near = self.walk(view, vector, ef, choice.effort, wanted)
             visited += len(rows)
             if view.pieces and near < AVERSE * view.matching_rows / view.live_rows:
-                break  # what is near does not match: a wider beam would stay lossy
+                # What is near does not match: a wider beam would stay lossy.
+                choice = replace(choice, effort=choice.averse)
+                break
             slots = near_best(view.slot[rows], scores, products)
             if len(slots) >= products:
                 return self._scored(view, vector, slots, _plan("graph", view, visited, ef))
         if view.pieces and choice.strategy != "exact":
-            rows, scores = self.listed(view, vector, wanted, choice)
+            # No fewer than were measured: the best estimate of a few says little of the best row.
+            rows, scores = self.listed(view, vector, max(wanted, MANY), choice)
             visited += len(rows)
             slots = near_best(view.slot[rows], scores, products)
             if len(slots) >= products:
@@ -85,29 +89,29 @@ class Finder:
     ) -> tuple[Scored, float]:
         """Return matching rows near the vector, from every graph and of those on none.
 
-        The second value is the share of the graphs' results that match.
+        The second value is the share of a graph's results that match, in the worst of them: what
+        the others found does not make up for a large one whose beam met hardly a match.
         """
         parts: list[Scored] = []
-        seen = 0
+        near = 1.0
         for segment in view.segments:
             found = segment.search(vector, ef)
             if found is None:  # hnswlib failed twice: look at all of its rows
                 parts.append(self._scan(view, vector, segment.rows))
-                seen += len(parts[-1][0])
                 continue
             rows, scores = found
-            seen += len(rows)
             known = rows < len(view.mask)  # others are younger than the view
             rows, scores = rows[known], scores[known]
             kept = view.mask[rows]
             parts.append((rows[kept], scores[kept]))
-        matched = sum(len(rows) for rows, _ in parts)
+            if len(rows):
+                near = min(near, np.count_nonzero(kept) / len(rows))
         fresh = np.concatenate([view.building, view.fresh])
         if len(fresh) <= SCANNED_FRESH or not view.pieces:
             parts.append(self._scan(view, vector, fresh))
         else:
             parts += self._fresh(view, vector, fresh, effort, wanted, parts)
-        return _joined(parts), matched / seen if seen else 1.0
+        return _joined(parts), near
 
     def _fresh(
         self,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from visualsearch.index.arrays import BoolArray, IntArray
-from visualsearch.index.curve import EFFORTS, EFS, FEW, MANY, Curves, Point
+from visualsearch.index.curve import CHANCE, EFFORTS, EFS, FEW, GROUP, MANY, Curves, Point
 from visualsearch.index.find import Finder
 from visualsearch.index.planner import Choice
 from visualsearch.index.rows import Rows
@@ -17,8 +17,6 @@ Measuring = Generator[Curves | None, None, None]
 QUERIES = 128
 ENOUGH = 0.996  # recall@100 beyond which no more settings are tried
 BLOCK = 4_096
-CHANCE = 0.1  # share of rows that a random filter keeps
-GROUP = 0.15  # share of lists that an averse filter keeps
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
-from visualsearch.index.curve import EFFORTS, MANY, Curves, between, cheapest
+from visualsearch.index.curve import CHANCE, EFFORTS, GROUP, MANY, Curves, Point, between, cheapest
 from visualsearch.index.lists import Effort
 
 LISTED_FRESH = 500.0  # microseconds to look through the lists for fresh rows
@@ -106,28 +106,43 @@ def wanted_rows(situation: Situation) -> int:
     return ceil(products * situation.matching_rows / situation.matches)
 
 
+def _usual(situation: Situation, curves: Curves, wanted: int, target: float) -> Point:
+    """Return the point of the lists that reaches the target, unless the filter is averse.
+
+    The more rows match, the more of them are in each other's way: a filter that keeps more than
+    the measured one needs what the further of both ends needs.
+    """
+    plain = cheapest(curves.plain, wanted, target)
+    if situation.matching_rows == situation.live_rows:
+        return plain
+    chance = cheapest(curves.random, wanted, target)
+    if situation.matching_rows <= CHANCE * situation.live_rows:
+        return chance
+    return max(plain, chance, key=lambda point: point.setting)
+
+
 def _efforts(
     situation: Situation, curves: Curves, wanted: int, target: float
 ) -> tuple[Effort, Effort]:
     """Return how far to look in lists, and how far if the filter is averse."""
+    usual = _usual(situation, curves, wanted, target)
     if situation.matching_rows == situation.live_rows:
-        plain = EFFORTS[int(cheapest(curves.plain, wanted, target).setting)]
-        return plain, plain
-    chance = cheapest(curves.random, wanted, target)
-    averse = cheapest(curves.averse, wanted, target)
-    return EFFORTS[int(chance.setting)], EFFORTS[int(averse.setting)]
+        averse = int(usual.setting)
+    elif situation.matching_rows <= GROUP * situation.live_rows:
+        averse = int(max(usual.setting, cheapest(curves.averse, wanted, target).setting))
+    else:  # all but what is near: nothing was measured that has so many second best
+        averse = -1
+    return EFFORTS[int(usual.setting)], EFFORTS[averse]
 
 
 def _lists(
     situation: Situation, row: float, curves: Curves, wanted: int, target: float
 ) -> tuple[float, Choice]:
-    points = curves.plain if situation.matching_rows == situation.live_rows else curves.random
-    point = cheapest(points, wanted, target)
-    effort = EFFORTS[int(point.setting)]
+    effort, averse = _efforts(situation, curves, wanted, target)
     more = max(0, wanted - MANY) * effort.refine * row  # candidates beyond the measured
     uncoded = situation.uncoded_rows * situation.matching_rows / max(situation.live_rows, 1)
-    cost = point.cost + more + uncoded * row
-    return cost, Choice("ivfpq", (), effort, _efforts(situation, curves, wanted, target)[1])
+    cost = _usual(situation, curves, wanted, target).cost + more + uncoded * row
+    return cost, Choice("ivfpq", (), effort, averse)
 
 
 def _beams(

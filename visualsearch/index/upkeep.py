@@ -66,7 +66,7 @@ class Upkeep:
         done = self._mark() + self._insert(batch)
         done += self._code_step()
         done += self._merge_step()
-        done = done or self._measure_step()
+        done += self._measure_step(busy=done > 0)
         self._idle = done == 0
         return done
 
@@ -255,11 +255,18 @@ class Upkeep:
 
     # Curves
 
-    def _measure_step(self) -> int:
+    def _measure_step(self, *, busy: bool) -> int:
+        """Measure when there is nothing else to do, or when what is known is far off.
+
+        What has begun goes on: it holds a view, and with it rows and graphs that have gone.
+        """
         index = self._index
         if self._measuring is None:
             known, now = index.built.curves, index.live_rows
-            stale = not known.rows / GROWTH <= now <= known.rows * GROWTH
+            growth = GROWTH if not busy else GROWTH**3
+            stale = not known.rows / growth <= now <= known.rows * growth
+            if busy and not known.rows:
+                return 0  # what is guessed is on the safe side
             stale = stale or (bool(index.built.pieces) and not known.listed)
             if now < max(1, self._layout.coder_rows // 8) or not stale:
                 return 0
@@ -268,9 +275,11 @@ class Upkeep:
                 self._asked(), np.flatnonzero(view.mask)
             )
             self._measuring = measured(self._finder, self._view, queries, self._rng, self._clock)
-        curves = next(self._measuring)
-        if curves is not None:
+        measuring, self._measuring = self._measuring, None  # one that fails is over
+        curves = next(measuring)
+        if curves is None:
+            self._measuring = measuring
+        else:
             with self._lock():
                 index.built.curves = curves
-            self._measuring = None
         return 1
