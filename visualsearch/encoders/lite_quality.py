@@ -20,8 +20,8 @@ from visualsearch.encoders import load_encoder
 from visualsearch.encoders.images import decode_image
 from visualsearch.encoders.lite_measures import Scores, Shown
 from visualsearch.encoders.lite_photos import Picture
-from visualsearch.encoders.lite_views import centre
 from visualsearch.encoders.protocol import Encoder
+from visualsearch.search.photos import crops
 from visualsearch.types import FloatArray
 
 BARS = {
@@ -37,7 +37,6 @@ BARS = {
     "luma: in another colour, first": 0.70,
     "luma: in another colour, top 5": 0.90,
 }
-CROPS = (0.7, 0.5)  # of each side: a phone photo holds more than what it shows
 _BATCH = 64
 _DRAWS = 2000  # of the bootstrap
 
@@ -109,10 +108,9 @@ def _encoded(encoder: Encoder, data: Sequence[Image.Image | bytes]) -> FloatArra
 def _groceries(encoder: Encoder, folder: Path) -> Scores:
     shelf = _shown(encoder, photos.grocery_shelf(folder))
     labels, data = zip(*photos.grocery_photos(folder), strict=True)
-    images = [decode_image(photo) for photo in data]
-    crops = [_encoded(encoder, [centre(image, share) for image in images]) for share in CROPS]
+    looks = zip(*(crops(decode_image(photo)) for photo in data), strict=True)
     names = np.array([row.product for row in labels])
-    return measures.phone_photos(shelf, names, crops)
+    return measures.phone_photos(shelf, names, [_encoded(encoder, look) for look in looks])
 
 
 def main() -> int:
