@@ -39,8 +39,9 @@ class Tally:
     wanted: Counter[str] = field(default_factory=Counter)
 
     def recall(self, strategy: str) -> float:
-        """Return the share of the true hits that answers by this strategy had."""
-        return self.found[strategy] / max(1, self.wanted[strategy])
+        """Return the share of the true hits that answers by this strategy had; all of none is 1."""
+        wanted = self.wanted[strategy]
+        return self.found[strategy] / wanted if wanted else 1.0
 
 
 class Shop:
@@ -157,8 +158,10 @@ class Shop:
         last = answer.hits[-1].score + 2 * SCORE_TOLERANCE
         scores = self.vectors[:still] @ query.vector
         due = {f"s{n}" for n in np.flatnonzero(scores > last)}
+        names = {hit.product_id for hit in answer.hits}
+        assert answer.plan.strategy != "exact" or due <= names, "a scan misses a product"
         self.tally.wanted[answer.plan.strategy] += len(due)
-        self.tally.found[answer.plan.strategy] += len(due & {hit.product_id for hit in answer.hits})
+        self.tally.found[answer.plan.strategy] += len(due & names)
 
     def queries(self, rng: np.random.Generator) -> Iterator[Query]:
         """Yield queries of every kind without end."""
