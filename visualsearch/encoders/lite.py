@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -32,8 +33,8 @@ class LiteEncoder:
 
     device = "cpu"
 
-    def __init__(self) -> None:
-        self._model, version = lite_model.read()
+    def __init__(self, weights: Path = lite_model.WEIGHTS) -> None:
+        self._model, version = lite_model.read(weights)
         try:
             self._tower = tower.load_tower()
         except (ImportError, OSError) as error:

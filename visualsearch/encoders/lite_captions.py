@@ -1,12 +1,9 @@
-"""What may be said of a picture, and which sayings hold for which pictures (training only)."""
+"""What may be said of a picture (training only)."""
 
 import random
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from visualsearch.encoders.lite_corpus import Labels
+from visualsearch.encoders.lite_photos import Labels
 
 KINDS: dict[str, tuple[str, ...]] = {
     "dress": ("dress", "gown", "summer dress"),
@@ -15,7 +12,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "shorts": ("shorts", "short pants"),
     "t-shirt": ("t-shirt", "tee", "tee shirt", "tshirt"),
     "shirt": ("shirt", "button-down shirt", "blouse", "dress shirt"),
-    "jacket": ("jacket", "coat", "blazer", "outerwear"),
+    "jacket": ("jacket", "coat", "blazer", "outerwear", "outwear"),
     "hat": ("hat", "cap", "sun hat"),
     "sneaker": ("sneaker", "sneakers", "trainers", "running shoes", "sports shoe"),
     "boot": ("boot", "boots", "ankle boots"),
@@ -92,44 +89,3 @@ def caption(labels: Labels, rng: random.Random) -> Caption:
         return Caption(adjectives, None, color, pattern)
     text = f"{word} in {adjectives}" if rng.random() < 0.1 else f"{adjectives} {word}"
     return Caption(text, kind, color, pattern)
-
-
-def truth(
-    said: list[Caption], shown: list[Labels]
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Return two (captions, pictures) tables: what is known to hold, and what is not known."""
-    holds = np.zeros((len(said), len(shown)), dtype=bool)
-    unknown = np.zeros_like(holds)
-    for i, claim in enumerate(said):
-        for j, labels in enumerate(shown):
-            verdict = _verdict(claim, labels)
-            holds[i, j] = verdict is True
-            unknown[i, j] = verdict is None
-    return holds, unknown
-
-
-def _verdict(claim: Caption, labels: Labels) -> bool | None:
-    verdicts = [_kind(claim, labels), _color(claim, labels)]
-    if claim.pattern is not None:
-        known = labels.pattern is not None
-        verdicts.append(claim.pattern == labels.pattern if known else None)
-    if claim.product is not None:
-        verdicts.append(True if claim.product == labels.product else None)
-    if False in verdicts:
-        return False
-    return None if None in verdicts else True
-
-
-def _kind(claim: Caption, labels: Labels) -> bool | None:
-    if claim.kind is None or claim.kind in {labels.kind, WIDER.get(labels.kind)}:
-        return True
-    return None if (labels.kind, claim.kind) in KIN else False
-
-
-def _color(claim: Caption, labels: Labels) -> bool | None:
-    if claim.color is None or claim.color == labels.color:
-        return True
-    if labels.color is None:
-        return None
-    real = labels.title is not None  # a shop's own, coarser colour names
-    return None if real and claim.color in COARSE.get(labels.color, set()) else False

@@ -1,5 +1,6 @@
 """What the lite encoder sees in a picture before anything was learned by us."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,8 +19,12 @@ MAX_SQUEEZE = 1.5  # a picture longer than this is padded rather than squeezed f
 class Features:
     """Rows of features of the same pictures, each row of each kind of unit length but logits."""
 
-    last: FloatArray  # (n, 1280): the tower's last layer, pooled
-    middle: FloatArray  # (n, 624): its middle layers
+    last: FloatArray  # (n, 1280): the tower's last layer, its mean over the picture
+    peaks: FloatArray  # (n, 1280): the same, a cubic mean: small things count more
+    narrow: FloatArray  # (n, 352): the layer before it
+    shapes: FloatArray  # (n, 208): a middle layer
+    parts: FloatArray  # (n, 208): a later one, its maxima
+    texture: FloatArray  # (n, 120): an earlier one
     hues: FloatArray  # (n, 384): the Lab histogram
     logits: FloatArray  # (n, 1000): the ImageNet classes
 
@@ -44,22 +49,20 @@ def squared(image: Image.Image) -> Image.Image:
 def extract(net: tower.Tower, images: Sequence[Image.Image]) -> Features:
     """Run the tower and the colour histogram over RGB pictures of any size."""
     squares = [squared(image) for image in images]
-    middle: list[FloatArray] = []
-    last: list[FloatArray] = []
-    logits: list[FloatArray] = []
+    seen: dict[str, list[FloatArray]] = defaultdict(list)
     with torch.inference_mode():
         for start in range(0, len(squares), BATCH):
             chunk = squares[start : start + BATCH]
             pixels = np.stack([np.asarray(square, dtype=np.float32) for square in chunk])
             batch = torch.from_numpy((pixels - tower.MEAN) / tower.SCALE)
             out = net(batch.permute(0, 3, 1, 2))  # from (n, h, w, c): already channels_last
-            for rows, part in zip((middle, last, logits), out, strict=True):
-                rows.append(part.numpy())
+            for name, rows in out.items():
+                seen[name].append(rows.numpy())
+    whole = {name: np.concatenate(rows) for name, rows in seen.items()}
     return Features(
-        last=unit(np.concatenate(last)),
-        middle=unit(np.concatenate(middle)),
         hues=np.stack([color.histogram(square) for square in squares]),
-        logits=np.concatenate(logits),
+        logits=whole.pop("logits"),
+        **{name: unit(rows) for name, rows in whole.items()},
     )
 
 

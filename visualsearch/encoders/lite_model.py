@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from visualsearch.encoders.lite_features import Features, unit
 from visualsearch.encoders.lite_text import Vocabulary
@@ -17,9 +18,11 @@ from visualsearch.types import FloatArray
 
 WEIGHTS = Path(__file__).with_name("lite_weights.npz")
 CHECKSUM = Path(__file__).with_name("lite_weights.json")
-FORMAT = 1
-WHITENED = 0.5  # halfway to equal variance: rare traits tell one product from another
+FORMAT = 2
+WHITENED = 0.25  # some way to equal variance: rare traits tell one product from another
 TOP_CLASSES = 12  # of the tower's 1,000: the rest is noise
+FAMILIAR_ENOUGH = 0.75  # share of a picture's classes that training has met: then its kind is known
+STRANGER = 0.2  # length of the semantic part of a picture of no known kind
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,10 +35,30 @@ class Head:
     leave: FloatArray
     bias: FloatArray
 
+    @classmethod
+    def empty(cls) -> "Head":
+        """Return a head that has not been trained."""
+        nothing = np.zeros(0, dtype=np.float32)
+        return cls(nothing, nothing, nothing, nothing, nothing)
+
     def __call__(self, x: FloatArray) -> FloatArray:
         """Map (n, inputs) to (n, outputs)."""
         hidden = np.maximum(x @ self.enter + self.enter_bias, 0)
         return unit(x @ self.skip + hidden @ self.leave + self.bias)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Projection:
+    """Principal components of weighted blocks of features."""
+
+    blocks: Mapping[str, float]  # the weight of each block
+    basis: FloatArray  # (features, components)
+    spread: FloatArray  # (components,): their standard deviations
+
+    def __call__(self, features: Features, means: Mapping[str, FloatArray]) -> FloatArray:
+        """Project centred, weighted blocks of features: (n, components)."""
+        rows: FloatArray = stacked(features, means, self.blocks) @ self.basis
+        return rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,16 +70,20 @@ class LiteModel:
     """
 
     means: Mapping[str, FloatArray]  # per block of features
-    blocks: Mapping[str, float]  # the weight of each block
-    basis: FloatArray  # (features, components): principal components of the weighted blocks
-    spread: FloatArray  # (components,): their standard deviations
-    visual_dim: int  # components of the visual part
+    looks: Projection  # what the visual part is made of
+    sense: Projection  # what the image head sees
     classes: FloatArray  # (1000, width): the ImageNet class names as words
+    familiar: FloatArray  # (1000,): how far training has met each class, 0 to 1
     image_head: Head
     text_head: Head
     vocabulary: Vocabulary
     share: float
     alpha: float
+
+    @property
+    def visual_dim(self) -> int:
+        """Return the length of the visual part."""
+        return len(self.looks.spread)
 
     @property
     def dim(self) -> int:
@@ -65,24 +92,40 @@ class LiteModel:
 
     def images(self, features: Features) -> FloatArray:
         """Return (n, dim) unit rows."""
-        visual, semantic = self.parts(features)
-        return np.hstack([self.share**0.5 * visual, (1 - self.share) ** 0.5 * semantic])
+        visual, semantic = self.visual(features), self.semantic(features)
+        return unit(np.hstack([self.share**0.5 * visual, (1 - self.share) ** 0.5 * semantic]))
 
-    def parts(self, features: Features) -> tuple[FloatArray, FloatArray]:
-        """Return the visual and the semantic part, each of unit rows."""
-        components = self.components(features)
-        seen = np.hstack([components / self.spread, named(features.logits, self.classes)])
-        kept = components[:, : self.visual_dim] / self.spread[: self.visual_dim] ** WHITENED
-        return unit(kept), self.image_head(seen)
+    def visual(self, features: Features) -> FloatArray:
+        """Return the visual part, (n, visual_dim) unit rows."""
+        return unit(self.looks(features, self.means) / self.looks.spread**WHITENED)
 
-    def components(self, features: Features) -> FloatArray:
-        """Project centred, weighted blocks of features onto the principal components."""
-        rows: FloatArray = stacked(features, self.means, self.blocks) @ self.basis
-        return rows
+    def semantic(self, features: Features) -> FloatArray:
+        """Return the semantic part: unit rows for known kinds, shorter ones for strangers.
+
+        What the head makes of a kind that it was never trained on is noise; there speaks, more
+        softly, what the tower takes the picture for.
+        """
+        known = self.familiarity(features)[:, None]
+        names = unit(self.text_head(named(features.logits, self.classes)))
+        mixed = known * self.image_head(self.seen(features)) + (1 - known) * STRANGER * names
+        return mixed.astype(np.float32)
+
+    def familiarity(self, features: Features) -> FloatArray:
+        """Say how much of a picture's likely classes training has met, 0 to 1: (n,)."""
+        top, shares = likeliest(features.logits)
+        met: FloatArray = (shares * self.familiar[top]).sum(axis=1)
+        share: FloatArray = np.minimum(met / FAMILIAR_ENOUGH, 1)
+        return share
+
+    def seen(self, features: Features) -> FloatArray:
+        """Return what the image head sees: whitened components, then class names."""
+        whitened = self.sense(features, self.means) / self.sense.spread
+        rows: FloatArray = np.hstack([whitened, named(features.logits, self.classes)])
+        return rows.astype(np.float32)
 
     def texts(self, texts: list[str]) -> FloatArray:
         """Return (n, dim) unit rows."""
-        semantic = self.text_head(self.vocabulary.encode(texts))
+        semantic = unit(self.text_head(self.vocabulary.encode(texts)))
         return np.hstack([np.zeros((len(texts), self.visual_dim), dtype=np.float32), semantic])
 
 
@@ -96,12 +139,18 @@ def stacked(
 
 def named(logits: FloatArray, classes: FloatArray) -> FloatArray:
     """Say what the tower takes a picture for: its likeliest class names, weighted (ConSE)."""
+    top, shares = likeliest(logits)
+    rows: FloatArray = np.einsum("nk,nkd->nd", shares, classes[top])
+    return rows
+
+
+def likeliest(logits: FloatArray) -> tuple[npt.NDArray[np.intp], FloatArray]:
+    """Return each picture's likeliest classes and their shares, both (n, TOP_CLASSES)."""
     top = np.argpartition(-logits, TOP_CLASSES, axis=1)[:, :TOP_CLASSES]
     scores = np.take_along_axis(logits, top, axis=1)
-    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-    weights /= weights.sum(axis=1, keepdims=True)
-    rows: FloatArray = np.einsum("nk,nkd->nd", weights, classes[top])
-    return rows
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    return top, shares
 
 
 def read(path: Path = WEIGHTS) -> tuple[LiteModel, str]:
@@ -137,18 +186,20 @@ def _unpacked(stored: Mapping[str, Any]) -> LiteModel:
     def single(key: str) -> FloatArray:
         return np.ascontiguousarray(stored[key], dtype=np.float32)
 
+    def projection(name: str) -> Projection:
+        return Projection(facts[name], single(f"{name}_basis"), single(f"{name}_spread"))
+
     def head(name: str) -> Head:
         keys = ("skip", "enter", "enter_bias", "leave", "bias")
         return Head(*(single(f"{name}_{key}") for key in keys))
 
     words = tuple(bytes(stored["words"]).decode().split("\n"))
     return LiteModel(
-        means={key: single(f"mean_{key}") for key in facts["blocks"]},
-        blocks=facts["blocks"],
-        basis=single("basis"),
-        spread=single("spread"),
-        visual_dim=facts["visual_dim"],
+        means={key: single(f"mean_{key}") for key in facts["looks"]},
+        looks=projection("looks"),
+        sense=projection("sense"),
         classes=single("classes"),
+        familiar=single("familiar"),
         image_head=head("image"),
         text_head=head("text"),
         vocabulary=Vocabulary(words, stored["word_vectors"], stored["word_scales"]),
@@ -159,10 +210,13 @@ def _unpacked(stored: Mapping[str, Any]) -> LiteModel:
 
 def write(model: LiteModel, path: Path, notes: Mapping[str, Any]) -> None:
     """Write weights as float16 and int8, and beside them their checksum and `notes`."""
-    facts = {"format": FORMAT, "blocks": dict(model.blocks), "visual_dim": model.visual_dim,
-             "share": model.share, "alpha": model.alpha}  # fmt: skip
+    projections = {"looks": model.looks, "sense": model.sense}
+    facts: dict[str, Any] = {"format": FORMAT, "share": model.share, "alpha": model.alpha}
+    facts |= {name: dict(projection.blocks) for name, projection in projections.items()}
     arrays: dict[str, Any] = {f"mean_{key}": value for key, value in model.means.items()}
-    arrays |= {"basis": model.basis, "spread": model.spread, "classes": model.classes}
+    for name, projection in projections.items():
+        arrays |= {f"{name}_basis": projection.basis, f"{name}_spread": projection.spread}
+    arrays |= {"classes": model.classes, "familiar": model.familiar}
     for name, head in (("image", model.image_head), ("text", model.text_head)):
         arrays |= {f"{name}_{key}": getattr(head, key) for key in Head.__slots__}
     halves = {key: value.astype(np.float16) for key, value in arrays.items()}

