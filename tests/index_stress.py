@@ -29,11 +29,11 @@ class Stress:
         dim: int = 32,
         still: int = 150,
         moving: int = 40,
-        merges: int = 4,
+        audit_pause: float = 0.05,
     ) -> None:
         self.failures: list[BaseException] = []
         self.merges = 0
-        self.merges_wanted = merges
+        self.audit_pause = audit_pause
         self.recalls: list[float] = []
         self.engine = Engine(
             "m",
@@ -59,7 +59,7 @@ class Stress:
         """Run all jobs for so long, and on until enough has happened, or until one fails."""
         self.shop.open()
         self.engine.start()
-        jobs: list[Job] = [self.shop.write, self.shop.audit]
+        jobs: list[Job] = [self.shop.write, partial(self.shop.audit, pause=self.audit_pause)]
         jobs += [partial(self.shop.read, seed=2 + n) for n in range(readers)]
         with quick_switches():
             run_together(jobs, seconds, self.failures, self.enough)
@@ -74,8 +74,8 @@ class Stress:
         """Return whether every way to answer was gone, and every kind of work done behind."""
         answers = self.shop.tally.answers
         return (
-            min(answers[strategy] for strategy in ("graph", "ivfpq", "exact", "audits")) > 10
-            and self.merges >= self.merges_wanted
+            min(answers[strategy] for strategy in ("graph", "ivfpq", "exact", "audits")) > 9
+            and self.merges > 3
             and self.reused > 100
             and self.engine._index.built.curves.rows > 0
         )
