@@ -22,6 +22,7 @@ from visualsearch.types import (
     ImageVector,
     OfferRecord,
     Query,
+    Record,
     VectorsRecord,
 )
 
@@ -39,8 +40,9 @@ class Tally:
     wanted: Counter[str] = field(default_factory=Counter)
 
     def recall(self, strategy: str) -> float:
-        """Return the share of the true hits that answers by this strategy had."""
-        return self.found[strategy] / max(1, self.wanted[strategy])
+        """Return the share of the true hits that answers by this strategy had; all of none is 1."""
+        wanted = self.wanted[strategy]
+        return self.found[strategy] / wanted if wanted else 1.0
 
 
 class Shop:
@@ -59,18 +61,36 @@ class Shop:
         self.stored = 0  # rows that were asked for so far, at least
 
     def open(self) -> None:
-        """Apply the products that never change: category still, in stock, a few of them cheap."""
-        self.stored += self.still
+        """Apply the products that never change, a few of them cheap, and the first of the others."""
+        records: list[Record] = []
         for n in range(self.still):
-            picture = ImageVector("only", self.vectors[n])
             price = 5.0 if n < FEW_STILL else 50.0
-            self.engine.apply(
-                [
-                    BaseRecord(f"s{n}", (1, 0, 0), category=STILL[0]),
-                    OfferRecord(f"s{n}", (1, 0, 0), price=price, in_stock=True),
-                    VectorsRecord(f"s{n}", (1, 0, 0), model="m", images=(picture,)),
-                ]
-            )
+            records += [
+                BaseRecord(f"s{n}", (1, 0, 0), category=STILL[0]),
+                OfferRecord(f"s{n}", (1, 0, 0), price=price, in_stock=True),
+                self._pictured(f"s{n}", 1, {"only": self.vectors[n]}),
+            ]
+        for product in range(len(self.begun)):
+            self.begun[product] = 1
+            records += self._version(product, price=1.0)
+            self.done[product] = 1
+        self.engine.apply(records)
+        self.stored = self.still + PICTURES * len(self.begun)
+
+    def _pictured(self, name: str, version: int, vectors: dict[str, FloatArray]) -> VectorsRecord:
+        images = tuple(ImageVector(image_id, vector) for image_id, vector in vectors.items())
+        return VectorsRecord(name, (version, 0, 0), model="m", images=images)
+
+    def _version(self, product: int, price: float) -> list[Record]:
+        """Return what makes the product searchable in its newest version."""
+        version, name = self.begun[product], f"m{product}"
+        order = (version, 0, 0)
+        own = {f"{version}/{i}": self.picture(product, version, i) for i in range(PICTURES)}
+        return [
+            self._pictured(name, version, own),
+            OfferRecord(name, order, price=price, in_stock=True),
+            BaseRecord(name, order, category=MOVING[0]),
+        ]
 
     def picture(self, product: int, version: int, image: int) -> FloatArray:
         """Return a picture's vector; the first one is the same in every version."""
@@ -91,17 +111,7 @@ class Shop:
         elif fate < 0.3:
             self.engine.apply([BaseRecord(name, order, deleted=True)])
         else:
-            pictures = tuple(
-                ImageVector(f"{version}/{i}", self.picture(product, version, i))
-                for i in range(PICTURES)
-            )
-            self.engine.apply(
-                [
-                    VectorsRecord(name, order, model="m", images=pictures),
-                    OfferRecord(name, order, price=float(rng.integers(20)), in_stock=True),
-                    BaseRecord(name, order, category=MOVING[0]),
-                ]
-            )
+            self.engine.apply(self._version(product, price=float(rng.integers(20))))
             self.stored += PICTURES - 1  # the first one may have kept its row
         self.done[product] = version
         shown = fate >= 0.3
@@ -157,8 +167,10 @@ class Shop:
         last = answer.hits[-1].score + 2 * SCORE_TOLERANCE
         scores = self.vectors[:still] @ query.vector
         due = {f"s{n}" for n in np.flatnonzero(scores > last)}
+        names = {hit.product_id for hit in answer.hits}
+        assert answer.plan.strategy != "exact" or due <= names, "a scan misses a product"
         self.tally.wanted[answer.plan.strategy] += len(due)
-        self.tally.found[answer.plan.strategy] += len(due & {hit.product_id for hit in answer.hits})
+        self.tally.found[answer.plan.strategy] += len(due & names)
 
     def queries(self, rng: np.random.Generator) -> Iterator[Query]:
         """Yield queries of every kind without end."""
@@ -182,7 +194,7 @@ class Shop:
         while not stop.is_set():
             self.ask(next(queries))
 
-    def audit(self, stop: threading.Event, pause: float = 0.05) -> None:
+    def audit(self, stop: threading.Event, pause: float) -> None:
         """Look inside again and again."""
         while not stop.wait(pause):
             check_storage(self.engine)

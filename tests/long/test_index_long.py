@@ -38,7 +38,7 @@ def test_stress_of_a_tiny_index(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_stress_of_a_large_index() -> None:
     """Tens of thousands of rows, sizes and steps as in earnest but for the graphs."""
-    stress = Stress(LARGE, dim=64, still=12_000, moving=6_000)
+    stress = Stress(LARGE, dim=64, still=12_000, moving=6_000, audit_pause=3.0)
     stress.run(SHARE)
     print(f"\nlarge stress, {SHARE:.0f} s:", stress.told())
     assert stress.enough(), stress.told()

@@ -6,7 +6,7 @@ view without it, and `visualsearch.index.upkeep` builds graphs and lists, and pu
 
 from collections import deque
 from collections.abc import Sequence
-from weakref import WeakSet
+from weakref import ref
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +47,7 @@ class LiveIndex:
         self._replaced: dict[int, None] = {}  # those with other rows than before
         self._new: list[NewRows] = []
         self._dead: list[int] = []
-        self._views: WeakSet[View] = WeakSet()  # those that something still searches
+        self._views: set[ref[View]] = set()  # those that something still searches
         self.resting: deque[tuple[int, list[int]]] = deque()  # (version, rows) to be free
 
     # Products
@@ -195,7 +195,8 @@ class LiveIndex:
     def _free_rested(self) -> None:
         if not self.resting:
             return
-        oldest = min((view.version for view in self._views), default=self.version)
+        views = [view for each in list(self._views) if (view := each()) is not None]
+        oldest = min((view.version for view in views), default=self.version)
         while self.resting and self.resting[0][0] <= oldest:
             self.rows.free(self.resting.popleft()[1])
 
@@ -241,7 +242,7 @@ class LiveIndex:
             live_rows=self.live_rows,
             curves=self.built.curves,
         )
-        self._views.add(view)
+        self._views.add(ref(view, self._views.discard))  # a WeakSet is not for several threads
         return view
 
     def changed_since(self, slots: npt.NDArray[np.integer], version: int) -> bool:
