@@ -68,7 +68,7 @@ class BareTower:
     def forward(self, batch: Tensor) -> int:
         """Run the tower."""
         with torch.inference_mode():
-            return len(self._net(batch)[0])
+            return len(next(iter(self._net(batch).values())))
 
 
 def bare_of(encoder: Encoder) -> Bare:
