@@ -61,7 +61,7 @@ class Shop:
         self.stored = 0  # rows that were asked for so far, at least
 
     def open(self) -> None:
-        """Apply the products that never change, a few of them cheap, and the first of the others."""
+        """Apply the products that never change, a few cheap ones, and the first of the others."""
         records: list[Record] = []
         for n in range(self.still):
             price = 5.0 if n < FEW_STILL else 50.0
