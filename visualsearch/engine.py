@@ -4,21 +4,22 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 from visualsearch.errors import QueryError
+from visualsearch.hooks import Hooks
 from visualsearch.index.arrays import BoolArray, IntArray
 from visualsearch.index.find import Finder, Found
 from visualsearch.index.layout import Layout
 from visualsearch.index.live import LiveIndex
 from visualsearch.index.planner import Costs, Tuning
-from visualsearch.index.probe import Probe, Probed
+from visualsearch.index.probe import Probe
 from visualsearch.index.products import Products
 from visualsearch.index.rows import Rows, Vectors, prepared
 from visualsearch.index.state import ImageRef, IndexStats, ProductState
 from visualsearch.index.upkeep import Upkeep
 from visualsearch.index.view import View
+from visualsearch.index.writer import Writer
 from visualsearch.search.compose import unit_vector
 from visualsearch.search.group import best
 from visualsearch.types import (
@@ -42,20 +43,6 @@ ASKED = 256  # query vectors kept to measure with
 __all__ = ["Engine", "Hooks", "Layout"]
 
 _APPLIED = {(o, s): Applied(o, s) for o in Outcome for s in (False, True)}
-
-
-def _ignore(*_: object) -> None:
-    """Do nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hooks:
-    """What the engine tells its owner, from the thread in which it happened."""
-
-    on_indexed: Callable[[int], object] = _ignore  # rows that the background writer dealt with
-    on_error: Callable[[Exception], object] = _ignore  # it failed and goes on
-    on_swapped: Callable[[], object] = _ignore  # a rebuilt graph has replaced others
-    on_recall: Callable[[Probed], object] = _ignore  # a query was answered again exactly
 
 
 class Engine:
@@ -93,9 +80,7 @@ class Engine:
             self._index, self._finder, lambda: self._lock, layout, self._masked,
             lambda: list(self._asked), clock, self._hooks.on_swapped,
         )  # fmt: skip
-        self._wake = threading.Event()
-        self._stopping = False
-        self._writer: threading.Thread | None = None
+        self._writer = Writer(self.index_pending, self._hooks.on_error)
 
     # Records
 
@@ -110,7 +95,7 @@ class Engine:
                 self._products.flush()
                 self._index.flush()
         if self._pending:
-            self._wake.set()
+            self._writer.wake()
         return applied
 
     def _apply(self, record: Record, vectors: Vectors | Outcome | None) -> Applied:
@@ -166,7 +151,7 @@ class Engine:
         if found.plan.strategy in APPROXIMATE:
             slots = found.slots[best_ones]
             if self._probe.offer(query, vector, view.version, slots):
-                self._wake.set()
+                self._writer.wake()
         return Answer(hits, found.plan)
 
     def _find(
@@ -278,23 +263,8 @@ class Engine:
 
     def start(self) -> None:
         """Start the background writer; a second call does nothing."""
-        if self._writer is None:
-            self._writer = threading.Thread(target=self._write, name="graph-writer", daemon=True)
-            self._writer.start()
+        self._writer.start()
 
     def close(self) -> None:
         """Stop the background writer after its current step. Searches go on working."""
-        self._stopping = True
-        self._wake.set()
-        if self._writer is not None:
-            self._writer.join()
-
-    def _write(self) -> None:
-        while not self._stopping:
-            self._wake.wait()
-            self._wake.clear()
-            try:
-                while not self._stopping and self.index_pending():
-                    pass
-            except Exception as error:  # rows stay fresh and are scanned: right, only slower
-                self._hooks.on_error(error)
+        self._writer.close()

@@ -1,0 +1,42 @@
+"""The background writer: one thread that does steps while there is something to do."""
+
+import threading
+from collections.abc import Callable
+
+
+class Writer:
+    """Calls `step` until it returns 0, then sleeps until it is woken."""
+
+    def __init__(self, step: Callable[[], int], on_error: Callable[[Exception], object]) -> None:
+        self._step = step
+        self._on_error = on_error
+        self._woken = threading.Event()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread; a second call does nothing."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="graph-writer", daemon=True)
+            self._thread.start()
+
+    def wake(self) -> None:
+        """Say that there is something to do."""
+        self._woken.set()
+
+    def close(self) -> None:
+        """Stop after the step under way."""
+        self._stopping = True
+        self._woken.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._woken.wait()
+            self._woken.clear()
+            try:
+                while not self._stopping and self._step():
+                    pass
+            except Exception as error:  # rows stay fresh and are scanned: right, only slower
+                self._on_error(error)
