@@ -78,7 +78,7 @@ def test_lists_serve_filters_and_the_graph_weak_ones(count: int, strategy: str) 
 
 def test_several_pictures_a_product_widen_the_beam() -> None:
     """A hundred products of five pictures are up to five hundred rows."""
-    assert wanted_rows(dataclasses.replace(BIG, matches=40_000)) == 500
+    assert wanted_rows(BIG.top_k, 40_000, BIG.matching_rows) == 500
     assert chosen(matches=40_000).beams[0] == 5 * chosen().beams[0]
 
 

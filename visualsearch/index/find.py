@@ -52,12 +52,15 @@ class Finder:
 
     def find(self, view: View, vector: FloatArray, top_k: int, target: float) -> Found:
         """Return at least `min(top_k, matches)` products of the view, the best among them."""
-        situation = situation_of(view, top_k)
-        choice = choose(situation, self.tuning, self.costs, view.curves, target)
+        choice = view.choices.get((top_k, target))
+        if choice is None:
+            choice = choose(situation_of(view, top_k), self.tuning, self.costs, view.curves, target)
+            view.choices[top_k, target] = choice
         if choice.strategy == "empty":
             nothing = np.empty(0, dtype=np.int64)
             return Found(nothing, nothing, np.empty(0), nothing, _plan("empty", view, 0))
-        products, wanted = min(top_k, view.matches), wanted_rows(situation)
+        products = min(top_k, view.matches)
+        wanted = wanted_rows(top_k, view.matches, view.matching_rows)
         visited = 0
         for ef in choice.beams:
             (rows, scores), near = self.walk(view, vector, ef, choice.effort, wanted)

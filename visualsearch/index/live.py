@@ -48,6 +48,7 @@ class LiveIndex:
         self._new: list[NewRows] = []
         self._dead: list[int] = []
         self._views: set[ref[View]] = set()  # those that something still searches
+        self._whole: View | None = None  # of all live rows, until something changes
         self.resting: deque[tuple[int, list[int]]] = deque()  # (version, rows) to be free
 
     # Products
@@ -117,6 +118,7 @@ class LiveIndex:
         """Write what was changed."""
         if not self._wanted and not self._replaced:
             return
+        self.forget()
         self._free_rested()
         most = max([*self._wanted, *self._replaced])
         if most >= len(self._first):
@@ -209,6 +211,9 @@ class LiveIndex:
         rows: BoolArray | None = None,
     ) -> View:
         """Return the live rows of the given products (None: all), of the kind, of the rows."""
+        whole = products is None and kind is None and rows is None
+        if whole and self._whole is not None:
+            return self._whole
         count = self.rows.count
         mask = self.rows.live[:count].copy()
         matches, matching = self.live_products, self.live_rows
@@ -220,7 +225,7 @@ class LiveIndex:
             mask &= self.rows.lifestyle[:count] == (kind == "lifestyle")
         if rows is not None:
             mask[: len(rows)] &= rows[:count]
-        if products is not None or kind is not None or rows is not None:
+        if not whole:
             matching = int(np.count_nonzero(mask))
         if kind is not None or rows is not None:
             matches = distinct(self.rows.slot[:count][mask])
@@ -243,7 +248,13 @@ class LiveIndex:
             curves=self.built.curves,
         )
         self._views.add(ref(view, self._views.discard))  # a WeakSet is not for several threads
+        if whole:
+            self._whole = view
         return view
+
+    def forget(self) -> None:
+        """Let the next search see what has changed; what is gone is no longer held."""
+        self._whole = None
 
     def changed_since(self, slots: npt.NDArray[np.integer], version: int) -> bool:
         """Return whether the pictures of one of these products changed, or came or went."""

@@ -74,7 +74,7 @@ def choose(
         return Choice("empty")
     if situation.matching_rows <= tuning.exact_rows or target >= 1.0:
         return Choice("exact")
-    wanted = wanted_rows(situation)
+    wanted = wanted_rows(situation.top_k, situation.matches, situation.matching_rows)
     row = costs.row if curves.row_cost is None else curves.row_cost
     options = [(situation.matching_rows * row, Choice("exact"))]
     if situation.coded:
@@ -100,10 +100,9 @@ def _walk_cost(situation: Situation, costs: Costs, curves: Curves, ef: float) ->
     return max(low.cost + slope * (ef - low.setting), 0.3 * low.cost)
 
 
-def wanted_rows(situation: Situation) -> int:
+def wanted_rows(top_k: int, matches: int, matching_rows: int) -> int:
     """Return how many rows make up the wanted products."""
-    products = min(situation.top_k, situation.matches)
-    return ceil(products * situation.matching_rows / situation.matches)
+    return ceil(min(top_k, matches) * matching_rows / matches)
 
 
 def _usual(situation: Situation, curves: Curves, wanted: int, target: float) -> Point:

@@ -4,8 +4,8 @@ Every step leaves a state that can be searched; what it has built is published b
 the engine's lock, and nothing that is searched is changed but by adding to or marking in a graph.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 
@@ -81,6 +81,13 @@ class Upkeep:
         merge = self._merge
         return (merge.progress.done, merge.progress.total) if merge else (0, 0)
 
+    @contextmanager
+    def _publishing(self) -> Iterator[None]:
+        """Hold the lock, and let no later search start from what it saw before."""
+        with self._lock():
+            self._index.forget()
+            yield
+
     # Graphs
 
     def _mark(self) -> int:
@@ -105,7 +112,7 @@ class Upkeep:
             rows = taken[self._index.rows.alive[taken]].astype(np.int64)
         if len(rows):
             active.add(rows, self._index.rows.unit(rows))
-        with self._lock():
+        with self._publishing():
             self._index.for_graph.pop(len(taken))
             self._settle(active, rows, taken)
         return len(taken)
@@ -113,7 +120,7 @@ class Upkeep:
     def _open(self) -> None:
         self._made += 1
         self._active = Segment(self._index.rows.dim, self._layout.segment_rows, THIN, self._made)
-        with self._lock():
+        with self._publishing():
             built = self._index.built
             built.segments = (*built.segments, self._active)
 
@@ -146,19 +153,21 @@ class Upkeep:
         replaces: tuple[Segment, ...] = ()
         taken = np.empty(0, dtype=np.int32)
         if self._coder is not None and len(index.for_graph) >= BULK * layout.segment_rows:
-            rows = taken = index.for_graph.waiting()[: layout.most_rows // 2].copy()
+            taken = index.for_graph.waiting()[: layout.most_rows // 2].copy()
+            thin = tuple(s for s in index.built.segments if s.shape is THIN)
+            replaces = thin if sum(s.live for s in thin) <= len(taken) else ()
         else:
             replaces = to_rebuild(index.built.segments, layout.most_rows, layout.segment_rows // 64)
             if not replaces:
                 return 0
-            rows = np.concatenate([segment.rows for segment in replaces])
+        rows = np.concatenate([taken, *(segment.rows for segment in replaces)])
         with self._lock():
             rows = rows[index.rows.alive[rows]]
         self._made += 1
         self._merge = Merge(replaces, rows, self._lists_of, index.rows, self._made, layout.threads)
         if self._active in replaces:
             self._active = None
-        with self._lock():
+        with self._publishing():
             index.for_graph.pop(len(taken))
             index.built.building = taken
         return 1
@@ -178,7 +187,7 @@ class Upkeep:
         index = self._index
         gone = [segment.rows for segment in merge.replaces]
         held = merge.result.rows
-        with self._lock():
+        with self._publishing():
             built = index.built
             former = np.concatenate([*gone, built.building]).astype(np.int64)
             kept = tuple(s for s in built.segments if s not in merge.replaces)
@@ -238,7 +247,7 @@ class Upkeep:
     def _publish_piece(self, coding: Coding) -> None:
         index = self._index
         piece = coding.piece.complete()
-        with self._lock():
+        with self._publishing():
             built, alive = index.built, index.rows.alive
             index.for_lists.pop(coding.taken)
             if coding.anew:  # lists of another coder mean nothing to views of this one
@@ -280,6 +289,6 @@ class Upkeep:
         if curves is None:
             self._measuring = measuring
         else:
-            with self._lock():
+            with self._publishing():
                 index.built.curves = curves
         return 1

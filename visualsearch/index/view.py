@@ -8,6 +8,7 @@ from visualsearch.index.arrays import BoolArray, CodeArray, IntArray
 from visualsearch.index.curve import Curves
 from visualsearch.index.graph import Segment
 from visualsearch.index.lists import ListArray, Piece
+from visualsearch.index.planner import Choice
 
 
 # Not frozen: each search makes one, and freezing costs more than the rest of it.
@@ -36,6 +37,7 @@ class View:
     matching_rows: int
     live_rows: int
     curves: Curves
+    choices: dict[tuple[int, float], Choice] = field(default_factory=dict)  # by k and target
 
     def rows_of(self, slots: IntArray) -> tuple[IntArray, IntArray]:
         """Return the matching rows of these products, ascending, and their images' places."""
