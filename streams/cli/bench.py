@@ -2,6 +2,7 @@
 
 from itertools import count
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import click
@@ -92,15 +93,21 @@ def _report(
     from streams.bench.store import Store
     from streams.cli.progress import progress_bar
 
+    begin = perf_counter()
     with progress_bar(counted=True) as bar:
         task = bar.add_task("vectors", total=len(only))
         planned = rows or DEFAULT_ROWS
         data = given(vectors, queries, filters, rows, Amounts.of(planned).queries)
 
+        def tell(what: str) -> None:
+            bar.update(task, description=what)
+            if not bar.console.is_terminal:  # where no bar is seen, a line
+                bar.console.print(f"{perf_counter() - begin:6.0f} s  {what}", soft_wrap=True)
+
         session = Bench(
             data,
             Amounts.of(len(data.vectors)),
-            tell=lambda what: bar.update(task, description=what),
+            tell=tell,
         )
         store = Store(out, session.size, data.checksum, settings(session))
         done = count()

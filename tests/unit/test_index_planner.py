@@ -69,10 +69,11 @@ def test_half_the_rows_matching_doubles_the_fetch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "strategy"), [(179_000, "ivfpq"), (20_000, "ivfpq"), (181_000, "graph")]
+    ("count", "strategy"),
+    [(20_000, "ivfpq"), (39_000, "ivfpq"), (100_000, "graph"), (181_000, "graph")],
 )
 def test_lists_serve_filters_and_the_graph_weak_ones(count: int, strategy: str) -> None:
-    """Where there are lists, a graph is for filters that keep nearly everything."""
+    """Where there are lists, a graph is for filters that keep much."""
     assert matching(count, coded=True).strategy == strategy
 
 

@@ -24,6 +24,7 @@ from visualsearch.types import FloatArray, Plan
 
 SCANNED_FRESH = 2_048  # with fewer rows on no graph a scan is as quick as their lists
 AVERSE = 0.5  # near the query less than this part of the share matches: the filter avoids it
+RELATED = 1.5  # and more than this: it keeps what is near
 NEAR_LISTS = 4
 COUNTED = 131_072  # of more matching rows a part is counted for the sizes of lists
 
@@ -65,9 +66,9 @@ class Finder:
         for ef in choice.beams:
             (rows, scores), near = self.walk(view, vector, ef, choice.effort, wanted)
             visited += len(rows)
-            if view.pieces and near < AVERSE * view.matching_rows / view.live_rows:
-                # What is near does not match: a wider beam would stay lossy.
-                choice = replace(choice, effort=choice.averse)
+            if view.pieces and near * self.tuning.surplus < view.matching_rows / view.live_rows:
+                # Fewer match than a search without a filter looks at: what is near does not.
+                choice = replace(choice, effort=choice.averse, related=choice.averse)
                 break
             slots = near_best(view.slot[rows], scores, products)
             if len(slots) >= products:
@@ -152,8 +153,11 @@ class Finder:
             bits, sizes = _bits(view.mask), _list_sizes(view, view.mask)
             near = np.argpartition(scores, -min(NEAR_LISTS, len(scores)))[-NEAR_LISTS:]
             share = sizes[near].sum() / max(1, view.list_sizes[near].sum())
-            if share < AVERSE * view.matching_rows / view.live_rows:
+            share *= view.live_rows / view.matching_rows
+            if share < AVERSE:
                 effort = choice.averse
+            elif share > RELATED:
+                effort = choice.related
         rows = best_candidates(view.pieces, vector, scores, bits, sizes, wanted, effort)
         return _joined([self._scan(view, vector, rows), self._scan(view, vector, view.uncoded)])
 

@@ -122,7 +122,7 @@ def _listed(
 ) -> Generator[None, None, list[Point]]:
     points: list[Point] = []
     for place, effort in enumerate(EFFORTS):
-        choice = Choice("ivfpq", (), effort, effort)
+        choice = Choice("ivfpq", (), effort, effort, effort)
 
         def look(vector: FloatArray, choice: Choice = choice) -> IntArray:
             rows, scores = finder.listed(view, vector, MANY, choice)

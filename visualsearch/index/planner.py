@@ -47,8 +47,8 @@ class Tuning:
     exact_rows: int = 2_000  # with fewer matching rows a scan is under a millisecond
     ef_max: int = 10_000
     widen: int = 4  # how much more to fetch when a walk found too few products
-    surplus: float = 2.0  # times what the selectivity asks for: the end of a beam is lossy
-    weak_filter: float = 0.9  # with lists at hand a graph serves filters that keep so much
+    surplus: float = 1.5  # times what the selectivity asks for: a filter may avoid the query
+    weak_filter: float = 0.2  # with lists at hand a graph serves filters that keep so much
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,8 @@ class Choice:
     strategy: Strategy
     beams: tuple[int, ...] = ()
     effort: Effort = EFFORTS[-1]
-    averse: Effort = EFFORTS[-1]  # when the filter turns out to leave out what is near
+    related: Effort = EFFORTS[-1]  # when the filter turns out to keep what is near,
+    averse: Effort = EFFORTS[-1]  # or to leave it out
 
 
 def choose(
@@ -122,26 +123,27 @@ def _usual(situation: Situation, curves: Curves, wanted: int, target: float) -> 
 
 def _efforts(
     situation: Situation, curves: Curves, wanted: int, target: float
-) -> tuple[Effort, Effort]:
-    """Return how far to look in lists, and how far if the filter is averse."""
-    usual = _usual(situation, curves, wanted, target)
+) -> tuple[Effort, Effort, Effort]:
+    """Return how far to look in lists: usually, if the filter is related, and if it is averse."""
+    usual = int(_usual(situation, curves, wanted, target).setting)
     if situation.matching_rows == situation.live_rows:
-        averse = int(usual.setting)
-    elif situation.matching_rows <= GROUP * situation.live_rows:
-        averse = int(max(usual.setting, cheapest(curves.averse, wanted, target).setting))
-    else:  # all but what is near: nothing was measured that has so many second best
-        averse = -1
-    return EFFORTS[int(usual.setting)], EFFORTS[averse]
+        return EFFORTS[usual], EFFORTS[usual], EFFORTS[usual]
+    # What is near the query and matches is as dense there as if there were no filter.
+    related = max(usual, int(cheapest(curves.plain, wanted, target).setting))
+    averse = -1  # all but what is near: nothing was measured that has so many second best
+    if situation.matching_rows <= GROUP * situation.live_rows:
+        averse = max(usual, int(cheapest(curves.averse, wanted, target).setting))
+    return EFFORTS[usual], EFFORTS[related], EFFORTS[averse]
 
 
 def _lists(
     situation: Situation, row: float, curves: Curves, wanted: int, target: float
 ) -> tuple[float, Choice]:
-    effort, averse = _efforts(situation, curves, wanted, target)
-    more = max(0, wanted - MANY) * effort.refine * row  # candidates beyond the measured
+    efforts = _efforts(situation, curves, wanted, target)
+    more = max(0, wanted - MANY) * efforts[0].refine * row  # candidates beyond the measured
     uncoded = situation.uncoded_rows * situation.matching_rows / max(situation.live_rows, 1)
     cost = _usual(situation, curves, wanted, target).cost + more + uncoded * row
-    return cost, Choice("ivfpq", (), effort, averse)
+    return cost, Choice("ivfpq", (), *efforts)
 
 
 def _beams(

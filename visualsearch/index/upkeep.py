@@ -18,7 +18,7 @@ from visualsearch.index.layout import Layout
 from visualsearch.index.lists import NO_LIST, TRAINING_ROWS, Coder, centroids_for
 from visualsearch.index.live import NO_GRAPH, LiveIndex
 from visualsearch.index.measure import Measuring, Sampler, measured
-from visualsearch.index.merge import Merge, to_rebuild
+from visualsearch.index.merge import Backlog, Merge, to_rebuild
 from visualsearch.index.view import View
 from visualsearch.types import FloatArray
 
@@ -26,7 +26,6 @@ Lock = Callable[[], AbstractContextManager[object]]
 GROWTH = 1.3  # the curves are measured again when the index has grown or shrunk so much
 RETRAIN = 4.0  # and the coder is trained again
 CODING_STEPS = 8  # at once, when many rows wait: until they are on a list they are scanned
-BULK = 2  # graphs' worth of waiting rows: they go straight into a dense one
 
 
 class Upkeep:
@@ -53,6 +52,7 @@ class Upkeep:
         self._on_swapped = on_swapped
         self._idle = True
         self._rng = np.random.default_rng(layout.seed)
+        self._backlog = Backlog()
         self._made = 0  # graphs so far: the last one's number
         self._active: Segment | None = None
         self._coder: Coder | None = None
@@ -150,10 +150,9 @@ class Upkeep:
     def _begin_merge(self) -> int:
         """Begin the next rebuild, if one is due; what fails on the way has changed nothing."""
         index, layout = self._index, self._layout
-        replaces: tuple[Segment, ...] = ()
-        taken = np.empty(0, dtype=np.int32)
-        if self._coder is not None and len(index.for_graph) >= BULK * layout.segment_rows:
-            taken = index.for_graph.waiting()[: layout.most_rows // 2].copy()
+        taken = index.for_graph.waiting()[:0].copy()
+        if self._backlog.due(len(index.for_graph), layout) and self._coder is not None:
+            taken = index.for_graph.waiting()[: layout.most_rows].copy()
             thin = tuple(s for s in index.built.segments if s.shape is THIN)
             replaces = thin if sum(s.live for s in thin) <= len(taken) else ()
         else:
