@@ -220,7 +220,7 @@ def test_curves_follow_an_index_that_never_rests() -> None:
         assert not engine.settled
     assert engine._index.built.curves.rows > 2 * known
     drain(engine)
-    assert not engine._index.resting
+    assert not engine._index.resting.rows
     assert len(engine._index._views) == 0
 
 
