@@ -150,17 +150,19 @@ def _ready(index: Any, codes: FloatArray) -> Any:
 def add_coarsely(index: Any, ids: IntArray, vectors: FloatArray, lists: ListArray) -> None:
     """Code rows whose lists are known: some 8 microseconds each."""
     pointer = faiss_library().swig_ptr
-    vectors = np.ascontiguousarray(vectors)
-    index.add_core(len(ids), pointer(vectors), pointer(ids), pointer(lists.astype(np.int64)))
+    owners = lists.astype(np.int64)  # in variables: a pointer keeps nothing alive
+    vectors, ids = np.ascontiguousarray(vectors), np.ascontiguousarray(ids)
+    index.add_core(len(ids), pointer(vectors), pointer(ids), pointer(owners))
 
 
-def write_index(index: Any, path: str) -> None:
-    """Write an index as FAISS does: any program that has FAISS can read it."""
-    faiss_library().write_index(index, path)
+def index_bytes(index: Any) -> bytes:
+    """Return an index as FAISS writes it to a file: any program that has FAISS can read it."""
+    written: bytes = faiss_library().serialize_index(index).data
+    return written
 
 
 def read_index(path: str) -> Any:
-    """Return the index of a file that `write_index` wrote."""
+    """Return the index of a file that holds `index_bytes`."""
     return faiss_library().read_index(path)
 
 

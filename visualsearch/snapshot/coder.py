@@ -16,9 +16,9 @@ from visualsearch.index.codes import (
     add_coarsely,
     coarse_books,
     coarse_index,
+    index_bytes,
     packed,
     read_index,
-    write_index,
 )
 from visualsearch.index.lists import Coder, Piece
 from visualsearch.snapshot.manifest import CODER, LISTS
@@ -38,7 +38,7 @@ class CoarseWriter:
 
     def write(self, folder: Path) -> None:
         """Write both files."""
-        write_index(self._index, str(folder / LISTS))
+        (folder / LISTS).write_bytes(index_bytes(self._index))
         book = self._coder.book
         with (folder / CODER).open("wb") as file:
             np.savez(

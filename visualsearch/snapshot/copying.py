@@ -65,7 +65,7 @@ class Copy:
         total = self.product_count
         rows: list[npt.NDArray[np.int64]] = []
         counts: list[npt.NDArray[np.int64]] = []
-        with pa.OSFile(str(self.folder / PRODUCTS), "wb") as sink:  # noqa: SIM117
+        with (self.folder / PRODUCTS).open("wb", buffering=0) as sink:  # noqa: SIM117
             with pa.ipc.new_file(sink, schema()) as file:
                 for start in range(0, total, BATCH):
                     parts: list[Any] = []
@@ -109,7 +109,7 @@ class Copy:
         import pyarrow as pa
 
         table = pa.table({n: column for n, column in self._rows.items() if n != "row"})
-        with pa.OSFile(str(self.folder / ROWS), "wb") as sink:  # noqa: SIM117
+        with (self.folder / ROWS).open("wb", buffering=0) as sink:  # noqa: SIM117
             with pa.ipc.new_file(sink, table.schema) as file:
                 file.write_table(table)
         if self._lists is not None:
