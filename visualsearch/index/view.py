@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from visualsearch.index.arrays import BoolArray, CodeArray, IntArray
+from visualsearch.index.codes import ListArray
 from visualsearch.index.curve import Curves
 from visualsearch.index.graph import Segment
-from visualsearch.index.lists import ListArray, Piece
+from visualsearch.index.lists import Piece
 from visualsearch.index.planner import Choice
 
 
