@@ -34,13 +34,13 @@ MEASURED = Curves(
 )
 
 
-def chosen(curves: Curves | None = None, target: float = 0.98, **changes: int) -> Choice:
+def chosen(curves: Curves | None = None, target: float = 0.98, **changes: float) -> Choice:
     """Return the choice in a situation that differs from 200,000 unfiltered rows."""
     situation = dataclasses.replace(BIG, **changes)
     return choose(situation, Tuning(), Costs(), curves or Curves(), target)
 
 
-def matching(count: int, curves: Curves | None = None, **changes: int) -> Choice:
+def matching(count: int, curves: Curves | None = None, **changes: float) -> Choice:
     """Return the choice when a filter leaves so many products of one picture."""
     return chosen(curves, matches=count, matching_rows=count, **changes)
 
@@ -112,6 +112,13 @@ def test_the_recall_asked_for_decides_the_beam() -> None:
     assert beams[-1] <= 256
     assert 128 < chosen(MEASURED, 0.98).beams[0] < 256
     assert chosen(MEASURED, 0.98, top_k=10).beams[0] < 128
+
+
+def test_of_several_graphs_each_is_asked_for_less_than_is_wanted() -> None:
+    """Unless one of them holds nearly everything."""
+    low = chosen(MEASURED, 0.90, segments=2, largest=0.5).beams[0]
+    assert low == 64
+    assert chosen(MEASURED, 0.90, segments=2, largest=0.95).beams[0] == 100
 
 
 @pytest.mark.parametrize("coded", [False, True])

@@ -26,7 +26,7 @@ SCANNED_FRESH = 2_048  # with fewer rows on no graph a scan is as quick as their
 AVERSE = 0.5  # near the query less than this part of the share matches: the filter avoids it
 RELATED = 1.5  # and more than this: it keeps what is near
 NEAR_LISTS = 4
-COUNTED = 131_072  # of more matching rows a part is counted for the sizes of lists
+COUNTED = 32_768  # of more matching rows a part is counted for the sizes of lists
 
 Scored = tuple[IntArray, FloatArray]  # row ids and cosines
 _NONE: Scored = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
@@ -185,6 +185,7 @@ class Finder:
 
 def situation_of(view: View, top_k: int) -> Situation:
     """Return what the plan of a search of the view rests on."""
+    held = [segment.added for segment in view.segments]
     return Situation(
         top_k=top_k,
         matches=view.matches,
@@ -194,6 +195,7 @@ def situation_of(view: View, top_k: int) -> Situation:
         uncoded_rows=len(view.uncoded),
         segments=len(view.segments),
         coded=bool(view.pieces),
+        largest=max(held) / max(1, sum(held)) if held else 1.0,
     )
 
 
@@ -211,10 +213,10 @@ def _bits(mask: BoolArray) -> ByteArray:
 
 def _list_sizes(view: View, mask: BoolArray) -> IntArray:
     """Return about how many of the rows each list holds; a list that holds some never has 0."""
-    rows = np.flatnonzero(mask)
-    step = -(-len(rows) // COUNTED) or 1
+    step = max(1, int(np.count_nonzero(mask)) // COUNTED) | 1  # odd: pictures come in pairs
+    rows = np.arange(0, len(mask), step)[mask[::step]]
     count = len(view.list_sizes)
-    sizes = np.bincount(view.list_of[rows[::step]], minlength=count)[:count] * step
+    sizes = np.bincount(view.list_of[rows], minlength=count)[:count] * step
     return sizes if step == 1 else np.maximum(sizes, 1)
 
 

@@ -250,7 +250,8 @@ class LiveIndex:
         mask = self.rows.live[:count].copy()
         matches, matching = self.live_products, self.live_rows
         if products is not None:
-            mask &= products[self.rows.slot[:count]]
+            # `take` with "clip", for indexing would copy all slots as 64 bits first
+            mask &= products.take(self.rows.slot[:count], mode="clip")
             live = self._live[: len(products)]  # a product of which only an offer came has no cell
             matches = int(np.count_nonzero(products[: len(live)] & live))
         if kind is not None:

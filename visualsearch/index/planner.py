@@ -7,6 +7,7 @@ from typing import Literal
 from visualsearch.index.curve import CHANCE, EFFORTS, GROUP, MANY, Curves, Point, between, cheapest
 from visualsearch.index.lists import Effort
 
+SPREAD = 1.25  # the best rows lie in the graphs by chance: the largest may hold more than its share
 LISTED_FRESH = 500.0  # microseconds to look through the lists for fresh rows
 
 Strategy = Literal["exact", "graph", "ivfpq", "empty"]
@@ -37,6 +38,7 @@ class Situation:
     uncoded_rows: int  # rows that no list holds
     segments: int
     coded: bool  # there are lists
+    largest: float = 1.0  # the largest graph's share of the rows of all graphs
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,10 @@ def _lists(
     efforts = _efforts(situation, curves, wanted, target)
     more = max(0, wanted - MANY) * efforts[0].refine * row  # candidates beyond the measured
     uncoded = situation.uncoded_rows * situation.matching_rows / max(situation.live_rows, 1)
-    cost = _usual(situation, curves, wanted, target).cost + more + uncoded * row
+    cost = _usual(situation, curves, wanted, target).cost
+    if situation.matching_rows < situation.live_rows:  # masks and a selector cost, too
+        cost = max(cost, cheapest(curves.random, wanted, target).cost)
+    cost += more + uncoded * row
     return cost, Choice("ivfpq", (), *efforts)
 
 
@@ -154,7 +159,8 @@ def _beams(
     share = situation.matching_rows / max(situation.live_rows, 1)
     surplus = 1.0 if share == 1.0 else tuning.surplus / share
     ef = ceil(setting * max(1.0, wanted / MANY) * (surplus if share < 1.0 else 1.0))
-    ef = max(ef, wanted)
+    # Of several graphs none holds all that is wanted; the curve was measured on all together.
+    ef = max(ef, ceil(wanted * min(1.0, SPREAD * situation.largest)))
     beams = []
     while ef <= tuning.ef_max:
         beams.append(ef)

@@ -16,7 +16,7 @@ from visualsearch.index.layout import Layout
 from visualsearch.index.listing import Listing
 from visualsearch.index.lists import Coder
 from visualsearch.index.live import NO_GRAPH, LiveIndex
-from visualsearch.index.measure import Measuring, Sampler, measured
+from visualsearch.index.measure import QUERIES, Measuring, Sampler, measured
 from visualsearch.index.merge import Backlog, Merge, to_rebuild
 from visualsearch.index.view import View
 from visualsearch.types import FloatArray
@@ -195,18 +195,10 @@ class Upkeep:
         """
         index = self._index
         if self._measuring is None:
-            known, now = index.built.curves, index.live_rows
-            growth = GROWTH if not busy else GROWTH**3
-            stale = not known.rows / growth <= now <= known.rows * growth
-            if busy and not known.rows:
-                return 0  # what is guessed is on the safe side
-            stale = stale or (bool(index.built.pieces) and not known.listed)
-            if now < max(1, self._layout.coder_rows // 8) or not stale:
+            if not self._stale(busy=busy):
                 return 0
-            view = self._view(None)
-            queries = Sampler(index.rows, self._rng).queries(
-                self._asked(), np.flatnonzero(view.mask)
-            )
+            live = np.flatnonzero(self._view(None).mask)
+            queries = Sampler(index.rows, self._rng).queries(self._asked(), live)
             self._measuring = measured(self._finder, self._view, queries, self._rng, self._clock)
         measuring, self._measuring = self._measuring, None  # one that fails is over
         curves = next(measuring)
@@ -216,3 +208,15 @@ class Upkeep:
             with self._publishing():
                 index.built.curves = curves
         return 1
+
+    def _stale(self, *, busy: bool) -> bool:
+        """Return whether the curves no longer say enough of what searches cost."""
+        known, now = self._index.built.curves, self._index.live_rows
+        if now < max(1, self._layout.coder_rows // 8) or (busy and not known.rows):
+            return False  # what is guessed is on the safe side
+        growth = GROWTH if not busy else GROWTH**3
+        if not known.rows / growth <= now <= known.rows * growth:
+            return True
+        if self._index.built.pieces and not known.listed:
+            return True
+        return not busy and 2 * known.asked < min(QUERIES, len(self._asked()))
