@@ -29,7 +29,7 @@ class Sampler:
     def queries(self, asked: Sequence[FloatArray], live: IntArray) -> tuple[FloatArray, int]:
         """Return QUERIES unit vectors: those asked last, each once, and others to make them up.
 
-        The second value says how many had been asked, up to QUERIES.
+        The second value says how many had been asked by then.
         """
         real = list({vector.tobytes(): vector for vector in asked}.values())[-QUERIES:]
         pairs = self.rng.choice(live, size=(2, QUERIES - len(real)))
@@ -37,7 +37,7 @@ class Sampler:
         mixed = one + np.float32(0.3) * other
         mixed /= np.linalg.norm(mixed, axis=1, keepdims=True)
         first = np.array(real, dtype=np.float32).reshape(-1, self.rows.dim)
-        return np.concatenate([first, mixed]), min(QUERIES, len(asked))
+        return np.concatenate([first, mixed]), len(asked)
 
 
 def true_rows(rows: Rows, live: IntArray, queries: FloatArray, wanted: int) -> IntArray:
