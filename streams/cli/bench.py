@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from streams.bench.amounts import DEFAULT_ROWS, NAMES, Amounts, rows_of
+from streams.bench.amounts import DEFAULT_ROWS, NAMES, RIVALS, Amounts, rows_of
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -35,6 +35,8 @@ def _rows(_: click.Context, __: click.Parameter, size: str | None) -> int | None
               help="How many rows; 200k, or all of a file, unless given.")  # fmt: skip
 @click.option("--only", multiple=True, metavar="NAME", type=click.Choice(NAMES),
               help=f"Measure this alone (again for more): {', '.join(NAMES)}.")  # fmt: skip
+@click.option("--beside", multiple=True, metavar="NAME", type=click.Choice(RIVALS),
+              help=f"Search and build beside this alone (again for more): {', '.join(RIVALS)}.")  # fmt: skip
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER",
               help="Keep finished measurements here; a later run takes up from there.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -44,6 +46,7 @@ def index(
     filters: Path | None,
     rows: int | None,
     only: tuple[str, ...],
+    beside: tuple[str, ...],
     out: Path | None,
     *,
     as_json: bool,
@@ -61,7 +64,7 @@ def index(
     console = stderr_console()
     for line in _missing():
         console.print(f"note: {line}", style="yellow", markup=False, soft_wrap=True)
-    report = _report(vectors, queries, filters, rows, only or NAMES, out)
+    report = _report(vectors, queries, filters, rows, only or NAMES, beside, out)
     if as_json:
         import json
 
@@ -84,6 +87,7 @@ def _report(
     filters: Path | None,
     rows: int | None,
     only: tuple[str, ...],
+    beside: tuple[str, ...],
     out: Path | None,
 ) -> dict[str, Any]:
     """Measure, with a bar of what is done and a word on what is being done."""
@@ -108,6 +112,7 @@ def _report(
             data,
             Amounts.of(len(data.vectors)),
             tell=tell,
+            beside=beside,
         )
         store = Store(out, session.size, data.checksum, settings(session))
         done = count()
