@@ -36,7 +36,7 @@ def _rows(_: click.Context, __: click.Parameter, size: str | None) -> int | None
 @click.option("--only", multiple=True, metavar="NAME", type=click.Choice(NAMES),
               help=f"Measure this alone (again for more): {', '.join(NAMES)}.")  # fmt: skip
 @click.option("--beside", multiple=True, metavar="NAME", type=click.Choice(RIVALS),
-              help=f"Search and build beside this alone (again for more): {', '.join(RIVALS)}.")  # fmt: skip
+              help=f"Beside this alone (again for more): {', '.join(RIVALS)}.")  # fmt: skip
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER",
               help="Keep finished measurements here; a later run takes up from there.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
