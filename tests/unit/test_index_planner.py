@@ -132,8 +132,8 @@ def test_all_of_the_recall_is_a_scan(coded: bool) -> None:
     [
         (20_000, 0.98, 2, 5),  # as many as were measured
         (20_000, 0.94, 0, 3),
-        (150_000, 0.98, 2, -1),  # more: the further of both ends, and no guess at an averse one
-        (150_000, 0.94, 0, -1),
+        (150_000, 0.98, 2, 6),  # more: the further of both ends, and one step beyond an averse one
+        (150_000, 0.94, 0, 4),
     ],
 )
 def test_the_recall_asked_for_decides_the_effort(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from visualsearch.index.arrays import BoolArray, CodeArray, IntArray, ascending
+from visualsearch.index.codes import NO_LIST
 from visualsearch.index.curve import MANY
 from visualsearch.index.lists import ByteArray, Effort, best_candidates
 from visualsearch.index.planner import (
@@ -26,6 +27,7 @@ SCANNED_FRESH = 2_048  # with fewer rows on no graph a scan is as quick as their
 AVERSE = 0.5  # near the query less than this part of the share matches: the filter avoids it
 RELATED = 1.5  # and more than this: it keeps what is near
 NEAR_LISTS = 4
+SAMPLED = 65_536  # rows that say how many near a vector match
 COUNTED = 32_768  # of more matching rows a part is counted for the sizes of lists
 
 Scored = tuple[IntArray, FloatArray]  # row ids and cosines
@@ -63,6 +65,8 @@ class Finder:
         products = min(top_k, view.matches)
         wanted = wanted_rows(top_k, view.matches, view.matching_rows)
         visited = 0
+        if choice.beams and self._averse(view, vector):
+            choice = replace(choice, beams=(), effort=choice.averse, related=choice.averse)
         for ef in choice.beams:
             (rows, scores), near = self.walk(view, vector, ef, choice.effort, wanted)
             visited += len(rows)
@@ -81,6 +85,21 @@ class Finder:
             if len(slots) >= products:
                 return self._scored(view, vector, slots, _plan("ivfpq", view, visited))
         return self.exact(view, vector, products, visited)
+
+    def _averse(self, view: View, vector: FloatArray) -> bool:
+        """Return whether too few match near the vector for a walk, as a sample of rows says.
+
+        Fewer would match in its beam than a search without a filter looks at.
+        """
+        if not view.pieces or view.matching_rows == view.live_rows:
+            return False
+        step = max(1, len(view.mask) // SAMPLED) | 1
+        lists = _nearest_lists(view.pieces[0].coder.scores(vector))
+        near = np.zeros(NO_LIST + 1, dtype=np.bool_)
+        near[lists] = True
+        matching = near[view.list_of[: len(view.mask) : step]] & view.mask[::step]
+        share = np.count_nonzero(matching) * step / max(1, view.list_sizes[lists].sum())
+        return bool(share * self.tuning.surplus < view.matching_rows / view.live_rows)
 
     def exact(self, view: View, vector: FloatArray, products: int, visited: int = 0) -> Found:
         """Score every matching row."""
@@ -151,7 +170,7 @@ class Finder:
         bits, sizes, effort = None, view.list_sizes, choice.effort
         if view.matching_rows < view.live_rows:
             bits, sizes = _bits(view.mask), _list_sizes(view, view.mask)
-            near = np.argpartition(scores, -min(NEAR_LISTS, len(scores)))[-NEAR_LISTS:]
+            near = _nearest_lists(scores)
             share = sizes[near].sum() / max(1, view.list_sizes[near].sum())
             share *= view.live_rows / view.matching_rows
             if share < AVERSE:
@@ -213,11 +232,16 @@ def _bits(mask: BoolArray) -> ByteArray:
 
 def _list_sizes(view: View, mask: BoolArray) -> IntArray:
     """Return about how many of the rows each list holds; a list that holds some never has 0."""
-    step = max(1, int(np.count_nonzero(mask)) // COUNTED) | 1  # odd: pictures come in pairs
-    rows = np.arange(0, len(mask), step)[mask[::step]]
-    count = len(view.list_sizes)
-    sizes = np.bincount(view.list_of[rows], minlength=count)[:count] * step
-    return sizes if step == 1 else np.maximum(sizes, 1)
+    count, step = len(view.list_sizes), int(np.count_nonzero(mask)) // COUNTED
+    if step <= 1:
+        return np.bincount(view.list_of[np.flatnonzero(mask)], minlength=count)[:count]
+    step |= 1  # odd: pictures come in pairs
+    lists = view.list_of[: len(mask) : step][mask[::step]]
+    return np.maximum(1, np.bincount(lists, minlength=count)[:count] * step)
+
+
+def _nearest_lists(scores: FloatArray) -> IntArray:
+    return np.argpartition(scores, -min(NEAR_LISTS, len(scores)))[-NEAR_LISTS:]
 
 
 def _plan(strategy: Strategy, view: View, visited: int, ef: int | None = None) -> Plan:

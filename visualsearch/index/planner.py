@@ -130,12 +130,13 @@ def _efforts(
     usual = int(_usual(situation, curves, wanted, target).setting)
     if situation.matching_rows == situation.live_rows:
         return EFFORTS[usual], EFFORTS[usual], EFFORTS[usual]
-    # What is near the query and matches is as dense there as if there were no filter.
-    related = max(usual, int(cheapest(curves.plain, wanted, target).setting))
-    averse = -1  # all but what is near: nothing was measured that has so many second best
-    if situation.matching_rows <= GROUP * situation.live_rows:
-        averse = max(usual, int(cheapest(curves.averse, wanted, target).setting))
-    return EFFORTS[usual], EFFORTS[related], EFFORTS[averse]
+    # What is near the query and matches is as dense there as if there were no filter, and denser
+    # than around other queries; of a filter that keeps much, more is second best than was measured.
+    related = max(usual, int(cheapest(curves.plain, wanted, target).setting) + 1)
+    averse = max(usual, int(cheapest(curves.averse, wanted, target).setting))
+    averse += situation.matching_rows > GROUP * situation.live_rows
+    last = len(EFFORTS) - 1
+    return EFFORTS[usual], EFFORTS[min(related, last)], EFFORTS[min(averse, last)]
 
 
 def _lists(
