@@ -77,7 +77,7 @@ class Engine:
         self._finder = Finder(self._index.rows, self._tuning, costs or Costs())
         self._least_listed = layout.coder_rows
         self._asked: deque[FloatArray] = deque(maxlen=ASKED)
-        self._probe = Probe(layout.probe_share)
+        self._probe = Probe(layout.probe_share, layout.probe_core)
         self._upkeep = Upkeep(
             self._index, self._finder, lambda: self._lock, layout, self._masked,
             lambda: list(self._asked), clock, self._hooks.on_swapped,

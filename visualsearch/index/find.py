@@ -26,9 +26,9 @@ from visualsearch.types import FloatArray, Plan
 SCANNED_FRESH = 2_048  # with fewer rows on no graph a scan is as quick as their lists
 AVERSE = 0.5  # near the query less than this part of the share matches: the filter avoids it
 RELATED = 1.5  # and more than this: it keeps what is near
-NEAR_LISTS = 4
-SAMPLED = 65_536  # rows that say how many near a vector match
-COUNTED = 32_768  # of more matching rows a part is counted for the sizes of lists
+NEAR_LISTS = 128  # one of so many, four at least: they hold about as much of any sample
+SAMPLED = 16_384  # rows that say how many near a vector match
+COUNTED = 8_192  # of more matching rows a part is counted for the sizes of lists
 
 Scored = tuple[IntArray, FloatArray]  # row ids and cosines
 _NONE: Scored = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
@@ -241,7 +241,8 @@ def _list_sizes(view: View, mask: BoolArray) -> IntArray:
 
 
 def _nearest_lists(scores: FloatArray) -> IntArray:
-    return np.argpartition(scores, -min(NEAR_LISTS, len(scores)))[-NEAR_LISTS:]
+    count = min(len(scores), max(4, len(scores) // NEAR_LISTS))
+    return np.argpartition(scores, -count)[-count:]
 
 
 def _plan(strategy: Strategy, view: View, visited: int, ef: int | None = None) -> Plan:

@@ -15,4 +15,5 @@ class Layout:
     coder_rows: int = 16_384  # live ones from which on there are lists
     threads: int = min(8, os.cpu_count() or 1)  # that rebuild graphs in the background
     seed: int = 100
-    probe_share: float = 0.01  # of queries that are answered again exactly
+    probe_share: float = 0.01  # of queries that are answered again exactly,
+    probe_core: float = 0.02  # in no more than this part of one core's time

@@ -14,7 +14,7 @@ from visualsearch.index.view import View
 from visualsearch.types import FloatArray
 
 Measuring = Generator[Curves | None, None, None]
-QUERIES = 128
+QUERIES = 256
 ENOUGH = 0.996  # recall@100 beyond which no more settings are tried
 BLOCK = 4_096
 

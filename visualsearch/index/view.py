@@ -24,7 +24,7 @@ class View:
 
     version: int
     mask: BoolArray  # shape (count,): the row is live and satisfies the filters
-    slot: CodeArray
+    slot: IntArray
     next: CodeArray
     first: CodeArray
     list_of: ListArray
