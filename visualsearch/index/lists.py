@@ -27,7 +27,7 @@ from visualsearch.index.codes import (
 )
 from visualsearch.types import FloatArray
 
-FIRST = 4  # times what is wanted: matching rows in the lists that are searched first
+FIRST = 2  # times what is wanted: matching rows in the lists that are searched first
 LEAST_REFINED = 100
 COARSE_REFINED = 2  # times as many candidates, as long as there are codes of half the bytes
 WITHOUT_PAIRS = False  # labels are our row ids, not (list, place) pairs

@@ -220,7 +220,8 @@ class Rows:
             last = np.empty((size, self.dim), dtype=np.int16)
             last[: count - whole] = saved.whole[whole:]
             self._chunks.append(last)
-        self.slot, self._scale, self.lifestyle = saved.slot, saved.scales, saved.lifestyle
+        self.slot = saved.slot.astype(np.int64)
+        self._scale, self.lifestyle = saved.scales, saved.lifestyle
         self.next = saved.next
         self.alive = np.ones(count, dtype=np.bool_)
         self.live = np.zeros(count, dtype=np.bool_)
