@@ -9,11 +9,12 @@ from itertools import islice
 from visualsearch.errors import QueryError
 from visualsearch.hooks import Hooks
 from visualsearch.index.arrays import BoolArray, IntArray
+from visualsearch.index.counts import counted
 from visualsearch.index.find import Finder, Found
 from visualsearch.index.frozen import Frozen, Saved
 from visualsearch.index.layout import Layout
 from visualsearch.index.live import LiveIndex
-from visualsearch.index.planner import Costs, Tuning
+from visualsearch.index.planner import Costs, Strategy, Tuning
 from visualsearch.index.probe import Probe
 from visualsearch.index.products import Products
 from visualsearch.index.rows import Rows, Vectors, prepared
@@ -40,6 +41,7 @@ OPTIMISTIC_ATTEMPTS = 3
 APPROXIMATE = ("graph", "ivfpq")
 INDEX_BATCH = 256  # rows: some 100 ms of one core
 GROUP = 64  # records that are applied under one hold of the lock: under a millisecond
+SERVED = 20  # products of the search that `serving` is about
 ASKED = 256  # query vectors kept to measure with
 __all__ = ["Engine", "Hooks", "Layout"]
 
@@ -141,7 +143,9 @@ class Engine:
             with self._lock:
                 view = self._view(query.filters)
             found, best_ones = self._find(view, vector, query.top_k, target)
+            ahead = self._products.ahead(found.slots[best_ones].tolist())
             with self._lock:
+                self._products.keep(ahead)
                 if self._holds(view, found, best_ones, query.filters):
                     hits = self._hits(found, best_ones)
                     break
@@ -234,23 +238,17 @@ class Engine:
             self._upkeep.adopt(saved.piece.coder if saved.piece else None)
         self._writer.wake()
 
+    @property
+    def serving(self) -> Strategy:
+        """Return how a search without filters is answered now."""
+        with self._lock:
+            view = self._view(Filters())
+        return self._finder.choice(view, SERVED, self._tuning.recall_target).strategy
+
     def stats(self) -> IndexStats:
         """Return the counts of this moment."""
-        index = self._index
-        merged, merging = self._upkeep.merging
         with self._lock:
-            return IndexStats(
-                products=index.live_products,
-                vectors=index.live_rows,
-                known_products=len(self._products),
-                rows=index.rows.used,
-                fresh_rows=index.fresh_rows,
-                dead_ratio=index.dead_ratio,
-                segments=len(index.built.segments),
-                pieces=len(index.built.pieces),
-                merged_rows=merged,
-                merging_rows=merging,
-            )
+            return counted(self._index, len(self._products), self._upkeep.merging)
 
     # The background writer
 

@@ -55,10 +55,7 @@ class Finder:
 
     def find(self, view: View, vector: FloatArray, top_k: int, target: float) -> Found:
         """Return at least `min(top_k, matches)` products of the view, the best among them."""
-        choice = view.choices.get((top_k, target))
-        if choice is None:
-            choice = choose(situation_of(view, top_k), self.tuning, self.costs, view.curves, target)
-            view.choices[top_k, target] = choice
+        choice = self.choice(view, top_k, target)
         if choice.strategy == "empty":
             nothing = np.empty(0, dtype=np.int64)
             return Found(nothing, nothing, np.empty(0), nothing, _plan("empty", view, 0))
@@ -100,6 +97,14 @@ class Finder:
         matching = near[view.list_of[: len(view.mask) : step]] & view.mask[::step]
         share = np.count_nonzero(matching) * step / max(1, view.list_sizes[lists].sum())
         return bool(share * self.tuning.surplus < view.matching_rows / view.live_rows)
+
+    def choice(self, view: View, top_k: int, target: float) -> Choice:
+        """Return how to search the view for so many products."""
+        choice = view.choices.get((top_k, target))
+        if choice is None:
+            choice = choose(situation_of(view, top_k), self.tuning, self.costs, view.curves, target)
+            view.choices[top_k, target] = choice
+        return choice
 
     def exact(self, view: View, vector: FloatArray, products: int, visited: int = 0) -> Found:
         """Score every matching row."""

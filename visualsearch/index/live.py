@@ -292,18 +292,3 @@ class LiveIndex:
     def changed_since(self, slots: npt.NDArray[np.integer], version: int) -> bool:
         """Return whether the pictures of one of these products changed, or came or went."""
         return bool((self._changed[slots] > version).any())
-
-    # Counts
-
-    @property
-    def fresh_rows(self) -> int:
-        """Return how many rows in use no graph holds yet."""
-        waiting = int(np.count_nonzero(self.rows.alive[self.for_graph.waiting()]))
-        return waiting + int(np.count_nonzero(self.rows.alive[self.built.building]))
-
-    @property
-    def dead_ratio(self) -> float:
-        """Return the share of the graphs' rows that no search wants any more."""
-        held = sum(segment.added for segment in self.built.segments)
-        dead = sum(segment.marked for segment in self.built.segments) + len(self.to_mark)
-        return min(1.0, dead / held) if held else 0.0
