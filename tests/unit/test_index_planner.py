@@ -133,8 +133,9 @@ def test_all_of_the_recall_is_a_scan(coded: bool) -> None:
     [
         (20_000, 0.98, 2, 5),  # as many as were measured
         (20_000, 0.94, 0, 3),
-        (150_000, 0.98, 2, 6),  # more: the further of both ends, and one step beyond an averse one
-        (150_000, 0.94, 0, 4),
+        (100_000, 0.98, 2, 6),  # more: the further of both ends, and a step beyond an averse one
+        (150_000, 0.98, 2, 7),  # or two
+        (150_000, 0.94, 0, 5),
     ],
 )
 def test_the_recall_asked_for_decides_the_effort(

@@ -7,6 +7,7 @@ from typing import Literal
 from visualsearch.index.curve import CHANCE, EFFORTS, GROUP, MANY, Curves, Point, between, cheapest
 from visualsearch.index.lists import Effort
 
+MOST = 0.6  # a filter that keeps so much and avoids the query leaves out just what is near it
 SPREAD = 1.25  # the best rows lie in the graphs by chance: the largest may hold more than its share
 LISTED_FRESH = 500.0  # microseconds to look through the lists for fresh rows
 FRESH_MOST = 0.5  # of the live rows: with more of them on no graph, graphs are of no help
@@ -134,8 +135,10 @@ def _efforts(
     # What is near the query and matches is as dense there as if there were no filter, and denser
     # than around other queries; of a filter that keeps much, more is second best than was measured.
     related = max(usual, int(cheapest(curves.plain, wanted, target).setting) + 1)
-    averse = max(usual, int(cheapest(curves.averse, wanted, target).setting))
+    # Of a few the best is as easily missed: what many need counts.
+    averse = max(usual, int(cheapest(curves.averse, max(wanted, MANY), target).setting))
     averse += situation.matching_rows > GROUP * situation.live_rows
+    averse += situation.matching_rows > MOST * situation.live_rows
     last = len(EFFORTS) - 1
     return EFFORTS[usual], EFFORTS[min(related, last)], EFFORTS[min(averse, last)]
 
