@@ -8,7 +8,7 @@ from itertools import islice
 
 from visualsearch.errors import QueryError
 from visualsearch.hooks import Hooks
-from visualsearch.index.arrays import BoolArray, IntArray
+from visualsearch.index.arrays import BoolArray, IntArray, ascending
 from visualsearch.index.find import Finder, Found
 from visualsearch.index.layout import Layout
 from visualsearch.index.live import LiveIndex
@@ -22,6 +22,7 @@ from visualsearch.index.view import View
 from visualsearch.index.writer import Writer
 from visualsearch.search.compose import unit_vector
 from visualsearch.search.group import best
+from visualsearch.search.hints import Hint, hints
 from visualsearch.types import (
     Answer,
     Applied,
@@ -182,6 +183,15 @@ class Engine:
             found.places[best_ones].tolist(),
             found.scores[best_ones].tolist(),
         )
+
+    def hints(self, filters: Filters) -> tuple[Hint, ...]:
+        """Return close names for the filters' values that no searchable product has.
+
+        For answers without a hit: it looks at the names of all products.
+        """
+        with self._lock:
+            view, held = self._index.view(None, None), self._products.held()
+        return hints(filters, held, ascending(view.slot[: len(view.mask)][view.mask]))
 
     # Views
 

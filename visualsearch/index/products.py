@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from visualsearch.index.arrays import BoolArray
-from visualsearch.index.columns import Columns
+from visualsearch.index.columns import Columns, Held
 from visualsearch.index.state import ImageRef, ProductState, satisfies
 from visualsearch.types import (
     BaseRecord,
@@ -110,6 +110,10 @@ class Products:
     def satisfy(self, slots: Sequence[int], filters: Filters) -> bool:
         """Return whether all of these products are searchable and meet every clause."""
         return all(satisfies(self.state(slot), filters) for slot in slots)
+
+    def held(self) -> Held:
+        """Return what tells the names that some products are filtered by."""
+        return self._columns.held()
 
     def matching(self, filters: Filters) -> BoolArray | None:
         """Return a mask over slots of the products that meet every clause; None if all do."""
