@@ -54,21 +54,16 @@ class CodeColumn:
             mask[: len(codes)] = chosen[codes]
         return mask
 
-    def held(self) -> Callable[[IntArray], dict[str, int]]:
-        """Return a function from slots to the names that find one of them, and how many each.
+    def held(self) -> Callable[[IntArray], set[str]]:
+        """Return a function from slots to the values that one of them has.
 
         It may be called without the lock under which this is: later changes may or may not show.
         """
         codes, values = self._codes, self._values
 
-        def names(slots: IntArray) -> dict[str, int]:
-            every = codes[slots[slots < len(codes)]]
-            counts = np.bincount(every[every != ABSENT])
-            found: dict[str, int] = {}
-            for code in np.flatnonzero(counts).tolist():
-                for name in self._spread(values[code]):
-                    found[name] = found.get(name, 0) + int(counts[code])
-            return found
+        def names(slots: IntArray) -> set[str]:
+            found = np.unique(codes[slots[slots < len(codes)]])
+            return {values[code] for code in found.tolist() if code != ABSENT}
 
         return names
 
@@ -142,10 +137,10 @@ class TermColumn:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Functions from slots to the names that products there are filtered by: see `held`."""
+    """Functions from slots to what products there are filtered by: see `CodeColumn.held`."""
 
-    categories: Callable[[IntArray], dict[str, int]]
-    brands: Callable[[IntArray], dict[str, int]]
+    categories: Callable[[IntArray], set[str]]
+    brands: Callable[[IntArray], set[str]]
     tags: Callable[[IntArray], set[Hashable]]
     attributes: Callable[[IntArray], set[Hashable]]
 

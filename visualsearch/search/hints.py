@@ -7,7 +7,7 @@ from typing import cast
 
 from visualsearch.index.arrays import IntArray
 from visualsearch.index.columns import Held
-from visualsearch.index.paths import SEPARATOR
+from visualsearch.index.paths import SEPARATOR, prefixes
 from visualsearch.types import Filters
 
 CLOSE = 3  # names told of each
@@ -28,7 +28,8 @@ def hints(filters: Filters, held: Held, slots: IntArray) -> tuple[Hint, ...]:
     """Return a hint for each value that no product of these slots has, at most `TOLD`."""
     found: list[Hint] = []
     if filters.category:
-        found += _unknown("category", filters.category, held.categories(slots))
+        paths = (path for each in held.categories(slots) for path in prefixes(each))
+        found += _unknown("category", filters.category, paths)
     if filters.brand:
         found += _unknown("brand", filters.brand, held.brands(slots))
     if filters.tags:
