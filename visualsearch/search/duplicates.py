@@ -10,7 +10,7 @@ import numpy as np
 from visualsearch.types import FloatArray, Hit
 
 SAME_PICTURE = 0.97  # cosine above which two pictures are one, whatever the products are called
-SAME_STYLE = 0.6  # cosine that products of one name must reach: "dress" names many
+SAME_STYLE = 0.5  # cosine that products of one name must reach: "dress" names many
 STYLE_ATTRIBUTES = ("item_group_id", "style_group")  # catalogues that name the style themselves
 VARYING = ("color", "colour", "size")  # attributes whose words are no part of a style's name
 _COLOURS = """
