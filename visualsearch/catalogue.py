@@ -12,7 +12,9 @@ from visualsearch.index.products import Products
 from visualsearch.index.rows import Rows
 from visualsearch.index.state import ProductState
 from visualsearch.search.hints import Hint, hints
-from visualsearch.types import Filters, FloatArray, Hit
+from visualsearch.types import Filters, FloatArray, Hit, ImageKind
+
+SAMPLE = 4096  # pictures whose mean stands for that of all of a kind
 
 
 class Catalogue:
@@ -67,6 +69,20 @@ class Catalogue:
                 if image_id == hit.image_id:
                     row[:] = vector
         return rows
+
+    def kind_mean(self, kind: ImageKind) -> tuple[FloatArray, int]:
+        """Return the mean vector of a kind of pictures, of shape (dim,), and how many there are.
+
+        It is told from `SAMPLE` of them, evenly chosen.
+        """
+        with self._lock:
+            view = self._index.view(None, kind)
+        rows = np.flatnonzero(view.mask)
+        if not len(rows):
+            return np.zeros(self.dim, dtype=np.float32), 0
+        some = rows[:: -(-len(rows) // SAMPLE)]
+        mean: FloatArray = self._index.rows.unit(some).mean(axis=0, dtype=np.float32)
+        return mean, len(rows)
 
     def hints(self, filters: Filters) -> tuple[Hint, ...]:
         """Return close names for the filters' values that no searchable product has.

@@ -1,5 +1,10 @@
 """The pictures of a request: fetched, made more like a catalogue's if asked to, embedded."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
+from PIL import Image
+
 from schemas.search import Preprocess, QueryImage, SearchFault
 from streams.compute import Priority
 from streams.fetch.errors import FetchError
@@ -13,6 +18,7 @@ from visualsearch.search import photos
 from visualsearch.types import FloatArray
 
 QUERY = Priority.QUERY
+T = TypeVar("T")
 
 
 class RequestError(Exception):
@@ -48,15 +54,27 @@ class QueryPictures:
 
         Raises RequestError for bytes that are no picture, ModelError when the model fails.
         """
+        views = await self._aside(field, lambda: self._views(data, wanted))
+        return await self._model.images(QUERY, views)
+
+    async def photo(self, field: str, data: bytes, wanted: Preprocess) -> Image.Image:
+        """Return a picture as a whole, the right way up. Raises RequestError for none."""
+
+        def decoded() -> Image.Image:
+            image = decode_image(data)
+            return photos.even_light(image) if wanted.lighting else image
+
+        return await self._aside(field, decoded)
+
+    async def _aside(self, field: str, work: Callable[[], T]) -> T:
         try:
-            views = await self._model.aside(QUERY, lambda: self._views(data, wanted))
+            return await self._model.aside(QUERY, work)
         except VisualSearchError as error:
             raise RequestError(error.code, f"{field}: {error}", field) from None
-        return await self._model.images(QUERY, views)
 
     def _views(self, data: bytes, wanted: Preprocess) -> list[Prepared]:
         prepare = self._model.encoder.prepare
-        if wanted == Preprocess():
+        if not (wanted.lighting or wanted.background or wanted.crops):
             return [prepare(data)]
         image = decode_image(data)
         if wanted.lighting:

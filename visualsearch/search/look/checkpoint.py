@@ -1,4 +1,4 @@
-"""Detectors of torchvision, from a checkpoint and a map of its labels (DeepFashion2, Fashionpedia)."""
+"""Detectors of torchvision, from a checkpoint and a map of its labels, as of DeepFashion2."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -78,7 +78,7 @@ class CheckpointDetector:
         ]
 
     def choose(
-        self, photo: Photo, proposals: Sequence[Proposal], vectors: FloatArray, most: int
+        self, _: Photo, proposals: Sequence[Proposal], vectors: FloatArray, most: int
     ) -> list[Region]:
         """Return the model's own findings, those of one thing merged."""
         boxes = np.array([proposal.box for proposal in proposals]).reshape(-1, 4)

@@ -32,9 +32,9 @@ class PromptDetector:
 
     @property
     def categories(self) -> Mapping[str, tuple[str, ...]]:
-        """Return each category's prompts."""
+        """Return each category's prompts, and what else a catalogue may call it."""
         every = (each for scene in self._taxonomy.scenes for each in scene.categories)
-        return {category.name: category.prompts for category in every}
+        return {category.name: (*category.prompts, *category.also) for category in every}
 
     def scene(self, photo: Photo) -> Scene:
         """Return the scene of whose things the photo as a whole speaks most."""

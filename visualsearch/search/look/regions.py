@@ -62,7 +62,7 @@ class Detector(Protocol):
         """Return what may be things."""
 
     def choose(
-        self, photo: Photo, proposals: Sequence[Proposal], vectors: FloatArray, most: int
+        self, photo: Photo, /, proposals: Sequence[Proposal], vectors: FloatArray, most: int
     ) -> list[Region]:
         """Return at most `most` regions, best first, from proposals and their crops' vectors.
 

@@ -45,8 +45,9 @@ class Category:
     """A kind of thing in words, and its place if that says something."""
 
     name: str
-    prompts: tuple[str, ...]
+    prompts: tuple[str, ...]  # what it is seen by
     place: Place | None = None
+    also: tuple[str, ...] = ()  # what else a catalogue may call its shelf
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +108,11 @@ def _category(name: str, body: Mapping[str, Any]) -> Category:
     prompts = tuple(map(str, body["prompts"]))
     if not prompts:
         raise ValueError(f"category {name!r} has no prompts")
+    also = tuple(map(str, body.get("also", ())))
     where = body.get("place")
     if where is None:
-        return Category(name, prompts)
+        return Category(name, prompts, also=also)
     pairs = {trait: (float(where[trait][0]), float(where[trait][1])) for trait in TRAITS}
     if min(pairs["height"][0], pairs["ratio"][0], *(spread for _, spread in pairs.values())) <= 0:
         raise ValueError(f"category {name!r}: heights, ratios and spreads are positive")
-    return Category(name, prompts, Place(**pairs))
+    return Category(name, prompts, Place(**pairs), also)
