@@ -32,7 +32,7 @@ _WORKER = "http://127.0.0.1:8080"
 @click.option("--max-regions", type=click.IntRange(1, 20), default=8, show_default=True,
               help="How many things --look finds, at most.")  # fmt: skip
 @click.option("--category", multiple=True,
-              help="In this category or below it (Women/Dresses), or in any of several.")  # fmt: skip
+              help="In this category or below it, or in any of several.")  # fmt: skip
 @click.option("--brand", multiple=True, help="Of this brand, or of any of several.")
 @click.option("--tag", "tags", multiple=True, help="With this tag, and with each of several.")
 @click.option("--attribute", "attributes", multiple=True, metavar="NAME=VALUE",
