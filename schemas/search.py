@@ -5,7 +5,7 @@ silently ignored would answer with products that the shopper excluded.
 """
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -17,6 +17,8 @@ Weight = Annotated[float, Meta(ge=-100, le=100)]
 Words = Annotated[str, Meta(min_length=1, max_length=2000)]
 ProductId = Annotated[str, Meta(min_length=1, max_length=256)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+Mode = Literal["search", "look"]
+Kind = Literal["catalog", "lifestyle"]
 
 
 class QueryImage(Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -68,7 +70,7 @@ class SearchFilters(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_o
     def __post_init__(self) -> None:
         low, high = self.price_min, self.price_max
         if low is not None and high is not None and low > high:
-            raise ValueError("`price_min` is above `price_max`")
+            raise ValueError("`price_min` is above `price_max`; swap them")
 
 
 class Preprocess(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
@@ -107,7 +109,7 @@ class SearchRequest(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_o
 
     request_id: RequestId
     query: QuerySpec
-    mode: Literal["search", "look"] = "search"
+    mode: Mode = "search"
     filters: SearchFilters = msgspec.field(default_factory=SearchFilters)
     top_k: Annotated[int, Meta(ge=1, le=1000)] = 20
     recall_target: Annotated[float, Meta(gt=0, le=1)] | None = None
@@ -115,7 +117,7 @@ class SearchRequest(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_o
     collapse_duplicates: bool = False
     boxes: Annotated[list[LookBox], Meta(max_length=20)] = []
     max_regions: Annotated[int, Meta(ge=1, le=20)] = 8
-    image_kind: Literal["catalog", "lifestyle"] | None = None
+    image_kind: Kind | None = None
     preprocess: Preprocess = msgspec.field(default_factory=Preprocess)
     deadline_ms: Annotated[int, Meta(ge=1, le=600_000)] = 2000
 
@@ -236,6 +238,7 @@ class SearchResult(Struct, kw_only=True):
 
 
 # Made here, not at the first call: see schemas/events.py.
+_CHOICES = {"mode": get_args(Mode), "image_kind": get_args(Kind)}
 _REQUESTS = msgspec.json.Decoder(SearchRequest)
 _RESULTS = msgspec.json.Decoder(SearchResult)
 
@@ -252,7 +255,12 @@ def decode_request(value: bytes | None) -> SearchRequest:
     try:
         return _REQUESTS.decode(value)
     except msgspec.ValidationError as error:
-        raise from_validation(error) from None
+        fault = from_validation(error)
+        choices = _CHOICES.get(fault.field or "", ())
+        if choices and "enum" in str(fault):
+            text = f"{fault}; expected one of {', '.join(choices)}"
+            raise SchemaError(fault.code, text, field=fault.field) from None
+        raise fault from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SchemaError("not_json", f"the value is not JSON: {error}") from None
 

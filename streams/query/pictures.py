@@ -47,7 +47,8 @@ class QueryPictures:
                 return await self._model.aside(QUERY, lambda: decode_base64(data, self._limit))
             return (await self._fetcher.fetch(image.url or "")).data
         except FetchError as error:
-            raise RequestError(error.code, f"{field}: {error}", field) from None
+            told = f"{field}: {error}; send the picture itself, in base64, or another address"
+            raise RequestError(error.code, told, field) from None
 
     async def vectors(self, field: str, data: bytes, wanted: Preprocess) -> FloatArray:
         """Return float32 unit rows of shape (views, dim): one, or one for each crop.
@@ -70,7 +71,8 @@ class QueryPictures:
         try:
             return await self._model.aside(QUERY, work)
         except VisualSearchError as error:
-            raise RequestError(error.code, f"{field}: {error}", field) from None
+            told = f"{field}: {error} Send a JPEG, PNG or WebP."
+            raise RequestError(error.code, told, field) from None
 
     def _views(self, data: bytes, wanted: Preprocess) -> list[Prepared]:
         prepare = self._model.encoder.prepare

@@ -27,7 +27,7 @@ def spell_out(request: SearchRequest) -> QueryParts:
     if query.text is not None:
         texts.append(("query.text", query.text, query.text_weight))
     elif query.text_weight is not None:
-        raise RequestError("field_invalid", "query.text_weight needs query.text",
+        raise RequestError("field_invalid", "query.text_weight needs query.text: add it",
                            "query.text_weight")  # fmt: skip
     for field, text, _ in texts:
         if not text.strip():
@@ -46,7 +46,7 @@ def _check_mode(request: SearchRequest, images: int) -> None:
         _refuse("query", f"mode look takes one picture, not {images}")
     for field in ("similar_to", "vector"):
         if getattr(request.query, field) is not None:
-            _refuse(f"query.{field}", "mode look searches by one picture, and words beside it")
+            _refuse(f"query.{field}", "mode look searches by a picture and words; leave it out")
     for field in ("background", "crops", "align"):
         if getattr(request.preprocess, field):
             _refuse(f"preprocess.{field}", "mode look cuts the picture itself; leave it out")

@@ -15,8 +15,8 @@ from tests.malformed_requests import bad_requests, good_request
 COUNT = 200
 # What an answer says so that its reader can act: what is wanted instead, or what to change.
 ADVICE = re.compile(
-    r"[Ee]xpected|required|leave it out|drop|change|add |give|must|only|takes|needs|is above"
-    r"|explain|no words|left < right|Invalid|not base64|no picture|may not|could not|refused",
+    r"[Ee]xpected|required|leave it out|drop|change a|add a|give|must have|only|takes|needs|say "
+    r"|swap|[Ss]end|explain says|left < right"
 )
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from visualsearch.engine import Engine
 from visualsearch.search.duplicates import SAME_PICTURE, SAME_STYLE, grouped, style_of
-from visualsearch.types import BaseRecord, FloatArray, Hit
+from visualsearch.types import BaseRecord, FloatArray, Hit, ImageVector, Query, VectorsRecord
 
 DIM = 16
 V = np.eye(4, DIM, dtype=np.float32)
@@ -69,3 +70,22 @@ def test_a_style_is_what_does_not_vary() -> None:
     style = style_of(hit("Émile Tee - Light-Grey / XL", size="XL"))
     assert (style.name, style.group) == (("émile", "tee"), None)
     assert style_of(hit("Dress", style_group="d1", item_group_id="")).group == "d1"
+
+
+def test_an_answer_goes_on_looking_until_it_is_full() -> None:
+    """Hundreds of near-duplicates before the others: all groups asked for are found."""
+    engine = Engine("m", DIM)
+    for n in range(500):
+        row = V[0] if n < 497 else V[0] * 0.5 + V[n - 496] * np.float32(0.75**0.5)
+        title = f"Thing {0 if n < 497 else n}"
+        engine.apply([
+            BaseRecord(f"p{n:03d}", (1, 0, 0), title=title),
+            VectorsRecord(f"p{n:03d}", (1, 0, 0), model="m", images=(ImageVector("0", row),)),
+        ])  # fmt: skip
+    for diversity in (0.0, 0.5):
+        answer = engine.search(Query(V[0], top_k=3, collapse=True, diversity=diversity))
+        assert len(answer.hits) == 3
+        assert answer.hits[0].product_id == "p000"
+        assert {hit.product_id for hit in answer.hits[1:]} <= {"p497", "p498", "p499"}
+    assert len(engine.search(Query(V[0], top_k=9, collapse=True)).hits) == 4
+    assert len(answer.hits[0].variants) >= 400

@@ -96,7 +96,7 @@ def unit_vector(vector: npt.ArrayLike, dim: int, *, field: str) -> FloatArray:
     largest = float(np.abs(array).max())
     if largest < SMALLEST_NORM:
         raise QueryError(
-            "vector has no direction: all its numbers are zero",
+            "vector has no direction, all its numbers are zero: give another",
             code="query_degenerate",
             field=field,
         )
