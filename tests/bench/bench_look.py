@@ -22,9 +22,8 @@ from visualsearch.encoders.images import decode_image
 from visualsearch.encoders.protocol import Encoder
 from visualsearch.search.look import prompts
 from visualsearch.search.look.boxes import Box, crop, overlaps
-from visualsearch.search.look.prompts import PromptDetector, prompts_of
+from visualsearch.search.look.notebook import prompt_detector, regions_of
 from visualsearch.search.look.regions import Photo, Proposal, Region
-from visualsearch.search.look.taxonomy import read_taxonomy
 from visualsearch.types import FloatArray
 
 LEAST, FOUND, MOST = 0.15, 0.4, 8
@@ -77,16 +76,13 @@ def found_of(garments: Garments, regions: Sequence[Region]) -> list[bool]:
 
 def ways_of(encoder: Encoder) -> dict[str, Way]:
     """Return the ways to find regions."""
-    taxonomy = read_taxonomy()
-    detector = PromptDetector(taxonomy, encoder.encode_texts(prompts_of(taxonomy)))
+    detector = prompt_detector(encoder)
 
     def crops(photo: Photo, boxes: Sequence[Box]) -> FloatArray:
         return encoder.encode_images([crop(photo.image, box) for box in boxes])
 
     def built_in(photo: Photo) -> Sequence[Region]:
-        proposals = detector.propose(photo)
-        vectors = crops(photo, [proposal.box for proposal in proposals])
-        return detector.choose(photo, proposals, vectors, MOST)
+        return regions_of(photo.image, encoder, detector, MOST)
 
     def naive(photo: Photo) -> Sequence[Region]:
         vectors = crops(photo, NAIVE)
@@ -119,8 +115,7 @@ def main() -> None:
     chosen = parser.parse_args()
     encoder = load_encoder(chosen.encoder)
     ways = ways_of(encoder)
-    taxonomy = read_taxonomy()
-    namer = PromptDetector(taxonomy, encoder.encode_texts(prompts_of(taxonomy)))
+    namer = prompt_detector(encoder)
     there: Counter[str] = Counter()
     hits = {way: Counter[str]() for way in (*ways, "boxes given")}
     spent = dict.fromkeys(hits, 0.0)
