@@ -1,12 +1,15 @@
 """Regions of a photo in one call, for notebooks and measurements: no deadline, no other queries."""
 
+from collections.abc import Sequence
+
 from PIL import Image
 
 from visualsearch.encoders.protocol import Encoder
 from visualsearch.search.look.boxes import crop
 from visualsearch.search.look.prompts import PromptDetector, prompts_of
-from visualsearch.search.look.regions import Detector, Photo, Region
+from visualsearch.search.look.regions import Detector, Photo, Proposal, Region
 from visualsearch.search.look.taxonomy import Taxonomy, read_taxonomy
+from visualsearch.types import FloatArray
 
 
 def prompt_detector(encoder: Encoder, taxonomy: Taxonomy | None = None) -> PromptDetector:
@@ -21,5 +24,9 @@ def regions_of(
     """Return at most `most` things in an RGB photo the right way up, best first."""
     photo = Photo(image, encoder.encode_images([image])[0])
     proposals = detector.propose(photo)
-    vectors = encoder.encode_images([crop(image, proposal.box) for proposal in proposals])
-    return detector.choose(photo, proposals, vectors, most)
+    return detector.choose(photo, proposals, crops_of(photo, proposals, encoder), most)
+
+
+def crops_of(photo: Photo, proposals: Sequence[Proposal], encoder: Encoder) -> FloatArray:
+    """Return unit rows of shape (proposals, dim): what each box shows."""
+    return encoder.encode_images([crop(photo.image, proposal.box) for proposal in proposals])
