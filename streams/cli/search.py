@@ -138,7 +138,7 @@ def _request(
         "query": {
             "images": [_image(image) for image in images],
             "texts": said,
-            "similar_to": list(like) or None,
+            "similar_to": like[0] if len(like) == 1 else list(like) or None,
         },
         "mode": "look" if look else "search",
         "max_regions": max_regions,
