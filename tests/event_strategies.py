@@ -94,7 +94,8 @@ requests = st.builds(
             "max_regions": st.integers(1, 20),
             "boxes": st.lists(
                 st.fixed_dictionaries(
-                    {"box": st.builds(list, st.just((0.0, 0.25, 0.5, 1.0)))}, optional={"category": names}
+                    {"box": st.builds(list, st.just((0.0, 0.25, 0.5, 1.0)))},
+                    optional={"category": names},
                 ),
                 max_size=2,
             ),
