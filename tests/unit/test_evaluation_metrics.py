@@ -149,7 +149,7 @@ def test_a_paired_test_is_exact_for_few_queries() -> None:
 
 
 def test_a_paired_test_tells_chance_from_a_difference() -> None:
-    """p is seldom small where there is none, and small where there is one."""
+    """Small p-values are rare where there is none, and there where there is one."""
     random = np.random.default_rng(2)
     nothing = [difference(random.random(40), random.random(40), seed=n).p for n in range(60)]
     assert sum(p < 0.05 for p in nothing) <= 8
