@@ -56,15 +56,27 @@ class ImageVector:
     url: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """An attribute's value as the pictures have it, and how likely that is right (0 to 1)."""
+
+    value: str
+    confidence: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class VectorsRecord:
-    """All pictures of a product as one model sees them; it replaces the former set."""
+    """All pictures of a product as one model sees them; it replaces the former set.
+
+    `guessed` are attributes by name; the product's own win over them.
+    """
 
     product_id: str
     order: Order
     deleted: bool = False
     model: str = ""
     images: tuple[ImageVector, ...] = ()
+    guessed: Mapping[str, Guess] = field(default_factory=dict)
 
 
 Record = BaseRecord | OfferRecord | VectorsRecord
