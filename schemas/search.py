@@ -93,6 +93,13 @@ class SearchRequest(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_o
     deadline_ms: Annotated[int, Meta(ge=1, le=600_000)] = 2000
 
 
+class GuessedAttribute(Struct):
+    """An attribute as the pictures have it, and how likely that is right (0 to 1)."""
+
+    value: str
+    confidence: float
+
+
 class SearchHit(Struct, kw_only=True):
     """One product; `score` is the cosine between the query and its best picture."""
 
@@ -107,6 +114,8 @@ class SearchHit(Struct, kw_only=True):
     in_stock: bool | None = None
     url: str | None = None
     attributes: dict[str, str] = {}
+    # Of attributes that the catalogue does not name; filters on attributes see them as well.
+    guessed: dict[str, GuessedAttribute] = {}
 
 
 class SearchPlan(Struct, kw_only=True):

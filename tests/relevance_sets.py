@@ -174,3 +174,15 @@ def _rows(path: Path) -> Iterable[dict[str, Any]]:
 
 def _write(path: Path, rows: Rows) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def write_split(data: Path, folder: Path) -> tuple[Path, Path]:
+    """Write the shop's training and held-out styles as two catalogues; return their paths."""
+    rows = list(_rows(data / "luma" / "catalog.jsonl"))
+    for row in rows:
+        for image in row["images"]:
+            image["path"] = str(data / "luma" / image["path"])
+    paths = folder / "train.jsonl", folder / "test.jsonl"
+    _write(paths[0], [row for row in rows if not _held_out(row)])
+    _write(paths[1], [row for row in rows if _held_out(row)])
+    return paths

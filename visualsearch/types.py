@@ -138,6 +138,12 @@ class Hit:
     image_id: str
     base: BaseRecord
     offer: OfferRecord | None
+    guesses: Mapping[str, Guess] | None = None  # of attributes that the product does not name
+
+    @property
+    def guessed(self) -> Mapping[str, Guess]:
+        """Return the attributes guessed from its pictures; its own are in `attributes`."""
+        return self.guesses or {}
 
     @property
     def product_id(self) -> str:

@@ -1,7 +1,7 @@
 """A catalogue embedded and indexed in this process, searched by the code of a worker."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -23,6 +23,7 @@ from streams.compute import Priority
 from streams.fetch.errors import FetchError
 from streams.fetch.fetcher import Fetcher
 from streams.fetch.inline import decode_base64
+from streams.guessing import guesser_of
 from streams.index_records import engine_record
 from streams.indexing import build_engine
 from streams.lanes.attributes import base_record, image_id, offer_record
@@ -31,10 +32,11 @@ from streams.model import Model
 from streams.query.handler import QueryHandler
 from streams.query.pictures import QueryPictures
 from streams.settings import Settings
+from visualsearch.attributes.guesser import Guesser
 from visualsearch.encoders.protocol import Encoder
 from visualsearch.engine import Engine
 from visualsearch.errors import ImageError
-from visualsearch.types import ImageVector, VectorsRecord
+from visualsearch.types import Guess, ImageVector, VectorsRecord
 
 STEP = 32  # products that are embedded together
 Progress = Callable[[int, int], None]  # how far, of how much
@@ -49,6 +51,7 @@ class Shop:
     handler: QueryHandler
     fetcher: Fetcher
     settings: Settings
+    guesser: Guesser | None = None
     rejected: list[Rejected] = field(default_factory=list)
     rows: dict[str, Row] = field(default_factory=dict)
     folder: Path = field(default_factory=Path)
@@ -111,8 +114,16 @@ class Shop:
         self.engine.apply([
             engine_record(name, base_record(product, order, refs)),
             engine_record(name, offer_record(product, order)),
-            VectorsRecord(name, order, model=self.engine.model, images=tuple(images)),
+            VectorsRecord(
+                name, order, model=self.engine.model,
+                images=tuple(images), guessed=self._guessed(images),
+            ),
         ])  # fmt: skip
+
+    def _guessed(self, images: list[ImageVector]) -> Mapping[str, Guess]:
+        if self.guesser is None or not images:
+            return {}
+        return self.guesser(np.stack([image.vector for image in images]).astype(np.float32))
 
     async def _prepared(self, item: Ready, number: int, image: ImageSource) -> Any:
         where = f"images[{number}]"
@@ -148,7 +159,7 @@ async def open_shop(encoder: Encoder, settings: Settings) -> AsyncIterator[Shop]
     )
     handler = QueryHandler(engine, model, pictures, metrics, watermark=lambda: None)
     try:
-        yield Shop(engine, model, handler, fetcher, settings)
+        yield Shop(engine, model, handler, fetcher, settings, guesser_of(settings, encoder))
     finally:
         handler.close()
         await fetcher.close()

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from schemas.search import (
+    GuessedAttribute,
     IndexInfo,
     QueryImage,
     SearchFault,
@@ -29,7 +30,7 @@ from visualsearch.engine import Engine
 from visualsearch.errors import VisualSearchError
 from visualsearch.search.compose import Part, compose
 from visualsearch.search.fuse import fused
-from visualsearch.types import Answer, Filters, FloatArray, Query
+from visualsearch.types import Answer, Filters, FloatArray, Hit, Query
 
 _SERVED_BY: dict[str, Literal["hnsw", "ivfpq"]] = {"graph": "hnsw", "ivfpq": "ivfpq"}
 
@@ -164,10 +165,7 @@ class QueryHandler:
         return SearchResult(
             request_id=request_id,
             status="ok",
-            hits=[
-                SearchHit(**{name: getattr(hit, name) for name in SearchHit.__struct_fields__})
-                for hit in answer.hits
-            ],
+            hits=[_hit(hit) for hit in answer.hits],
             plan=SearchPlan(
                 strategy=plan.strategy,
                 selectivity=plan.selectivity,
@@ -230,6 +228,14 @@ def to_filters(request: SearchRequest) -> Filters:
 def failure(request_id: str, fault: SearchFault) -> SearchResult:
     """Return the answer to a request that failed."""
     return SearchResult(request_id=request_id, status="error", error=fault)
+
+
+def _hit(hit: Hit) -> SearchHit:
+    fields = {name: getattr(hit, name) for name in SearchHit.__struct_fields__}
+    fields["guessed"] = {
+        name: GuessedAttribute(guess.value, guess.confidence) for name, guess in hit.guessed.items()
+    }
+    return SearchHit(**fields)
 
 
 def _ms(started: float) -> float:

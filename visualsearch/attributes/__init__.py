@@ -1,1 +1,1 @@
-"""What a picture says of a product: its colour, kind, pattern, … with a confidence that is meant."""
+"""What pictures say of a product, its colour, kind or pattern, with a confidence that is meant."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from visualsearch.attributes.calibration import fit_temperature
 from visualsearch.attributes.guesser import Head
-from visualsearch.attributes.heads import Labelled, tested
+from visualsearch.attributes.heads import Labelled, measured_on
 from visualsearch.attributes.store import CALIBRATED
 from visualsearch.attributes.taxonomy import Attribute, read_taxonomy
 from visualsearch.encoders import lite_photos, load_encoder
@@ -61,7 +61,7 @@ def calibrated(
         right = [values.index(product.labels[attribute.name]) for product in fitted]
         likeness = [head.likeness(product.vectors) for product in fitted]
         temperature = fit_temperature(likeness, right)
-        measured = tested(Head(attribute.name, values, weights, temperature), halves[1])
+        measured = measured_on(Head(attribute.name, values, weights, temperature), halves[1])
         if measured is not None:
             found.append(measured)
     return found

@@ -106,14 +106,14 @@ def fit(
         loss = torch.nn.functional.cross_entropy(x @ (start + moved).T, y)
         loss = loss + (moved**2).sum() / (2 * strength * len(y))
         loss.backward()  # type: ignore[no-untyped-call]
-        return float(loss)
+        return float(loss.detach())
 
-    optimizer.step(closure)
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
     found: FloatArray = (start + moved).detach().numpy()
     return found
 
 
-def tested(head: Head, products: Sequence[Labelled]) -> Head | None:
+def measured_on(head: Head, products: Sequence[Labelled]) -> Head | None:
     """Return the head with figures measured on other products; None if none has its values."""
     place = {value: number for number, value in enumerate(head.values)}
     mine = [product for product in products if product.labels.get(head.name) in place]
@@ -150,10 +150,10 @@ def _held_out(
     """Return the scores of each product by a head that has not seen its group."""
     found: list[FloatArray] = [np.empty(0, dtype=np.float32)] * len(products)
     for fold in np.unique(folds):
-        seen = np.flatnonzero(folds != fold)
+        seen = np.flatnonzero(folds != fold).tolist()
         rows, labels = _rows([products[place] for place in seen], right[seen])
         weights = fit(rows, labels, prior / temperature, strength)
-        for place in np.flatnonzero(folds == fold):
+        for place in np.flatnonzero(folds == fold).tolist():
             found[place] = products[place].vectors.astype(np.float32) @ weights.T
     return found
 
@@ -179,7 +179,7 @@ def _folds(groups: Sequence[str]) -> npt.NDArray[np.int64]:
 def _described(name: str, values: Sequence[str], known: Attribute | None) -> Attribute:
     """Return the attribute with the catalogue's values, described as the taxonomy does."""
     if known is None:
-        return Attribute(name, {value: () for value in values})
+        return Attribute(name, dict.fromkeys(values, ()))
     synonyms = {value.lower(): words for value, words in known.values.items()}
     return Attribute(
         name, {value: synonyms.get(value.lower(), ()) for value in values}, known.prompts

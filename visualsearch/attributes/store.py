@@ -1,8 +1,10 @@
 """Heads as a file: one for each model, and refused for any other."""
 
+import io
 import json
 from dataclasses import asdict
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -39,7 +41,7 @@ def save(path: Path, guesser: Guesser) -> None:
 def load(path: Path, model: str, least: float = LEAST) -> Guesser:
     """Read heads for a model. Raises AttributesError for another model's, or a damaged file."""
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
             meta = json.loads(str(found["meta"]))
             if meta["format"] != FORMAT:
                 raise AttributesError(
@@ -53,7 +55,7 @@ def load(path: Path, model: str, least: float = LEAST) -> Guesser:
                 )
                 for number, about in enumerate(meta["heads"])
             )  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise AttributesError(f"{path}: no heads that can be read ({error})") from error
     if meta["model"] != model:
         raise AttributesError(

@@ -1,6 +1,6 @@
 """Attribute columns, one cell per product slot, and the filters evaluated over them."""
 
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -101,12 +101,17 @@ class Columns:
         self._price: npt.NDArray[np.float64] = np.empty(0, dtype=np.float64)
         self._stock: npt.NDArray[np.int8] = np.empty(0, dtype=np.int8)
         self._bases: dict[int, BaseRecord] = {}
+        self._described: dict[int, Mapping[str, str]] = {}
         self._offers: dict[int, OfferRecord] = {}
 
     def put_base(self, slot: int, base: BaseRecord) -> None:
         """Set what comes from the product itself; a deleted one matches nothing anyway."""
         if not base.deleted:
             self._bases[slot] = base
+
+    def put_attributes(self, slot: int, attributes: Mapping[str, str]) -> None:
+        """Set the attributes: the product's own, and those guessed from its pictures."""
+        self._described[slot] = attributes
 
     def put_offer(self, slot: int, offer: OfferRecord) -> None:
         """Set price and stock; unknown is NaN and -1, which satisfy no clause."""
@@ -120,8 +125,10 @@ class Columns:
             self._brand.put(slots, [base.brand for base in bases])
             for slot, base in self._bases.items():
                 self._tags.put(slot, base.tags)
-                self._attributes.put(slot, base.attributes.items())
             self._bases = {}
+        for slot, attributes in self._described.items():
+            self._attributes.put(slot, attributes.items())
+        self._described = {}
         if self._offers:
             slots, offers = list(self._offers), self._offers.values()
             self._price = grown(self._price, max(slots) + 1, np.nan)
