@@ -90,6 +90,8 @@ class SearchRequest(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_o
     recall_target: Annotated[float, Meta(gt=0, le=1)] | None = None
     image_kind: Literal["catalog", "lifestyle"] | None = None
     preprocess: Preprocess = msgspec.field(default_factory=Preprocess)
+    # true: each hit says why it is one; product ids: these are explained as well, hit or not.
+    explain: bool | Annotated[list[RequestId], Meta(min_length=1, max_length=20)] = False
     deadline_ms: Annotated[int, Meta(ge=1, le=600_000)] = 2000
 
 
@@ -98,6 +100,59 @@ class GuessedAttribute(Struct):
 
     value: str
     confidence: float
+
+
+class ClauseVerdict(Struct, kw_only=True):
+    """A clause of the filters, what the product has there, and whether that will do."""
+
+    field: str
+    wanted: str
+    has: str | None = None
+    passed: bool
+
+
+class PartScore(Struct, kw_only=True):
+    """What a part of the query adds to a score: the contributions of all add up to it."""
+
+    field: str
+    weight: float
+    similarity: float
+    contribution: float
+
+
+class HitExplanation(Struct, kw_only=True):
+    """Why a hit is one, and its place among them."""
+
+    rank: int
+    filters: list[ClauseVerdict] = []
+    parts: list[PartScore] = []
+
+
+class Rival(Struct, kw_only=True):
+    """A hit that stands before a product."""
+
+    product_id: str
+    title: str
+    score: float
+
+
+class ProductExplanation(Struct, kw_only=True):
+    """Why a product is or is not among the hits; `text` says it in one sentence.
+
+    `rank` is among all products that satisfy the filters, by score alone; null where it was not
+    worked out. `pushed_out_by` is the last hit, or the one that it is a near-duplicate of.
+    """
+
+    product_id: str
+    status: Literal["hit", "outranked", "collapsed", "passed_over", "filtered", "not_searchable"]
+    text: str
+    filters: list[ClauseVerdict] = []
+    parts: list[PartScore] = []
+    image_id: str | None = None
+    score: float | None = None
+    rank: int | None = None
+    matches: int | None = None
+    pushed_out_by: Rival | None = None
 
 
 class SearchHit(Struct, kw_only=True):
@@ -116,6 +171,7 @@ class SearchHit(Struct, kw_only=True):
     attributes: dict[str, str] = {}
     # Of attributes that the catalogue does not name; filters on attributes see them as well.
     guessed: dict[str, GuessedAttribute] = {}
+    explain: HitExplanation | None = None
 
 
 class SearchPlan(Struct, kw_only=True):
@@ -173,6 +229,7 @@ class SearchResult(Struct, kw_only=True):
     shards: Shards = msgspec.field(default_factory=Shards)
     took_ms: TookMs = msgspec.field(default_factory=TookMs)
     error: SearchFault | None = None
+    explained: list[ProductExplanation] = []
 
 
 # Made here, not at the first call: see schemas/events.py.

@@ -25,12 +25,13 @@ from schemas.search import (
 from streams.compute import Priority
 from streams.metrics import Metrics
 from streams.model import Model, ModelError
+from streams.query.explaining import Asked, explain_hits, explain_products
 from streams.query.pictures import QueryPictures, RequestError
 from visualsearch.engine import Engine
 from visualsearch.errors import VisualSearchError
-from visualsearch.search.compose import Part, compose
+from visualsearch.search.compose import Composed, Part, composed
 from visualsearch.search.fuse import fused
-from visualsearch.types import Answer, Filters, FloatArray, Hit, Query
+from visualsearch.types import Answer, Filters, Hit, Query
 
 _SERVED_BY: dict[str, Literal["hnsw", "ivfpq"]] = {"graph": "hnsw", "ivfpq": "ivfpq"}
 
@@ -71,8 +72,10 @@ class QueryHandler:
             if remaining_s <= 0:
                 raise TimeoutError  # noqa: TRY301 - one answer for every late request
             async with asyncio.timeout(remaining_s):
-                answer = await self._search(request, took)
-            result = self._result(request.request_id, answer)
+                asked = await self._search(request, took)
+                result = self._result(request.request_id, asked.answer)
+                if request.explain:
+                    await self._explain(asked, result)
         except TimeoutError:
             text = f"no answer within deadline_ms={request.deadline_ms}"
             result = failure(request.request_id, SearchFault("deadline_exceeded", text))
@@ -91,7 +94,7 @@ class QueryHandler:
         """Stop the search threads."""
         self._pool.shutdown()
 
-    async def _search(self, request: SearchRequest, took: TookMs) -> Answer:
+    async def _search(self, request: SearchRequest, took: TookMs) -> Asked:
         parts = spell_out(request)
         started = time.perf_counter()
         pictures = await asyncio.gather(
@@ -99,12 +102,12 @@ class QueryHandler:
         )
         took.fetch = self._observe("fetch", started)
         started = time.perf_counter()
-        vectors = await self._vectors(request, parts, pictures)
+        views = await self._views(request, parts, pictures)
         took.embed = self._observe("embed", started)
         started = time.perf_counter()
         filters = to_filters(request)
         queries = [
-            Query(vector, filters, request.top_k, request.recall_target) for vector in vectors
+            Query(view.vector, filters, request.top_k, request.recall_target) for view in views
         ]
         run = asyncio.get_running_loop().run_in_executor
         answers = await asyncio.gather(*(run(self._pool, self._engine.search, q) for q in queries))
@@ -112,17 +115,23 @@ class QueryHandler:
         took.search = self._observe("search", started)
         self._metrics.plans.labels(answer.plan.strategy).inc()
         self._metrics.selectivity.observe(answer.plan.selectivity)
-        return answer
+        return Asked(request, views, filters, answer)
+
+    async def _explain(self, asked: Asked, result: SearchResult) -> None:
+        """Add to an answer why its hits are hits, and why the named products are or are not."""
+        run = asyncio.get_running_loop().run_in_executor
+        await run(self._pool, explain_hits, self._engine, asked, result.hits)
+        result.explained = await run(self._pool, explain_products, self._engine, asked)
 
     def _observe(self, stage: str, started: float) -> float:
         elapsed = _ms(started)
         self._metrics.search.labels(stage).observe(elapsed / 1000)
         return elapsed
 
-    async def _vectors(
+    async def _views(
         self, request: SearchRequest, parts: QueryParts, pictures: list[bytes]
-    ) -> list[FloatArray]:
-        """Return the vectors to search by: one, or one for each crop of the pictures."""
+    ) -> list[Composed]:
+        """Return what to search by: one vector, or one for each crop of the pictures."""
         images = [
             await self._image_parts(request, field, image, data)
             for (field, image), data in zip(parts.images, pictures, strict=True)
@@ -139,7 +148,7 @@ class QueryHandler:
             others.append(Part(given, None, "query.vector"))
         encoder = self._model.encoder
         return [
-            compose([*view, *others], texts, dim=encoder.dim, text_weight=encoder.default_alpha)
+            composed([*view, *others], texts, dim=encoder.dim, text_weight=encoder.default_alpha)
             for view in (zip(*images, strict=True) if images else [()])
         ]
 
@@ -231,7 +240,7 @@ def failure(request_id: str, fault: SearchFault) -> SearchResult:
 
 
 def _hit(hit: Hit) -> SearchHit:
-    fields = {name: getattr(hit, name) for name in SearchHit.__struct_fields__}
+    fields = {name: getattr(hit, name) for name in SearchHit.__struct_fields__ if name != "explain"}
     fields["guessed"] = {
         name: GuessedAttribute(guess.value, guess.confidence) for name, guess in hit.guessed.items()
     }

@@ -108,9 +108,10 @@ class Columns:
         """Set what comes from the product itself; a deleted one matches nothing anyway."""
         if not base.deleted:
             self._bases[slot] = base
+            self._described[slot] = base.attributes
 
     def put_attributes(self, slot: int, attributes: Mapping[str, str]) -> None:
-        """Set the attributes: the product's own, and those guessed from its pictures."""
+        """Set the attributes in place of the base's: guesses from its pictures are among them."""
         self._described[slot] = attributes
 
     def put_offer(self, slot: int, offer: OfferRecord) -> None:

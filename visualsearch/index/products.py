@@ -70,7 +70,8 @@ class Products:
         elif isinstance(record, BaseRecord):
             self._bases[slot] = record
             self._columns.put_base(slot, record)
-            self._describe(slot)
+            if slot in self._guesses:
+                self._describe(slot)
         else:
             self._orders[slot] = record.order
             self._images[slot] = images
