@@ -106,6 +106,12 @@ class Settings(BaseSettings):
     recall_target: float = Field(
         default=0.98, gt=0, le=1, description="Recall that searches are planned for"
     )
+    overfetch: float | None = Field(
+        default=None, ge=1, description="Times what a filter asks for, in graphs; the planner's own"
+    )
+    ef_max: int | None = Field(
+        default=None, ge=16, description="Widest beam in a graph; the planner's own if not given"
+    )
     recall_probe_share: float = Field(
         default=0.01, ge=0, le=1, description="Share of searches that are answered again exactly"
     )

@@ -17,6 +17,7 @@ from visualsearch.index.probe import Probe
 from visualsearch.index.products import Products
 from visualsearch.index.rows import Rows, Vectors, prepared
 from visualsearch.index.state import ImageRef, IndexStats, ProductState
+from visualsearch.index.trial import Trial
 from visualsearch.index.upkeep import Upkeep
 from visualsearch.index.view import View
 from visualsearch.index.writer import Writer
@@ -247,6 +248,10 @@ class Engine:
         if moved:
             self._hooks.on_indexed(moved)
         return moved
+
+    def trial(self) -> Trial:
+        """Return searches past the planner, to see what each of its knobs does."""
+        return Trial(self._finder, self._probed)
 
     def _probed(self, filters: Filters) -> View:
         with self._lock:

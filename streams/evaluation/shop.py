@@ -1,7 +1,7 @@
 """A catalogue embedded and indexed in this process, searched by the code of a worker."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -36,7 +36,7 @@ from visualsearch.attributes.guesser import Guesser
 from visualsearch.encoders.protocol import Encoder
 from visualsearch.engine import Engine
 from visualsearch.errors import ImageError
-from visualsearch.types import Guess, ImageVector, VectorsRecord
+from visualsearch.types import Guess, ImageVector, Record, VectorsRecord
 
 STEP = 32  # products that are embedded together
 Progress = Callable[[int, int], None]  # how far, of how much
@@ -51,6 +51,8 @@ class Shop:
     handler: QueryHandler
     fetcher: Fetcher
     settings: Settings
+    pictures: QueryPictures
+    metrics: Metrics
     guesser: Guesser | None = None
     rejected: list[Rejected] = field(default_factory=list)
     rows: dict[str, Row] = field(default_factory=dict)
@@ -72,6 +74,14 @@ class Shop:
             )
             raise CatalogError(f"{path}: no product with a usable picture{why}")
         await asyncio.to_thread(self._settle)
+
+    def take(self, records: Iterable[Record]) -> None:
+        """Index records that are there already. Raises CatalogError if nothing can be found."""
+        for step in batches(records, STEP):
+            self.engine.apply(step)
+        if not self.engine.stats().products:
+            raise CatalogError("no searchable product to measure on")
+        self._settle()
 
     async def picture(self, product_id: str, wanted: str) -> bytes | None:
         """Return a product's picture by its id, None where it cannot be had any more."""
@@ -144,6 +154,13 @@ class Shop:
             pass
 
 
+def batches(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
+    """Yield records in lists of at most `size`."""
+    left = iter(records)
+    while step := list(islice(left, size)):
+        yield step
+
+
 @asynccontextmanager
 async def open_shop(encoder: Encoder, settings: Settings) -> AsyncIterator[Shop]:
     """Give an empty shop; nothing of it talks to Kafka."""
@@ -159,7 +176,10 @@ async def open_shop(encoder: Encoder, settings: Settings) -> AsyncIterator[Shop]
     )
     handler = QueryHandler(engine, model, pictures, metrics, watermark=lambda: None)
     try:
-        yield Shop(engine, model, handler, fetcher, settings, guesser_of(settings, encoder))
+        yield Shop(
+            engine, model, handler, fetcher, settings, pictures, metrics,
+            guesser_of(settings, encoder),
+        )  # fmt: skip
     finally:
         handler.close()
         await fetcher.close()
