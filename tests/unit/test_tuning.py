@@ -50,6 +50,24 @@ def test_curves_are_those_of_the_index(engine: Engine) -> None:
     assert "exact answers" in told
 
 
+def test_the_reach_of_lists_has_its_curve() -> None:
+    """Where there are lists: further finds no less."""
+    engine = Engine("m", DIM, layout=Layout(segment_rows=2048, coder_rows=2048, piece_rows=512,
+                                            probe_share=0))  # fmt: skip
+    for number, row in enumerate(clustered(4096, DIM, clusters=12, seed=5)):
+        engine.apply([
+            BaseRecord(f"p{number}", (1, 0, 0), title="T"),
+            VectorsRecord(f"p{number}", (1, 0, 0), model="m", images=(ImageVector("0", row),)),
+        ])  # fmt: skip
+    while engine.index_pending() or not engine.settled:
+        pass
+    queries = [Query(row, top_k=20) for row in clustered(8, DIM, clusters=12, seed=6)]
+    points = [p for p in measure(engine, queries) if p.knob == "reach"]
+    assert len(points) > 0
+    assert [p.setting for p in points] == sorted(p.setting for p in points)
+    assert points[-1].recall.mean > 0.9
+
+
 def test_recall_is_by_distance_so_that_ties_cost_nothing() -> None:
     """Ten equal pictures, of which any three are the exact answer."""
     engine = Engine("m", DIM)
