@@ -20,12 +20,23 @@ def hits_table(hits: Iterable[SearchHit]) -> Table:
     table.add_column("brand")
     table.add_column("price", justify="right", no_wrap=True)
     table.add_column("stock")
+    listed = list(hits)
+    guessing = any(hit.guessed for hit in listed)
+    if guessing:
+        table.add_column("guessed", overflow="fold", style="dim")
     stock = {True: "yes", False: "[red]no[/]", None: ""}
-    for number, hit in enumerate(hits, 1):
+    for number, hit in enumerate(listed, 1):
         cells = (hit.product_id, hit.title, hit.category or "", hit.brand or "", price_of(hit))
         plain = [cell.replace("[", r"\[") for cell in cells]
-        table.add_row(str(number), f"{hit.score:.3f}", *plain, stock[hit.in_stock])
+        guesses = [guessed_line(hit).replace("[", r"\[")] if guessing else []
+        table.add_row(str(number), f"{hit.score:.3f}", *plain, stock[hit.in_stock], *guesses)
     return table
+
+
+def guessed_line(hit: SearchHit) -> str:
+    """Return the guessed attributes as a person reads them, the surest first."""
+    surest = sorted(hit.guessed.items(), key=lambda pair: -pair[1].confidence)
+    return ", ".join(f"{name} {one.value} {one.confidence:.0%}" for name, one in surest)
 
 
 def print_result(result: SearchResult, console: Console) -> None:
