@@ -51,8 +51,7 @@ class Shop:
     handler: QueryHandler
     fetcher: Fetcher
     settings: Settings
-    pictures: QueryPictures
-    metrics: Metrics
+    handler_over: Callable[[Engine], QueryHandler]  # another, over what stands for the engine
     guesser: Guesser | None = None
     rejected: list[Rejected] = field(default_factory=list)
     rows: dict[str, Row] = field(default_factory=dict)
@@ -174,10 +173,14 @@ async def open_shop(encoder: Encoder, settings: Settings) -> AsyncIterator[Shop]
         limit=settings.image_max_bytes,
         find_subject=subject_finder(settings.background_model),
     )
-    handler = QueryHandler(engine, model, pictures, metrics, watermark=lambda: None)
+
+    def handler_over(engine: Engine) -> QueryHandler:
+        return QueryHandler(engine, model, pictures, metrics, watermark=lambda: None)
+
+    handler = handler_over(engine)
     try:
         yield Shop(
-            engine, model, handler, fetcher, settings, pictures, metrics,
+            engine, model, handler, fetcher, settings, handler_over,
             guesser_of(settings, encoder),
         )  # fmt: skip
     finally:
