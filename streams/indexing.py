@@ -2,6 +2,7 @@
 
 import logging
 from collections import deque
+from dataclasses import replace
 
 from streams.metrics import Metrics
 from streams.process import give_back
@@ -32,7 +33,17 @@ def build_engine(settings: Settings, model: str, dim: int, metrics: Metrics) -> 
     return Engine(
         model,
         dim,
-        tuning=Tuning(recall_target=settings.recall_target),
+        tuning=_tuning(settings),
         layout=Layout(threads=settings.index_threads, probe_share=settings.recall_probe_share),
         hooks=Hooks(on_error=tell, on_recall=note, on_swapped=give_back),
     )
+
+
+def _tuning(settings: Settings) -> Tuning:
+    """Return the planner's knobs, its own where the settings say nothing."""
+    tuning = Tuning(recall_target=settings.recall_target)
+    if settings.overfetch is not None:
+        tuning = replace(tuning, surplus=settings.overfetch)
+    if settings.ef_max is not None:
+        tuning = replace(tuning, ef_max=settings.ef_max)
+    return tuning

@@ -14,6 +14,7 @@ from streams.background import subject_finder
 from streams.blobs import BlobStore
 from streams.fetch.fetcher import Fetcher
 from streams.group_reader import GroupReader, Sink
+from streams.guessing import guesser_of, of_bytes
 from streams.hosts import Hosts
 from streams.indexing import build_engine
 from streams.ingest import EmbeddingSteps, Publisher
@@ -152,7 +153,13 @@ def _embedding_lane(shared: Shared, hosts: Hosts, newest: Newest) -> EmbeddingLa
         in_memory=max(settings.fetch_concurrency, 4 * step),  # the next call fills during this one
         patient_s=settings.retry_timeout_s,
     )
-    return EmbeddingLane(settings.order_mode, pictures, newest, delays_s=settings.retry_delays_s)
+    return EmbeddingLane(
+        settings.order_mode,
+        pictures,
+        newest,
+        delays_s=settings.retry_delays_s,
+        guess=of_bytes(guesser_of(settings, model.encoder)),
+    )
 
 
 def build_search(shared: Shared, index_partitions: int) -> SearchSide:
