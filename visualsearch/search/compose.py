@@ -59,14 +59,14 @@ def compose(
                     field=part.field,
                 )
             weights += abs(weight)
-            total += weight * unit_vector(part.vector, dim, field=part.field)
+            total += weight * unit_vector(part.vector, dim, field=part.field).astype(np.float64)
     if not float(np.linalg.norm(total)) > SMALLEST_SHARE * weights:
         raise QueryError(
             "the query's parts cancel each other out; change a weight or drop a part",
             code="query_degenerate",
             field="query",
         )
-    return unit_vector(total, dim, field="query")
+    return unit_vector(total / weights, dim, field="query")  # only their ratio counts
 
 
 def unit_vector(vector: npt.ArrayLike, dim: int, *, field: str) -> FloatArray:
