@@ -122,7 +122,7 @@ class Path:
 
     def _log_lag(self) -> int:
         assert self.worker._side is not None
-        positions = self.worker._side.reader._positions
+        positions = self.worker._side.reader.positions()
         consumer = self._groups["attributes"]
         return sum(
             consumer.get_watermark_offsets(tp, timeout=10)[1] - positions.get(tp.partition, 0)

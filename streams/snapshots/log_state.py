@@ -1,0 +1,71 @@
+"""What the log is and holds just now, asked of the broker before a snapshot is used."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from streams.assigned import assignment, from_offsets, is_cut, is_end
+from streams.snapshots.source import LogIdentity, RefusedError, Source, require_offsets
+from streams.topics import TopicError, admin_client
+
+ANSWER_S = 10.0
+
+
+def identify(bootstrap: str, topic: str) -> LogIdentity:
+    """Return what tells a log from every other. Raises TopicError."""
+    from confluent_kafka import KafkaException, TopicCollection
+
+    admin = admin_client(bootstrap)
+    try:
+        described = admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_S)
+        cluster = admin.describe_cluster(request_timeout=ANSWER_S).result(ANSWER_S)
+        found = described[topic].result(ANSWER_S)
+    except KafkaException as error:
+        text = f"Kafka at {bootstrap} does not describe {topic}: {error.args[0].str()}"
+        raise TopicError(text, code="unreachable") from error
+    return LogIdentity(cluster.cluster_id, topic, str(found.topic_id), len(found.partitions))
+
+
+def require_readable(options: Mapping[str, str | int], source: Source) -> None:
+    """Refuse a snapshot whose next records the log does not have, as it is now.
+
+    Raises RefusedError, also `log_truncated` where the leader epoch tells that records behind an
+    offset are others than those that were read; TopicError without an answer.
+    """
+    from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+    topic = source.log.topic
+    small = {"fetch.wait.max.ms": 10, "fetch.message.max.bytes": 1024, "queued.min.messages": 1}
+    consumer = Consumer(from_offsets(dict(options), "probe") | small)
+    try:
+        marks = {
+            number: consumer.get_watermark_offsets(TopicPartition(topic, number), ANSWER_S)
+            for number in range(source.log.partitions)
+        }
+        require_offsets(source, marks)
+        _probe(consumer, source)
+    except KafkaException as error:
+        text = f"No answer from Kafka about {topic}: {error.args[0].str()}"
+        raise TopicError(text, code="unreachable") from error
+    finally:
+        consumer.close()
+
+
+def _probe(consumer: Any, source: Source) -> None:
+    """Begin at the offsets, and see of each partition its next record, or its end."""
+    topic = source.log.topic
+    consumer.assign([assignment(topic, n, at) for n, at in enumerate(source.positions)])
+    left = set(range(source.log.partitions))
+    give_up_at = time.monotonic() + ANSWER_S
+    while left:
+        message = consumer.poll(0.2)
+        if time.monotonic() > give_up_at:
+            raise TopicError(f"{topic}: no answer from {sorted(left)}", code="unreachable")
+        if message is None:
+            continue
+        error = message.error()
+        if error is not None and is_cut(error):
+            text = f"{topic}[{message.partition()}]: {error.str()}"
+            raise RefusedError(text, code="log_truncated")
+        if error is None or is_end(error):
+            left.discard(message.partition())
