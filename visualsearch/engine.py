@@ -10,6 +10,7 @@ from visualsearch.errors import QueryError
 from visualsearch.hooks import Hooks
 from visualsearch.index.arrays import BoolArray, IntArray
 from visualsearch.index.find import Finder, Found
+from visualsearch.index.frozen import Frozen, Saved
 from visualsearch.index.layout import Layout
 from visualsearch.index.live import LiveIndex
 from visualsearch.index.planner import Costs, Tuning
@@ -216,6 +217,19 @@ class Engine:
             if slot is None:
                 return None
             return self._products.state(slot), self._index.vectors(slot)
+
+    # Snapshots
+
+    def freeze(self) -> Frozen:
+        """Return the state, to be copied while records go on coming (docs/adr/0011)."""
+        return Frozen(self._products, self._index, lambda: self._lock)
+
+    def adopt(self, saved: Saved) -> None:
+        """Take the state of a snapshot; only before the first record."""
+        with self._index_lock, self._lock:
+            self._products.adopt(saved.shelf)
+            self._index.adopt(saved.rows, saved.first, saved.searchable)
+        self._writer.wake()
 
     def stats(self) -> IndexStats:
         """Return the counts of this moment."""

@@ -5,7 +5,7 @@ view without it, and `visualsearch.index.upkeep` builds graphs and lists, and pu
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from weakref import ref
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from visualsearch.index.arrays import BoolArray, CodeArray, IntArray, RowQueue, grown
 from visualsearch.index.lists import NO_LIST, ListArray
-from visualsearch.index.rows import NO_ROW, NewRows, Rows, StoredArray, Vectors
+from visualsearch.index.rows import NO_ROW, NewRows, Rows, SavedRows, StoredArray, Vectors
 from visualsearch.index.view import Built, View
 from visualsearch.types import FloatArray, ImageKind
 
@@ -41,7 +41,7 @@ class LiveIndex:
         self._first: CodeArray = np.empty(0, dtype=np.int32)
         self._live: BoolArray = np.empty(0, dtype=np.bool_)
         self._changed: IntArray = np.empty(0, dtype=np.int64)
-        self._rows_of: list[tuple[int, ...]] = []
+        self._rows_of: list[tuple[int, ...] | None] = []  # None: as chained
         self._shown: list[int] = []  # how many rows of the slot are live
         self._wanted: dict[int, bool] = {}  # slots that changed: shall searches find them?
         self._replaced: dict[int, None] = {}  # those with other rows than before
@@ -50,11 +50,46 @@ class LiveIndex:
         self._views: set[ref[View]] = set()  # those that something still searches
         self.resting: deque[tuple[int, list[int]]] = deque()  # (version, rows) to be free
 
+    def adopt(self, saved: SavedRows, first: CodeArray, searchable: BoolArray) -> None:
+        """Take the rows of a snapshot; nothing may have been stored before.
+
+        `first` has the first row of each slot or NO_ROW, `searchable` says which slots can be
+        found. No graph holds the rows; those with NO_LIST wait for the lists too.
+        """
+        self.rows.adopt(saved)
+        count = self.rows.count
+        live = searchable[saved.slot]
+        self.rows.live[:] = live
+        self.graph_of = np.full(count, NO_GRAPH, dtype=np.int32)
+        self.list_of = saved.list_of
+        self._first = first
+        self._live = searchable & (first != NO_ROW)
+        self._changed = np.zeros(len(first), dtype=np.int64)
+        self._rows_of = [None] * len(first)
+        shown = np.bincount(saved.slot[live], minlength=len(first))
+        self._shown = shown.tolist()
+        self.live_rows = int(shown.sum())
+        self.live_products = int(np.count_nonzero(shown))
+        # In no order: a thin graph of rows that come list by list finds less (merge.py).
+        self.for_graph.push(np.random.default_rng(count).permutation(count))
+        self.for_lists.push(np.flatnonzero(saved.list_of == NO_LIST))
+
     # Products
 
     def rows_of(self, slot: int) -> tuple[int, ...]:
         """Return the slot's current rows, in the order of its images."""
-        return self._rows_of[slot] if slot < len(self._rows_of) else ()
+        if slot >= len(self._rows_of):
+            return ()
+        rows = self._rows_of[slot]
+        if rows is None:  # of a snapshot, and never asked for
+            rows = self._rows_of[slot] = tuple(self._chained(slot))
+        return rows
+
+    def _chained(self, slot: int) -> Iterator[int]:
+        row = int(self._first[slot])
+        while row != NO_ROW:
+            yield row
+            row = int(self.rows.next[row])
 
     def vectors(self, slot: int) -> FloatArray:
         """Return copies of the slot's current vectors, of shape (n, dim)."""
@@ -70,7 +105,7 @@ class LiveIndex:
             self.flush()
         if slot >= len(self._rows_of):
             self._rows_of.extend(() for _ in range(len(self._rows_of), slot + 1))
-        former = self._rows_of[slot]
+        former = self.rows_of(slot)
         self._replaced[slot] = None
         if vectors is None:
             self._rows_of[slot] = ()
@@ -148,7 +183,7 @@ class LiveIndex:
         links: list[int] = []
         following: list[int] = []
         for slot in self._replaced:
-            rows = self._rows_of[slot]
+            rows = self.rows_of(slot)
             heads.append(rows[0] if rows else NO_ROW)
             links.extend(rows)
             following.extend(rows[1:])
@@ -169,7 +204,7 @@ class LiveIndex:
         shown: list[int] = []
         hidden: list[int] = []
         for slot, live in self._wanted.items():
-            rows = self._rows_of[slot]
+            rows = self.rows_of(slot)
             now, before = len(rows) if live else 0, self._shown[slot]
             (shown if live else hidden).extend(rows)
             self._shown[slot] = now

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from visualsearch.index.arrays import BoolArray
 from visualsearch.index.columns import Columns
+from visualsearch.index.shelf import Shelf
 from visualsearch.index.state import ImageRef, ProductState, satisfies
 from visualsearch.types import (
     BaseRecord,
@@ -31,6 +32,8 @@ class Products:
         self._orders: list[Order | None] = []  # of the vectors
         self._images: list[tuple[ImageRef, ...]] = []
         self._columns = Columns()
+        self._shelf: Shelf | None = None  # of a snapshot: what `_unread` says is only there
+        self._unread = bytearray()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -39,10 +42,34 @@ class Products:
         """Return the product's slot; None if nothing is known of it."""
         return self._slots.get(product_id)
 
+    def adopt(self, shelf: Shelf) -> None:
+        """Take the products of a snapshot; none may be known yet."""
+        self.names = shelf.names()
+        self._slots = {name: slot for slot, name in enumerate(self.names)}
+        count = len(self.names)
+        if len(self._slots) != count:
+            raise ValueError("a product is there twice")
+        self._bases, self._offers, self._orders = [None] * count, [None] * count, [None] * count
+        self._images = [()] * count
+        self._columns = shelf.columns()
+        self._shelf, self._unread = shelf, bytearray(b"\1" * count)
+
+    def _fetch(self, slots: Sequence[int]) -> None:
+        """Take what is on the shelf of these products: their records are used from now on."""
+        if self._shelf is None:
+            return
+        count, unread = len(self._unread), self._unread
+        missing = [slot for slot in slots if slot < count and unread[slot]]
+        for slot, state in zip(missing, self._shelf.read(missing), strict=True):
+            self._bases[slot], self._offers[slot] = state.base, state.offer
+            self._orders[slot], self._images[slot] = state.vectors_order, state.images
+            unread[slot] = 0
+
     def judge(self, record: Record, slot: int | None) -> Outcome:
         """Say whether a record is newer than, or as new as, what is known of its kind."""
         known: Order | None = None
         if slot is not None:
+            self._fetch([slot])
             if isinstance(record, VectorsRecord):
                 known = self._orders[slot]
             else:
@@ -81,11 +108,25 @@ class Products:
 
     def searchable(self, slot: int) -> bool:
         """Return whether a search can find it: a live base and at least one vector."""
+        self._fetch([slot])
         base = self._bases[slot]
         return base is not None and not base.deleted and bool(self._images[slot])
 
     def state(self, slot: int) -> ProductState:
         """Return what is known of a product, deleted ones included."""
+        self._fetch([slot])
+        return self._state(slot)
+
+    def states(self, slots: Sequence[int]) -> list[ProductState]:
+        """Return what is known of products; what was only on the shelf stays there."""
+        count, unread = len(self._unread), self._unread
+        shelved = [slot for slot in slots if slot < count and unread[slot]]
+        if self._shelf is None or not shelved:
+            return [self._state(slot) for slot in slots]
+        read = dict(zip(shelved, self._shelf.read(shelved), strict=True))
+        return [read.get(slot) or self._state(slot) for slot in slots]
+
+    def _state(self, slot: int) -> ProductState:
         return ProductState(
             self.names[slot],
             self._bases[slot],
@@ -98,6 +139,7 @@ class Products:
         self, slots: Sequence[int], places: Sequence[int], scores: Sequence[float]
     ) -> tuple[Hit, ...]:
         """Return a hit for each searchable product, by the picture at its place."""
+        self._fetch(slots)
         bases, offers, images = self._bases, self._offers, self._images
         return tuple(
             [
@@ -109,6 +151,7 @@ class Products:
 
     def satisfy(self, slots: Sequence[int], filters: Filters) -> bool:
         """Return whether all of these products are searchable and meet every clause."""
+        self._fetch(slots)
         return all(satisfies(self.state(slot), filters) for slot in slots)
 
     def matching(self, filters: Filters) -> BoolArray | None:

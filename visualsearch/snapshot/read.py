@@ -1,0 +1,125 @@
+"""Reading a snapshot back: checked first, mapped into memory, searchable within seconds."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from visualsearch.engine import Engine
+from visualsearch.index.frozen import Saved
+from visualsearch.index.rows import NO_ROW, SavedRows
+from visualsearch.snapshot.errors import SnapshotError
+from visualsearch.snapshot.manifest import (
+    PRODUCTS,
+    ROWS,
+    VECTORS,
+    Manifest,
+    check_file,
+    check_sizes,
+    read_manifest,
+)
+from visualsearch.snapshot.products import ArrowShelf
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """An engine as it was, where it came from, and the seconds that each step took."""
+
+    engine: Engine
+    manifest: Manifest
+    seconds: dict[str, float]
+
+
+def restore(
+    path: Path,
+    *,
+    model: str,
+    dim: int,
+    clock: Callable[[], float] = time.perf_counter,
+    **options: Any,
+) -> Restored:
+    """Return an engine with the state of the snapshot in the folder `path`.
+
+    `options` are those of `Engine`. It answers at once, by the lists, or by scans where there
+    are none; its background writer builds the graphs. Files stay mapped as long as it lives.
+
+    Raises SnapshotError for whatever is wrong with the snapshot, and nothing else.
+    """
+    try:
+        return _restore(path, model, dim, clock, options)
+    except SnapshotError:
+        raise
+    except Exception as error:  # right checksums, wrong contents: another writer's mistake
+        raise SnapshotError(f"{path.name} cannot be read: {error!r}") from error
+
+
+def check(path: Path) -> Manifest:
+    """Return the manifest of a snapshot whose files are all as they were written.
+
+    Raises SnapshotError: `file_missing`, `checksum_wrong`, `format_newer`, `unreadable`.
+    """
+    manifest = read_manifest(path)
+    check_sizes(path, manifest)
+    for name, file in manifest.files.items():
+        check_file(path, name, file)
+    return manifest
+
+
+def _restore(
+    path: Path, model: str, dim: int, clock: Callable[[], float], options: dict[str, Any]
+) -> Restored:
+    seconds: dict[str, float] = {}
+    begin = clock()
+
+    def took(step: str) -> None:
+        nonlocal begin
+        now = clock()
+        seconds[step], begin = now - begin, now
+
+    manifest = check(path)
+    if (manifest.model, manifest.dim) != (model, dim):
+        raise SnapshotError(
+            f"made for {manifest.model} with {manifest.dim} dimensions, not for {model} with {dim}",
+            code="model_foreign",
+        )
+    took("checksums")
+    shelf = ArrowShelf(path / PRODUCTS)
+    rows, first = _rows(path, manifest)
+    took("rows")
+    engine = Engine(model, dim, **options)
+    engine.adopt(Saved(shelf, rows, first, shelf.searchable()))
+    took("products")
+    return Restored(engine, manifest, seconds)
+
+
+def _rows(path: Path, manifest: Manifest) -> tuple[SavedRows, Any]:
+    import pyarrow as pa
+
+    with pa.memory_map(str(path / ROWS)) as source:
+        table = pa.ipc.open_file(source).read_all()
+    columns = {name: table.column(name).to_numpy() for name in table.column_names}
+    count = manifest.rows
+    whole = np.zeros((0, manifest.dim), dtype=np.int16)
+    if count:
+        whole = np.memmap(path / VECTORS, np.int16, mode="c", shape=(count, manifest.dim))
+    slot = columns["slot"]
+    order = np.lexsort((columns["place"], slot))
+    ranked = slot[order]
+    following = np.full(count, NO_ROW, dtype=np.int32)
+    same = ranked[1:] == ranked[:-1]
+    following[order[:-1][same]] = order[1:][same]
+    first = np.full(manifest.products, NO_ROW, dtype=np.int32)
+    heads = np.flatnonzero(columns["place"] == 0)
+    first[slot[heads]] = heads
+    saved = SavedRows(
+        whole=whole,
+        scales=columns["scale"].copy(),
+        slot=slot.copy(),
+        next=following,
+        lifestyle=columns["lifestyle"].copy(),
+        list_of=columns["list"].copy(),
+    )
+    return saved, first

@@ -1,0 +1,102 @@
+"""Writing a snapshot: all of it or nothing, beside the work of the engine.
+
+Files are written into a folder of another name, synced, and get their name in one step: what is
+listed as a snapshot is whole, whenever the process was killed.
+"""
+
+import errno
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from visualsearch.engine import Engine
+from visualsearch.snapshot.copying import Copy
+from visualsearch.snapshot.errors import SnapshotError
+from visualsearch.snapshot.folder import WRITING, clean, locked, name_of, sync
+from visualsearch.snapshot.manifest import NAME, File, Manifest, digest, encoded
+
+STEPS = ("freeze", "products", "vectors", "lists", "checksums", "manifest", "rename", "synced")
+PAUSE_S = 0.0005
+
+Progress = Callable[[str, int, int], object]
+
+
+def _ignore(*_: object) -> None:
+    """Do nothing."""
+
+
+def _pause() -> None:
+    time.sleep(PAUSE_S)  # the GIL, and a core, for whoever searches
+
+
+def write(
+    engine: Engine,
+    folder: Path,
+    *,
+    source: Mapping[str, Any],
+    created_at: float,
+    progress: Progress = _ignore,
+    step: Callable[[str], object] = _ignore,
+    pause: Callable[[], object] = _pause,
+) -> Path:
+    """Write a snapshot of the engine into `folder`; return its path.
+
+    Searches and applies go on: each product is copied whole, but not all at one moment. `source`
+    (JSON) must therefore have been noted before the call: offsets of a log that is applied again
+    from there. `created_at` is in seconds since 1970. `progress` gets (step, done, total), `step`
+    the name of each of `STEPS` before it, and `pause` is called between slices of work.
+
+    Raises SnapshotError: `exists`, `disk_full`, `unwritable`; nothing of the attempt is left.
+    """
+    name = name_of(created_at)
+    if (folder / name).exists():
+        raise SnapshotError(f"{name} is there already", code="exists")
+    temporary = folder / (WRITING + name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        clean(folder)
+        temporary.mkdir()
+        try:
+            with locked(temporary):
+                copy = Copy(engine, temporary, progress, pause)
+                for begin in ("freeze", "products", "vectors", "lists"):
+                    step(begin)
+                    getattr(copy, begin)()
+                step("checksums")
+                manifest = _manifest(engine, copy, source, created_at)
+                step("manifest")
+                (temporary / NAME).write_bytes(encoded(manifest))
+                _sync_all(temporary)
+                step("rename")
+                os.rename(temporary, folder / name)  # noqa: PTH104 - named as the system call is
+            step("synced")
+            sync(folder)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+    except FileExistsError as error:
+        raise SnapshotError(f"{name} is being written already", code="exists") from error
+    except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        code = "disk_full" if full else "unwritable"
+        raise SnapshotError(f"cannot write {folder / name}: {error}", code=code) from error
+    return folder / name
+
+
+def _manifest(engine: Engine, copy: Copy, source: Mapping[str, Any], created_at: float) -> Manifest:
+    files = {
+        file.name: File(file.stat().st_size, digest(file)) for file in sorted(copy.folder.iterdir())
+    }
+    return Manifest(
+        model=engine.model, dim=engine.dim, index=copy.kind, products=copy.product_count,
+        rows=copy.row_count, created_at=created_at, files=files, source=source,
+    )  # fmt: skip
+
+
+def _sync_all(folder: Path) -> None:
+    for file in folder.iterdir():
+        sync(file)
+    sync(folder)
