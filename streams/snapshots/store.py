@@ -9,7 +9,6 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import fsspec
 
@@ -88,9 +87,7 @@ class SnapshotStore:
             self._put(snapshot / MANIFEST, snapshot.name)
         return True
 
-    def download(
-        self, name: str, folder: Path, progress: Progress = lambda _, __: None
-    ) -> Path:
+    def download(self, name: str, folder: Path, progress: Progress = lambda _, __: None) -> Path:
         """Copy a snapshot into a local folder, where it appears whole; return its path.
 
         A local one of this name, damaged, is replaced. Raises SnapshotError if it is incomplete,
