@@ -133,18 +133,21 @@ class Keeper:
         for future in self._promised:  # who waits for one that goes on beyond its time
             _settle(future, error)
 
+    def turn(self) -> bool:
+        """Do what is due now; return whether it was the last time. The thread's own."""
+        with self._wake:
+            stopping, asked, self._asked = self._stopping, self._asked, []
+        if asked or self._due(stopping=stopping):
+            self._take(asked)
+        if self._to_upload is not None and (stopping or self._clock() >= self._upload_at):
+            self._upload(self._to_upload)
+        return stopping
+
     def _run(self) -> None:
-        while True:
+        while not self.turn():
             with self._wake:
                 if not self._stopping and not self._asked:
                     self._wake.wait(TICK_S)
-                stopping, asked, self._asked = self._stopping, self._asked, []
-            if asked or self._due(stopping=stopping):
-                self._take(asked)
-            if self._to_upload is not None and (stopping or self._clock() >= self._upload_at):
-                self._upload(self._to_upload)
-            if stopping:
-                return
 
     def _due(self, *, stopping: bool) -> bool:
         if not self._taking.ready or not (changes := self._changes()):

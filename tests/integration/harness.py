@@ -187,6 +187,8 @@ def make_settings(bootstrap: str, folder: Folder, **more: Any) -> Settings:
         "session_timeout_s": 6.0,
         "retry_delays_s": (0.2, 0.4),
         "retry_timeout_s": 2.0,
+        "snapshot_interval_s": 0.0,  # a start replays the log, unless told otherwise
+        "snapshot_at_stop": False,
     }
     return load_settings(bootstrap=bootstrap, **(chosen | more))
 
