@@ -75,6 +75,7 @@ class Engine:
         self._products = Products()
         self._index = LiveIndex(Rows(dim, chunk_rows=layout.chunk_rows))
         self._finder = Finder(self._index.rows, self._tuning, costs or Costs())
+        self._least_listed = layout.coder_rows
         self._asked: deque[FloatArray] = deque(maxlen=ASKED)
         self._probe = Probe(layout.probe_share)
         self._upkeep = Upkeep(
@@ -207,8 +208,9 @@ class Engine:
         one after the other hold each product once.
         """
         with self._lock:
-            stop = min(start + count, len(self._products))
-            return [self._products.state(slot) for slot in range(start, stop)]
+            slots = range(start, min(start + count, len(self._products)))
+            states = self._products.states(slots)
+        return self._products.read(slots, states)
 
     def pictured(self, product_id: str) -> tuple[ProductState, FloatArray] | None:
         """Return a product and its vectors, of shape (pictures, dim), as of one moment."""
@@ -222,13 +224,14 @@ class Engine:
 
     def freeze(self) -> Frozen:
         """Return the state, to be copied while records go on coming (docs/adr/0011)."""
-        return Frozen(self._products, self._index, lambda: self._lock)
+        return Frozen(self._products, self._index, lambda: self._lock, self._least_listed)
 
     def adopt(self, saved: Saved) -> None:
         """Take the state of a snapshot; only before the first record."""
         with self._index_lock, self._lock:
             self._products.adopt(saved.shelf)
-            self._index.adopt(saved.rows, saved.first, saved.searchable)
+            self._index.adopt(saved.rows, saved.first, saved.searchable, saved.piece)
+            self._upkeep.adopt(saved.piece.coder if saved.piece else None)
         self._writer.wake()
 
     def stats(self) -> IndexStats:

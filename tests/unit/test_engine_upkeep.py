@@ -220,8 +220,8 @@ def test_curves_follow_an_index_that_never_rests() -> None:
         assert not engine.settled
     assert engine._index.built.curves.rows > 2 * known
     drain(engine)
-    assert not engine._index.resting
-    assert len(engine._index._views) == 0
+    assert not engine._index.resting.rows
+    assert len(engine._index.resting._views) == 0
 
 
 def test_without_faiss_it_is_said_once_and_searches_stay_right(

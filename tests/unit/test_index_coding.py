@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.strategies import clustered
+from visualsearch.index.codes import trained
 from visualsearch.index.coding import STEP_ROWS, Coding, superseded, to_join
 from visualsearch.index.lists import Coder
 from visualsearch.index.rows import NewRows, Rows, stored
@@ -78,7 +79,7 @@ def test_a_piece_is_superseded_when_nothing_of_it_is_alive_elsewhere() -> None:
 @pytest.fixture(scope="module")
 def coder() -> Coder:
     """Return a coder of the vectors."""
-    return Coder(V, COUNT)
+    return Coder(trained(V, COUNT))
 
 
 def storage() -> Rows:

@@ -7,16 +7,9 @@ import pytest
 
 from tests.strategies import clustered
 from visualsearch.errors import MissingLibraryError
+from visualsearch.index.codes import CENTROIDS_MOST, NO_LIST, centroids_for, trained
 from visualsearch.index.curve import EFFORTS
-from visualsearch.index.lists import (
-    CENTROIDS_MOST,
-    NO_LIST,
-    Coder,
-    Effort,
-    Piece,
-    best_candidates,
-    centroids_for,
-)
+from visualsearch.index.lists import Coder, Effort, Piece, best_candidates
 from visualsearch.types import FloatArray
 
 DIM, COUNT = 32, 3_000
@@ -27,7 +20,7 @@ ALL = Effort(reach=9.0, refine=1_000.0)  # every list, every candidate
 @pytest.fixture(scope="module")
 def coder() -> Coder:
     """Return a coder trained on a third of the vectors."""
-    return Coder(V[::3], COUNT)
+    return Coder(trained(V[::3], COUNT))
 
 
 def piece_of(coder: Coder, rows: np.ndarray, shift: int = 0) -> Piece:
@@ -151,4 +144,4 @@ def test_without_faiss_the_error_says_what_to_install(monkeypatch: pytest.Monkey
     """Instead of an import error from somewhere inside."""
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(MissingLibraryError, match=r"pip install 'visualsearch\[cpu\]'"):
-        Coder(V[:100], 100)
+        trained(V[:100], 100)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from visualsearch.index.arrays import BoolArray, CodeArray, IntArray
-from visualsearch.index.lists import NO_LIST, Coder, ListArray
+from visualsearch.index.codes import NO_LIST, ListArray
+from visualsearch.index.lists import Coder, Piece
 from visualsearch.index.live import LiveIndex
 from visualsearch.index.products import Products
 from visualsearch.index.rows import SavedRows, Vectors
@@ -41,7 +42,9 @@ class Frozen:
         products: Products,
         index: LiveIndex,
         lock: Callable[[], AbstractContextManager[object]],
+        least_listed: int,
     ) -> None:
+        self.least_listed = least_listed  # live rows from which on there are lists
         self._products = products
         self._index = index
         self._lock = lock
@@ -62,7 +65,8 @@ class Frozen:
         slots = range(start, min(start + count, self._count))
         with self._lock():
             rows = [self._index.rows_of(slot) for slot in slots]
-            return Copied(self._products.states(slots), rows)
+            states = self._products.states(slots)
+        return Copied(self._products.read(slots, states), rows)
 
     def lifestyle(self, rows: IntArray) -> BoolArray:
         """Return which of the rows show a scene."""
@@ -93,3 +97,4 @@ class Saved:
     rows: SavedRows
     first: CodeArray  # the first row of each slot, or NO_ROW
     searchable: BoolArray  # of each slot
+    piece: Piece | None  # of the rows that are on lists

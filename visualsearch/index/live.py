@@ -4,15 +4,15 @@ Whoever changes it or takes a `View` holds the engine's lock; `visualsearch.inde
 view without it, and `visualsearch.index.upkeep` builds graphs and lists, and publishes them here.
 """
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from weakref import ref
 
 import numpy as np
 import numpy.typing as npt
 
-from visualsearch.index.arrays import BoolArray, CodeArray, IntArray, RowQueue, grown
-from visualsearch.index.lists import NO_LIST, ListArray
+from visualsearch.index.arrays import BoolArray, CodeArray, IntArray, RowQueue, distinct, grown
+from visualsearch.index.codes import NO_LIST, ListArray
+from visualsearch.index.lists import Piece
+from visualsearch.index.resting import Resting
 from visualsearch.index.rows import NO_ROW, NewRows, Rows, SavedRows, StoredArray, Vectors
 from visualsearch.index.view import Built, View
 from visualsearch.types import FloatArray, ImageKind
@@ -47,10 +47,11 @@ class LiveIndex:
         self._replaced: dict[int, None] = {}  # those with other rows than before
         self._new: list[NewRows] = []
         self._dead: list[int] = []
-        self._views: set[ref[View]] = set()  # those that something still searches
-        self.resting: deque[tuple[int, list[int]]] = deque()  # (version, rows) to be free
+        self.resting = Resting(rows.free)
 
-    def adopt(self, saved: SavedRows, first: CodeArray, searchable: BoolArray) -> None:
+    def adopt(
+        self, saved: SavedRows, first: CodeArray, searchable: BoolArray, piece: Piece | None
+    ) -> None:
         """Take the rows of a snapshot; nothing may have been stored before.
 
         `first` has the first row of each slot or NO_ROW, `searchable` says which slots can be
@@ -73,6 +74,15 @@ class LiveIndex:
         # In no order: a thin graph of rows that come list by list finds less (merge.py).
         self.for_graph.push(np.random.default_rng(count).permutation(count))
         self.for_lists.push(np.flatnonzero(saved.list_of == NO_LIST))
+        if piece is not None:
+            self.built.pieces = (piece,)
+            self.size_lists(len(piece.coder.centroids))
+
+    def size_lists(self, count: int) -> None:
+        """Count how many rows each of the `count` lists holds."""
+        # Alive, not live: a product that comes back brings its rows to lists that had none.
+        lists = self.list_of[np.flatnonzero(self.rows.alive[: self.rows.count])]
+        self.built.list_sizes = np.bincount(lists, minlength=count)[:count]
 
     # Products
 
@@ -152,7 +162,7 @@ class LiveIndex:
         """Write what was changed."""
         if not self._wanted and not self._replaced:
             return
-        self._free_rested()
+        self.resting.free(self.version)
         most = max([*self._wanted, *self._replaced])
         if most >= len(self._first):
             self._first = grown(self._first, most + 1, NO_ROW)
@@ -218,22 +228,9 @@ class LiveIndex:
         self._wanted = {}
 
     def let_go(self, rows: list[int]) -> None:
-        """Let dead rows that no queue and no graph holds be used again, but not too soon.
-
-        A search whose view is older may still take one for the product that it was of: it would
-        miss that product, and need not notice.
-        """
-        if rows:
-            self.resting.append((self.version, rows))
-        self._free_rested()
-
-    def _free_rested(self) -> None:
-        if not self.resting:
-            return
-        views = [view for each in list(self._views) if (view := each()) is not None]
-        oldest = min((view.version for view in views), default=self.version)
-        while self.resting and self.resting[0][0] <= oldest:
-            self.rows.free(self.resting.popleft()[1])
+        """Let dead rows that no queue and no graph holds be used again, but not too soon."""
+        self.resting.add(rows, self.version)
+        self.resting.free(self.version)
 
     # Views
 
@@ -277,7 +274,7 @@ class LiveIndex:
             live_rows=self.live_rows,
             curves=self.built.curves,
         )
-        self._views.add(ref(view, self._views.discard))  # a WeakSet is not for several threads
+        self.resting.shown(view)
         return view
 
     def changed_since(self, slots: npt.NDArray[np.integer], version: int) -> bool:
@@ -298,10 +295,3 @@ class LiveIndex:
         held = sum(segment.added for segment in self.built.segments)
         dead = sum(segment.marked for segment in self.built.segments) + len(self.to_mark)
         return min(1.0, dead / held) if held else 0.0
-
-
-def distinct(slots: CodeArray) -> int:
-    """Return the number of different slots."""
-    seen = np.zeros(int(slots.max()) + 1 if len(slots) else 0, dtype=np.bool_)
-    seen[slots] = True
-    return int(np.count_nonzero(seen))

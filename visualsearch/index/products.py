@@ -117,14 +117,18 @@ class Products:
         self._fetch([slot])
         return self._state(slot)
 
-    def states(self, slots: Sequence[int]) -> list[ProductState]:
-        """Return what is known of products; what was only on the shelf stays there."""
+    def states(self, slots: Sequence[int]) -> list[ProductState | None]:
+        """Return what is known of products; None is of one that is still on the shelf as it was."""
         count, unread = len(self._unread), self._unread
-        shelved = [slot for slot in slots if slot < count and unread[slot]]
-        if self._shelf is None or not shelved:
-            return [self._state(slot) for slot in slots]
-        read = dict(zip(shelved, self._shelf.read(shelved), strict=True))
-        return [read.get(slot) or self._state(slot) for slot in slots]
+        return [None if slot < count and unread[slot] else self._state(slot) for slot in slots]
+
+    def read(
+        self, slots: Sequence[int], states: Sequence[ProductState | None]
+    ) -> list[ProductState]:
+        """Return the states with those from the shelf in their places: it needs no lock."""
+        missing = [slot for slot, state in zip(slots, states, strict=True) if state is None]
+        shelved = iter(self._shelf.read(missing) if self._shelf and missing else ())
+        return [next(shelved) if state is None else state for state in states]
 
     def _state(self, slot: int) -> ProductState:
         return ProductState(

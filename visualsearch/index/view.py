@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from visualsearch.index.arrays import BoolArray, CodeArray, IntArray
+from visualsearch.index.codes import ListArray
 from visualsearch.index.curve import Curves
 from visualsearch.index.graph import Segment
-from visualsearch.index.lists import ListArray, Piece
+from visualsearch.index.lists import Piece
 
 
 # Not frozen: each search makes one, and freezing costs more than the rest of it.

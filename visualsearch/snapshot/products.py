@@ -13,6 +13,7 @@ import numpy as np
 from visualsearch.index.arrays import BoolArray
 from visualsearch.index.columns import Columns
 from visualsearch.index.state import ImageRef, ProductState
+from visualsearch.snapshot.columns import cells_of
 from visualsearch.types import BaseRecord, OfferRecord, Order
 
 BATCH = 8_192  # rows of every batch but the last
@@ -140,15 +141,7 @@ class ArrowShelf:
 
     def columns(self) -> Columns:
         """Return what filters ask of all products."""
-        columns = Columns()
-        states = self.read(range(len(self)))
-        for slot, state in enumerate(states):
-            if state.base is not None:
-                columns.put_base(slot, state.base)
-            if state.offer is not None:
-                columns.put_offer(slot, state.offer)
-        columns.flush()
-        return columns
+        return Columns(cells_of(self._table))
 
 
 _NOTHING = ProductState("")

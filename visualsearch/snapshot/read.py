@@ -9,8 +9,12 @@ from typing import Any
 import numpy as np
 
 from visualsearch.engine import Engine
+from visualsearch.errors import MissingLibraryError
+from visualsearch.index.codes import NO_LIST
 from visualsearch.index.frozen import Saved
+from visualsearch.index.lists import Piece
 from visualsearch.index.rows import NO_ROW, SavedRows
+from visualsearch.snapshot.coder import read_piece
 from visualsearch.snapshot.errors import SnapshotError
 from visualsearch.snapshot.manifest import (
     PRODUCTS,
@@ -89,10 +93,22 @@ def _restore(
     shelf = ArrowShelf(path / PRODUCTS)
     rows, first = _rows(path, manifest)
     took("rows")
+    rows, piece = _listed(path, manifest, rows)
+    took("lists")
     engine = Engine(model, dim, **options)
-    engine.adopt(Saved(shelf, rows, first, shelf.searchable()))
+    engine.adopt(Saved(shelf, rows, first, shelf.searchable(), piece))
     took("products")
     return Restored(engine, manifest, seconds)
+
+
+def _listed(path: Path, manifest: Manifest, rows: SavedRows) -> tuple[SavedRows, Piece | None]:
+    """Return the rows and what lists them; without FAISS all of them wait for lists in vain."""
+    if manifest.index == "flat":
+        return rows, None
+    try:
+        return rows, read_piece(path, manifest.rows)
+    except MissingLibraryError:
+        return rows._replace(list_of=np.full_like(rows.list_of, NO_LIST)), None
 
 
 def _rows(path: Path, manifest: Manifest) -> tuple[SavedRows, Any]:

@@ -18,7 +18,7 @@ from visualsearch.snapshot.errors import SnapshotError
 from visualsearch.snapshot.folder import WRITING, clean, locked, name_of, sync
 from visualsearch.snapshot.manifest import NAME, File, Manifest, digest, encoded
 
-STEPS = ("freeze", "products", "vectors", "lists", "checksums", "manifest", "rename", "synced")
+STEPS = (*Copy.STEPS, "checksums", "manifest", "sync", "rename", "synced")
 PAUSE_S = 0.0005
 
 Progress = Callable[[str, int, int], object]
@@ -62,13 +62,14 @@ def write(
         try:
             with locked(temporary):
                 copy = Copy(engine, temporary, progress, pause)
-                for begin in ("freeze", "products", "vectors", "lists"):
+                for begin in Copy.STEPS:
                     step(begin)
                     getattr(copy, begin)()
                 step("checksums")
                 manifest = _manifest(engine, copy, source, created_at)
                 step("manifest")
                 (temporary / NAME).write_bytes(encoded(manifest))
+                step("sync")
                 _sync_all(temporary)
                 step("rename")
                 os.rename(temporary, folder / name)  # noqa: PTH104 - named as the system call is

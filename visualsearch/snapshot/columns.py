@@ -1,0 +1,84 @@
+"""Filter columns out of Arrow columns, without a look at any single product."""
+
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from visualsearch.index.arrays import CodeArray, IntArray
+from visualsearch.index.columns import ABSENT, Cells, CodeColumn, TermColumn
+
+
+def cells_of(table: Any) -> Cells:
+    """Return what filters ask of the products of an Arrow table (`products.schema`)."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    base, offer = table.column("base"), table.column("offer")
+    stock = pc.cast(pc.struct_field(offer, "in_stock"), pa.int8())
+    return Cells(
+        category=_one(pc.struct_field(base, "category")),
+        brand=_one(pc.struct_field(base, "brand")),
+        tags=_many(pc.struct_field(base, "tags")),
+        attributes=_pairs(pc.struct_field(base, "attributes")),
+        price=_array(pc.fill_null(pc.struct_field(offer, "price"), np.nan), np.float64),
+        stock=_array(pc.fill_null(stock, ABSENT), np.int8),
+    )
+
+
+def _array(column: Any, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return a copy of a column without nulls, to be written to."""
+    return np.array(column.to_numpy(), dtype=dtype)
+
+
+def _coded(column: Any) -> tuple[CodeArray, list[str]]:
+    """Return a code per value of a text column, ABSENT for null, and what they stand for."""
+    import pyarrow.compute as pc
+
+    encoded = column.dictionary_encode().unify_dictionaries()
+    parts = [pc.fill_null(chunk.indices, ABSENT).to_numpy() for chunk in encoded.chunks]
+    codes = np.concatenate([np.empty(0, dtype=np.int32), *parts])
+    return codes, encoded.chunk(0).dictionary.to_pylist() if parts else []
+
+
+def _one(column: Any) -> CodeColumn:
+    return CodeColumn.of(*_coded(column))
+
+
+def _owners(column: Any) -> CodeArray:
+    """Return the slot of each value of a column of lists, once these are put in a row."""
+    import pyarrow.compute as pc
+
+    counts = _array(pc.fill_null(pc.list_value_length(column), 0), np.int64)
+    return np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+
+
+def _many(column: Any) -> TermColumn:
+    import pyarrow.compute as pc
+
+    codes, terms = _coded(pc.list_flatten(column))
+    return _terms(_owners(column), codes.astype(np.int64), terms)
+
+
+def _pairs(column: Any) -> TermColumn:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    entry = pa.struct({"key": pa.string(), "value": pa.string()})
+    lists = column.cast(pa.list_(entry))
+    entries = pc.list_flatten(lists)
+    keys, names = _coded(pc.struct_field(entries, "key"))
+    values, texts = _coded(pc.struct_field(entries, "value"))
+    both, codes = np.unique(keys.astype(np.int64) * len(texts) + values, return_inverse=True)
+    terms = [(names[n // len(texts)], texts[n % len(texts)]) for n in both.tolist()]
+    return _terms(_owners(lists), codes, terms)
+
+
+def _terms(slots: CodeArray, codes: IntArray, terms: Iterable[Hashable]) -> TermColumn:
+    """Return the column of these pairs, each once, as `TermColumn.put` would have left them."""
+    order = np.lexsort((codes, slots))
+    slots, codes = slots[order], codes[order]
+    kept = np.ones(len(slots), dtype=np.bool_)
+    kept[1:] = (slots[1:] != slots[:-1]) | (codes[1:] != codes[:-1])
+    return TermColumn.of(slots[kept], codes[kept].astype(np.int32), terms)
