@@ -1,14 +1,15 @@
 """What the log is and holds just now, asked of the broker before a snapshot is used."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from streams.assigned import assignment, from_offsets, is_cut, is_end
 from streams.snapshots.source import LogIdentity, RefusedError, Source, require_offsets
 from streams.topics import TopicError, admin_client
 
-ANSWER_S = 10.0
+ANSWER_S = 30.0  # a partition may be without its leader for a while
 
 
 def identify(bootstrap: str, topic: str) -> LogIdentity:
@@ -32,23 +33,39 @@ def require_readable(options: Mapping[str, str | int], source: Source) -> None:
     Raises RefusedError, also `log_truncated` where the leader epoch tells that records behind an
     offset are others than those that were read; TopicError without an answer.
     """
-    from confluent_kafka import Consumer, KafkaException, TopicPartition
+    from confluent_kafka import KafkaException
 
-    topic = source.log.topic
+    try:
+        with _consumer(options) as consumer:
+            require_offsets(source, _watermarks(consumer, source))
+        # A new one: a client that knows the leader already does not compare epochs when assigned.
+        with _consumer(options) as consumer:
+            _probe(consumer, source)
+    except KafkaException as error:
+        text = f"No answer from Kafka about {source.log.topic}: {error.args[0].str()}"
+        raise TopicError(text, code="unreachable") from error
+
+
+@contextmanager
+def _consumer(options: Mapping[str, str | int]) -> Iterator[Any]:
+    from confluent_kafka import Consumer
+
     small = {"fetch.wait.max.ms": 10, "fetch.message.max.bytes": 1024, "queued.min.messages": 1}
     consumer = Consumer(from_offsets(dict(options), "probe") | small)
     try:
-        marks = {
-            number: consumer.get_watermark_offsets(TopicPartition(topic, number), ANSWER_S)
-            for number in range(source.log.partitions)
-        }
-        require_offsets(source, marks)
-        _probe(consumer, source)
-    except KafkaException as error:
-        text = f"No answer from Kafka about {topic}: {error.args[0].str()}"
-        raise TopicError(text, code="unreachable") from error
+        yield consumer
     finally:
         consumer.close()
+
+
+def _watermarks(consumer: Any, source: Source) -> dict[int, tuple[int, int]]:
+    from confluent_kafka import TopicPartition
+
+    topic = source.log.topic
+    return {
+        number: consumer.get_watermark_offsets(TopicPartition(topic, number), ANSWER_S)
+        for number in range(source.log.partitions)
+    }
 
 
 def _probe(consumer: Any, source: Source) -> None:
