@@ -13,7 +13,7 @@ from visualsearch.index.find import Finder, Found
 from visualsearch.index.frozen import Frozen, Saved
 from visualsearch.index.layout import Layout
 from visualsearch.index.live import LiveIndex
-from visualsearch.index.planner import Costs, Tuning
+from visualsearch.index.planner import Costs, Strategy, Tuning
 from visualsearch.index.probe import Probe
 from visualsearch.index.products import Products
 from visualsearch.index.rows import Rows, Vectors, prepared
@@ -40,6 +40,7 @@ OPTIMISTIC_ATTEMPTS = 3
 APPROXIMATE = ("graph", "ivfpq")
 INDEX_BATCH = 256  # rows: some 100 ms of one core
 GROUP = 64  # records that are applied under one hold of the lock: under a millisecond
+SERVED = 20  # products of the search that `serving` is about
 ASKED = 256  # query vectors kept to measure with
 __all__ = ["Engine", "Hooks", "Layout"]
 
@@ -233,6 +234,13 @@ class Engine:
             self._index.adopt(saved.rows, saved.first, saved.searchable, saved.piece)
             self._upkeep.adopt(saved.piece.coder if saved.piece else None)
         self._writer.wake()
+
+    @property
+    def serving(self) -> Strategy:
+        """Return how a search without filters is answered now."""
+        with self._lock:
+            view = self._view(Filters())
+        return self._finder.choice(view, SERVED, self._tuning.recall_target).strategy
 
     def stats(self) -> IndexStats:
         """Return the counts of this moment."""

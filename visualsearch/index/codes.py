@@ -155,9 +155,9 @@ def add_coarsely(index: Any, ids: IntArray, vectors: FloatArray, lists: ListArra
     index.add_core(len(ids), pointer(vectors), pointer(ids), pointer(owners))
 
 
-def index_bytes(index: Any) -> bytes:
+def index_bytes(index: Any) -> memoryview:
     """Return an index as FAISS writes it to a file: any program that has FAISS can read it."""
-    written: bytes = faiss_library().serialize_index(index).data
+    written: memoryview = faiss_library().serialize_index(index).data
     return written
 
 

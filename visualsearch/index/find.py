@@ -53,7 +53,7 @@ class Finder:
     def find(self, view: View, vector: FloatArray, top_k: int, target: float) -> Found:
         """Return at least `min(top_k, matches)` products of the view, the best among them."""
         situation = situation_of(view, top_k)
-        choice = choose(situation, self.tuning, self.costs, view.curves, target)
+        choice = self.choice(view, top_k, target)
         if choice.strategy == "empty":
             nothing = np.empty(0, dtype=np.int64)
             return Found(nothing, nothing, np.empty(0), nothing, _plan("empty", view, 0))
@@ -77,6 +77,11 @@ class Finder:
             if len(slots) >= products:
                 return self._scored(view, vector, slots, _plan("ivfpq", view, visited))
         return self.exact(view, vector, products, visited)
+
+    def choice(self, view: View, top_k: int, target: float) -> Choice:
+        """Return how to search the view for so many products."""
+        situation = situation_of(view, top_k)
+        return choose(situation, self.tuning, self.costs, view.curves, target)
 
     def exact(self, view: View, vector: FloatArray, products: int, visited: int = 0) -> Found:
         """Score every matching row."""

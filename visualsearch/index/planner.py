@@ -8,6 +8,7 @@ from visualsearch.index.curve import CHANCE, EFFORTS, GROUP, MANY, Curves, Point
 from visualsearch.index.lists import Effort
 
 LISTED_FRESH = 500.0  # microseconds to look through the lists for fresh rows
+FRESH_MOST = 0.5  # of the live rows: with more of them on no graph, graphs are of no help
 
 Strategy = Literal["exact", "graph", "ivfpq", "empty"]
 
@@ -85,7 +86,7 @@ def choose(
         cost = _walk_cost(situation, costs, curves, beams[0]) if beams else float("inf")
         kept = tuple(ef for ef in beams if _walk_cost(situation, costs, curves, ef) < options[0][0])
         choice = Choice("graph", kept, *_efforts(situation, curves, wanted, target))
-        options.append((cost + _fresh(situation, row), choice))
+        options.append((cost + _fresh(situation, row, options[-1][0]), choice))
     return min(options, key=lambda option: option[0])[1]
 
 
@@ -161,7 +162,13 @@ def _beams(
     return tuple(beams)
 
 
-def _fresh(situation: Situation, row: float) -> float:
-    """Return the cost of looking at the rows that no graph holds; the coded ones are listed."""
+def _fresh(situation: Situation, row: float, listed: float) -> float:
+    """Return the cost of looking at the rows that no graph holds; the coded ones are listed.
+
+    What the graphs have found says which lists can hold something better: with few rows in them,
+    as after a restart, that is next to nothing, and the lists cost what they cost without graphs.
+    """
     coded = max(0, situation.fresh_rows - situation.uncoded_rows) if situation.coded else 0
+    if coded > FRESH_MOST * situation.live_rows:
+        return listed
     return (situation.fresh_rows - coded) * row + min(coded * row, LISTED_FRESH)

@@ -45,7 +45,7 @@ class Products:
     def adopt(self, shelf: Shelf) -> None:
         """Take the products of a snapshot; none may be known yet."""
         self.names = shelf.names()
-        self._slots = {name: slot for slot, name in enumerate(self.names)}
+        self._slots = dict(zip(self.names, range(len(self.names)), strict=True))
         count = len(self.names)
         if len(self._slots) != count:
             raise ValueError("a product is there twice")

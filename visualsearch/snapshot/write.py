@@ -5,7 +5,6 @@ listed as a snapshot is whole, whenever the process was killed.
 """
 
 import errno
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -51,40 +50,53 @@ def write(
 
     Raises SnapshotError: `exists`, `disk_full`, `unwritable`; nothing of the attempt is left.
     """
-    name = name_of(created_at)
-    if (folder / name).exists():
-        raise SnapshotError(f"{name} is there already", code="exists")
-    temporary = folder / (WRITING + name)
+    path = folder / name_of(created_at)
+    temporary = folder / (WRITING + path.name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         clean(folder)
+        if path.exists() or temporary.exists():
+            raise SnapshotError(f"{path.name} is there already", code="exists")
         temporary.mkdir()
         try:
             with locked(temporary):
-                copy = Copy(engine, temporary, progress, pause)
-                for begin in Copy.STEPS:
-                    step(begin)
-                    getattr(copy, begin)()
-                step("checksums")
-                manifest = _manifest(engine, copy, source, created_at)
-                step("manifest")
-                (temporary / NAME).write_bytes(encoded(manifest))
-                step("sync")
-                _sync_all(temporary)
+                _fill(engine, temporary, source, created_at, progress, step, pause)
                 step("rename")
-                os.rename(temporary, folder / name)  # noqa: PTH104 - named as the system call is
+                temporary.rename(path)
             step("synced")
             sync(folder)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-    except FileExistsError as error:
-        raise SnapshotError(f"{name} is being written already", code="exists") from error
     except OSError as error:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         code = "disk_full" if full else "unwritable"
-        raise SnapshotError(f"cannot write {folder / name}: {error}", code=code) from error
-    return folder / name
+        raise SnapshotError(f"cannot write {path}: {error}", code=code) from error
+    return path
+
+
+def _fill(
+    engine: Engine,
+    folder: Path,
+    source: Mapping[str, Any],
+    created_at: float,
+    progress: Progress,
+    step: Callable[[str], object],
+    pause: Callable[[], object],
+) -> None:
+    """Write all files, the manifest last, and wait until they are on the disk."""
+    copy = Copy(engine, folder, progress, pause)
+    for name in Copy.STEPS:
+        step(name)
+        getattr(copy, name)()
+    step("checksums")
+    manifest = _manifest(engine, copy, source, created_at)
+    step("manifest")
+    (folder / NAME).write_bytes(encoded(manifest))
+    step("sync")
+    for file in folder.iterdir():
+        sync(file)
+    sync(folder)
 
 
 def _manifest(engine: Engine, copy: Copy, source: Mapping[str, Any], created_at: float) -> Manifest:
@@ -95,9 +107,3 @@ def _manifest(engine: Engine, copy: Copy, source: Mapping[str, Any], created_at:
         model=engine.model, dim=engine.dim, index=copy.kind, products=copy.product_count,
         rows=copy.row_count, created_at=created_at, files=files, source=source,
     )  # fmt: skip
-
-
-def _sync_all(folder: Path) -> None:
-    for file in folder.iterdir():
-        sync(file)
-    sync(folder)
