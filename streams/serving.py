@@ -1,21 +1,18 @@
-"""Which engine answers most searches now, and when the graphs took over after a restore."""
+"""Which engine answers now, and when the graphs took over after a restore."""
 
 import time
 from typing import Literal
 
 from streams.metrics import Metrics
-from visualsearch.index.state import IndexStats
 
 Serving = Literal["hnsw", "ivfpq", "exact"]
 ENGINES: tuple[Serving, ...] = ("hnsw", "ivfpq", "exact")
+_BY_STRATEGY: dict[str, Serving] = {"graph": "hnsw", "ivfpq": "ivfpq"}
 
 
-def serving(stats: IndexStats) -> Serving:
-    """Return what answers a search without filters: graphs, once they hold most of the rows."""
-    in_graphs = stats.rows - stats.fresh_rows
-    if stats.segments and in_graphs >= stats.fresh_rows:
-        return "hnsw"
-    return "ivfpq" if stats.pieces else "exact"
+def serving(strategy: str) -> Serving:
+    """Return the engine behind a plan's strategy."""
+    return _BY_STRATEGY.get(strategy, "exact")
 
 
 class Served:
@@ -25,9 +22,9 @@ class Served:
         self._metrics = metrics
         self._restored_at = restored_at
 
-    def update(self, stats: IndexStats) -> None:
-        """Note the state of this moment."""
-        now = serving(stats)
+    def update(self, strategy: str) -> None:
+        """Note how a search without filters is answered at this moment."""
+        now = serving(strategy)
         for engine in ENGINES:
             self._metrics.serving.labels(engine).set(engine == now)
         if now == "hnsw" and self._restored_at is not None:

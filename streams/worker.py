@@ -153,7 +153,7 @@ class Worker:
         while True:
             await asyncio.sleep(1.0)
             if self._side is not None:
-                self._side.served.update(self._side.engine.stats())
+                self._side.served.update(self._side.engine.serving)
             if (reason := self.live()) is not None:
                 raise RuntimeError(reason)
 
@@ -205,7 +205,7 @@ class Worker:
         metrics.pieces.set(stats.pieces)
         metrics.merge_progress.set(stats.merged_rows / max(stats.merging_rows, 1))
         metrics.dirty_keys.set(len(self._side.ledger))
-        self._side.served.update(stats)
+        self._side.served.update(self._side.engine.serving)
         if self._side.keeper is not None and (age_s := self._side.keeper.age_s()) is not None:
             metrics.snapshot_age.set(age_s)
         for partition, lag in self._side.reader.lag().items():

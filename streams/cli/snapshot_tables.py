@@ -1,7 +1,6 @@
 """Snapshots as tables for people."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -34,13 +33,19 @@ def print_snapshots(rows: Sequence["Entry"], folder: str, store: str | None) -> 
     console.print(f"{len(rows)} snapshots in {where}", style="dim", soft_wrap=True)
 
 
-def print_verified(path: Path, report: Any) -> None:
+def print_verified(told: Mapping[str, Any]) -> None:
     """Print what was found out about a snapshot."""
     console = Console(highlight=False)
-    for name, value in report.as_dict().items():
-        text = f"{value:,.4g}" if isinstance(value, float) else str(value)
-        console.print(f"{name.replace('_', ' '):24} {text}", markup=False, soft_wrap=True)
-    console.print(f"{path}: whole", markup=False, soft_wrap=True)
+    recalls = ", ".join(f"{share:.3f} of {k}" for k, share in told["recall"].items())
+    restored_s = sum(told["restore_seconds"].values())
+    searched = f"{told['queries']} queries of {told['search_ms']:.1f} ms"
+    for line in (
+        f"{told['path']}: whole, {told['bytes']:,} bytes",
+        f"{told['products']:,} products, {told['vectors']:,} vectors of {told['model']}",
+        f"restored in {restored_s:.2f} s, then served by {told['served_by']}",
+        f"recall {recalls or 'unknown: nothing to find'}; {searched}",
+    ):
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def print_fetched(found: "Fetched") -> None:

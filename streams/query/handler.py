@@ -6,7 +6,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
 import numpy as np
 
@@ -25,13 +24,12 @@ from streams.compute import Priority
 from streams.metrics import Metrics
 from streams.model import Model, ModelError
 from streams.query.pictures import QueryPictures, RequestError
+from streams.serving import serving
 from visualsearch.engine import Engine
 from visualsearch.errors import VisualSearchError
 from visualsearch.search.compose import Part, compose
 from visualsearch.search.fuse import fused
 from visualsearch.types import Answer, Filters, FloatArray, Query
-
-_SERVED_BY: dict[str, Literal["hnsw", "ivfpq"]] = {"graph": "hnsw", "ivfpq": "ivfpq"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +173,7 @@ class QueryHandler:
                 visited=plan.visited,
                 ef=plan.ef,
             ),
-            served_by=_SERVED_BY.get(plan.strategy, "exact"),
+            served_by=serving(plan.strategy),
             index=IndexInfo(
                 products=stats.products,
                 vectors=stats.vectors,

@@ -58,6 +58,6 @@ def _said(line: bytes, url: str) -> dict[str, Any]:
         said = msgspec.json.decode(line, type=dict[str, dict[str, Any]])
     except msgspec.DecodeError as error:
         raise AskError(f"{url}: {error}: {line[:200]!r}", code="worker_foreign") from None
-    if (error := said.get("error")) is not None:
-        raise AskError(str(error.get("message")), code=str(error.get("code")))
+    if (fault := said.get("error")) is not None:
+        raise AskError(str(fault.get("message")), code=str(fault.get("code")))
     return said
