@@ -188,6 +188,10 @@ class Keeper:
             self._to_upload, self._upload_at, self._pause_s = taken.path, 0.0, FIRST_RETRY_S
         for future, _ in asked:
             _settle(future, taken)
+        try:
+            self._taking.prune()
+        except Exception as error:  # the snapshot is there all the same
+            log.warning("old snapshots are still there: %s", error, exc_info=_unforeseen(error))
 
     def _fail(self, asked: list[tuple[Future[Taken], Progress]], error: Exception) -> None:
         self._metrics.snapshots.labels("failed").inc()

@@ -94,7 +94,7 @@ class Taking:
         return tuple(applied.get(n, Position(0)) for n in range(self._here.partitions))
 
     def take(self, progress: Progress) -> Taken:
-        """Write a snapshot and remove those not kept. Raises SnapshotError, and what progress does.
+        """Write a snapshot. Raises SnapshotError, and what `progress` raises.
 
         The offsets are noted first, the dirty keys after them, then the index is copied while it
         changes: the copy and the keys may be newer than the offsets, never older, and what is
@@ -123,8 +123,12 @@ class Taking:
         self._metrics.snapshot_bytes.set(taken.bytes)
         log.info("%s: %d products, %d vectors, %d bytes, %.1f s",
                  path.name, taken.products, taken.vectors, taken.bytes, seconds)  # fmt: skip
-        prune(self._folder, keep=self._keep.count, max_age_s=self._keep.max_age_s, now=self._now())
         return taken
+
+    def prune(self) -> None:
+        """Remove the snapshots that are not kept, and what writers that died have left."""
+        keep = self._keep
+        prune(self._folder, keep=keep.count, max_age_s=keep.max_age_s, now=self._now())
 
     def upload(self, snapshot: Path) -> None:
         """Copy a snapshot to the store and remove there what is not kept. Raises StoreError."""

@@ -56,7 +56,7 @@ class Step:
     name: str
     target: str  # module:Class.function
     passes: int = 20
-    concerns: Callable[..., bool] = lambda *_: True
+    concerns: Callable[..., bool] = lambda *_, **__: True
     delivered: bool = False
     life: Literal["start", "work", "stop"] = "work"
 

@@ -106,6 +106,20 @@ def test_the_newest_three_are_kept(stage: Make) -> None:
     assert on.outcomes("taken") == 5
 
 
+def test_old_ones_that_stay_are_no_failure(stage: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new one is whole, and is told."""
+    on = stage(NEVER)
+
+    def held(_: Taking) -> None:
+        raise PermissionError("held")
+
+    monkeypatch.setattr(Taking, "prune", held)
+    asked = on.keeper.request()
+    on.keeper.turn()
+    assert listed(on.folder) == [asked.result(0).path]
+    assert on.outcomes("failed") == 0
+
+
 def test_offsets_are_noted_before_the_index_is_copied(
     stage: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
