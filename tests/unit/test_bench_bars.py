@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from streams.bench import run
-from streams.bench.amounts import NAMES, Amounts, rows_of
+from streams.bench.amounts import EVERY, Amounts, rows_of
 from streams.bench.bars import BARS, Bar, verdicts
 from streams.bench.context import Bench, Measured
 from streams.bench.data import generated
@@ -52,7 +52,7 @@ def test_signs(sign: str, value: float, *, met: bool) -> None:
 
 def test_every_bar_is_about_something_that_is_measured() -> None:
     """A measurement that is renamed would lose its bars in silence."""
-    assert {bar.measurement for bar in BARS} <= set(NAMES)
+    assert {bar.measurement for bar in BARS} <= set(EVERY)
 
 
 @pytest.mark.parametrize(("text", "rows"), [("50k", 50_000), ("1M", 1_000_000), ("7_000", 7_000)])

@@ -16,6 +16,7 @@ from visualsearch.types import FloatArray
 CENTROIDS_MOST = 2_048
 NO_LIST = CENTROIDS_MOST  # a row that is on none yet
 TRAINING_ROWS = 48  # per centroid
+HELD_ROWS = 2_048  # of the sample, that only say how well the centroids fit
 PQ_ROWS = 20_000
 ROUNDS = 8  # of k-means: more buys nothing measurable here
 BITS = 4
@@ -34,7 +35,7 @@ class Book:
     along: FloatArray  # shape (lists,): the usual cosine of a list's rows to its centroid
     fine: FloatArray  # code books of the residuals by FINE dimensions, flat
     coarse: FloatArray  # and by COARSE
-    misfit: float  # 1 - cosine of a row to its centroid, the mean of the sample
+    misfit: float  # 1 - cosine of a row to its centroid, the mean of rows not trained on
 
 
 def faiss_library() -> Any:
@@ -64,14 +65,21 @@ def nearest(vectors: FloatArray, centroids: FloatArray) -> ListArray:
     return out
 
 
+def sample_rows(rows: int) -> int:
+    """Return how many rows to train on, those held back included, for an index of so many."""
+    return min(rows, TRAINING_ROWS * centroids_for(rows) + HELD_ROWS)
+
+
 def trained(sample: FloatArray, rows: int, seed: int = 1) -> Book:
-    """Train on unit rows for an index of about `rows` rows: seconds of one core.
+    """Train on unit rows, in any order, for an index of about `rows` rows: seconds of one core.
 
     k-means runs on a GPU where FAISS has one. Raises MissingLibraryError without FAISS.
     """
     faiss = faiss_library()
     faiss.omp_set_num_threads(1)  # of this thread only: searches keep the other cores
     dim = sample.shape[1]
+    held = min(HELD_ROWS, len(sample) // 8)
+    others, sample = sample[:held], sample[held:]
     count = min(centroids_for(rows), len(sample))
     means = faiss.Kmeans(
         dim, count, niter=ROUNDS, spherical=True, seed=seed,
@@ -94,8 +102,14 @@ def trained(sample: FloatArray, rows: int, seed: int = 1) -> Book:
         along=((sums + whole) / (sizes + 1)).astype(np.float32),  # one row's worth of prior
         fine=_code_book(residual, dim // FINE),
         coarse=_code_book(residual, dim // coarse_width(dim)),
-        misfit=1.0 - whole,
+        misfit=misfit(others, centroids) if held else 1.0 - whole,
     )
+
+
+def misfit(vectors: FloatArray, centroids: FloatArray) -> float:
+    """Return 1 - cosine of a unit row to its nearest centroid, the mean."""
+    owners = centroids[nearest(vectors, centroids)]
+    return 1.0 - float(np.einsum("ij,ij->i", vectors, owners).mean())
 
 
 def coarse_width(dim: int) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 
 from visualsearch.errors import MissingLibraryError
 from visualsearch.index.arrays import CodeArray, IntArray
-from visualsearch.index.codes import NO_LIST, TRAINING_ROWS, centroids_for, trained
+from visualsearch.index.codes import NO_LIST, misfit, sample_rows, trained
 from visualsearch.index.coding import MOST_ROWS, Coding, superseded, to_join
 from visualsearch.index.layout import Layout
 from visualsearch.index.lists import Coder
@@ -113,7 +113,8 @@ class Listing:
         if len(rows) < self._layout.coder_rows:
             return False
         sample = self._rng.choice(rows, size=min(CHECKED, len(rows)), replace=False)
-        return coder.misfit(self._index.rows.unit(sample)) > DRIFT * coder.book.misfit
+        vectors = self._index.rows.unit(sample)
+        return misfit(vectors, coder.centroids) > DRIFT * coder.book.misfit
 
     def _train(self) -> Coding:
         """Train on a sample of the rows in use, and code all of them by it."""
@@ -121,8 +122,7 @@ class Listing:
         with self._lock():
             rows = np.flatnonzero(index.rows.alive[: index.rows.count]).astype(np.int32)
             taken = len(index.for_lists)
-        most = TRAINING_ROWS * centroids_for(len(rows))
-        sample = self._rng.choice(rows, size=min(len(rows), most), replace=False)
+        sample = self._rng.choice(rows, size=sample_rows(len(rows)), replace=False)
         try:
             book = trained(index.rows.unit(sample.astype(np.int64)), len(rows))
         except MissingLibraryError:  # told once: searches are right without lists, but slower

@@ -59,11 +59,6 @@ class Coder:
         """Return the list of each unit row."""
         return nearest(vectors, self.centroids)
 
-    def misfit(self, vectors: FloatArray) -> float:
-        """Return 1 - cosine of a unit row to its centroid, the mean; see `Book.misfit`."""
-        owners = self.centroids[self.lists_of(vectors)]
-        return 1.0 - float(np.einsum("ij,ij->i", vectors, owners).mean())
-
     def scores(self, vector: FloatArray) -> FloatArray:
         """Return the cosine of each centroid."""
         cosines: FloatArray = self.centroids @ vector

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from visualsearch.engine import Engine
 from visualsearch.errors import MissingLibraryError
-from visualsearch.index.codes import NO_LIST, TRAINING_ROWS, centroids_for, trained
+from visualsearch.index.codes import NO_LIST, sample_rows, trained
 from visualsearch.index.frozen import Frozen
 from visualsearch.index.lists import Coder
 from visualsearch.snapshot.coder import CoarseWriter
@@ -125,7 +125,7 @@ class Copy:
         if self.frozen.live_rows < self.frozen.least_listed:
             return None
         sample = np.random.default_rng(len(rows)).choice(
-            rows, size=min(len(rows), TRAINING_ROWS * centroids_for(len(rows))), replace=False
+            rows, size=sample_rows(len(rows)), replace=False
         )
         try:
             return Coder(trained(self.frozen.unit(sample), len(rows)))
