@@ -9,6 +9,7 @@ the start will do.
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -173,8 +174,7 @@ class LogReader:
                             message.offset(), error)  # fmt: skip
         applied = self._index.apply(records)
         self._note_orders(records, sources, applied)
-        for message in messages:  # after the ledger: a snapshot takes positions, then dirty keys
-            self._note_position(message)
+        self._note_positions(messages)  # after the ledger: a snapshot asks for them before it
         self._observe(records, sources, applied)
         for partition in ends:
             self.watermark.end(partition)
@@ -197,14 +197,27 @@ class LogReader:
             if newest is not None:
                 self._ledger.stale(message.key(), message.partition(), newest)
 
-    def _note_position(self, message: Any) -> None:
-        partition, offset = message.partition(), message.offset()
-        if message.error() is None:
-            self.watermark.applied(partition, message.timestamp()[1] / 1000)
-            self._positions[partition] = Position(offset + 1, message.leader_epoch())
-        elif is_end(message.error()):
-            before = self._positions.get(partition)
-            self._positions[partition] = Position(offset, before.leader_epoch if before else None)
+    def _note_positions(self, messages: Sequence[Any]) -> None:
+        """Note of each partition the last message of a batch, and the newest time in it."""
+        last: dict[int, Any] = {}
+        times: dict[int, int] = {}
+        for message in messages:
+            partition = message.partition()
+            if message.error() is None:
+                last[partition] = message
+                times[partition] = max(message.timestamp()[1], times.get(partition, 0))
+            elif is_end(message.error()):
+                last[partition] = message
+        for partition, time_ms in times.items():
+            self.watermark.applied(partition, time_ms / 1000)
+        for partition, message in last.items():
+            offset, before = message.offset(), self._positions.get(partition)
+            if message.error() is None:
+                self._positions[partition] = Position(offset + 1, message.leader_epoch())
+            else:
+                self._positions[partition] = Position(
+                    offset, before.leader_epoch if before else None
+                )
 
     def _note_ends(self) -> None:
         """Tell the ledger where nothing was left; a busy partition shows no end-of-partition."""
@@ -229,17 +242,22 @@ class LogReader:
     def _observe(
         self, records: Sequence[Record], sources: Sequence[Any], applied: Sequence[Applied]
     ) -> None:
-        live, now = self.caught_up.is_set(), self._now()
-        for record, message, result in zip(records, sources, applied, strict=True):
-            kind = _KINDS[type(record)]
-            self._metrics.records.labels(kind, result.outcome.value).inc()
-            if result.outcome is Outcome.FOREIGN_MODEL and isinstance(record, VectorsRecord):
-                self._warn_of_model(record.model)
-            if live and result.outcome is Outcome.APPLIED:  # a replay says nothing of freshness
-                self._observe_freshness(kind, message, now)
+        outcomes = [result.outcome for result in applied]
+        counts = Counter(zip(map(type, records), outcomes, strict=True))
+        for (kind, outcome), count in counts.items():
+            self._metrics.records.labels(_KINDS[kind], outcome.value).inc(count)
+        if Outcome.FOREIGN_MODEL in outcomes:
+            self._warn_of_model(records[outcomes.index(Outcome.FOREIGN_MODEL)])
+        if not self.caught_up.is_set():  # a replay says nothing of freshness
+            return
+        now = self._now()
+        for record, message, outcome in zip(records, sources, outcomes, strict=True):
+            if outcome is Outcome.APPLIED:
+                self._observe_freshness(_KINDS[type(record)], message, now)
 
-    def _warn_of_model(self, model: str) -> None:
+    def _warn_of_model(self, record: Record) -> None:
         """Say once per model that its products stay invisible: the index holds another's."""
+        model = getattr(record, "model", "")
         if model != self._foreign_model:
             self._foreign_model = model
             log.warning(
