@@ -142,7 +142,9 @@ class Engine:
             with self._lock:
                 view = self._view(query.filters)
             found, best_ones = self._find(view, vector, query.top_k, target)
+            ahead = self._products.ahead(found.slots[best_ones].tolist())
             with self._lock:
+                self._products.keep(ahead)
                 if self._holds(view, found, best_ones, query.filters):
                     hits = self._hits(found, best_ones)
                     break

@@ -1,6 +1,6 @@
 """What is known of each product, by slot: its latest records, and the columns to filter on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from visualsearch.index.arrays import BoolArray
 from visualsearch.index.columns import Columns
@@ -54,16 +54,25 @@ class Products:
         self._columns = shelf.columns()
         self._shelf, self._unread = shelf, bytearray(b"\1" * count)
 
-    def _fetch(self, slots: Sequence[int]) -> None:
-        """Take what is on the shelf of these products: their records are used from now on."""
+    def ahead(self, slots: Sequence[int]) -> dict[int, ProductState]:
+        """Return what only the shelf knows of these products, for `keep`: it needs no lock."""
         if self._shelf is None:
-            return
+            return {}
         count, unread = len(self._unread), self._unread
         missing = [slot for slot in slots if slot < count and unread[slot]]
-        for slot, state in zip(missing, self._shelf.read(missing), strict=True):
-            self._bases[slot], self._offers[slot] = state.base, state.offer
-            self._orders[slot], self._images[slot] = state.vectors_order, state.images
-            unread[slot] = 0
+        return dict(zip(missing, self._shelf.read(missing), strict=True))
+
+    def keep(self, ahead: Mapping[int, ProductState]) -> None:
+        """Take what was read from the shelf, but for what is newer meanwhile."""
+        for slot, state in ahead.items():
+            if self._unread[slot]:
+                self._bases[slot], self._offers[slot] = state.base, state.offer
+                self._orders[slot], self._images[slot] = state.vectors_order, state.images
+                self._unread[slot] = 0
+
+    def _fetch(self, slots: Sequence[int]) -> None:
+        if self._shelf is not None:
+            self.keep(self.ahead(slots))
 
     def judge(self, record: Record, slot: int | None) -> Outcome:
         """Say whether a record is newer than, or as new as, what is known of its kind."""

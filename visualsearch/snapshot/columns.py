@@ -15,14 +15,14 @@ def cells_of(table: Any) -> Cells:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    base, offer = table.column("base"), table.column("offer")
-    stock = pc.cast(pc.struct_field(offer, "in_stock"), pa.int8())
+    stock = pc.cast(table.column("in_stock"), pa.int8())
+    names, values = table.column("attribute_names"), table.column("attribute_values")
     return Cells(
-        category=_one(pc.struct_field(base, "category")),
-        brand=_one(pc.struct_field(base, "brand")),
-        tags=_many(pc.struct_field(base, "tags")),
-        attributes=_pairs(pc.struct_field(base, "attributes")),
-        price=_array(pc.fill_null(pc.struct_field(offer, "price"), np.nan), np.float64),
+        category=CodeColumn.of(*_coded(table.column("category"))),
+        brand=CodeColumn.of(*_coded(table.column("brand"))),
+        tags=_many(table.column("tags")),
+        attributes=_pairs(names, values),
+        price=_array(pc.fill_null(table.column("price"), np.nan), np.float64),
         stock=_array(pc.fill_null(stock, ABSENT), np.int8),
     )
 
@@ -42,15 +42,11 @@ def _coded(column: Any) -> tuple[CodeArray, list[str]]:
     return codes, encoded.chunk(0).dictionary.to_pylist() if parts else []
 
 
-def _one(column: Any) -> CodeColumn:
-    return CodeColumn.of(*_coded(column))
-
-
 def _owners(column: Any) -> CodeArray:
     """Return the slot of each value of a column of lists, once these are put in a row."""
     import pyarrow.compute as pc
 
-    counts = _array(pc.fill_null(pc.list_value_length(column), 0), np.int64)
+    counts = _array(pc.list_value_length(column), np.int64)
     return np.repeat(np.arange(len(counts), dtype=np.int32), counts)
 
 
@@ -61,18 +57,15 @@ def _many(column: Any) -> TermColumn:
     return _terms(_owners(column), codes.astype(np.int64), terms)
 
 
-def _pairs(column: Any) -> TermColumn:
-    import pyarrow as pa
+def _pairs(names: Any, values: Any) -> TermColumn:
+    """Return a column of (name, value) terms."""
     import pyarrow.compute as pc
 
-    entry = pa.struct({"key": pa.string(), "value": pa.string()})
-    lists = column.cast(pa.list_(entry))
-    entries = pc.list_flatten(lists)
-    keys, names = _coded(pc.struct_field(entries, "key"))
-    values, texts = _coded(pc.struct_field(entries, "value"))
-    both, codes = np.unique(keys.astype(np.int64) * len(texts) + values, return_inverse=True)
-    terms = [(names[n // len(texts)], texts[n % len(texts)]) for n in both.tolist()]
-    return _terms(_owners(lists), codes, terms)
+    keys, words = _coded(pc.list_flatten(names))
+    codes, texts = _coded(pc.list_flatten(values))
+    both, places = np.unique(keys.astype(np.int64) * len(texts) + codes, return_inverse=True)
+    terms = [(words[n // len(texts)], texts[n % len(texts)]) for n in both.tolist()]
+    return _terms(_owners(names), places, terms)
 
 
 def _terms(slots: CodeArray, codes: IntArray, terms: Iterable[Hashable]) -> TermColumn:
