@@ -19,10 +19,10 @@ def identify(bootstrap: str, topic: str) -> LogIdentity:
     admin = admin_client(bootstrap)
     try:
         described = admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_S)
-        cluster = admin.describe_cluster(request_timeout=ANSWER_S).result(ANSWER_S)
-        found = described[topic].result(ANSWER_S)
-    except KafkaException as error:
-        text = f"Kafka at {bootstrap} does not describe {topic}: {error.args[0].str()}"
+        cluster = admin.describe_cluster(request_timeout=ANSWER_S).result(2 * ANSWER_S)
+        found = described[topic].result(2 * ANSWER_S)
+    except (KafkaException, TimeoutError) as error:
+        text = f"Kafka at {bootstrap} does not describe {topic}: {error}"
         raise TopicError(text, code="unreachable") from error
     return LogIdentity(cluster.cluster_id, topic, str(found.topic_id), len(found.partitions))
 
