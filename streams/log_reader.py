@@ -198,26 +198,26 @@ class LogReader:
                 self._ledger.stale(message.key(), message.partition(), newest)
 
     def _note_positions(self, messages: Sequence[Any]) -> None:
-        """Note of each partition the last message of a batch, and the newest time in it."""
+        """Note how far each partition was read, its last record's epoch, and the newest time."""
+        reached: dict[int, int] = {}
         last: dict[int, Any] = {}
         times: dict[int, int] = {}
         for message in messages:
             partition = message.partition()
             if message.error() is None:
-                last[partition] = message
+                reached[partition], last[partition] = message.offset() + 1, message
                 times[partition] = max(message.timestamp()[1], times.get(partition, 0))
             elif is_end(message.error()):
-                last[partition] = message
+                reached[partition] = message.offset()
         for partition, time_ms in times.items():
             self.watermark.applied(partition, time_ms / 1000)
-        for partition, message in last.items():
-            offset, before = message.offset(), self._positions.get(partition)
-            if message.error() is None:
-                self._positions[partition] = Position(offset + 1, message.leader_epoch())
+        for partition, offset in reached.items():
+            if partition in last:
+                epoch = last[partition].leader_epoch()
             else:
-                self._positions[partition] = Position(
-                    offset, before.leader_epoch if before else None
-                )
+                before = self._positions.get(partition)
+                epoch = before.leader_epoch if before else None
+            self._positions[partition] = Position(offset, epoch)
 
     def _note_ends(self) -> None:
         """Tell the ledger where nothing was left; a busy partition shows no end-of-partition."""

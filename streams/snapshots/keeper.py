@@ -139,7 +139,7 @@ class Keeper:
             stopping, asked, self._asked = self._stopping, self._asked, []
         if asked or self._due(stopping=stopping):
             self._take(asked)
-        if self._to_upload is not None and (stopping or self._clock() >= self._upload_at):
+        if self._to_upload is not None and self._clock() >= self._upload_at:
             self._upload(self._to_upload)
         return stopping
 
@@ -185,7 +185,7 @@ class Keeper:
             return
         self._newest = taken
         if self._taking.stored:
-            self._to_upload, self._upload_at, self._pause_s = taken.path, 0.0, FIRST_RETRY_S
+            self._to_upload = taken.path  # a store that is away keeps its pause, also at the end
         for future, _ in asked:
             _settle(future, taken)
         try:
@@ -212,7 +212,7 @@ class Keeper:
             self._upload_at = self._clock() + self._pause_s
             self._pause_s = min(2 * self._pause_s, LAST_RETRY_S)
         else:
-            self._to_upload = None
+            self._to_upload, self._upload_at, self._pause_s = None, 0.0, FIRST_RETRY_S
 
 
 def _settle(future: Future[Taken], result: Taken | Exception) -> None:

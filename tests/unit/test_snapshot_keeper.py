@@ -211,9 +211,31 @@ def test_an_upload_that_fails_is_tried_with_pauses_that_double(
     on.apply(0, 1)
     on.pass_time(61.0)
     monkeypatch.undo()
-    on.pass_time(FIRST_RETRY_S + 1)
+    on.pass_time(20 * FIRST_RETRY_S)
     assert store.listed() == [listed(on.folder)[0].name]
     assert on.outcomes("uploaded") == 1
+
+
+def test_a_store_that_is_away_does_not_hold_up_a_stop(
+    stage: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within its pause it is not asked again; the next start copies what is missing."""
+    store = SnapshotStore((tmp_path / "far").as_uri())
+    on = stage(Triggers(60.0, 0, at_stop=True), store)
+    attempts = []
+
+    def away(_: SnapshotStore, snapshot: Path, *__: Any) -> bool:
+        attempts.append(snapshot)
+        raise StoreError("nobody answers")
+
+    monkeypatch.setattr(SnapshotStore, "upload", away)
+    on.pass_time(61.0)
+    on.apply(0, 1)
+    on.clock.s += 1.0
+    on.keeper.start()
+    on.keeper.close(30.0)
+    assert len(listed(on.folder)) == 2
+    assert len(attempts) == 1
 
 
 def test_the_snapshot_that_it_began_with_is_uploaded_too(stage: Make, tmp_path: Path) -> None:
