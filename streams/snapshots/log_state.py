@@ -50,8 +50,8 @@ def require_readable(options: Mapping[str, str | int], source: Source) -> None:
 def _consumer(options: Mapping[str, str | int]) -> Iterator[Any]:
     from confluent_kafka import Consumer
 
-    small = {"fetch.wait.max.ms": 10, "fetch.message.max.bytes": 1024, "queued.min.messages": 1}
-    consumer = Consumer(from_offsets(dict(options), "probe") | small)
+    few = {"fetch.wait.max.ms": 10, "queued.min.messages": 1}
+    consumer = Consumer(from_offsets(dict(options), "probe") | few)
     try:
         yield consumer
     finally:
@@ -70,6 +70,8 @@ def _watermarks(consumer: Any, source: Source) -> dict[int, tuple[int, int]]:
 
 def _probe(consumer: Any, source: Source) -> None:
     """Begin at the offsets, and see of each partition its next record, or its end."""
+    from confluent_kafka import TopicPartition
+
     topic = source.log.topic
     consumer.assign([assignment(topic, n, at) for n, at in enumerate(source.positions)])
     left = set(range(source.log.partitions))
@@ -85,4 +87,5 @@ def _probe(consumer: Any, source: Source) -> None:
             text = f"{topic}[{message.partition()}]: {error.str()}"
             raise RefusedError(text, code="log_truncated")
         if error is None or is_end(error):
-            left.discard(message.partition())
+            left.discard(message.partition())  # and let a busy one not hold up the others:
+            consumer.pause([TopicPartition(topic, message.partition())])
