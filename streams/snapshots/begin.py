@@ -46,6 +46,8 @@ def begin(settings: Settings, model: str, dim: int, metrics: Metrics) -> Beginni
     try:
         here = identify(settings.bootstrap, settings.topics.index_log)
     except TopicError as error:
+        if error.code == "unreachable":
+            raise
         log.warning("no snapshots: %s", error)
         return Beginning(empty(), None, None)
     store = SnapshotStore(settings.snapshots_url) if settings.snapshots_url else None

@@ -13,7 +13,10 @@ ANSWER_S = 30.0  # a partition may be without its leader for a while
 
 
 def identify(bootstrap: str, topic: str) -> LogIdentity:
-    """Return what tells a log from every other. Raises TopicError."""
+    """Return what tells a log from every other.
+
+    Raises TopicError, `unreachable` where a later answer may be another one.
+    """
     from confluent_kafka import KafkaException, TopicCollection
 
     admin = admin_client(bootstrap)
@@ -21,9 +24,14 @@ def identify(bootstrap: str, topic: str) -> LogIdentity:
         described = admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_S)
         cluster = admin.describe_cluster(request_timeout=ANSWER_S).result(2 * ANSWER_S)
         found = described[topic].result(2 * ANSWER_S)
-    except (KafkaException, TimeoutError) as error:
-        text = f"Kafka at {bootstrap} does not describe {topic}: {error}"
-        raise TopicError(text, code="unreachable") from error
+    except TimeoutError as error:
+        raise TopicError(f"No answer from Kafka at {bootstrap}", code="unreachable") from error
+    except KafkaException as error:
+        fault = error.args[0]
+        text = f"Kafka at {bootstrap} does not describe {topic}: {fault.str()}"
+        # Below 0 are the client's own: timeouts, connections. Others say no, as an ACL does.
+        away = fault.code() < 0 or fault.retriable()
+        raise TopicError(text, code="unreachable" if away else None) from error
     return LogIdentity(cluster.cluster_id, topic, str(found.topic_id), len(found.partitions))
 
 
