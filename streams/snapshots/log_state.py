@@ -17,7 +17,7 @@ def identify(bootstrap: str, topic: str) -> LogIdentity:
 
     Raises TopicError, `unreachable` where a later answer may be another one.
     """
-    from confluent_kafka import KafkaException, TopicCollection
+    from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
     admin = admin_client(bootstrap)
     try:
@@ -30,7 +30,8 @@ def identify(bootstrap: str, topic: str) -> LogIdentity:
         fault = error.args[0]
         text = f"Kafka at {bootstrap} does not describe {topic}: {fault.str()}"
         # Below 0 are the client's own: timeouts, connections. Others say no, as an ACL does.
-        away = fault.code() < 0 or fault.retriable()
+        never = KafkaError._UNSUPPORTED_FEATURE  # noqa: SLF001 - its public name
+        away = fault.retriable() or (fault.code() < 0 and fault.code() != never)
         raise TopicError(text, code="unreachable" if away else None) from error
     return LogIdentity(cluster.cluster_id, topic, str(found.topic_id), len(found.partitions))
 
