@@ -61,7 +61,7 @@ def assert_equal(engine: Engine, twin: ExactIndex, queries: list[Query]) -> None
     steps=st.integers(0, 40),
     queries=st.lists(world.queries(), min_size=1, max_size=4),
 )
-@settings(max_examples=120)
+@settings(max_examples=60)
 def test_what_changes_meanwhile_is_in_the_replay(
     seed: int,
     before: list[Record],
