@@ -1,6 +1,7 @@
 """Which snapshot a worker begins with, and what becomes of those that do not fit."""
 
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,17 @@ def test_damaged_ones_are_passed_over_and_told(
     assert newest.name in told[0]
     assert "[checksum_wrong]" in told[0]
     assert second.name in told[1]
+
+
+def test_one_of_a_newer_program_is_passed_over(tmp_path: Path, metrics: Metrics) -> None:
+    """After a step back to an older version, the log is read on from an older snapshot."""
+    newest, second, _ = three(tmp_path)
+    manifest = newest / NAME
+    manifest.write_text(re.sub(r'"format": \d+', '"format": 99', manifest.read_text()))
+    chosen = choice(tmp_path, metrics).choose()
+    assert chosen is not None
+    assert chosen.path == second
+    assert value(metrics, "snapshots_refused_total", reason="format_newer") == 1
 
 
 @pytest.mark.parametrize(
