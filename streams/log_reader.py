@@ -188,6 +188,8 @@ class LogReader:
         Only orders count: a record that this index cannot use is as good a last one, or workers
         of two models would each append over the other's for ever.
         """
+        if not len(self._ledger) and Outcome.STALE not in [result.outcome for result in applied]:
+            return  # a replay of millions must not pay for what is rare
         for record, message, result in zip(records, sources, applied, strict=True):
             if result.outcome is not Outcome.STALE:
                 self._ledger.current(message.key(), record.order)
