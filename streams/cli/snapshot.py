@@ -75,18 +75,25 @@ def list_(bootstrap: str | None, prefix: str | None, config: Path | None, *, as_
 
 
 @snapshot.command()
-@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("path", required=False,
+                type=click.Path(exists=True, file_okay=False, path_type=Path))  # fmt: skip
+@connection
 @click.option("--queries", type=click.IntRange(0), default=50, show_default=True, metavar="N",
               help="Search by N pictures; at a million, half a second each.")  # fmt: skip
 @json_option
-def verify(path: Path, queries: int, *, as_json: bool) -> None:
+def verify(
+    path: Path | None, bootstrap: str | None, prefix: str | None, config: Path | None, *,
+    queries: int, as_json: bool,
+) -> None:  # fmt: skip
     """Check a snapshot's files, and what its lists find against an exact search.
 
+    Without a PATH, the newest of this host.
     Exit status 1: a file is not as it was written, or the snapshot cannot be read.
     """
     from streams.cli.progress import progress_bar
     from streams.process import tune
 
+    path = path or _newest(settings_of(bootstrap, prefix, config))
     tune()
     from streams.serving import serving
     from visualsearch.snapshot.verify import verify as check
@@ -157,6 +164,16 @@ def restore(
         print_fetched(found)
     if found.path is None:
         sys.exit(BAD)
+
+
+def _newest(settings: "Settings") -> Path:
+    """Return the newest local snapshot. Raises click.ClickException if there is none."""
+    from visualsearch.snapshot.folder import listed
+
+    found = listed(settings.snapshots)
+    if not found:
+        raise click.ClickException(f"no snapshot in {settings.snapshots}")
+    return found[0]
 
 
 def _store(settings: "Settings") -> Any:

@@ -79,6 +79,15 @@ def test_a_whole_snapshot_is_verified(host: Host) -> None:
     assert (told["vectors"], told["served_by"]) == (30, "exact")
     assert told["recall"] == {"10": 1.0, "100": 1.0}
     assert "whole" in host.run("verify", str(path)).stdout
+    newest = snapshot_in(host.folder, at=START_S + 60, count=5)
+    assert host.json("verify")["path"] == str(newest)
+
+
+def test_without_any_there_is_nothing_to_verify(host: Host) -> None:
+    """The folder that was looked into is named."""
+    done = host.run("verify")
+    assert done.exit_code == 1
+    assert str(host.folder) in done.stderr
 
 
 def test_a_damaged_one_is_told(host: Host) -> None:
