@@ -9,6 +9,7 @@ from itertools import islice
 from visualsearch.errors import QueryError
 from visualsearch.hooks import Hooks
 from visualsearch.index.arrays import BoolArray, IntArray
+from visualsearch.index.counts import counted
 from visualsearch.index.find import Finder, Found
 from visualsearch.index.frozen import Frozen, Saved
 from visualsearch.index.layout import Layout
@@ -78,7 +79,7 @@ class Engine:
         self._finder = Finder(self._index.rows, self._tuning, costs or Costs())
         self._least_listed = layout.coder_rows
         self._asked: deque[FloatArray] = deque(maxlen=ASKED)
-        self._probe = Probe(layout.probe_share)
+        self._probe = Probe(layout.probe_share, layout.probe_core)
         self._upkeep = Upkeep(
             self._index, self._finder, lambda: self._lock, layout, self._masked,
             lambda: list(self._asked), clock, self._hooks.on_swapped,
@@ -246,21 +247,8 @@ class Engine:
 
     def stats(self) -> IndexStats:
         """Return the counts of this moment."""
-        index = self._index
-        merged, merging = self._upkeep.merging
         with self._lock:
-            return IndexStats(
-                products=index.live_products,
-                vectors=index.live_rows,
-                known_products=len(self._products),
-                rows=index.rows.used,
-                fresh_rows=index.fresh_rows,
-                dead_ratio=index.dead_ratio,
-                segments=len(index.built.segments),
-                pieces=len(index.built.pieces),
-                merged_rows=merged,
-                merging_rows=merging,
-            )
+            return counted(self._index, len(self._products), self._upkeep.merging)
 
     # The background writer
 

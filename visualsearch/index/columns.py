@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from visualsearch.index.arrays import BoolArray, CodeArray, grown
+from visualsearch.index.masks import Masks
 from visualsearch.types import BaseRecord, Filters, OfferRecord
 
 ABSENT = -1
@@ -59,6 +60,7 @@ class TermColumn:
         self._stop: CodeArray = np.empty(0, dtype=np.int32)  # the place behind the last
         self._used = 0
         self._blank = 0
+        self._masks = Masks(self._made)
 
     @classmethod
     def of(cls, slots: CodeArray, codes: CodeArray, terms: Iterable[Hashable]) -> "TermColumn":
@@ -76,8 +78,10 @@ class TermColumn:
         if not terms and first == stop:
             return
         codes = sorted({self._code_of.setdefault(term, len(self._code_of)) for term in terms})
-        if self._codes[first:stop].tolist() == codes:
+        former = self._codes[first:stop].tolist()
+        if former == codes:
             return
+        self._masks.change(slot, former, codes)
         self._codes[first:stop] = ABSENT
         self._blank += stop - first
         first, stop = self._used, self._used + len(codes)
@@ -94,10 +98,15 @@ class TermColumn:
         """Return a mask of shape (slots,): the slot has every one of `terms`."""
         mask = np.ones(slots, dtype=np.bool_)
         for term in terms:
-            having = np.zeros(slots, dtype=np.bool_)
-            if (code := self._code_of.get(term)) is not None:
-                having[self._slots[: self._used][self._codes[: self._used] == code]] = True
-            mask &= having
+            code = self._code_of.get(term)
+            if code is None:
+                return np.zeros(slots, dtype=np.bool_)
+            mask &= self._masks.of(code, slots)[:slots]
+        return mask
+
+    def _made(self, code: int, slots: int) -> BoolArray:
+        mask = np.zeros(slots, dtype=np.bool_)
+        mask[self._slots[: self._used][self._codes[: self._used] == code]] = True
         return mask
 
     def _pack(self) -> None:

@@ -135,6 +135,7 @@ class Listing:
         index = self._index
         piece = coding.piece.complete()
         with self._lock():
+            index.forget()
             built, alive = index.built, index.rows.alive
             index.for_lists.pop(coding.taken)
             if coding.anew:  # lists of another coder mean nothing to views of this one

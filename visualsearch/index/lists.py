@@ -27,7 +27,7 @@ from visualsearch.index.codes import (
 )
 from visualsearch.types import FloatArray
 
-FIRST = 4  # times what is wanted: matching rows in the lists that are searched first
+FIRST = 2  # times what is wanted: matching rows in the lists that are searched first
 LEAST_REFINED = 100
 COARSE_REFINED = 2  # times as many candidates, as long as there are codes of half the bytes
 WITHOUT_PAIRS = False  # labels are our row ids, not (list, place) pairs
@@ -101,34 +101,36 @@ class Piece:
         self._parts = []
         return self
 
-    def search(
-        self,
-        vector: FloatArray,
-        lists: IntArray,
-        scores: FloatArray,
-        wanted: int,
-        bits: ByteArray | None,
-    ) -> Estimated:
-        """Return up to `wanted` rows of these lists and their estimated scores.
-
-        `scores` are those of all centroids. `bits` has a bit per row id, least significant
-        first: rows without it are left out; None is all.
-        """
-        faiss = faiss_library()
+    def search(self, asked: "Asked", wanted: int) -> Estimated:
+        """Return up to `wanted` rows of the lists asked for, and their estimated scores."""
         wanted = min(wanted, len(self.rows))
         found = np.empty((1, wanted), dtype=np.int64)
         estimates = np.empty((1, wanted), dtype=np.float32)
-        chosen = np.ascontiguousarray(lists, dtype=np.int64)
-        coarse = np.ascontiguousarray(scores[chosen])
-        selector = None if bits is None else faiss.IDSelectorBitmap(bits)
-        options = faiss.SearchParametersIVF(sel=selector, nprobe=len(chosen))
-        pointer = faiss.swig_ptr
+        pointer = faiss_library().swig_ptr
         self._index.search_preassigned_c(
-            1, pointer(vector), wanted, pointer(chosen), pointer(coarse), pointer(estimates),
-            pointer(found), WITHOUT_PAIRS, options,
+            1, pointer(asked.vector), wanted, pointer(asked.lists), pointer(asked.coarse),
+            pointer(estimates), pointer(found), WITHOUT_PAIRS, asked.options,
         )  # fmt: skip
         real = found[0] >= 0
         return found[0][real], estimates[0][real]
+
+
+class Asked:
+    """What is asked of every piece: the lists to look at, and which rows count.
+
+    `scores` are those of all centroids. `bits` has a bit per row id, least significant first: rows
+    without it are left out; None is all.
+    """
+
+    def __init__(
+        self, vector: FloatArray, lists: IntArray, scores: FloatArray, bits: ByteArray | None
+    ) -> None:
+        faiss = faiss_library()
+        self.vector = vector
+        self.lists = np.ascontiguousarray(lists, dtype=np.int64)
+        self.coarse = np.ascontiguousarray(scores[self.lists])
+        selector = None if bits is None else faiss.IDSelectorBitmap(bits)
+        self.options: Any = faiss.SearchParametersIVF(sel=selector, nprobe=len(self.lists))
 
 
 def best_candidates(
@@ -158,15 +160,16 @@ def best_candidates(
     parts: list[Estimated] = []
     if floor is None:
         first = int(np.searchsorted(np.cumsum(sizes[order]), FIRST * wanted)) + 1
-        parts = [piece.search(vector, order[:first], scores, refine, bits) for piece in pieces]
+        asked = Asked(vector, order[:first], scores, bits)
+        parts = [piece.search(asked, refine) for piece in pieces]
         estimates = np.concatenate([estimates for _, estimates in parts])
         floor = -2.0  # below any cosine
         if len(estimates) > wanted:
             floor = float(np.partition(estimates, len(estimates) - wanted)[-wanted])
     stop = first + int(np.searchsorted(-bounds[first:], -floor))
     if stop > first:
-        more = order[first:stop]
-        parts += [piece.search(vector, more, scores, refine, bits) for piece in pieces]
+        asked = Asked(vector, order[first:stop], scores, bits)
+        parts += [piece.search(asked, refine) for piece in pieces]
     rows = np.concatenate([rows for rows, _ in parts]) if parts else np.empty(0, dtype=np.int64)
     if len(rows) > refine:
         estimates = np.concatenate([estimates for _, estimates in parts])

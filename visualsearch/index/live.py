@@ -47,6 +47,7 @@ class LiveIndex:
         self._replaced: dict[int, None] = {}  # those with other rows than before
         self._new: list[NewRows] = []
         self._dead: list[int] = []
+        self._whole: View | None = None  # of all live rows, until something changes
         self.resting = Resting(rows.free)
 
     def adopt(
@@ -162,6 +163,7 @@ class LiveIndex:
         """Write what was changed."""
         if not self._wanted and not self._replaced:
             return
+        self.forget()
         self.resting.free(self.version)
         most = max([*self._wanted, *self._replaced])
         if most >= len(self._first):
@@ -241,18 +243,22 @@ class LiveIndex:
         rows: BoolArray | None = None,
     ) -> View:
         """Return the live rows of the given products (None: all), of the kind, of the rows."""
+        whole = products is None and kind is None and rows is None
+        if whole and self._whole is not None:
+            return self._whole
         count = self.rows.count
         mask = self.rows.live[:count].copy()
         matches, matching = self.live_products, self.live_rows
         if products is not None:
-            mask &= products[self.rows.slot[:count]]
+            # `take` with "clip", for indexing would copy all slots as 64 bits first
+            mask &= products.take(self.rows.slot[:count], mode="clip")
             live = self._live[: len(products)]  # a product of which only an offer came has no cell
             matches = int(np.count_nonzero(products[: len(live)] & live))
         if kind is not None:
             mask &= self.rows.lifestyle[:count] == (kind == "lifestyle")
         if rows is not None:
             mask[: len(rows)] &= rows[:count]
-        if products is not None or kind is not None or rows is not None:
+        if not whole:
             matching = int(np.count_nonzero(mask))
         if kind is not None or rows is not None:
             matches = distinct(self.rows.slot[:count][mask])
@@ -275,23 +281,14 @@ class LiveIndex:
             curves=self.built.curves,
         )
         self.resting.shown(view)
+        if whole:
+            self._whole = view
         return view
+
+    def forget(self) -> None:
+        """Let the next search see what has changed; what is gone is no longer held."""
+        self._whole = None
 
     def changed_since(self, slots: npt.NDArray[np.integer], version: int) -> bool:
         """Return whether the pictures of one of these products changed, or came or went."""
         return bool((self._changed[slots] > version).any())
-
-    # Counts
-
-    @property
-    def fresh_rows(self) -> int:
-        """Return how many rows in use no graph holds yet."""
-        waiting = int(np.count_nonzero(self.rows.alive[self.for_graph.waiting()]))
-        return waiting + int(np.count_nonzero(self.rows.alive[self.built.building]))
-
-    @property
-    def dead_ratio(self) -> float:
-        """Return the share of the graphs' rows that no search wants any more."""
-        held = sum(segment.added for segment in self.built.segments)
-        dead = sum(segment.marked for segment in self.built.segments) + len(self.to_mark)
-        return min(1.0, dead / held) if held else 0.0

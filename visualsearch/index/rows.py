@@ -126,7 +126,8 @@ class Rows:
     def __init__(self, dim: int, *, chunk_rows: int) -> None:
         self.dim = dim
         self.count = 0  # rows ever used at once: ids are below it
-        self.slot: CodeArray = np.empty(0, dtype=np.int32)
+        # 64 bits, for masks are taken by it: NumPy would copy smaller ones to that first.
+        self.slot: IntArray = np.empty(0, dtype=np.int64)
         self.next: CodeArray = np.empty(0, dtype=np.int32)
         self.alive: BoolArray = np.empty(0, dtype=np.bool_)
         self.live: BoolArray = np.empty(0, dtype=np.bool_)
@@ -219,7 +220,8 @@ class Rows:
             last = np.empty((size, self.dim), dtype=np.int16)
             last[: count - whole] = saved.whole[whole:]
             self._chunks.append(last)
-        self.slot, self._scale, self.lifestyle = saved.slot, saved.scales, saved.lifestyle
+        self.slot = saved.slot.astype(np.int64)
+        self._scale, self.lifestyle = saved.scales, saved.lifestyle
         self.next = saved.next
         self.alive = np.ones(count, dtype=np.bool_)
         self.live = np.zeros(count, dtype=np.bool_)

@@ -4,8 +4,8 @@ Every step leaves a state that can be searched; what it has built is published b
 the engine's lock, and nothing that is searched is changed but by adding to or marking in a graph.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 
@@ -16,14 +16,13 @@ from visualsearch.index.layout import Layout
 from visualsearch.index.listing import Listing
 from visualsearch.index.lists import Coder
 from visualsearch.index.live import NO_GRAPH, LiveIndex
-from visualsearch.index.measure import Measuring, Sampler, measured
-from visualsearch.index.merge import Merge, to_rebuild
+from visualsearch.index.measure import QUERIES, Measuring, Sampler, measured
+from visualsearch.index.merge import Backlog, Merge, to_rebuild
 from visualsearch.index.view import View
 from visualsearch.types import FloatArray
 
 Lock = Callable[[], AbstractContextManager[object]]
 GROWTH = 1.3  # the curves are measured again when the index has grown or shrunk so much
-BULK = 2  # graphs' worth of waiting rows: they go straight into a dense one
 
 
 class Upkeep:
@@ -50,6 +49,7 @@ class Upkeep:
         self._on_swapped = on_swapped
         self._idle = True
         self._rng = np.random.default_rng(layout.seed)
+        self._backlog = Backlog()
         self._made = 0  # graphs so far: the last one's number
         self._active: Segment | None = None
         self._listing = Listing(index, lock, layout, self._rng)
@@ -80,6 +80,13 @@ class Upkeep:
         merge = self._merge
         return (merge.progress.done, merge.progress.total) if merge else (0, 0)
 
+    @contextmanager
+    def _publishing(self) -> Iterator[None]:
+        """Hold the lock, and let no later search start from what it saw before."""
+        with self._lock():
+            self._index.forget()
+            yield
+
     # Graphs
 
     def _mark(self) -> int:
@@ -104,7 +111,7 @@ class Upkeep:
             rows = taken[self._index.rows.alive[taken]].astype(np.int64)
         if len(rows):
             active.add(rows, self._index.rows.unit(rows))
-        with self._lock():
+        with self._publishing():
             self._index.for_graph.pop(len(taken))
             self._settle(active, rows, taken)
         return len(taken)
@@ -112,7 +119,7 @@ class Upkeep:
     def _open(self) -> None:
         self._made += 1
         self._active = Segment(self._index.rows.dim, self._layout.segment_rows, THIN, self._made)
-        with self._lock():
+        with self._publishing():
             built = self._index.built
             built.segments = (*built.segments, self._active)
 
@@ -142,15 +149,16 @@ class Upkeep:
     def _begin_merge(self) -> int:
         """Begin the next rebuild, if one is due; what fails on the way has changed nothing."""
         index, layout = self._index, self._layout
-        replaces: tuple[Segment, ...] = ()
-        taken = np.empty(0, dtype=np.int32)
-        if self._listing.coder is not None and len(index.for_graph) >= BULK * layout.segment_rows:
-            rows = taken = index.for_graph.waiting()[: layout.most_rows // 2].copy()
+        taken = index.for_graph.waiting()[:0].copy()
+        if self._backlog.due(len(index.for_graph), layout) and self._listing.coder is not None:
+            taken = index.for_graph.waiting()[: layout.most_rows].copy()
+            thin = tuple(s for s in index.built.segments if s.shape is THIN)
+            replaces = thin if sum(s.live for s in thin) <= len(taken) else ()
         else:
             replaces = to_rebuild(index.built.segments, layout.most_rows, layout.segment_rows // 64)
             if not replaces:
                 return 0
-            rows = np.concatenate([segment.rows for segment in replaces])
+        rows = np.concatenate([taken, *(segment.rows for segment in replaces)])
         with self._lock():
             rows = rows[index.rows.alive[rows]]
         self._made += 1
@@ -158,7 +166,7 @@ class Upkeep:
         self._merge = Merge(replaces, rows, lists_of, index.rows, self._made, layout.threads)
         if self._active in replaces:
             self._active = None
-        with self._lock():
+        with self._publishing():
             index.for_graph.pop(len(taken))
             index.built.building = taken
         return 1
@@ -168,7 +176,7 @@ class Upkeep:
         index = self._index
         gone = [segment.rows for segment in merge.replaces]
         held = merge.result.rows
-        with self._lock():
+        with self._publishing():
             built = index.built
             former = np.concatenate([*gone, built.building]).astype(np.int64)
             kept = tuple(s for s in built.segments if s not in merge.replaces)
@@ -187,24 +195,28 @@ class Upkeep:
         """
         index = self._index
         if self._measuring is None:
-            known, now = index.built.curves, index.live_rows
-            growth = GROWTH if not busy else GROWTH**3
-            stale = not known.rows / growth <= now <= known.rows * growth
-            if busy and not known.rows:
-                return 0  # what is guessed is on the safe side
-            stale = stale or (bool(index.built.pieces) and not known.listed)
-            if now < max(1, self._layout.coder_rows // 8) or not stale:
+            if not self._stale(busy=busy):
                 return 0
-            view = self._view(None)
-            queries = Sampler(index.rows, self._rng).queries(
-                self._asked(), np.flatnonzero(view.mask)
-            )
+            live = np.flatnonzero(self._view(None).mask)
+            queries = Sampler(index.rows, self._rng).queries(self._asked(), live)
             self._measuring = measured(self._finder, self._view, queries, self._rng, self._clock)
         measuring, self._measuring = self._measuring, None  # one that fails is over
         curves = next(measuring)
         if curves is None:
             self._measuring = measuring
         else:
-            with self._lock():
+            with self._publishing():
                 index.built.curves = curves
         return 1
+
+    def _stale(self, *, busy: bool) -> bool:
+        """Return whether the curves no longer say enough of what searches cost."""
+        known, now = self._index.built.curves, self._index.live_rows
+        if now < max(1, self._layout.coder_rows // 8) or (busy and not known.rows):
+            return False  # what is guessed is on the safe side
+        growth = GROWTH if not busy else GROWTH**3
+        if not known.rows / growth <= now <= known.rows * growth:
+            return True
+        if self._index.built.pieces and not known.listed:
+            return True
+        return not busy and 2 * known.asked < min(QUERIES, len(self._asked()))
