@@ -13,9 +13,9 @@ from streams.snapshots.keeper import FIRST_RETRY_S, Keeper, SnapshotRefusedError
 from streams.snapshots.source import Position, read_source
 from streams.snapshots.store import SnapshotStore, StoreError
 from streams.snapshots.taking import Taking
-from tests.snapshot_parts import Clock, engine_with, fresh_metrics, taking, value
+from tests.snapshot_parts import Clock, engine_with, fresh_metrics, snapshot_in, taking, value
 from visualsearch.snapshot.errors import SnapshotError
-from visualsearch.snapshot.folder import listed
+from visualsearch.snapshot.folder import listed, remove
 from visualsearch.snapshot.manifest import read_manifest
 from visualsearch.snapshot.write import write
 
@@ -104,6 +104,14 @@ def test_the_newest_three_are_kept(stage: Make) -> None:
         on.pass_time(61.0)
     assert len(listed(on.folder)) == 3
     assert on.outcomes("taken") == 5
+
+
+def test_two_workers_of_one_folder_may_remove_the_same(tmp_path: Path) -> None:
+    """The slower one finds it gone."""
+    path = snapshot_in(tmp_path)
+    remove(path)
+    remove(path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_old_ones_that_stay_are_no_failure(stage: Make, monkeypatch: pytest.MonkeyPatch) -> None:
