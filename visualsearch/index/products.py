@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from visualsearch.index.arrays import BoolArray
-from visualsearch.index.columns import Columns
+from visualsearch.index.columns import Columns, Held
 from visualsearch.index.shelf import Shelf
 from visualsearch.index.state import ImageRef, ProductState, satisfies
 from visualsearch.types import (
@@ -166,6 +166,10 @@ class Products:
         """Return whether all of these products are searchable and meet every clause."""
         self._fetch(slots)
         return all(satisfies(self.state(slot), filters) for slot in slots)
+
+    def held(self) -> Held:
+        """Return what tells the names that some products are filtered by."""
+        return self._columns.held()
 
     def matching(self, filters: Filters) -> BoolArray | None:
         """Return a mask over slots of the products that meet every clause; None if all do."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from visualsearch.index.paths import within
 from visualsearch.types import BaseRecord, Filters, ImageKind, OfferRecord, Order
 
 
@@ -71,7 +72,7 @@ def satisfies(state: ProductState, filters: Filters) -> bool:
     price = offer.price if offer else None
     stock = offer.in_stock if offer else None
     return (
-        (not filters.category or base.category in filters.category)
+        (not filters.category or any(within(base.category, each) for each in filters.category))
         and (not filters.brand or base.brand in filters.brand)
         and set(filters.tags) <= set(base.tags)
         and filters.attributes.items() <= base.attributes.items()

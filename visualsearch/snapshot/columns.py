@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from visualsearch.index.arrays import CodeArray, IntArray
 from visualsearch.index.columns import ABSENT, Cells, CodeColumn, TermColumn
+from visualsearch.index.paths import prefixes
 
 
 def cells_of(table: Any) -> Cells:
@@ -18,7 +19,7 @@ def cells_of(table: Any) -> Cells:
     stock = pc.cast(table.column("in_stock"), pa.int8())
     names, values = table.column("attribute_names"), table.column("attribute_values")
     return Cells(
-        category=CodeColumn.of(*_coded(table.column("category"))),
+        category=CodeColumn.of(*_coded(table.column("category")), prefixes),
         brand=CodeColumn.of(*_coded(table.column("brand"))),
         tags=_many(table.column("tags")),
         attributes=_pairs(names, values),
