@@ -34,7 +34,8 @@ def from_validation(error: msgspec.ValidationError) -> SchemaError:
         if found := pattern.search(what):
             name = found["name"][:_LONGEST]
             field = f"{path}.{name}" if path else name
-            verb = "is not known" if code == "field_unknown" else "is required"
+            told = "is not known; leave it out, or look up its name in the schema"
+            verb = told if code == "field_unknown" else "is required"
             return SchemaError(code, f"{field} {verb}", field=field)
     field = path or None
     return SchemaError("field_invalid", f"{field or 'message'}: {what[:_LONGEST]}", field=field)

@@ -5,7 +5,7 @@ silently ignored would answer with products that the shopper excluded.
 """
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -15,6 +15,10 @@ from schemas.errors import SchemaError, from_validation
 RequestId = Annotated[str, Meta(min_length=1, max_length=256)]
 Weight = Annotated[float, Meta(ge=-100, le=100)]
 Words = Annotated[str, Meta(min_length=1, max_length=2000)]
+ProductId = Annotated[str, Meta(min_length=1, max_length=256)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Mode = Literal["search", "look"]
+Kind = Literal["catalog", "lifestyle"]
 
 
 class QueryImage(Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -41,7 +45,9 @@ class QuerySpec(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=
 
     images: Annotated[list[QueryImage], Meta(max_length=10)] = []
     texts: Annotated[list[QueryText], Meta(max_length=20)] = []
-    similar_to: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    similar_to: ProductId | Annotated[list[ProductId], Meta(min_length=1, max_length=20)] | None = (
+        None
+    )
     vector: Annotated[list[float], Meta(min_length=1, max_length=4096)] | None = None
     # Shorthands: one picture (URL or base64), one text.
     image: str | None = None
@@ -64,31 +70,54 @@ class SearchFilters(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_o
     def __post_init__(self) -> None:
         low, high = self.price_min, self.price_max
         if low is not None and high is not None and low > high:
-            raise ValueError("`price_min` is above `price_max`")
+            raise ValueError("`price_min` is above `price_max`; swap them")
 
 
 class Preprocess(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """What to do to the query's photos first; EXIF rotation is always applied.
 
     `lighting` evens it out, `background` lays the subject on white, `crops` searches by crops
-    around the centre as well: each product counts by the best of them.
+    around the centre as well: each product counts by the best of them. `align` takes from the
+    photos what the index's lifestyle pictures have in common: it finds catalogue pictures more
+    often.
     """
 
     lighting: bool = False
     background: bool = False
     crops: bool = False
+    align: bool = False
+
+
+class LookBox(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+    """A region that the app found: left, top, right, bottom as shares of width and height."""
+
+    box: Annotated[list[Share], Meta(min_length=4, max_length=4)]
+    category: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
+
+    def __post_init__(self) -> None:
+        left, top, right, bottom = self.box
+        if not (left < right and top < bottom):
+            raise ValueError("`box` is [left, top, right, bottom]: left < right, top < bottom")
 
 
 class SearchRequest(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
-    """One search. `deadline_ms` counts from the request's Kafka timestamp."""
+    """One search. `deadline_ms` counts from the request's Kafka timestamp.
+
+    Mode `look` finds the things in one photo, at most `max_regions` of them or those in `boxes`,
+    and searches for each of them.
+    """
 
     request_id: RequestId
     query: QuerySpec
-    mode: Literal["search"] = "search"
+    mode: Mode = "search"
     filters: SearchFilters = msgspec.field(default_factory=SearchFilters)
     top_k: Annotated[int, Meta(ge=1, le=1000)] = 20
     recall_target: Annotated[float, Meta(gt=0, le=1)] | None = None
-    image_kind: Literal["catalog", "lifestyle"] | None = None
+    diversity: Share = 0.0
+    collapse_duplicates: bool = False
+    boxes: Annotated[list[LookBox], Meta(max_length=20)] = []
+    max_regions: Annotated[int, Meta(ge=1, le=20)] = 8
+    image_kind: Kind | None = None
     preprocess: Preprocess = msgspec.field(default_factory=Preprocess)
     # true: each hit says why it is one; product ids: these are explained as well, hit or not.
     explain: bool | Annotated[list[RequestId], Meta(min_length=1, max_length=20)] = False
@@ -155,8 +184,25 @@ class ProductExplanation(Struct, kw_only=True):
     pushed_out_by: Rival | None = None
 
 
+class SearchVariant(Struct, kw_only=True):
+    """A near-duplicate of a hit, by its own best picture."""
+
+    product_id: str
+    score: float
+    image_id: str
+    title: str
+    price: float | None = None
+    currency: str | None = None
+    in_stock: bool | None = None
+    url: str | None = None
+    attributes: dict[str, str] = {}
+
+
 class SearchHit(Struct, kw_only=True):
-    """One product; `score` is the cosine between the query and its best picture."""
+    """One product; `score` is the cosine between the query and its best picture.
+
+    `variants` are its near-duplicates, where the request had them collapsed.
+    """
 
     product_id: str
     score: float
@@ -172,6 +218,7 @@ class SearchHit(Struct, kw_only=True):
     # Of attributes that the catalogue does not name; filters on attributes see them as well.
     guessed: dict[str, GuessedAttribute] = {}
     explain: HitExplanation | None = None
+    variants: list[SearchVariant] = []
 
 
 class SearchPlan(Struct, kw_only=True):
@@ -182,6 +229,28 @@ class SearchPlan(Struct, kw_only=True):
     matches: int
     visited: int
     ef: int | None = None
+
+
+class LookRegion(Struct, kw_only=True):
+    """A thing in the photo, and what the catalogue has of it.
+
+    `box` is left, top, right, bottom as shares of the photo's width and height; `score` is the
+    detector's own. Products found in several regions stand further up.
+    """
+
+    box: list[float]
+    category: str | None = None
+    score: float = 0.0
+    hits: list[SearchHit] = []
+    plan: SearchPlan | None = None
+
+
+class SearchHint(Struct, kw_only=True):
+    """A filter's value that no product has, and known ones that are spelt alike."""
+
+    field: str
+    value: str
+    close: list[str] = []
 
 
 class IndexInfo(Struct, kw_only=True):
@@ -223,6 +292,8 @@ class SearchResult(Struct, kw_only=True):
     request_id: str
     status: Literal["ok", "error"]
     hits: list[SearchHit] = []
+    regions: list[LookRegion] | None = None
+    hints: list[SearchHint] = []
     plan: SearchPlan | None = None
     served_by: str | None = None
     index: IndexInfo | None = None
@@ -233,6 +304,7 @@ class SearchResult(Struct, kw_only=True):
 
 
 # Made here, not at the first call: see schemas/events.py.
+_CHOICES = {"mode": get_args(Mode), "image_kind": get_args(Kind)}
 _REQUESTS = msgspec.json.Decoder(SearchRequest)
 _RESULTS = msgspec.json.Decoder(SearchResult)
 
@@ -249,7 +321,12 @@ def decode_request(value: bytes | None) -> SearchRequest:
     try:
         return _REQUESTS.decode(value)
     except msgspec.ValidationError as error:
-        raise from_validation(error) from None
+        fault = from_validation(error)
+        choices = _CHOICES.get(fault.field or "", ())
+        if choices and "enum" in str(fault):
+            text = f"{fault}; expected one of {', '.join(choices)}"
+            raise SchemaError(fault.code, text, field=fault.field) from None
+        raise fault from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SchemaError("not_json", f"the value is not JSON: {error}") from None
 

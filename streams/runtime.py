@@ -34,6 +34,7 @@ from streams.model import Model
 from streams.producer import Producer
 from streams.query.agent import QueryAgent
 from streams.query.handler import QueryHandler
+from streams.query.look import Detection
 from streams.query.pictures import QueryPictures
 from streams.settings import MIB, Settings
 from streams.topic_check import require_topics
@@ -200,6 +201,9 @@ def build_search(shared: Shared, index_partitions: int) -> SearchSide:
         pictures,
         shared.metrics,
         watermark=lambda: reader.watermark.time_s,
+        detection=Detection.load(
+            settings.look_categories, settings.look_checkpoint, settings.look_labels
+        ),
         searchers=max(2, (os.cpu_count() or 2) // 2),
     )
     agent = QueryAgent(

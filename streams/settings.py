@@ -4,9 +4,9 @@ import json
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from streams.addresses import Allowed
@@ -99,6 +99,15 @@ class Settings(BaseSettings):
     background_model: Path | None = Field(
         default=None, description="U²-Net (ONNX) that finds a query photo's subject; else GrabCut"
     )
+    look_categories: Path | None = Field(
+        default=None, description="JSON of the things that mode look finds, in words; else our own"
+    )
+    look_checkpoint: Path | None = Field(
+        default=None, description="State dict of a torchvision detector that mode look uses"
+    )
+    look_labels: Path | None = Field(
+        default=None, description="JSON map of its labels; needed with look_checkpoint"
+    )
     query_concurrency: int = Field(
         default=16, ge=1, description="Requests in work at the same time"
     )
@@ -128,6 +137,12 @@ class Settings(BaseSettings):
     def _allowed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         Allowed(value)
         return value
+
+    @model_validator(mode="after")
+    def _pairs(self) -> Self:
+        if (self.look_checkpoint is None) != (self.look_labels is None):
+            raise ValueError("look_checkpoint and look_labels go together: give both or neither")
+        return self
 
     @property
     def topics(self) -> TopicNames:

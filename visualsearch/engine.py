@@ -4,25 +4,26 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import islice
 
+from visualsearch.catalogue import Catalogue
 from visualsearch.errors import QueryError
 from visualsearch.hooks import Hooks
 from visualsearch.index.arrays import BoolArray, IntArray
 from visualsearch.index.find import Finder, Found
 from visualsearch.index.layout import Layout
-from visualsearch.index.live import LiveIndex
 from visualsearch.index.planner import Costs, Tuning
 from visualsearch.index.probe import Probe
-from visualsearch.index.products import Products
-from visualsearch.index.rows import Rows, Vectors, prepared
-from visualsearch.index.state import ImageRef, IndexStats, ProductState
+from visualsearch.index.rows import Vectors, prepared
+from visualsearch.index.state import ImageRef, IndexStats
 from visualsearch.index.trial import Trial
 from visualsearch.index.upkeep import Upkeep
 from visualsearch.index.view import View
 from visualsearch.index.writer import Writer
 from visualsearch.search.compose import unit_vector
 from visualsearch.search.group import best
+from visualsearch.search.varied import varied
 from visualsearch.types import (
     Answer,
     Applied,
@@ -46,7 +47,7 @@ __all__ = ["Engine", "Hooks", "Layout"]
 _APPLIED = {(o, s): Applied(o, s) for o in Outcome for s in (False, True)}
 
 
-class Engine:
+class Engine(Catalogue):
     """A searchable set of products, kept current by records.
 
     Threads: one applies, any number search, and one builds graphs and lists, either the writer
@@ -66,14 +67,11 @@ class Engine:
         clock: Callable[[], float] = time.thread_time,
     ) -> None:
         layout = layout or Layout()
+        super().__init__(dim, layout.chunk_rows)
         self.model = model
-        self.dim = dim
         self._hooks = hooks or Hooks()
         self._tuning = tuning or Tuning()
-        self._lock = threading.Lock()  # held for microseconds: one record, one mask, one answer
         self._index_lock = threading.Lock()  # one graph writer at a time; taken before `_lock`
-        self._products = Products()
-        self._index = LiveIndex(Rows(dim, chunk_rows=layout.chunk_rows))
         self._finder = Finder(self._index.rows, self._tuning, costs or Costs())
         self._asked: deque[FloatArray] = deque(maxlen=ASKED)
         self._probe = Probe(layout.probe_share)
@@ -126,15 +124,26 @@ class Engine:
     def search(self, query: Query) -> Answer:
         """Return the `min(top_k, matches)` best products that satisfy the filters.
 
+        With `collapse` near-duplicates count as one, with `diversity` the hits differ: see
+        `visualsearch.search.varied`.
+
         Raises QueryError for a vector of another shape, not finite or zero, for a `top_k` below
-        1 and for a `recall_target` that is not between 0 and 1.
+        1 and for a `recall_target` or `diversity` that is not between 0 and 1.
         """
         if query.top_k < 1:
             raise QueryError("top_k must be at least 1", field="top_k")
         target = self._tuning.recall_target if query.recall_target is None else query.recall_target
         if not 0.0 < target <= 1.0:
             raise QueryError("recall_target must lie between 0 and 1", field="recall_target")
+        if not 0.0 <= query.diversity <= 1.0:
+            raise QueryError("diversity must lie between 0 and 1", field="diversity")
         vector = unit_vector(query.vector, self.dim, field="vector")
+        if query.collapse or query.diversity:
+            plain = replace(query, diversity=0.0, collapse=False)
+            return varied(
+                lambda count: self.search(replace(plain, top_k=count)), self.pictures, query.top_k,
+                diversity=query.diversity, collapse=query.collapse,
+            )  # fmt: skip
         self._asked.append(vector)
         for _ in range(OPTIMISTIC_ATTEMPTS):
             with self._lock:
@@ -184,39 +193,7 @@ class Engine:
             found.scores[best_ones].tolist(),
         )
 
-    # Views
-
-    def vectors_of(self, product_id: str) -> list[tuple[str, FloatArray]]:
-        """Return (image id, unit vector) of each picture; nothing for an unknown product."""
-        both = self.pictured(product_id)
-        if both is None:
-            return []
-        state, vectors = both
-        return [(image.image_id, row) for image, row in zip(state.images, vectors, strict=True)]
-
-    def product(self, product_id: str) -> ProductState | None:
-        """Return what is known of a product, deleted ones included; None if nothing is."""
-        with self._lock:
-            slot = self._products.slot(product_id)
-            return None if slot is None else self._products.state(slot)
-
-    def known(self, start: int, count: int) -> list[ProductState]:
-        """Return up to `count` known products, deleted ones included, from the `start`-th on.
-
-        They stand in the order in which they became known and never change places: slices taken
-        one after the other hold each product once.
-        """
-        with self._lock:
-            stop = min(start + count, len(self._products))
-            return [self._products.state(slot) for slot in range(start, stop)]
-
-    def pictured(self, product_id: str) -> tuple[ProductState, FloatArray] | None:
-        """Return a product and its vectors, of shape (pictures, dim), as of one moment."""
-        with self._lock:
-            slot = self._products.slot(product_id)
-            if slot is None:
-                return None
-            return self._products.state(slot), self._index.vectors(slot)
+    # Counts
 
     def stats(self) -> IndexStats:
         """Return the counts of this moment."""

@@ -125,6 +125,8 @@ class Query:
     filters: Filters = field(default_factory=Filters)
     top_k: int = 20
     recall_target: float | None = None  # of the approximate strategies; None: the engine's own
+    diversity: float = 0.0  # 0 to 1: how much hits that differ from each other count (MMR)
+    collapse: bool = False  # near-duplicates are one hit
 
 
 @dataclass(slots=True)  # not frozen: up to a thousand are made for one answer
@@ -138,6 +140,7 @@ class Hit:
     image_id: str
     base: BaseRecord
     offer: OfferRecord | None
+    variants: "tuple[Hit, ...]" = ()  # its near-duplicates, where they were collapsed
     guesses: Mapping[str, Guess] | None = None  # of attributes that the product does not name
 
     @property
@@ -204,7 +207,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Hits, best first: exactly min(top_k, plan.matches) of them."""
+    """Hits, best first: exactly min(top_k, plan.matches) of them.
+
+    Where near-duplicates were collapsed, `matches` counts products, and there are as many hits as
+    groups of them; where diversity was asked for, the hits are in the order of MMR.
+    """
 
     hits: tuple[Hit, ...]
     plan: Plan

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from schemas.search import SearchFilters, SearchRequest, SearchResult
     from streams.settings import Settings
 
+UNLIKE = -0.5  # weight of words to be unlike; a picture weighs 1
 _WORKER = "http://127.0.0.1:8080"
 
 
@@ -24,8 +25,14 @@ _WORKER = "http://127.0.0.1:8080"
     "--image", "images", multiple=True, metavar="FILE|URL", help="Look like this picture."
 )
 @click.option("--text", "texts", multiple=True, help="Look like these words.")
-@click.option("--like", "like", metavar="PRODUCT_ID", help="Look like this indexed product.")
-@click.option("--category", multiple=True, help="In this category, or in any of several.")
+@click.option("--unlike", "unlike", multiple=True, metavar="TEXT", help="Unlike these words.")
+@click.option("--like", "like", multiple=True, metavar="PRODUCT_ID",
+              help="Look like this indexed product, or like several.")  # fmt: skip
+@click.option("--look", is_flag=True, help="Find the things in --image, and search for each.")
+@click.option("--max-regions", type=click.IntRange(1, 20), default=8, show_default=True,
+              help="How many things --look finds, at most.")  # fmt: skip
+@click.option("--category", multiple=True,
+              help="In this category or below it, or in any of several.")  # fmt: skip
 @click.option("--brand", multiple=True, help="Of this brand, or of any of several.")
 @click.option("--tag", "tags", multiple=True, help="With this tag, and with each of several.")
 @click.option("--attribute", "attributes", multiple=True, metavar="NAME=VALUE",
@@ -37,6 +44,12 @@ _WORKER = "http://127.0.0.1:8080"
 @click.option("--lighting", is_flag=True, help="Even out the lighting of --image first.")
 @click.option("--background", is_flag=True, help="Take the background off --image first.")
 @click.option("--crops", is_flag=True, help="Search by crops of --image as well.")
+@click.option("--align", is_flag=True, help="Take what photos have in common from --image.")
+@click.option("--image-kind", type=click.Choice(["catalog", "lifestyle"]),
+              help="Only among these pictures of the products.")  # fmt: skip
+@click.option("--collapse", is_flag=True, help="One hit for near-duplicates, variants beside it.")
+@click.option("--diversity", type=click.FloatRange(0, 1), default=0.0, show_default=True,
+              help="How much hits that differ from each other count (MMR).")  # fmt: skip
 @click.option("--top-k", type=click.IntRange(1, 1000), default=20, show_default=True,
               help="How many products, at most.")  # fmt: skip
 @click.option("--deadline-ms", type=click.IntRange(1, 600_000), default=5000, show_default=True,
@@ -94,10 +107,17 @@ def _request(
     request_file: Any,
     images: Sequence[str],
     texts: Sequence[str],
-    like: str | None,
+    unlike: Sequence[str],
+    like: Sequence[str],
+    look: bool,
+    max_regions: int,
     lighting: bool,
     background: bool,
     crops: bool,
+    align: bool,
+    image_kind: str | None,
+    collapse: bool,
+    diversity: float,
     top_k: int,
     deadline_ms: int,
     **filters: Any,
@@ -109,20 +129,29 @@ def _request(
 
     if request_file is not None:
         return decode_request(with_id(request_file.read()))
-    if not (images or texts or like):
+    if not (images or texts or like or unlike):
         raise click.UsageError("say what to look for: --image, --text or --like")
+    said = [QueryText(text) for text in texts]
+    said += [QueryText(text, weight=UNLIKE) for text in unlike]
     body = {
         "request_id": uuid.uuid4().hex,
         "query": {
             "images": [_image(image) for image in images],
-            "texts": [QueryText(text) for text in texts],
-            "similar_to": like,
+            "texts": said,
+            "similar_to": list(like) or None,
         },
+        "mode": "look" if look else "search",
+        "max_regions": max_regions,
+        "diversity": diversity,
+        "collapse_duplicates": collapse,
+        "image_kind": image_kind,
         "filters": _filters(**filters),
-        "preprocess": {"lighting": lighting, "background": background, "crops": crops},
+        "preprocess": {
+            "lighting": lighting, "background": background, "crops": crops, "align": align,
+        },
         "top_k": top_k,
         "deadline_ms": deadline_ms,
-    }
+    }  # fmt: skip
     return decode_request(msgspec.json.encode(body))
 
 
@@ -209,10 +238,13 @@ def _write_page(path: Path, worker: str, request: "SearchRequest", result: "Sear
     query = request.query
     pictures = [base64.b64decode(i.data) for i in query.images if i.data is not None]
     words = [text.text for text in query.texts] + [query.text or ""]
-    like = [f"like {query.similar_to}"] if query.similar_to else []
-    asked = ", ".join(part for part in words + like if part)
-    answer = Answered(asked, result_line(result), result.hits, pictures)
-    show = embedded_pictures(worker, result.hits)
-    page = gallery_page(asked or "Search by picture", "visualsearch", {"": [answer]}, show)
+    products = [query.similar_to] if isinstance(query.similar_to, str) else query.similar_to or []
+    asked = ", ".join([part for part in words if part] + [f"like {each}" for each in products])
+    answers = [Answered(asked, result_line(result), result.hits, pictures)]
+    for region in result.regions or ():
+        where = " ".join(f"{edge:.2f}" for edge in region.box)
+        answers.append(Answered(region.category or "the photo", f"at {where}", region.hits))
+    show = embedded_pictures(worker, [hit for answer in answers for hit in answer.hits])
+    page = gallery_page(asked or "Search by picture", "visualsearch", {"": answers}, show)
     path.write_text(page, encoding="utf-8")
     click.echo(f"{path} written", err=True)

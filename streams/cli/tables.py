@@ -20,16 +20,18 @@ def hits_table(hits: Iterable[SearchHit]) -> Table:
     table.add_column("brand")
     table.add_column("price", justify="right", no_wrap=True)
     table.add_column("stock")
-    listed = list(hits)
-    guessing = any(hit.guessed for hit in listed)
-    if guessing:
+    every = list(hits)
+    if collapsed := any(hit.variants for hit in every):
+        table.add_column("variants", overflow="fold")
+    if guessing := any(hit.guessed for hit in every):
         table.add_column("guessed", overflow="fold", style="dim")
     stock = {True: "yes", False: "[red]no[/]", None: ""}
-    for number, hit in enumerate(listed, 1):
+    for number, hit in enumerate(every, 1):
         cells = (hit.product_id, hit.title, hit.category or "", hit.brand or "", price_of(hit))
         plain = [cell.replace("[", r"\[") for cell in cells]
-        guesses = [guessed_line(hit).replace("[", r"\[")] if guessing else []
-        table.add_row(str(number), f"{hit.score:.3f}", *plain, stock[hit.in_stock], *guesses)
+        variants = [", ".join(each.product_id for each in hit.variants)] if collapsed else []
+        more = variants + ([guessed_line(hit).replace("[", r"\[")] if guessing else [])
+        table.add_row(str(number), f"{hit.score:.3f}", *plain, stock[hit.in_stock], *more)
     return table
 
 
@@ -41,8 +43,18 @@ def guessed_line(hit: SearchHit) -> str:
 
 def print_result(result: SearchResult, console: Console) -> None:
     """Print an answer: its hits, and a line on how they were found."""
-    if result.hits:
+    if result.regions is not None:
+        for region in result.regions:
+            where = ", ".join(f"{edge:.2f}" for edge in region.box)
+            console.print(
+                f"{region.category or 'the photo'} at {where}", style="bold", markup=False
+            )
+            console.print(hits_table(region.hits))
+    elif result.hits:
         console.print(hits_table(result.hits))
+    for hint in result.hints:
+        near = f"; close: {', '.join(hint.close)}" if hint.close else ""
+        console.print(f"{hint.field}: no product has {hint.value!r}{near}", markup=False)
     console.print(result_line(result), style="dim", highlight=False)
 
 
@@ -50,6 +62,8 @@ def result_line(result: SearchResult) -> str:
     """Say how many products matched, how they were found and how long it took."""
     plan, index = result.plan, result.index
     parts = [f"{len(result.hits)} hits"]
+    if result.regions is not None:
+        parts[0] += f" in {len(result.regions)} regions"
     if plan is not None and index is not None:
         parts[0] += f" of {plan.matches:,} matching products, {index.products:,} indexed"
         parts.append(f"{plan.strategy}, {plan.visited:,} pictures scored")

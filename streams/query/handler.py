@@ -2,46 +2,30 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, TypeVar
 
-import numpy as np
-
-from schemas.search import (
-    GuessedAttribute,
-    IndexInfo,
-    QueryImage,
-    SearchFault,
-    SearchFilters,
-    SearchHit,
-    SearchPlan,
-    SearchRequest,
-    SearchResult,
-    TookMs,
-)
-from streams.compute import Priority
+from schemas.search import IndexInfo, SearchFault, SearchRequest, SearchResult, TookMs
 from streams.metrics import Metrics
 from streams.model import Model, ModelError
+from streams.query.answers import look_region, search_hint, search_hit, search_plan
 from streams.query.explaining import Asked, explain_hits, explain_products
+from streams.query.look import Detection, Look, of_all
 from streams.query.pictures import QueryPictures, RequestError
+from streams.query.spelling import QueryParts, spell_out, to_filters
+from streams.query.vectors import QueryVectors
 from visualsearch.engine import Engine
 from visualsearch.errors import VisualSearchError
-from visualsearch.search.compose import Composed, Part, composed
 from visualsearch.search.fuse import fused
-from visualsearch.types import Answer, Filters, Hit, Query
+from visualsearch.search.hints import Hint
+from visualsearch.search.varied import varied
+from visualsearch.types import Answer, Filters, FloatArray, Query
 
+T = TypeVar("T")
 _SERVED_BY: dict[str, Literal["hnsw", "ivfpq"]] = {"graph": "hnsw", "ivfpq": "ivfpq"}
-
-
-@dataclass(frozen=True, slots=True)
-class QueryParts:
-    """What a request shows and says, after its shorthands are spelt out."""
-
-    images: list[tuple[str, QueryImage]]
-    texts: list[tuple[str, str, float | None]]
 
 
 class QueryHandler:
@@ -55,13 +39,15 @@ class QueryHandler:
         metrics: Metrics,
         *,
         watermark: Callable[[], float | None],
+        detection: Detection,
         searchers: int = 2,
     ) -> None:
         self._engine = engine
-        self._model = model
         self._pictures = pictures
         self._metrics = metrics
         self._watermark = watermark
+        self._vectors = QueryVectors(engine, model, pictures)
+        self._look = Look(engine, model, pictures, detection)
         self._pool = ThreadPoolExecutor(searchers, thread_name_prefix="search")
 
     async def answer(self, request: SearchRequest, *, remaining_s: float) -> SearchResult:
@@ -72,12 +58,9 @@ class QueryHandler:
             if remaining_s <= 0:
                 raise TimeoutError  # noqa: TRY301 - one answer for every late request
             async with asyncio.timeout(remaining_s):
-                asked = await self._search(request, took)
-                result = self._result(request.request_id, asked.answer)
-                if request.explain:
-                    await self._explain(asked, result)
+                result = await self._answer(request, took, started + remaining_s)
         except TimeoutError:
-            text = f"no answer within deadline_ms={request.deadline_ms}"
+            text = f"no answer within deadline_ms={request.deadline_ms}; give it more"
             result = failure(request.request_id, SearchFault("deadline_exceeded", text))
         except RequestError as error:
             result = failure(request.request_id, error.fault)
@@ -94,95 +77,120 @@ class QueryHandler:
         """Stop the search threads."""
         self._pool.shutdown()
 
-    async def _search(self, request: SearchRequest, took: TookMs) -> Asked:
+    async def _answer(
+        self, request: SearchRequest, took: TookMs, give_up_at: float
+    ) -> SearchResult:
         parts = spell_out(request)
         started = time.perf_counter()
         pictures = await asyncio.gather(
             *(self._pictures.fetch(field, image) for field, image in parts.images)
         )
         took.fetch = self._observe("fetch", started)
+        if request.mode == "look":
+            return await self._look_for(request, parts, pictures[0], took, give_up_at)
         started = time.perf_counter()
-        views = await self._views(request, parts, pictures)
+        views = await self._vectors.of(request, parts, pictures)
         took.embed = self._observe("embed", started)
         started = time.perf_counter()
         filters = to_filters(request)
-        queries = [
-            Query(view.vector, filters, request.top_k, request.recall_target) for view in views
-        ]
-        run = asyncio.get_running_loop().run_in_executor
-        answers = await asyncio.gather(*(run(self._pool, self._engine.search, q) for q in queries))
-        answer = fused(answers, request.top_k) if len(answers) > 1 else answers[0]
+        vectors = [view.vector for view in views]
+        answer = await self._find(request, vectors, filters, give_up_at)
+        result = self._result(request.request_id, answer)
+        if not answer.hits:
+            result.hints = [search_hint(hint) for hint in await self._run(self._hints(filters))]
         took.search = self._observe("search", started)
-        self._metrics.plans.labels(answer.plan.strategy).inc()
-        self._metrics.selectivity.observe(answer.plan.selectivity)
-        return Asked(request, views, filters, answer)
+        if request.explain:
+            await self._explain(Asked(request, views, filters, answer), result)
+        return result
 
     async def _explain(self, asked: Asked, result: SearchResult) -> None:
         """Add to an answer why its hits are hits, and why the named products are or are not."""
-        run = asyncio.get_running_loop().run_in_executor
-        await run(self._pool, explain_hits, self._engine, asked, result.hits)
-        result.explained = await run(self._pool, explain_products, self._engine, asked)
+        await self._run(lambda: explain_hits(self._engine, asked, result.hits))
+        result.explained = await self._run(lambda: explain_products(self._engine, asked))
+
+    async def _look_for(
+        self,
+        request: SearchRequest,
+        parts: QueryParts,
+        data: bytes,
+        took: TookMs,
+        give_up_at: float,
+    ) -> SearchResult:
+        started = time.perf_counter()
+        regions = await self._look.regions(request, parts, data)
+        texts = await self._vectors.texts(parts)
+        took.embed = self._observe("embed", started)
+        started = time.perf_counter()
+
+        async def find(
+            request: SearchRequest, vectors: Sequence[FloatArray], filters: Filters
+        ) -> Answer:
+            return await self._find(request, vectors, filters, give_up_at)
+
+        found = await self._look.search(request, parts, regions, texts, find)
+        result = self._result(request.request_id, None)
+        result.hits = [search_hit(hit) for hit in of_all(found, request.top_k)]
+        result.regions = [look_region(each.region, each.hits, each.plan) for each in found]
+        if not result.hits:
+            filters = to_filters(request)
+            result.hints = [search_hint(hint) for hint in await self._run(self._hints(filters))]
+        took.search = self._observe("search", started)
+        return result
+
+    async def _find(
+        self,
+        request: SearchRequest,
+        vectors: Sequence[FloatArray],
+        filters: Filters,
+        give_up_at: float,
+    ) -> Answer:
+        """Return the products nearest to one of the vectors, varied if the request wants that."""
+        asked = Query(vectors[0], filters, request.top_k, request.recall_target)
+        queries = [replace(asked, vector=vector) for vector in vectors]
+        if request.diversity or request.collapse_duplicates:
+            answer = await self._run(lambda: self._varied(request, queries, give_up_at))
+        else:
+            answers = await asyncio.gather(
+                *(self._run(lambda q=q: self._engine.search(q)) for q in queries)  # type: ignore[misc]
+            )
+            answer = fused(answers, request.top_k) if len(answers) > 1 else answers[0]
+        self._metrics.plans.labels(answer.plan.strategy).inc()
+        self._metrics.selectivity.observe(answer.plan.selectivity)
+        return answer
+
+    def _varied(
+        self, request: SearchRequest, queries: Sequence[Query], give_up_at: float
+    ) -> Answer:
+        """Run on a search thread, which no cancellation reaches: it looks at the clock itself."""
+
+        def find(count: int) -> Answer:
+            if time.perf_counter() > give_up_at:
+                raise TimeoutError
+            return fused([self._engine.search(replace(q, top_k=count)) for q in queries], count)
+
+        return varied(
+            find, self._engine.pictures, request.top_k,
+            diversity=request.diversity, collapse=request.collapse_duplicates,
+        )  # fmt: skip
+
+    def _hints(self, filters: Filters) -> Callable[[], tuple[Hint, ...]]:
+        return lambda: self._engine.hints(filters)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        """Do work on one of the search threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     def _observe(self, stage: str, started: float) -> float:
         elapsed = _ms(started)
         self._metrics.search.labels(stage).observe(elapsed / 1000)
         return elapsed
 
-    async def _views(
-        self, request: SearchRequest, parts: QueryParts, pictures: list[bytes]
-    ) -> list[Composed]:
-        """Return what to search by: one vector, or one for each crop of the pictures."""
-        images = [
-            await self._image_parts(request, field, image, data)
-            for (field, image), data in zip(parts.images, pictures, strict=True)
-        ]
-        texts: list[Part] = []
-        if parts.texts:
-            rows = await self._model.texts(Priority.QUERY, [text for _, text, _ in parts.texts])
-            texts = [Part(v, w, f) for v, (f, _, w) in zip(rows, parts.texts, strict=True)]
-        others: list[Part] = []
-        if request.query.similar_to is not None:
-            others.append(self._stored(request.query.similar_to))
-        if request.query.vector is not None:
-            given = np.asarray(request.query.vector, dtype=np.float64)
-            others.append(Part(given, None, "query.vector"))
-        encoder = self._model.encoder
-        return [
-            composed([*view, *others], texts, dim=encoder.dim, text_weight=encoder.default_alpha)
-            for view in (zip(*images, strict=True) if images else [()])
-        ]
-
-    async def _image_parts(
-        self, request: SearchRequest, field: str, image: QueryImage, data: bytes
-    ) -> list[Part]:
-        vectors = await self._pictures.vectors(field, data, request.preprocess)
-        return [Part(vector, image.weight, field) for vector in vectors]
-
-    def _stored(self, product_id: str) -> Part:
-        vectors = [vector for _, vector in self._engine.vectors_of(product_id)]
-        if not vectors:
-            raise RequestError(
-                "product_unknown",
-                f"query.similar_to: no pictures of product {product_id!r} are indexed",
-                "query.similar_to",
-            )
-        return Part(np.mean(vectors, axis=0), None, "query.similar_to")
-
-    def _result(self, request_id: str, answer: Answer) -> SearchResult:
+    def _result(self, request_id: str, answer: Answer | None) -> SearchResult:
+        """Return an answer as a result, or what every result says, for regions to be put in."""
         stats, watermark = self._engine.stats(), self._watermark()
-        plan = answer.plan
-        return SearchResult(
+        result = SearchResult(
             request_id=request_id,
             status="ok",
-            hits=[_hit(hit) for hit in answer.hits],
-            plan=SearchPlan(
-                strategy=plan.strategy,
-                selectivity=plan.selectivity,
-                matches=plan.matches,
-                visited=plan.visited,
-                ef=plan.ef,
-            ),
-            served_by=_SERVED_BY.get(plan.strategy, "exact"),
             index=IndexInfo(
                 products=stats.products,
                 vectors=stats.vectors,
@@ -190,61 +198,16 @@ class QueryHandler:
                 watermark=None if watermark is None else datetime.fromtimestamp(watermark, UTC),
             ),
         )
-
-
-def spell_out(request: SearchRequest) -> QueryParts:
-    """Spell out the shorthands `image`, `text` and `text_weight`, each part with its field."""
-    query = request.query
-    images = [(f"query.images[{n}]", image) for n, image in enumerate(query.images)]
-    texts = [(f"query.texts[{n}]", t.text, t.weight) for n, t in enumerate(query.texts)]
-    if query.image is not None:
-        is_url = query.image.startswith(("http://", "https://", "file:"))
-        spelt = QueryImage(url=query.image) if is_url else QueryImage(data=query.image)
-        images.append(("query.image", spelt))
-    if query.text is not None:
-        texts.append(("query.text", query.text, query.text_weight))
-    elif query.text_weight is not None:
-        raise RequestError("field_invalid", "query.text_weight needs query.text",
-                           "query.text_weight")  # fmt: skip
-    for field, text, _ in texts:
-        if not text.strip():
-            raise RequestError("field_invalid", f"{field}: no words", field)
-    return QueryParts(images, texts)
-
-
-def to_filters(request: SearchRequest) -> Filters:
-    """Return the request's filters as the engine takes them.
-
-    The product of `similar_to` is not an answer to itself.
-    """
-    given: SearchFilters = request.filters
-    exclude = frozenset(given.exclude)
-    if request.query.similar_to is not None:
-        exclude |= {request.query.similar_to}
-    return Filters(
-        category=tuple(given.category),
-        brand=tuple(given.brand),
-        tags=tuple(given.tags),
-        price_min=given.price_min,
-        price_max=given.price_max,
-        in_stock=given.in_stock,
-        attributes=given.attributes,
-        exclude=exclude,
-        image_kind=request.image_kind,
-    )
+        if answer is not None:
+            result.hits = [search_hit(hit) for hit in answer.hits]
+            result.plan = search_plan(answer.plan)
+            result.served_by = _SERVED_BY.get(answer.plan.strategy, "exact")
+        return result
 
 
 def failure(request_id: str, fault: SearchFault) -> SearchResult:
     """Return the answer to a request that failed."""
     return SearchResult(request_id=request_id, status="error", error=fault)
-
-
-def _hit(hit: Hit) -> SearchHit:
-    fields = {name: getattr(hit, name) for name in SearchHit.__struct_fields__ if name != "explain"}
-    fields["guessed"] = {
-        name: GuessedAttribute(guess.value, guess.confidence) for name, guess in hit.guessed.items()
-    }
-    return SearchHit(**fields)
 
 
 def _ms(started: float) -> float:

@@ -1,5 +1,10 @@
 """The pictures of a request: fetched, made more like a catalogue's if asked to, embedded."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
+from PIL import Image
+
 from schemas.search import Preprocess, QueryImage, SearchFault
 from streams.compute import Priority
 from streams.fetch.errors import FetchError
@@ -13,6 +18,7 @@ from visualsearch.search import photos
 from visualsearch.types import FloatArray
 
 QUERY = Priority.QUERY
+T = TypeVar("T")
 
 
 class RequestError(Exception):
@@ -41,22 +47,36 @@ class QueryPictures:
                 return await self._model.aside(QUERY, lambda: decode_base64(data, self._limit))
             return (await self._fetcher.fetch(image.url or "")).data
         except FetchError as error:
-            raise RequestError(error.code, f"{field}: {error}", field) from None
+            told = f"{field}: {error}; send the picture itself, in base64, or another address"
+            raise RequestError(error.code, told, field) from None
 
     async def vectors(self, field: str, data: bytes, wanted: Preprocess) -> FloatArray:
         """Return float32 unit rows of shape (views, dim): one, or one for each crop.
 
         Raises RequestError for bytes that are no picture, ModelError when the model fails.
         """
-        try:
-            views = await self._model.aside(QUERY, lambda: self._views(data, wanted))
-        except VisualSearchError as error:
-            raise RequestError(error.code, f"{field}: {error}", field) from None
+        views = await self._aside(field, lambda: self._views(data, wanted))
         return await self._model.images(QUERY, views)
+
+    async def photo(self, field: str, data: bytes, wanted: Preprocess) -> Image.Image:
+        """Return a picture as a whole, the right way up. Raises RequestError for none."""
+
+        def decoded() -> Image.Image:
+            image = decode_image(data)
+            return photos.even_light(image) if wanted.lighting else image
+
+        return await self._aside(field, decoded)
+
+    async def _aside(self, field: str, work: Callable[[], T]) -> T:
+        try:
+            return await self._model.aside(QUERY, work)
+        except VisualSearchError as error:
+            told = f"{field}: {error} Send a JPEG, PNG or WebP."
+            raise RequestError(error.code, told, field) from None
 
     def _views(self, data: bytes, wanted: Preprocess) -> list[Prepared]:
         prepare = self._model.encoder.prepare
-        if wanted == Preprocess():
+        if not (wanted.lighting or wanted.background or wanted.crops):
             return [prepare(data)]
         image = decode_image(data)
         if wanted.lighting:

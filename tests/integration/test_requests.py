@@ -88,7 +88,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str | None]] = {
     ),
     "prices": ({"filters": {"price_min": 9, "price_max": 1}}, "field_invalid", "filters"),
     "deadline": ({"deadline_ms": 1}, "deadline_exceeded", None),
-    "mode": ({"mode": "look"}, "field_invalid", "mode"),
+    "mode": ({"mode": "find"}, "field_invalid", "mode"),
 }  # fmt: skip
 
 

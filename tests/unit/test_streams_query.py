@@ -14,8 +14,10 @@ from streams.messages import OutgoingMessage, SourceMessage
 from streams.metrics import Metrics
 from streams.producer import SendError
 from streams.query.agent import QueryAgent
-from streams.query.handler import QueryHandler, spell_out, to_filters
+from streams.query.handler import QueryHandler
+from streams.query.look import Detection
 from streams.query.pictures import QueryPictures, RequestError
+from streams.query.spelling import spell_out, to_filters
 from tests.fakes import DIM, unit
 from tests.lane_events import fake_model
 from visualsearch.engine import Engine
@@ -91,7 +93,12 @@ async def handler() -> AsyncIterator[QueryHandler]:
         find_subject=subject_by_grabcut,
     )  # fmt: skip
     handler = QueryHandler(
-        engine, model, pictures, Metrics(CollectorRegistry()), watermark=lambda: 0.0
+        engine,
+        model,
+        pictures,
+        Metrics(CollectorRegistry()),
+        watermark=lambda: 0.0,
+        detection=Detection.load(None, None, None),
     )
     yield handler
     handler.close()

@@ -1,37 +1,71 @@
 """Attribute columns, one cell per product slot, and the filters evaluated over them."""
 
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from visualsearch.index.arrays import BoolArray, CodeArray, grown
+from visualsearch.index.arrays import BoolArray, CodeArray, IntArray, grown
+from visualsearch.index.paths import prefixes
 from visualsearch.types import BaseRecord, Filters, OfferRecord
 
 ABSENT = -1
 
 
 class CodeColumn:
-    """One value per slot, kept as an integer code; a missing value matches nothing."""
+    """One value per slot, kept as an integer code; a missing value matches nothing.
 
-    def __init__(self) -> None:
+    `spread` gives the names that a value is found by: itself, or for a path all that it lies in.
+    """
+
+    def __init__(self, spread: Callable[[str], Iterable[str]] = lambda value: (value,)) -> None:
         self._codes: CodeArray = np.empty(0, dtype=np.int32)
         self._code_of: dict[str | None, int] = {None: ABSENT}
+        self._values: list[str] = []  # by code
+        self._found_by: dict[str, list[int]] = {}
+        self._spread = spread
 
     def put(self, slots: Sequence[int], values: Iterable[str | None]) -> None:
         """Set the slots' values; None clears one."""
         self._codes = grown(self._codes, max(slots) + 1, ABSENT)
         known = self._code_of
-        self._codes[slots] = [known.setdefault(value, len(known) - 1) for value in values]
+        self._codes[slots] = [known[v] if v in known else self._opened(v) for v in values]
+
+    def _opened(self, value: str | None) -> int:
+        """Give a new value its code."""
+        assert value is not None  # noqa: S101 - None has one from the start
+        code = self._code_of[value] = len(self._values)
+        self._values.append(value)
+        for name in self._spread(value):
+            self._found_by.setdefault(name, []).append(code)
+        return code
 
     def matching(self, values: Iterable[str], slots: int) -> BoolArray:
-        """Return a mask of shape (slots,): the slot's value is one of `values`."""
+        """Return a mask of shape (slots,): the slot's value is found by one of `values`."""
         mask = np.zeros(slots, dtype=np.bool_)
+        wanted = [code for value in values for code in self._found_by.get(value, ())]
         codes = self._codes[:slots]
-        for value in values:
-            if (code := self._code_of.get(value)) is not None:
-                mask[: len(codes)] |= codes == code
+        if len(wanted) == 1:
+            mask[: len(codes)] = codes == wanted[0]
+        elif wanted:
+            chosen = np.zeros(len(self._values) + 1, dtype=np.bool_)  # the last one is ABSENT's
+            chosen[wanted] = True
+            mask[: len(codes)] = chosen[codes]
         return mask
+
+    def held(self) -> Callable[[IntArray], set[str]]:
+        """Return a function from slots to the values that one of them has.
+
+        It may be called without the lock under which this is: later changes may or may not show.
+        """
+        codes, values = self._codes, self._values
+
+        def names(slots: IntArray) -> set[str]:
+            found = np.unique(codes[slots[slots < len(codes)]])
+            return {values[code] for code in found.tolist() if code != ABSENT}
+
+        return names
 
 
 class TermColumn:
@@ -78,6 +112,17 @@ class TermColumn:
             mask &= having
         return mask
 
+    def held(self) -> Callable[[IntArray], set[Hashable]]:
+        """Return a function from slots to the terms that one of them has, as `CodeColumn.held`."""
+        owners, codes = self._slots[: self._used], self._codes[: self._used]
+        terms = list(self._code_of)
+
+        def names(slots: IntArray) -> set[Hashable]:
+            found = np.unique(codes[np.isin(owners, slots)])
+            return {terms[code] for code in found.tolist() if code != ABSENT}
+
+        return names
+
     def _pack(self) -> None:
         """Drop blank pairs; the order of the others, and so each slot's run, is kept."""
         kept = np.flatnonzero(self._codes[: self._used] != ABSENT)
@@ -90,11 +135,21 @@ class TermColumn:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Functions from slots to what products there are filtered by: see `CodeColumn.held`."""
+
+    categories: Callable[[IntArray], set[str]]
+    brands: Callable[[IntArray], set[str]]
+    tags: Callable[[IntArray], set[Hashable]]
+    attributes: Callable[[IntArray], set[Hashable]]
+
+
 class Columns:
     """What can be filtered on, for every product slot; changes count once they are flushed."""
 
     def __init__(self) -> None:
-        self._category = CodeColumn()
+        self._category = CodeColumn(prefixes)
         self._brand = CodeColumn()
         self._tags = TermColumn()
         self._attributes = TermColumn()
@@ -159,6 +214,12 @@ class Columns:
             kept[excluded] = False
             clauses.append(kept)
         return np.logical_and.reduce(clauses) if clauses else None
+
+    def held(self) -> Held:
+        """Return what tells the names that some products are filtered by."""
+        return Held(
+            self._category.held(), self._brand.held(), self._tags.held(), self._attributes.held()
+        )
 
     def _offer_clauses(self, filters: Filters, slots: int) -> Iterable[BoolArray]:
         self._price = grown(self._price, slots, np.nan)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from visualsearch.index.arrays import BoolArray
-from visualsearch.index.columns import Columns
+from visualsearch.index.columns import Columns, Held
 from visualsearch.index.state import (
     ImageRef,
     ProductState,
@@ -134,7 +134,7 @@ class Products:
                     images[slot][place].image_id,
                     base,
                     offers[slot],
-                    counting(base, guesses[slot]) if slot in guesses else None,
+                    guesses=counting(base, guesses[slot]) if slot in guesses else None,
                 )
                 for slot, place, score in zip(slots, places, scores, strict=True)
                 if (base := bases[slot]) is not None
@@ -144,6 +144,10 @@ class Products:
     def satisfy(self, slots: Sequence[int], filters: Filters) -> bool:
         """Return whether all of these products are searchable and meet every clause."""
         return all(satisfies(self.state(slot), filters) for slot in slots)
+
+    def held(self) -> Held:
+        """Return what tells the names that some products are filtered by."""
+        return self._columns.held()
 
     def matching(self, filters: Filters) -> BoolArray | None:
         """Return a mask over slots of the products that meet every clause; None if all do."""

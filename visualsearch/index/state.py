@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from visualsearch.index.paths import within
 from visualsearch.types import BaseRecord, Filters, Guess, ImageKind, OfferRecord, Order
 
 
@@ -96,7 +97,7 @@ def satisfies(state: ProductState, filters: Filters) -> bool:
     price = offer.price if offer else None
     stock = offer.in_stock if offer else None
     return (
-        (not filters.category or base.category in filters.category)
+        (not filters.category or any(within(base.category, each) for each in filters.category))
         and (not filters.brand or base.brand in filters.brand)
         and set(filters.tags) <= set(base.tags)
         and filters.attributes.items() <= attributes(base, state.guesses).items()

@@ -12,6 +12,7 @@ from visualsearch.types import FloatArray
 
 TEXT_WEIGHT = 0.43  # 0.7 of picture to 0.3 of words
 SMALLEST_NORM = 1e-6
+SMALLEST_SHARE = 1e-4  # of the weights: what is left of less is the rounding of stored vectors
 SMALLEST_SQUARE, LARGEST_SQUARE = 1e-9, 1e200  # between them squares are exact enough
 
 
@@ -65,11 +66,16 @@ def composed(
     """Return `normalise(sum of weight x unit vector)`, float32 of shape (dim,), and its parts.
 
     Raises QueryError: `query_empty` without parts, `vector_invalid` and `weight_invalid` for a
-    part, and `query_degenerate` when the parts cancel out and leave no direction.
+    part, and `query_degenerate` when the parts cancel out and leave no direction: the sum's
+    length is at most `SMALLEST_SHARE` of the weights' sizes.
     """
     if not images and not texts:
-        raise QueryError("nothing to search for was given", code="query_empty", field="query")
-    total = np.zeros(dim, dtype=np.float64)
+        raise QueryError(
+            "nothing to search for was given; add a picture, words, a product or a vector",
+            code="query_empty",
+            field="query",
+        )
+    total, weights = np.zeros(dim, dtype=np.float64), 0.0
     weighed: list[Weighed] = []
     for parts, share in ((images, 1.0), (texts, text_weight if images else 1.0)):
         default = share / max(sum(part.weight is None for part in parts), 1)
@@ -81,13 +87,16 @@ def composed(
                     code="weight_invalid",
                     field=part.field,
                 )
+            weights += abs(weight)
             weighed.append(
                 Weighed(part.field, weight, unit_vector(part.vector, dim, field=part.field))
             )
             total += weight * weighed[-1].vector
-    if float(np.linalg.norm(total)) < SMALLEST_NORM:
+    if not float(np.linalg.norm(total)) > SMALLEST_SHARE * weights:
         raise QueryError(
-            "the query's parts cancel each other out", code="query_degenerate", field="query"
+            "the query's parts cancel each other out; change a weight or drop a part",
+            code="query_degenerate",
+            field="query",
         )
     return Composed(unit_vector(total, dim, field="query"), tuple(weighed))
 
@@ -118,7 +127,11 @@ def unit_vector(vector: npt.ArrayLike, dim: int, *, field: str) -> FloatArray:
         raise QueryError("vector holds NaN or infinity", code="vector_invalid", field=field)
     largest = float(np.abs(array).max())
     if largest < SMALLEST_NORM:
-        raise QueryError("vector has no direction", code="query_degenerate", field=field)
+        raise QueryError(
+            "vector has no direction, all its numbers are zero: give another",
+            code="query_degenerate",
+            field=field,
+        )
     scaled = array / largest  # squares of very large numbers would overflow
     return _as_float(scaled / np.linalg.norm(scaled))
 

@@ -1,0 +1,189 @@
+"""Mode look: one photo → its regions, each embedded, named and searched for."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from schemas.search import SearchRequest
+from streams.compute import Priority
+from streams.lru import Lru
+from streams.model import Model
+from streams.query.pictures import QueryPictures
+from streams.query.spelling import QueryParts, to_filters
+from visualsearch.engine import Engine
+from visualsearch.search.compose import Part, compose
+from visualsearch.search.look.boxes import Box, crop
+from visualsearch.search.look.checkpoint import CheckpointDetector
+from visualsearch.search.look.prompts import PromptDetector, prompts_of
+from visualsearch.search.look.regions import (
+    Detector,
+    Photo,
+    Proposal,
+    Region,
+    boosted,
+    united,
+)
+from visualsearch.search.look.shelves import narrowed, shelves, spoken
+from visualsearch.search.look.taxonomy import Taxonomy, read_taxonomy
+from visualsearch.types import Answer, Filters, FloatArray, Hit, Plan
+
+QUERY = Priority.QUERY
+CPU_STEP, GPU_STEP = 8, 128  # crops per call: other queries get their turn between two
+WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
+KNOWN_WORDS = 10_000  # vectors of categories' names that are kept
+
+Find = Callable[[SearchRequest, Sequence[FloatArray], Filters], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A region and what was found for it."""
+
+    region: Region
+    hits: Sequence[Hit]
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What regions are found with, as the settings say; no model has been asked yet."""
+
+    taxonomy: Taxonomy
+    checkpoint: CheckpointDetector | None = None
+
+    @classmethod
+    def load(
+        cls, categories: Path | None, checkpoint: Path | None, labels: Path | None
+    ) -> "Detection":
+        """Read the files. Raises VisualSearchError, which names the one that will not do."""
+        taxonomy = read_taxonomy() if categories is None else read_taxonomy(categories)
+        if checkpoint is None or labels is None:
+            return cls(taxonomy)
+        return cls(taxonomy, CheckpointDetector.load(checkpoint, labels))
+
+
+class Look:
+    """Finds regions and searches for each; the model's calls are short, for others wait too."""
+
+    def __init__(
+        self, engine: Engine, model: Model, pictures: QueryPictures, detection: Detection
+    ) -> None:
+        self._engine = engine
+        self._model = model
+        self._pictures = pictures
+        self._detection = detection
+        self._prompts: PromptDetector | None = None
+        self._words: Lru[str, FloatArray] = Lru(KNOWN_WORDS)
+
+    async def regions(self, request: SearchRequest, parts: QueryParts, data: bytes) -> list[Region]:
+        """Return the photo's regions, best first; the whole of it where no thing is found.
+
+        Raises RequestError for bytes that are no picture, ModelError when the model fails.
+        """
+        prompts = await self._prompt_detector()
+        ((field, _),) = parts.images
+        image = await self._pictures.photo(field, data, request.preprocess)
+        (whole,) = await self._embedded(image, [Proposal(WHOLE)])
+        photo = Photo(image, whole)
+        if request.boxes:
+            given = [Proposal(_box(each.box), each.category) for each in request.boxes]
+            return prompts.name(photo, given, await self._embedded(image, given))
+        detector: Detector = self._detection.checkpoint or prompts
+        proposals = await self._model.aside(QUERY, lambda: detector.propose(photo))
+        vectors = await self._embedded(image, proposals)
+        chosen = await self._model.aside(
+            QUERY, lambda: detector.choose(photo, proposals, vectors, request.max_regions)
+        )
+        return chosen or [Region(WHOLE, None, 0.0, whole)]
+
+    async def search(
+        self,
+        request: SearchRequest,
+        parts: QueryParts,
+        regions: Sequence[Region],
+        texts: Sequence[Part],
+        find: Find,
+    ) -> list[Found]:
+        """Search for each region among the catalogue's products of its category.
+
+        A region of other things than the request's category filter asks for is left out.
+        """
+        encoder = self._model.encoder
+        filters = to_filters(request)
+        shelf_of = await self._shelves(regions)
+        ((_, image),) = parts.images
+        found: list[Found] = []
+        for region in regions:
+            shelf = narrowed(shelf_of.get(region.category or "", ()), filters.category)
+            if shelf is None:
+                continue
+            part = Part(region.vector, image.weight, "query")
+            vector = compose([part], texts, dim=encoder.dim, text_weight=encoder.default_alpha)
+            answer = await find(request, [vector], replace(filters, category=shelf))
+            found.append(Found(region, answer.hits, answer.plan))
+        lists = boosted([each.hits for each in found])
+        return [replace(each, hits=hits) for each, hits in zip(found, lists, strict=True)]
+
+    async def _prompt_detector(self) -> PromptDetector:
+        if self._prompts is None:
+            taxonomy = self._detection.taxonomy
+            texts = await self._model.texts(QUERY, prompts_of(taxonomy))
+            self._prompts = PromptDetector(taxonomy, texts)
+        return self._prompts
+
+    async def _embedded(self, image: Image.Image, proposals: Sequence[Proposal]) -> FloatArray:
+        """Return a unit row for each proposal's crop, of shape (proposals, dim)."""
+        encoder = self._model.encoder
+        step = CPU_STEP if encoder.device == "cpu" else GPU_STEP
+        rows = [np.zeros((0, encoder.dim), dtype=np.float32)]
+        for start in range(0, len(proposals), step):
+            boxes = [each.box for each in proposals[start : start + step]]
+            prepared = await self._model.aside(
+                QUERY,
+                lambda boxes=boxes: [encoder.prepare(crop(image, b)) for b in boxes],  # type: ignore[misc]
+            )
+            rows.append(await self._model.images(QUERY, prepared))
+        return np.concatenate(rows)
+
+    async def _shelves(self, regions: Sequence[Region]) -> dict[str, tuple[str, ...]]:
+        """Return the catalogue's categories for each category of the regions.
+
+        One that only the app knows is the catalogue's own.
+        """
+        prompts = await self._prompt_detector()
+        known = dict(prompts.categories)
+        if self._detection.checkpoint is not None:
+            known |= self._detection.checkpoint.categories
+        catalogue = await self._model.aside(QUERY, self._engine.categories)
+        said = await self._spoken([*(word for words in known.values() for word in words),
+                                   *map(spoken, catalogue)])  # fmt: skip
+        found = shelves(
+            {name: np.stack([said[word] for word in words]) for name, words in known.items()},
+            {name: said[spoken(name)] for name in catalogue},
+        )
+        own = {region.category for region in regions} - known.keys() - {None}
+        return found | {name: (name,) for name in own if name is not None}
+
+    async def _spoken(self, words: Sequence[str]) -> dict[str, FloatArray]:
+        """Return the vectors of words, from memory where they were said before."""
+        found = {word: vector for word in words if (vector := self._words.get(word)) is not None}
+        new = [word for word in dict.fromkeys(words) if word not in found]
+        if new:
+            rows = await self._model.texts(QUERY, new)
+            for word, row in zip(new, rows, strict=True):
+                found[word] = row
+                self._words.put(word, row)
+        return found
+
+
+def of_all(found: Sequence[Found], top_k: int) -> list[Hit]:
+    """Return the best products of all regions."""
+    return united([each.hits for each in found], top_k)
+
+
+def _box(edges: Sequence[float]) -> Box:
+    left, top, right, bottom = edges
+    return left, top, right, bottom

@@ -1,0 +1,52 @@
+"""Two hundred requests with one fault each: every one is answered, and told what to do."""
+
+import re
+
+import msgspec
+import pytest
+
+from schemas.search import SearchResult
+from streams.broker import BrokerInfo
+from streams.messages import OutgoingMessage
+from tests.integration.events import created
+from tests.integration.harness import inline, running_path
+from tests.malformed_requests import bad_requests, good_request
+
+COUNT = 200
+# What an answer says so that its reader can act: what is wanted instead, or what to change.
+ADVICE = re.compile(
+    r"[Ee]xpected|required|leave it out|drop|change a|add a|give|must have|only|takes|needs|say "
+    r"|swap|[Ss]end|explain says|left < right"
+)
+
+
+async def test_each_of_two_hundred_is_answered_with_code_field_and_advice(
+    kafka: BrokerInfo, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """One answer each, none lost, none crashed; a good request after them is still answered."""
+    requests = bad_requests(COUNT, seed=7)
+    async with running_path(kafka.bootstrap, tmp_path_factory.mktemp("bad")) as path:
+        await path.publish(created("p", inline(0), category="Shirts"))
+        await path.settled()
+        good = msgspec.json.encode(good_request("good"))
+        topic = path.topics.search_requests
+        await path.producer.send([
+            *(OutgoingMessage(topic, each.request_id.encode(), each.value) for each in requests),
+            OutgoingMessage(topic, b"good", good),
+        ])  # fmt: skip
+        await path.caught_up("queries")
+        answers: dict[str, list[SearchResult]] = {}
+        for message in path.read(path.topics.search_results):
+            result = msgspec.json.decode(message.value(), type=SearchResult)
+            answers.setdefault(result.request_id, []).append(result)
+    assert len(answers) == COUNT + 1
+    for request in requests:
+        (result,) = answers[request.request_id]
+        error = result.error
+        assert (result.status, result.hits) == ("error", []), request
+        assert error is not None
+        assert (error.code, error.field) == (request.code, request.field), (request, error)
+        assert len(error.message.split()) >= 4, (request, error)
+        assert ADVICE.search(error.message), (request, error)
+    (result,) = answers["good"]
+    assert (result.status, result.error) == ("ok", None)

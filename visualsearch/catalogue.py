@@ -1,0 +1,103 @@
+"""The products of one shard as they stand, under a lock, and what can be asked of them."""
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+
+from visualsearch.index.arrays import IntArray, ascending
+from visualsearch.index.columns import Held
+from visualsearch.index.live import LiveIndex
+from visualsearch.index.products import Products
+from visualsearch.index.rows import Rows
+from visualsearch.index.state import ProductState
+from visualsearch.search.hints import Hint, hints
+from visualsearch.types import Filters, FloatArray, Hit, ImageKind
+
+SAMPLE = 4096  # pictures whose mean stands for that of all of a kind
+
+
+class Catalogue:
+    """What an engine knows, and every question about it that is no search."""
+
+    def __init__(self, dim: int, chunk_rows: int) -> None:
+        self.dim = dim
+        self._lock = threading.Lock()  # held for microseconds: one record, one mask, one answer
+        self._products = Products()
+        self._index = LiveIndex(Rows(dim, chunk_rows=chunk_rows))
+
+    def product(self, product_id: str) -> ProductState | None:
+        """Return what is known of a product, deleted ones included; None if nothing is."""
+        with self._lock:
+            slot = self._products.slot(product_id)
+            return None if slot is None else self._products.state(slot)
+
+    def known(self, start: int, count: int) -> list[ProductState]:
+        """Return up to `count` known products, deleted ones included, from the `start`-th on.
+
+        They stand in the order in which they became known and never change places: slices taken
+        one after the other hold each product once.
+        """
+        with self._lock:
+            stop = min(start + count, len(self._products))
+            return [self._products.state(slot) for slot in range(start, stop)]
+
+    def pictured(self, product_id: str) -> tuple[ProductState, FloatArray] | None:
+        """Return a product and its vectors, of shape (pictures, dim), as of one moment."""
+        with self._lock:
+            slot = self._products.slot(product_id)
+            if slot is None:
+                return None
+            return self._products.state(slot), self._index.vectors(slot)
+
+    def vectors_of(self, product_id: str) -> list[tuple[str, FloatArray]]:
+        """Return (image id, unit vector) of each picture; nothing for an unknown product."""
+        both = self.pictured(product_id)
+        if both is None:
+            return []
+        state, vectors = both
+        return [(image.image_id, row) for image, row in zip(state.images, vectors, strict=True)]
+
+    def pictures(self, hits: Sequence[Hit]) -> FloatArray:
+        """Return the unit vectors of the hits' pictures, of shape (hits, dim), float32.
+
+        Zeros stand for what has gone since: it is like nothing.
+        """
+        rows = np.zeros((len(hits), self.dim), dtype=np.float32)
+        for row, hit in zip(rows, hits, strict=True):
+            for image_id, vector in self.vectors_of(hit.product_id):
+                if image_id == hit.image_id:
+                    row[:] = vector
+        return rows
+
+    def kind_mean(self, kind: ImageKind) -> tuple[FloatArray, int]:
+        """Return the mean vector of a kind of pictures, of shape (dim,), and how many there are.
+
+        It is told from `SAMPLE` of them, evenly chosen.
+        """
+        with self._lock:
+            view = self._index.view(None, kind)
+        rows = np.flatnonzero(view.mask)
+        if not len(rows):
+            return np.zeros(self.dim, dtype=np.float32), 0
+        some = rows[:: -(-len(rows) // SAMPLE)]
+        mean: FloatArray = self._index.rows.unit(some).mean(axis=0, dtype=np.float32)
+        return mean, len(rows)
+
+    def hints(self, filters: Filters) -> tuple[Hint, ...]:
+        """Return close names for the filters' values that no searchable product has.
+
+        For answers without a hit: it looks at the names of all products.
+        """
+        return hints(filters, *self._held())
+
+    def categories(self) -> list[str]:
+        """Return the categories that searchable products have, sorted."""
+        held, slots = self._held()
+        return sorted(held.categories(slots))
+
+    def _held(self) -> tuple[Held, IntArray]:
+        """Return what tells the names in use, and the slots of the searchable products."""
+        with self._lock:
+            view, held = self._index.view(None, None), self._products.held()
+        return held, ascending(view.slot[: len(view.mask)][view.mask])

@@ -1,0 +1,90 @@
+"""Near-duplicates: one picture uploaded again, one style in several colours → one group."""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from visualsearch.types import FloatArray, Hit
+
+SAME_PICTURE = 0.97  # cosine above which two pictures are one, whatever the products are called
+SAME_STYLE = 0.5  # cosine that products of one name must reach: "dress" names many
+STYLE_ATTRIBUTES = ("item_group_id", "style_group")  # catalogues that name the style themselves
+VARYING = ("color", "colour", "size")  # attributes whose words are no part of a style's name
+_COLOURS = """
+amber aqua beige black blue bronze brown burgundy camel charcoal copper coral cream cyan dark
+ecru fuchsia gold golden gray green grey indigo ivory khaki lavender light lilac lime magenta
+maroon mint multicolor multicolour mustard navy nude olive orange peach pink plum purple red
+rose rust salmon sand silver tan taupe teal turquoise violet white wine yellow
+"""
+COLOURS = frozenset(_COLOURS.split())
+_WORD = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What makes products variants of one style: the catalogue's group, or brand and name."""
+
+    group: str | None
+    brand: str | None
+    name: tuple[str, ...]  # the title's words without those that vary; empty says nothing
+
+    @property
+    def keys(self) -> list[tuple[object, ...]]:
+        """Return what this style may share with another."""
+        by_group = [("group", self.group, self.brand)] if self.group is not None else []
+        return [*by_group, *([("name", self.name, self.brand)] if self.name else [])]
+
+
+def style_of(hit: Hit) -> Style:
+    """Return a product's style."""
+    attributes = {name.casefold(): value for name, value in hit.attributes.items()}
+    group = next((attributes[name] for name in STYLE_ATTRIBUTES if attributes.get(name)), None)
+    varying = {word for name in VARYING for word in _words(attributes.get(name, ""))}
+    title = _words(hit.title)
+    name = tuple(word for word in title if word not in COLOURS and word not in varying)
+    return Style(group, hit.brand, name)
+
+
+def grouped(hits: Sequence[Hit], vectors: FloatArray, wanted: int) -> list[list[int]]:
+    """Return the places of the hits, group by group, each group's first the best of it.
+
+    `vectors` are the unit vectors of the hits' pictures, of shape (hits, dim). A hit joins the
+    first group whose head it is a near-duplicate of; groups after the `wanted`-th are not opened,
+    and the hits that would are left out. What comes later changes no group's head, so that
+    more hits give the same groups, only larger.
+    """
+    groups: list[list[int]] = []
+    styles: list[Style] = []  # of the heads
+    sharing: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    heads = np.empty((min(wanted, len(hits)), vectors.shape[1]), dtype=np.float32)
+    for place, hit in enumerate(hits):
+        style = style_of(hit)
+        alike = heads[: len(groups)] @ vectors[place]
+        candidates = {number for key in style.keys for number in sharing[key]}
+        candidates.update(np.flatnonzero(alike >= SAME_PICTURE).tolist())
+        joined = (n for n in sorted(candidates) if _variants(style, styles[n], float(alike[n])))
+        if (number := next(joined, None)) is not None:
+            groups[number].append(place)
+        elif len(groups) < wanted:
+            for key in style.keys:
+                sharing[key].append(len(groups))
+            heads[len(groups)] = vectors[place]
+            styles.append(style)
+            groups.append([place])
+    return groups
+
+
+def _variants(one: Style, other: Style, likeness: float) -> bool:
+    if likeness >= SAME_PICTURE:
+        return True
+    if one.group is not None and other.group is not None:
+        return one.group == other.group and one.brand == other.brand
+    named = bool(one.name) and one.name == other.name and one.brand == other.brand
+    return named and likeness >= SAME_STYLE
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.casefold())

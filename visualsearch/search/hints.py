@@ -1,0 +1,72 @@
+"""A filter that nothing can match → names that come close to what was asked for."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import cast
+
+from visualsearch.index.arrays import IntArray
+from visualsearch.index.columns import Held
+from visualsearch.index.paths import SEPARATOR, prefixes
+from visualsearch.types import Filters
+
+CLOSE = 3  # names told of each
+ALIKE = 0.6  # difflib's ratio: one typing error in a word of four letters still counts
+TOLD = 5  # of a request with hundreds of unknown values
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A filter's value that no searchable product has, and known ones that are spelt alike."""
+
+    field: str  # `category[0]`, `brand[1]`, `tags[0]`, `attributes.color`
+    value: str
+    close: tuple[str, ...]  # the closest first; none where nothing comes close
+
+
+def hints(filters: Filters, held: Held, slots: IntArray) -> tuple[Hint, ...]:
+    """Return a hint for each value that no product of these slots has, at most `TOLD`."""
+    found: list[Hint] = []
+    if filters.category:
+        paths = (path for each in held.categories(slots) for path in prefixes(each))
+        found += _unknown("category", filters.category, paths)
+    if filters.brand:
+        found += _unknown("brand", filters.brand, held.brands(slots))
+    if filters.tags:
+        found += _unknown("tags", filters.tags, [str(tag) for tag in held.tags(slots)])
+    if filters.attributes:
+        values: dict[str, set[str]] = {}
+        for name, value in cast("set[tuple[str, str]]", held.attributes(slots)):
+            values.setdefault(name, set()).add(value)
+        for name, value in sorted(filters.attributes.items()):
+            if name not in values:
+                found.append(Hint(f"attributes.{name}", name, close_names(name, values)))
+            elif value not in values[name]:
+                near = close_names(value, values[name])
+                found.append(Hint(f"attributes.{name}", value, near))
+    return tuple(found[:TOLD])
+
+
+def _unknown(field: str, wanted: Iterable[str], known: Iterable[str]) -> list[Hint]:
+    names = set(known)
+    missing = [(n, value) for n, value in enumerate(wanted) if value not in names][:TOLD]
+    return [Hint(f"{field}[{n}]", value, close_names(value, names)) for n, value in missing]
+
+
+def close_names(value: str, known: Iterable[str]) -> tuple[str, ...]:
+    """Return the known names spelt most like a value, whatever their case.
+
+    Of paths the last step counts as well: `dresses` is close to `Women/Dresses`.
+    """
+    spelt: dict[str, list[str]] = {}
+    for name in sorted(known):
+        whole = name.casefold()
+        for form in {whole, whole.rpartition(SEPARATOR)[2]}:
+            spelt.setdefault(form, []).append(name)
+    asked = value.casefold()
+    last = asked.rpartition(SEPARATOR)[2]
+    near = get_close_matches(asked, spelt, CLOSE, ALIKE)
+    if last != asked:
+        near += get_close_matches(last, spelt, CLOSE, ALIKE)
+    names = dict.fromkeys(name for form in near for name in spelt[form])
+    return tuple(names)[:CLOSE]

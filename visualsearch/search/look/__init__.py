@@ -1,0 +1,1 @@
+"""Shop the look: a photo of many things → its regions, and a search for each of them."""

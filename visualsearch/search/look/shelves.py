@@ -1,0 +1,47 @@
+"""A detector's categories → the catalogue's own: `coat` → `Women/Jackets & Coats`."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from visualsearch.index.paths import SEPARATOR, within
+from visualsearch.types import FloatArray
+
+CLOSE = 0.5  # cosine of words: a catalogue's category less like any prompt belongs to none
+
+
+def spoken(category: str) -> str:
+    """Return what a catalogue's category says in words: the last step of its path."""
+    return category.rpartition(SEPARATOR)[2].replace("_", " ").strip() or category
+
+
+def shelves(
+    prompts: Mapping[str, FloatArray], catalogue: Mapping[str, FloatArray]
+) -> dict[str, tuple[str, ...]]:
+    """Return for each of a detector's categories those of the catalogue that it stands for.
+
+    `prompts` are unit rows of shape (prompts, dim) by the detector's category, `catalogue` the
+    unit vectors, of shape (dim,), of what the catalogue's categories say. Each of the catalogue
+    goes to the category with the closest prompt, if that is close.
+    """
+    found: dict[str, list[str]] = {name: [] for name in prompts}
+    names = list(prompts)
+    for category, vector in sorted(catalogue.items()):
+        likeness = [float((prompts[name] @ vector).max()) for name in names]
+        best = int(np.argmax(likeness)) if names else -1
+        if names and likeness[best] >= CLOSE:
+            found[names[best]].append(category)
+    return {name: tuple(categories) for name, categories in found.items()}
+
+
+def narrowed(shelf: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the categories to search a region in, empty for all; None for no search at all.
+
+    `wanted` is what the request's filter asks for: a region of other things is not searched, and
+    one of things that the catalogue has no shelf for is searched within what was asked for.
+    """
+    if not wanted or not shelf:
+        return tuple(shelf or wanted)
+    inner = {each for each in shelf for asked in wanted if within(each, asked)}
+    inner |= {asked for asked in wanted for each in shelf if within(asked, each)}
+    return tuple(sorted(inner)) or None
