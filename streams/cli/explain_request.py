@@ -7,7 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.errors import SchemaError
-from schemas.search import PartScore, ProductExplanation, decode_request
+from schemas.explained import PartScore, ProductExplanation
+from schemas.search import decode_request
 from streams.cli.dlq_tables import cell
 from streams.cli.search import ask, with_id
 from streams.settings import Settings

@@ -30,6 +30,7 @@ from streams.lanes.attributes import base_record, image_id, offer_record
 from streams.metrics import Metrics
 from streams.model import Model
 from streams.query.handler import QueryHandler
+from streams.query.look import Detection
 from streams.query.pictures import QueryPictures
 from streams.settings import Settings
 from visualsearch.attributes.guesser import Guesser
@@ -51,8 +52,7 @@ class Shop:
     handler: QueryHandler
     fetcher: Fetcher
     settings: Settings
-    pictures: QueryPictures
-    metrics: Metrics
+    handler_over: Callable[[Engine], QueryHandler]  # another, over what stands for the engine
     guesser: Guesser | None = None
     rejected: list[Rejected] = field(default_factory=list)
     rows: dict[str, Row] = field(default_factory=dict)
@@ -174,10 +174,19 @@ async def open_shop(encoder: Encoder, settings: Settings) -> AsyncIterator[Shop]
         limit=settings.image_max_bytes,
         find_subject=subject_finder(settings.background_model),
     )
-    handler = QueryHandler(engine, model, pictures, metrics, watermark=lambda: None)
+    detection = Detection.load(
+        settings.look_categories, settings.look_checkpoint, settings.look_labels
+    )
+
+    def handler_over(engine: Engine) -> QueryHandler:
+        return QueryHandler(
+            engine, model, pictures, metrics, watermark=lambda: None, detection=detection
+        )
+
+    handler = handler_over(engine)
     try:
         yield Shop(
-            engine, model, handler, fetcher, settings, pictures, metrics,
+            engine, model, handler, fetcher, settings, handler_over,
             guesser_of(settings, encoder),
         )  # fmt: skip
     finally:

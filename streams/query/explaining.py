@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from schemas.search import (
+from schemas.explained import (
     ClauseVerdict,
     HitExplanation,
     PartScore,
     ProductExplanation,
     Rival,
-    SearchHit,
-    SearchRequest,
 )
+from schemas.search import SearchHit, SearchRequest
 from streams.product_state import why_not
 from visualsearch.engine import Engine
 from visualsearch.search.compose import Composed

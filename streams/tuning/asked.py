@@ -7,7 +7,6 @@ from schemas.errors import SchemaError
 from streams.evaluation.judge import DEADLINE_S
 from streams.evaluation.queries import Queries, QueriesError, to_request
 from streams.evaluation.shop import Shop
-from streams.query.handler import QueryHandler
 from visualsearch.engine import Engine
 from visualsearch.types import Answer, Query
 
@@ -36,9 +35,7 @@ async def asked_of(
     Raises QueriesError, with the line, for a query that gets an error for an answer.
     """
     listening = Listening(shop.engine)
-    handler = QueryHandler(
-        cast("Engine", listening), shop.model, shop.pictures, shop.metrics, watermark=lambda: None
-    )
+    handler = shop.handler_over(cast("Engine", listening))
     try:
         for search in queries.searches:
             try:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest_asyncio
 from click.testing import CliRunner
 
-from schemas.search import ProductExplanation
+from schemas.explained import ProductExplanation
 from streams.broker import BrokerInfo
 from streams.cli import main
 from tests.integration.events import created
