@@ -1,8 +1,10 @@
 """The state machine that holds three engines, each forced to its strategy, against the twin."""
 
+import tempfile
 from collections import Counter
 from dataclasses import replace
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from hypothesis import strategies as st
@@ -16,6 +18,8 @@ from visualsearch.index.curve import Curves, Point
 from visualsearch.index.exact import ExactIndex
 from visualsearch.index.planner import Costs, Tuning
 from visualsearch.index.state import satisfies
+from visualsearch.snapshot.read import restore
+from visualsearch.snapshot.write import write
 from visualsearch.types import Answer, Query, Record
 
 Way = Literal["exact", "graph", "mixed"]
@@ -37,14 +41,33 @@ def tiny_engine(way: Way, layout: Layout = MACHINE) -> Engine:
     The last one goes by its lists, until it has measured its curves. The first beams of the
     graphs are often too narrow, so that walks are widened.
     """
-    engine = Engine(
-        world.MODEL,
-        world.DIM,
-        tuning=Tuning(exact_rows=10_000 if way == "exact" else 0, surplus=0.3),
-        costs=COSTS[way],
-        layout=replace(layout, coder_rows=10**9) if way == "graph" else layout,
-        clock=rising_clock(),
-    )
+    return _with_curves(Engine(world.MODEL, world.DIM, **_options(way, layout)), way)
+
+
+def reborn(engine: Engine, way: Way, layout: Layout = MACHINE) -> Engine:
+    """Return what a snapshot of the engine gives back; its folder is gone by then."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(engine, Path(folder), source={}, created_at=0.0, pause=lambda: None)
+        return restored_from(path, way, layout)
+
+
+def restored_from(path: Path, way: Way, layout: Layout = MACHINE) -> Engine:
+    """Return the engine of a snapshot."""
+    options = _options(way, layout)
+    restored = restore(path, model=world.MODEL, dim=world.DIM, **options).engine
+    return _with_curves(restored, way)
+
+
+def _options(way: Way, layout: Layout) -> dict[str, Any]:
+    return {
+        "tuning": Tuning(exact_rows=10_000 if way == "exact" else 0, surplus=0.3),
+        "costs": COSTS[way],
+        "layout": replace(layout, coder_rows=10**9) if way == "graph" else layout,
+        "clock": rising_clock(),
+    }
+
+
+def _with_curves(engine: Engine, way: Way) -> Engine:
     if way == "graph":
         engine._index.built.curves = Curves(graph=(Point(8.0, 1.0, 1.0, 1.0),))
     return engine
@@ -130,6 +153,13 @@ class TwinMachine(RuleBasedStateMachine):
             for _ in range(times):
                 engine.index_pending(batch)
                 self.note(engine)
+
+    @rule()
+    def restart(self) -> None:
+        """Go on with what a snapshot gives back."""
+        for way, engine in self.engines.items():
+            self.engines[way] = reborn(engine, way, self.layout)
+            SEEN["coarse"] += any(p.coarse for p in self.engines[way]._index.built.pieces)
 
     @rule()
     def settle(self) -> None:

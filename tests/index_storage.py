@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 
 from visualsearch.engine import Engine
-from visualsearch.index.lists import NO_LIST
+from visualsearch.index.codes import NO_LIST
 from visualsearch.index.live import NO_GRAPH, LiveIndex
 
 
@@ -29,7 +29,7 @@ def _check_chains(engine: Engine, index: LiveIndex) -> None:
     searchable = 0
     for slot in range(len(products)):
         own = index.rows_of(slot)
-        assert len(own) == len(products._images[slot])
+        assert len(own) == len(products.state(slot).images)
         assert own == _walked(index, slot)
         assert (rows.slot[list(own)] == slot).all()
         chained.update(own)
@@ -72,8 +72,7 @@ def _check_graphs(index: LiveIndex) -> None:
     assert np.array_equal(index.graph_of[: rows.count], graph_of)
     assert holders.max(initial=0) <= 1, "a row in two graphs"
     assert holders[alive].all(), "an alive row that no graph will ever hold"
-    resting = [row for _, rested in index.resting for row in rested]
-    free = np.array([*rows._free, *resting], dtype=int)
+    free = np.array([*rows._free, *index.resting.rows], dtype=int)
     assert len(np.unique(free)) == len(free), "a row free twice"
     assert not alive[free].any(), "a free row that is in use"
     assert not holders[free].any(), "a free row that a graph holds"

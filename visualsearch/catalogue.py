@@ -39,8 +39,9 @@ class Catalogue:
         one after the other hold each product once.
         """
         with self._lock:
-            stop = min(start + count, len(self._products))
-            return [self._products.state(slot) for slot in range(start, stop)]
+            slots = range(start, min(start + count, len(self._products)))
+            states = self._products.states(slots)
+        return self._products.read(slots, states)
 
     def pictured(self, product_id: str) -> tuple[ProductState, FloatArray] | None:
         """Return a product and its vectors, of shape (pictures, dim), as of one moment."""

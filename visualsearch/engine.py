@@ -11,9 +11,11 @@ from visualsearch.catalogue import Catalogue
 from visualsearch.errors import QueryError
 from visualsearch.hooks import Hooks
 from visualsearch.index.arrays import BoolArray, IntArray
+from visualsearch.index.counts import counted
 from visualsearch.index.find import Finder, Found
+from visualsearch.index.frozen import Frozen, Saved
 from visualsearch.index.layout import Layout
-from visualsearch.index.planner import Costs, Tuning
+from visualsearch.index.planner import Costs, Strategy, Tuning
 from visualsearch.index.probe import Probe
 from visualsearch.index.rows import Vectors, prepared
 from visualsearch.index.state import ImageRef, IndexStats
@@ -41,6 +43,7 @@ OPTIMISTIC_ATTEMPTS = 3
 APPROXIMATE = ("graph", "ivfpq")
 INDEX_BATCH = 256  # rows: some 100 ms of one core
 GROUP = 64  # records that are applied under one hold of the lock: under a millisecond
+SERVED = 20  # products of the search that `serving` is about
 ASKED = 256  # query vectors kept to measure with
 __all__ = ["Engine", "Hooks", "Layout"]
 
@@ -73,8 +76,9 @@ class Engine(Catalogue):
         self._tuning = tuning or Tuning()
         self._index_lock = threading.Lock()  # one graph writer at a time; taken before `_lock`
         self._finder = Finder(self._index.rows, self._tuning, costs or Costs())
+        self._least_listed = layout.coder_rows
         self._asked: deque[FloatArray] = deque(maxlen=ASKED)
-        self._probe = Probe(layout.probe_share)
+        self._probe = Probe(layout.probe_share, layout.probe_core)
         self._upkeep = Upkeep(
             self._index, self._finder, lambda: self._lock, layout, self._masked,
             lambda: list(self._asked), clock, self._hooks.on_swapped,
@@ -149,7 +153,9 @@ class Engine(Catalogue):
             with self._lock:
                 view = self._view(query.filters)
             found, best_ones = self._find(view, vector, query.top_k, target)
+            ahead = self._products.ahead(found.slots[best_ones].tolist())
             with self._lock:
+                self._products.keep(ahead)
                 if self._holds(view, found, best_ones, query.filters):
                     hits = self._hits(found, best_ones)
                     break
@@ -193,25 +199,31 @@ class Engine(Catalogue):
             found.scores[best_ones].tolist(),
         )
 
-    # Counts
+    # Snapshots
+
+    def freeze(self) -> Frozen:
+        """Return the state, to be copied while records go on coming (docs/adr/0011)."""
+        return Frozen(self._products, self._index, lambda: self._lock, self._least_listed)
+
+    def adopt(self, saved: Saved) -> None:
+        """Take the state of a snapshot; only before the first record."""
+        with self._index_lock, self._lock:
+            self._products.adopt(saved.shelf)
+            self._index.adopt(saved.rows, saved.first, saved.searchable, saved.piece)
+            self._upkeep.adopt(saved.piece.coder if saved.piece else None)
+        self._writer.wake()
+
+    @property
+    def serving(self) -> Strategy:
+        """Return how a search without filters is answered now."""
+        with self._lock:
+            view = self._view(Filters())
+        return self._finder.choice(view, SERVED, self._tuning.recall_target).strategy
 
     def stats(self) -> IndexStats:
         """Return the counts of this moment."""
-        index = self._index
-        merged, merging = self._upkeep.merging
         with self._lock:
-            return IndexStats(
-                products=index.live_products,
-                vectors=index.live_rows,
-                known_products=len(self._products),
-                rows=index.rows.used,
-                fresh_rows=index.fresh_rows,
-                dead_ratio=index.dead_ratio,
-                segments=len(index.built.segments),
-                pieces=len(index.built.pieces),
-                merged_rows=merged,
-                merging_rows=merging,
-            )
+            return counted(self._index, len(self._products), self._upkeep.merging)
 
     # The background writer
 

@@ -4,6 +4,9 @@ from dataclasses import asdict, dataclass
 
 # The measurements, in an order in which the engine is built once for the most of them.
 NAMES = ("search", "build", "filters", "growth", "churn", "insert", "updates", "memory")
+RIVALS = ("hnswlib-m16", "hnswlib-m32", "faiss-m16", "usearch-m16")
+RECOVERY = "recovery"  # a command of its own, for it ends the engine
+EVERY = (*NAMES, RECOVERY)
 DEFAULT_ROWS = 200_000
 SIZES = {"50k": 50_000, "200k": 200_000, "1m": 1_000_000}
 

@@ -63,6 +63,11 @@ BARS = (
     Bar("growth", "recall 1000000", "≥", 0.98, LARGE),
     Bar("growth", "p99 1000000", "≤", 12.0, LARGE),
     Bar("growth", "cost to 200k", "≤", 3.0, LARGE),
+    Bar("recovery", "first answer s", "≤", 5.0),
+    Bar("recovery", "recall@10 before the swap", "≥", 0.99),
+    Bar("recovery", "recall@100 before the swap", "≥", 0.95),
+    Bar("recovery", "ivfpq bytes per vector", "≤", 96.0),
+    Bar("recovery", "p99 while snapshotting to idle", "≤", 2.0),
 )
 
 

@@ -62,6 +62,7 @@ class Bench:
     amounts: Amounts
     tell: Tell = lambda _: None  # what is being done right now
     threads: int = 2  # that rivals build with
+    beside: tuple[str, ...] = ()  # the rivals, all that are installed unless given
     built: dict[str, Built] = field(default_factory=dict)
     _engines: dict[int, Engine] = field(default_factory=dict)
     _rivals: dict[str, Rival] = field(default_factory=dict)
@@ -134,9 +135,9 @@ class Bench:
             engine.close()
 
     def rivals(self) -> list[str]:
-        """Return the names of those that are installed."""
+        """Return the names of those that are installed, or of those that were chosen."""
         absent = missing()
-        return [name for name in MAKERS if name not in absent]
+        return [name for name in self.beside or MAKERS if name not in absent]
 
     def rival(self, name: str) -> Rival:
         """Return a rival over all rows."""

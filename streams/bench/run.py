@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Any
 
 from streams.bench import host
-from streams.bench.amounts import NAMES
+from streams.bench.amounts import EVERY
 from streams.bench.bars import verdicts
 from streams.bench.context import TARGET, Bench, K, Measured
 from streams.bench.rivals import missing
@@ -24,7 +24,7 @@ def measure(
     """Return what was measured, now or before, and the verdicts: one object, fit for JSON."""
     results: dict[str, dict[str, Any]] = {}
     try:
-        for name in (known for known in NAMES if known in names):
+        for name in (known for known in EVERY if known in names):
             started(name)
             before = store.get(name)
             results[name] = before or _measured(bench, name, store)

@@ -20,7 +20,8 @@ def test_any_course_of_events_is_answered_as_by_the_twin(monkeypatch: pytest.Mon
     machine = settings(max_examples=15, stateful_step_count=25)
     run_state_machine_as_test(TwinMachine, settings=machine)
     print("twin:", dict(SEEN))
-    assert set(SEEN) >= {"exact", "graph", "ivfpq", "empty", "merge", "reuse", "piece", "measured"}
+    ways = {"exact", "graph", "ivfpq", "empty"}
+    assert set(SEEN) >= ways | {"merge", "reuse", "piece", "measured", "coarse"}
 
 
 @given(

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from streams.bench import run
-from streams.bench.amounts import NAMES, Amounts, rows_of
+from streams.bench import rivals, run
+from streams.bench.amounts import EVERY, RIVALS, Amounts, rows_of
 from streams.bench.bars import BARS, Bar, verdicts
 from streams.bench.context import Bench, Measured
 from streams.bench.data import generated
@@ -52,7 +52,7 @@ def test_signs(sign: str, value: float, *, met: bool) -> None:
 
 def test_every_bar_is_about_something_that_is_measured() -> None:
     """A measurement that is renamed would lose its bars in silence."""
-    assert {bar.measurement for bar in BARS} <= set(NAMES)
+    assert {bar.measurement for bar in BARS} <= set(EVERY)
 
 
 @pytest.mark.parametrize(("text", "rows"), [("50k", 50_000), ("1M", 1_000_000), ("7_000", 7_000)])
@@ -148,3 +148,8 @@ def test_recall_beside_inserts_counts_what_was_surely_there() -> None:
     assert growing.recall(0, 1, np.array([4, 7]), 2) == 0.5  # 10 was there before
     assert growing.recall(0, 1, np.array([12, 10]), 2) == 1.0  # 12 came during the search
     assert growing.recall(0, 0, np.array([4, 7]), 2) == 1.0
+
+
+def test_every_rival_that_can_be_chosen_can_be_made() -> None:
+    """The command names them without loading their libraries."""
+    assert tuple(rivals.MAKERS) == RIVALS

@@ -220,8 +220,8 @@ def test_curves_follow_an_index_that_never_rests() -> None:
         assert not engine.settled
     assert engine._index.built.curves.rows > 2 * known
     drain(engine)
-    assert not engine._index.resting
-    assert len(engine._index._views) == 0
+    assert not engine._index.resting.rows
+    assert len(engine._index.resting._views) == 0
 
 
 def test_without_faiss_it_is_said_once_and_searches_stay_right(
@@ -265,3 +265,31 @@ def test_a_row_used_again_under_a_search_hides_no_product(
     monkeypatch.setattr(Finder, "find", find)
     answer = engine.search(Query(V[0], top_k=count))
     assert "p0" in [hit.product_id for hit in answer.hits]
+
+
+def test_a_bulk_load_becomes_one_dense_graph() -> None:
+    """The thin graph that was begun before the bulk came is taken in, not left beside it."""
+    engine = engine_with(30)
+    while engine.stats().fresh_rows > 20:
+        engine.index_pending(8)
+    assert engine.stats().segments == 1
+    for n in range(30, 64):
+        put(engine, n, V[n])
+    drain(engine)
+    assert engine.stats().segments == 1
+    assert_right(engine, {n: V[n] for n in range(64)})
+
+
+def test_searches_share_a_view_until_something_changes() -> None:
+    """What is found without a filter is kept between records, and never past one."""
+    engine = engine_with(60)
+    drain(engine)
+    engine.search(Query(V[0], top_k=3))
+    view = engine._index.view(None, None)
+    assert engine._index.view(None, None) is view
+    put(engine, 60, V[60])
+    assert engine._index.view(None, None) is not view
+    assert engine.search(Query(V[60], top_k=1)).hits[0].product_id == "p60"
+    view = engine._index.view(None, None)
+    drain(engine)
+    assert engine._index.view(None, None) is not view, "it would hold graphs that have gone"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.strategies import clustered
+from visualsearch.index.codes import trained
 from visualsearch.index.coding import STEP_ROWS, Coding, superseded, to_join
 from visualsearch.index.lists import Coder
 from visualsearch.index.rows import NewRows, Rows, stored
@@ -37,11 +38,10 @@ def alive_but(*dead: int) -> np.ndarray:
     ("pieces", "dead", "joined"),
     [
         ([], [], []),
-        ([piece(0, 10), piece(10, 20), piece(20, 30)], [], []),
-        ([piece(10 * n, 10 * n + 10) for n in range(5)], [], [0, 1, 2, 3]),
-        ([piece(0, 40), *(piece(10 * n, 10 * n + 10) for n in range(4, 7))], [], []),
-        ([piece(0, 40), *(piece(10 * n, 10 * n + 10) for n in range(4, 8))], [], [1, 2, 3, 4]),
-        ([piece(40 * n, 40 * n + 40) for n in range(4)], [], [0, 1, 2, 3]),
+        ([piece(0, 10), piece(10, 30), piece(30, 70)], [], []),
+        ([piece(10 * n, 10 * n + 10) for n in range(5)], [], [0, 1]),
+        ([piece(0, 40), piece(40, 55), piece(60, 75)], [], [1, 2]),
+        ([piece(40 * n, 40 * n + 40) for n in range(4)], [], [0, 1]),
         ([piece(0, 10)], range(5), []),  # at least half of what makes a piece must be dead
         ([piece(0, 10)], range(6), [0]),
         ([piece(0, 100)], range(20), []),
@@ -50,7 +50,7 @@ def alive_but(*dead: int) -> np.ndarray:
     ],
 )
 def test_the_policy_of_joining(pieces: list[Coded], dead: list[int], joined: list[int]) -> None:
-    """Four of about a size, in tiers of four times; one with too many dead rows at once."""
+    """Two of about a size, in tiers of two times; one with too many dead rows at once."""
     assert to_join(pieces, alive_but(*dead), 10) == tuple(pieces[n] for n in joined)
 
 
@@ -78,7 +78,7 @@ def test_a_piece_is_superseded_when_nothing_of_it_is_alive_elsewhere() -> None:
 @pytest.fixture(scope="module")
 def coder() -> Coder:
     """Return a coder of the vectors."""
-    return Coder(V, COUNT)
+    return Coder(trained(V, COUNT))
 
 
 def storage() -> Rows:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from visualsearch.index import masks
 from visualsearch.index.columns import Columns, TermColumn
 from visualsearch.types import BaseRecord, Filters, OfferRecord
 
@@ -109,3 +110,21 @@ def test_terms_survive_packing() -> None:
     for term in ("t0", "t5"):
         having = np.flatnonzero(column.matching([term], 40)).tolist()
         assert having == sorted(slot for slot, terms in truth.items() if term in terms)
+
+
+@pytest.mark.parametrize("kept", [1, 64])
+def test_masks_that_are_kept_follow_every_change(
+    kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand random changes and questions, beside a dictionary of sets."""
+    monkeypatch.setattr(masks, "MOST", kept)
+    rng = np.random.default_rng(3)
+    column, truth = TermColumn(), dict[int, set[str]]()
+    for _ in range(1_000):
+        slot = int(rng.integers(60))
+        truth[slot] = set(rng.choice(list("abcde"), size=int(rng.integers(4))))
+        column.put(slot, truth[slot])
+        terms = set(rng.choice(list("abcdef"), size=int(rng.integers(3))))
+        slots = max(truth) + 1
+        due = [terms <= truth.get(one, set()) for one in range(slots)]
+        assert column.matching(terms, slots).tolist() == due

@@ -7,16 +7,9 @@ import pytest
 
 from tests.strategies import clustered
 from visualsearch.errors import MissingLibraryError
+from visualsearch.index.codes import CENTROIDS_MOST, NO_LIST, centroids_for, trained
 from visualsearch.index.curve import EFFORTS
-from visualsearch.index.lists import (
-    CENTROIDS_MOST,
-    NO_LIST,
-    Coder,
-    Effort,
-    Piece,
-    best_candidates,
-    centroids_for,
-)
+from visualsearch.index.lists import Asked, Coder, Effort, Piece, best_candidates
 from visualsearch.types import FloatArray
 
 DIM, COUNT = 32, 3_000
@@ -27,7 +20,7 @@ ALL = Effort(reach=9.0, refine=1_000.0)  # every list, every candidate
 @pytest.fixture(scope="module")
 def coder() -> Coder:
     """Return a coder trained on a third of the vectors."""
-    return Coder(V[::3], COUNT)
+    return Coder(trained(V[::3], COUNT))
 
 
 def piece_of(coder: Coder, rows: np.ndarray, shift: int = 0) -> Piece:
@@ -134,7 +127,7 @@ def test_a_bitmap_shorter_than_the_ids_leaves_the_younger_out(coder: Coder) -> N
     piece = piece_of(coder, np.arange(1_000), shift=2_500)
     lists = np.arange(len(coder.centroids))
     bits = np.packbits(np.ones(2_600, dtype=np.bool_), bitorder="little")
-    rows, _ = piece.search(V[0], lists, coder.scores(V[0]), 1_000, bits)
+    rows, _ = piece.search(Asked(V[0], lists, coder.scores(V[0]), bits), 1_000)
     assert sorted(rows.tolist()) == list(range(2_500, 2_600))
 
 
@@ -142,7 +135,7 @@ def test_estimates_are_near_the_cosines(coder: Coder) -> None:
     """They choose candidates, and so must not be far off."""
     piece = piece_of(coder, np.arange(COUNT))
     lists = np.arange(len(coder.centroids))
-    rows, estimates = piece.search(V[9], lists, coder.scores(V[9]), COUNT, None)
+    rows, estimates = piece.search(Asked(V[9], lists, coder.scores(V[9]), None), COUNT)
     assert sorted(rows.tolist()) == list(range(COUNT))
     assert np.abs(estimates - V[rows] @ V[9]).mean() < 0.05
 
@@ -151,4 +144,4 @@ def test_without_faiss_the_error_says_what_to_install(monkeypatch: pytest.Monkey
     """Instead of an import error from somewhere inside."""
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(MissingLibraryError, match=r"pip install 'visualsearch\[cpu\]'"):
-        Coder(V[:100], 100)
+        trained(V[:100], 100)

@@ -7,7 +7,8 @@ import pytest
 
 from tests.strategies import clustered
 from visualsearch.index.graph import DENSE, THIN, Segment, Shape
-from visualsearch.index.merge import ROUNDS, Merge, insertion_order, to_rebuild
+from visualsearch.index.layout import Layout
+from visualsearch.index.merge import ROUNDS, Backlog, Merge, insertion_order, to_rebuild
 from visualsearch.index.rows import NewRows, Rows, stored
 
 DIM = 16
@@ -168,3 +169,14 @@ def test_a_step_that_fails_loses_no_row(monkeypatch: pytest.MonkeyPatch) -> None
         except RuntimeError:
             continue
     assert sorted(merge.result.rows.tolist()) == list(range(200))
+
+
+def test_a_backlog_is_taken_when_it_no_longer_grows_or_fills_a_graph() -> None:
+    """While records pour in it becomes longer: the graph becomes larger."""
+    layout = Layout(segment_rows=10, most_rows=100)
+    backlog = Backlog()
+    assert [backlog.due(n, layout) for n in (15, 15, 25, 40, 38, 41)] == [
+        False, False, False, False, True, False,
+    ]  # fmt: skip
+    assert backlog.due(100, layout)
+    assert not Backlog().due(99, layout), "nothing is known of it yet"

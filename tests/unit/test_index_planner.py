@@ -34,13 +34,13 @@ MEASURED = Curves(
 )
 
 
-def chosen(curves: Curves | None = None, target: float = 0.98, **changes: int) -> Choice:
+def chosen(curves: Curves | None = None, target: float = 0.98, **changes: float) -> Choice:
     """Return the choice in a situation that differs from 200,000 unfiltered rows."""
     situation = dataclasses.replace(BIG, **changes)
     return choose(situation, Tuning(), Costs(), curves or Curves(), target)
 
 
-def matching(count: int, curves: Curves | None = None, **changes: int) -> Choice:
+def matching(count: int, curves: Curves | None = None, **changes: float) -> Choice:
     """Return the choice when a filter leaves so many products of one picture."""
     return chosen(curves, matches=count, matching_rows=count, **changes)
 
@@ -69,16 +69,17 @@ def test_half_the_rows_matching_doubles_the_fetch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "strategy"), [(179_000, "ivfpq"), (20_000, "ivfpq"), (181_000, "graph")]
+    ("count", "strategy"),
+    [(20_000, "ivfpq"), (39_000, "ivfpq"), (100_000, "graph"), (181_000, "graph")],
 )
 def test_lists_serve_filters_and_the_graph_weak_ones(count: int, strategy: str) -> None:
-    """Where there are lists, a graph is for filters that keep nearly everything."""
+    """Where there are lists, a graph is for filters that keep much."""
     assert matching(count, coded=True).strategy == strategy
 
 
 def test_several_pictures_a_product_widen_the_beam() -> None:
     """A hundred products of five pictures are up to five hundred rows."""
-    assert wanted_rows(dataclasses.replace(BIG, matches=40_000)) == 500
+    assert wanted_rows(BIG.top_k, 40_000, BIG.matching_rows) == 500
     assert chosen(matches=40_000).beams[0] == 5 * chosen().beams[0]
 
 
@@ -92,7 +93,8 @@ def test_nothing_matching_is_empty_and_a_small_index_is_scanned() -> None:
 def test_many_fresh_rows_make_the_graph_pointless_unless_lists_hold_them() -> None:
     """When nearly all must be scanned anyway, all are."""
     assert chosen(fresh_rows=199_990, uncoded_rows=199_990).strategy == "exact"
-    assert chosen(fresh_rows=199_990, coded=True).strategy == "graph"
+    assert chosen(fresh_rows=90_000, coded=True).strategy == "graph"
+    assert chosen(fresh_rows=199_990, coded=True).strategy == "ivfpq"
     assert chosen(segments=0, fresh_rows=200_000, coded=True).strategy == "ivfpq"
     everything = {"fresh_rows": 199_990, "uncoded_rows": 199_990}
     assert chosen(**everything, coded=True).strategy == "exact"
@@ -113,6 +115,13 @@ def test_the_recall_asked_for_decides_the_beam() -> None:
     assert chosen(MEASURED, 0.98, top_k=10).beams[0] < 128
 
 
+def test_of_several_graphs_each_is_asked_for_less_than_is_wanted() -> None:
+    """Unless one of them holds nearly everything."""
+    low = chosen(MEASURED, 0.90, segments=2, largest=0.5).beams[0]
+    assert low == 64
+    assert chosen(MEASURED, 0.90, segments=2, largest=0.95).beams[0] == 100
+
+
 @pytest.mark.parametrize("coded", [False, True])
 def test_all_of_the_recall_is_a_scan(coded: bool) -> None:
     """No walk and no code promises it."""
@@ -124,8 +133,9 @@ def test_all_of_the_recall_is_a_scan(coded: bool) -> None:
     [
         (20_000, 0.98, 2, 5),  # as many as were measured
         (20_000, 0.94, 0, 3),
-        (150_000, 0.98, 2, -1),  # more: the further of both ends, and no guess at an averse one
-        (150_000, 0.94, 0, -1),
+        (100_000, 0.98, 2, 6),  # more: the further of both ends, and a step beyond an averse one
+        (150_000, 0.98, 2, 7),  # or two
+        (150_000, 0.94, 0, 5),
     ],
 )
 def test_the_recall_asked_for_decides_the_effort(

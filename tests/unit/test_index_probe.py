@@ -105,12 +105,24 @@ def test_only_approximate_answers_are_sampled_and_only_their_share() -> None:
 def test_no_more_wait_than_can_be_answered() -> None:
     """An exact answer costs many times the query: the rest is left unsampled."""
     draws = iter([0.0, 0.5, *[0.0] * 50])
-    probe = Probe(0.1, lambda: next(draws))
+    probe = Probe(0.1, draw=lambda: next(draws))
     slots = np.arange(3)
     offered = [probe.offer(QUERY, V[0], 1, slots) for _ in range(40)]
     assert offered[:2] == [True, False]
     assert len(probe._waiting) == MOST_WAITING
     assert not probe.offer(QUERY, V[0], 1, slots[:0])
+
+
+def test_no_more_time_is_spent_than_was_granted() -> None:
+    """What took a second at a fiftieth of a core is followed by nearly a minute without."""
+    engine = engine_of([], share=0.0)
+    time = iter([0.0, 10.0, 11.0, 11.0, 60.9, 61.0])
+    probe = Probe(1.0, 0.02, draw=lambda: 0.0, now=lambda: next(time))
+    slots = np.arange(3)
+    assert probe.offer(QUERY, V[0], 1, slots)
+    probe.answer(engine._index, engine._finder, engine._probed, lambda _: None)
+    assert not probe.offer(QUERY, V[0], 1, slots)
+    assert probe.offer(QUERY, V[0], 1, slots)
 
 
 def test_an_index_at_rest_is_probed_too() -> None:

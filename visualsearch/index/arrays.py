@@ -33,6 +33,13 @@ def ascending(ids: npt.NDArray[np.integer]) -> IntArray:
     return ranked if kept.all() else ranked[kept]
 
 
+def distinct(slots: npt.NDArray[np.integer]) -> int:
+    """Return the number of different slots."""
+    seen = np.zeros(int(slots.max()) + 1 if len(slots) else 0, dtype=np.bool_)
+    seen[slots] = True
+    return int(np.count_nonzero(seen))
+
+
 class RowQueue:
     """Row ids, first in first out; what `waiting` returned stays as it was."""
 

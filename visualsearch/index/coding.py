@@ -6,10 +6,11 @@ import numpy as np
 
 from visualsearch.index.arrays import BoolArray, CodeArray, IntArray
 from visualsearch.index.lists import Coder, Piece
-from visualsearch.index.merge import DEAD_SHARE, FAN_IN
+from visualsearch.index.merge import DEAD_SHARE
 from visualsearch.index.rows import Rows
 
 STEP_ROWS = 512  # some 20 ms of a core
+JOINED = 2  # pieces of about a size become one: each piece costs a search 0.1 ms
 MOST_ROWS = 16_384  # of new rows in one piece: the first ones should not wait for the last
 
 
@@ -44,17 +45,17 @@ class Coding:
 
 
 def to_join(pieces: Sequence[Piece], alive: BoolArray, least: int) -> tuple[Piece, ...]:
-    """Return pieces to code again as one: one that is dead in part, or four of about a size."""
+    """Return pieces to code again as one: one that is dead in part, or two of about a size."""
     for piece in pieces:
         dead = len(piece.rows) - int(np.count_nonzero(alive[piece.rows]))
         if dead > max(DEAD_SHARE * len(piece.rows), least // 2):
             return (piece,)
     tiers: dict[int, list[Piece]] = {}
     for piece in pieces:
-        tier = int(np.log2(max(1.0, len(piece.rows) / least)) / np.log2(FAN_IN))
+        tier = int(np.log2(max(1.0, len(piece.rows) / least)) / np.log2(JOINED))
         tiers.setdefault(tier, []).append(piece)
-    full = [tier for tier, members in sorted(tiers.items()) if len(members) >= FAN_IN]
-    return tuple(tiers[full[0]][:FAN_IN]) if full else ()
+    full = [tier for tier, members in sorted(tiers.items()) if len(members) >= JOINED]
+    return tuple(tiers[full[0]][:JOINED]) if full else ()
 
 
 def superseded(pieces: Sequence[Piece], rows: IntArray | CodeArray, alive: BoolArray) -> list[bool]:

@@ -1,12 +1,13 @@
 """Attribute columns, one cell per product slot, and the filters evaluated over them."""
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from visualsearch.index.arrays import BoolArray, CodeArray, IntArray, grown
+from visualsearch.index.masks import Masks
 from visualsearch.index.paths import prefixes
 from visualsearch.types import BaseRecord, Filters, OfferRecord
 
@@ -25,6 +26,20 @@ class CodeColumn:
         self._values: list[str] = []  # by code
         self._found_by: dict[str, list[int]] = {}
         self._spread = spread
+
+    @classmethod
+    def of(
+        cls,
+        codes: CodeArray,
+        values: Iterable[str],
+        spread: Callable[[str], Iterable[str]] = lambda value: (value,),
+    ) -> "CodeColumn":
+        """Return the column whose n-th slot has the value at place `codes[n]`, or ABSENT."""
+        column = cls(spread)
+        column._codes = codes
+        for value in values:
+            column._opened(value)
+        return column
 
     def put(self, slots: Sequence[int], values: Iterable[str | None]) -> None:
         """Set the slots' values; None clears one."""
@@ -80,25 +95,41 @@ class TermColumn:
         self._slots: CodeArray = np.empty(0, dtype=np.int32)
         self._codes: CodeArray = np.empty(0, dtype=np.int32)
         self._code_of: dict[Hashable, int] = {}
-        self._span: dict[int, tuple[int, int]] = {}
+        self._first: CodeArray = np.empty(0, dtype=np.int32)  # of the slot's pairs, and
+        self._stop: CodeArray = np.empty(0, dtype=np.int32)  # the place behind the last
         self._used = 0
         self._blank = 0
+        self._masks = Masks(self._made)
+
+    @classmethod
+    def of(cls, slots: CodeArray, codes: CodeArray, terms: Iterable[Hashable]) -> "TermColumn":
+        """Return the column of these pairs, slots ascending; a code is a place in `terms`."""
+        column = cls()
+        column._slots, column._codes, column._used = slots, codes, len(slots)
+        column._code_of = {term: code for code, term in enumerate(terms)}
+        column._locate()
+        return column
 
     def put(self, slot: int, terms: Collection[Hashable]) -> None:
         """Replace the slot's terms."""
-        first, stop = self._span.get(slot, (0, 0))
+        known = slot < len(self._first)
+        first, stop = (int(self._first[slot]), int(self._stop[slot])) if known else (0, 0)
         if not terms and first == stop:
             return
         codes = sorted({self._code_of.setdefault(term, len(self._code_of)) for term in terms})
-        if self._codes[first:stop].tolist() == codes:
+        former = self._codes[first:stop].tolist()
+        if former == codes:
             return
+        self._masks.change(slot, former, codes)
         self._codes[first:stop] = ABSENT
         self._blank += stop - first
         first, stop = self._used, self._used + len(codes)
         self._slots = grown(self._slots, stop, ABSENT)
         self._codes = grown(self._codes, stop, ABSENT)
         self._slots[first:stop], self._codes[first:stop] = slot, codes
-        self._span[slot], self._used = (first, stop), stop
+        self._first = grown(self._first, slot + 1, 0)
+        self._stop = grown(self._stop, slot + 1, 0)
+        self._first[slot], self._stop[slot], self._used = first, stop, stop
         if self._blank > max(1024, self._used // 2):
             self._pack()
 
@@ -106,10 +137,15 @@ class TermColumn:
         """Return a mask of shape (slots,): the slot has every one of `terms`."""
         mask = np.ones(slots, dtype=np.bool_)
         for term in terms:
-            having = np.zeros(slots, dtype=np.bool_)
-            if (code := self._code_of.get(term)) is not None:
-                having[self._slots[: self._used][self._codes[: self._used] == code]] = True
-            mask &= having
+            code = self._code_of.get(term)
+            if code is None:
+                return np.zeros(slots, dtype=np.bool_)
+            mask &= self._masks.of(code, slots)[:slots]
+        return mask
+
+    def _made(self, code: int, slots: int) -> BoolArray:
+        mask = np.zeros(slots, dtype=np.bool_)
+        mask[self._slots[: self._used][self._codes[: self._used] == code]] = True
         return mask
 
     def held(self) -> Callable[[IntArray], set[Hashable]]:
@@ -128,11 +164,27 @@ class TermColumn:
         kept = np.flatnonzero(self._codes[: self._used] != ABSENT)
         self._slots, self._codes = self._slots[kept], self._codes[kept]
         self._used, self._blank = len(kept), 0
+        self._locate()
+
+    def _locate(self) -> None:
+        """Note where each slot's run of pairs is."""
         owners, firsts, lengths = np.unique(self._slots, return_index=True, return_counts=True)
-        self._span = {
-            int(owner): (int(first), int(first + length))
-            for owner, first, length in zip(owners, firsts, lengths, strict=True)
-        }
+        size = max(len(self._first), int(owners.max(initial=-1)) + 1)
+        self._first = np.zeros(size, dtype=np.int32)
+        self._stop = np.zeros(size, dtype=np.int32)
+        self._first[owners], self._stop[owners] = firsts, firsts + lengths
+
+
+@dataclass(slots=True)
+class Cells:
+    """The columns themselves; an unknown price is NaN, an unknown stock ABSENT."""
+
+    category: CodeColumn = field(default_factory=lambda: CodeColumn(prefixes))
+    brand: CodeColumn = field(default_factory=CodeColumn)
+    tags: TermColumn = field(default_factory=TermColumn)
+    attributes: TermColumn = field(default_factory=TermColumn)
+    price: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    stock: npt.NDArray[np.int8] = field(default_factory=lambda: np.empty(0, dtype=np.int8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +200,8 @@ class Held:
 class Columns:
     """What can be filtered on, for every product slot; changes count once they are flushed."""
 
-    def __init__(self) -> None:
-        self._category = CodeColumn(prefixes)
-        self._brand = CodeColumn()
-        self._tags = TermColumn()
-        self._attributes = TermColumn()
-        self._price: npt.NDArray[np.float64] = np.empty(0, dtype=np.float64)
-        self._stock: npt.NDArray[np.int8] = np.empty(0, dtype=np.int8)
+    def __init__(self, cells: Cells | None = None) -> None:
+        self._cells = cells or Cells()
         self._bases: dict[int, BaseRecord] = {}
         self._described: dict[int, Mapping[str, str]] = {}
         self._offers: dict[int, OfferRecord] = {}
@@ -175,22 +222,23 @@ class Columns:
 
     def flush(self) -> None:
         """Write what was set, many slots at once."""
+        cells = self._cells
         if self._bases:
             slots, bases = list(self._bases), self._bases.values()
-            self._category.put(slots, [base.category for base in bases])
-            self._brand.put(slots, [base.brand for base in bases])
+            cells.category.put(slots, [base.category for base in bases])
+            cells.brand.put(slots, [base.brand for base in bases])
             for slot, base in self._bases.items():
-                self._tags.put(slot, base.tags)
+                cells.tags.put(slot, base.tags)
             self._bases = {}
         for slot, attributes in self._described.items():
-            self._attributes.put(slot, attributes.items())
+            cells.attributes.put(slot, attributes.items())
         self._described = {}
         if self._offers:
             slots, offers = list(self._offers), self._offers.values()
-            self._price = grown(self._price, max(slots) + 1, np.nan)
-            self._stock = grown(self._stock, max(slots) + 1, ABSENT)
-            self._price[slots] = [np.nan if o.price is None else o.price for o in offers]
-            self._stock[slots] = [ABSENT if o.in_stock is None else o.in_stock for o in offers]
+            cells.price = grown(cells.price, max(slots) + 1, np.nan)
+            cells.stock = grown(cells.stock, max(slots) + 1, ABSENT)
+            cells.price[slots] = [np.nan if o.price is None else o.price for o in offers]
+            cells.stock[slots] = [ABSENT if o.in_stock is None else o.in_stock for o in offers]
             self._offers = {}
 
     def matching(self, filters: Filters, excluded: Sequence[int], slots: int) -> BoolArray | None:
@@ -199,15 +247,16 @@ class Columns:
         None means that no clause was given, so that every product does. `excluded` holds the
         slots of `filters.exclude`; `filters.image_kind` is about rows and not looked at here.
         """
+        cells = self._cells
         clauses: list[BoolArray] = []
         if filters.category:
-            clauses.append(self._category.matching(filters.category, slots))
+            clauses.append(cells.category.matching(filters.category, slots))
         if filters.brand:
-            clauses.append(self._brand.matching(filters.brand, slots))
+            clauses.append(cells.brand.matching(filters.brand, slots))
         if filters.tags:
-            clauses.append(self._tags.matching(filters.tags, slots))
+            clauses.append(cells.tags.matching(filters.tags, slots))
         if filters.attributes:
-            clauses.append(self._attributes.matching(filters.attributes.items(), slots))
+            clauses.append(cells.attributes.matching(filters.attributes.items(), slots))
         clauses.extend(self._offer_clauses(filters, slots))
         if len(excluded):
             kept = np.ones(slots, dtype=np.bool_)
@@ -217,16 +266,18 @@ class Columns:
 
     def held(self) -> Held:
         """Return what tells the names that some products are filtered by."""
+        cells = self._cells
         return Held(
-            self._category.held(), self._brand.held(), self._tags.held(), self._attributes.held()
+            cells.category.held(), cells.brand.held(), cells.tags.held(), cells.attributes.held()
         )
 
     def _offer_clauses(self, filters: Filters, slots: int) -> Iterable[BoolArray]:
-        self._price = grown(self._price, slots, np.nan)
-        self._stock = grown(self._stock, slots, ABSENT)
+        cells = self._cells
+        cells.price = grown(cells.price, slots, np.nan)
+        cells.stock = grown(cells.stock, slots, ABSENT)
         if filters.price_min is not None:
-            yield self._price[:slots] >= filters.price_min
+            yield cells.price[:slots] >= filters.price_min
         if filters.price_max is not None:
-            yield self._price[:slots] <= filters.price_max
+            yield cells.price[:slots] <= filters.price_max
         if filters.in_stock is not None:
-            yield self._stock[:slots] == int(filters.in_stock)
+            yield cells.stock[:slots] == int(filters.in_stock)

@@ -77,5 +77,6 @@ class Curves:
     random: tuple[Point, ...] = field(default_factory=_guessed_lists)
     averse: tuple[Point, ...] = field(default_factory=_guessed_lists)
     rows: int = 0  # live ones when they were measured
+    asked: int = 0  # queries that were really asked, of those that they were measured with
     listed: bool = False  # with lists; without, only `graph` was measured
     row_cost: float | None = None  # microseconds to score a row exactly

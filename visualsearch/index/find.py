@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from visualsearch.index.arrays import BoolArray, CodeArray, IntArray, ascending
+from visualsearch.index.codes import NO_LIST
 from visualsearch.index.curve import MANY
 from visualsearch.index.lists import ByteArray, Effort, best_candidates
 from visualsearch.index.planner import (
@@ -24,8 +25,10 @@ from visualsearch.types import FloatArray, Plan
 
 SCANNED_FRESH = 2_048  # with fewer rows on no graph a scan is as quick as their lists
 AVERSE = 0.5  # near the query less than this part of the share matches: the filter avoids it
-NEAR_LISTS = 4
-COUNTED = 131_072  # of more matching rows a part is counted for the sizes of lists
+RELATED = 1.5  # and more than this: it keeps what is near
+NEAR_LISTS = 128  # one of so many, four at least: they hold about as much of any sample
+SAMPLED = 16_384  # rows that say how many near a vector match
+COUNTED = 8_192  # of more matching rows a part is counted for the sizes of lists
 
 Scored = tuple[IntArray, FloatArray]  # row ids and cosines
 _NONE: Scored = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
@@ -52,19 +55,21 @@ class Finder:
 
     def find(self, view: View, vector: FloatArray, top_k: int, target: float) -> Found:
         """Return at least `min(top_k, matches)` products of the view, the best among them."""
-        situation = situation_of(view, top_k)
-        choice = choose(situation, self.tuning, self.costs, view.curves, target)
+        choice = self.choice(view, top_k, target)
         if choice.strategy == "empty":
             nothing = np.empty(0, dtype=np.int64)
             return Found(nothing, nothing, np.empty(0), nothing, _plan("empty", view, 0))
-        products, wanted = min(top_k, view.matches), wanted_rows(situation)
+        products = min(top_k, view.matches)
+        wanted = wanted_rows(top_k, view.matches, view.matching_rows)
         visited = 0
+        if choice.beams and self._averse(view, vector):
+            choice = replace(choice, beams=(), effort=choice.averse, related=choice.averse)
         for ef in choice.beams:
             (rows, scores), near = self.walk(view, vector, ef, choice.effort, wanted)
             visited += len(rows)
-            if view.pieces and near < AVERSE * view.matching_rows / view.live_rows:
-                # What is near does not match: a wider beam would stay lossy.
-                choice = replace(choice, effort=choice.averse)
+            if view.pieces and near * self.tuning.surplus < view.matching_rows / view.live_rows:
+                # Fewer match than a search without a filter looks at: what is near does not.
+                choice = replace(choice, effort=choice.averse, related=choice.averse)
                 break
             slots = near_best(view.slot[rows], scores, products)
             if len(slots) >= products:
@@ -77,6 +82,29 @@ class Finder:
             if len(slots) >= products:
                 return self._scored(view, vector, slots, _plan("ivfpq", view, visited))
         return self.exact(view, vector, products, visited)
+
+    def _averse(self, view: View, vector: FloatArray) -> bool:
+        """Return whether too few match near the vector for a walk, as a sample of rows says.
+
+        Fewer would match in its beam than a search without a filter looks at.
+        """
+        if not view.pieces or view.matching_rows == view.live_rows:
+            return False
+        step = max(1, len(view.mask) // SAMPLED) | 1
+        lists = _nearest_lists(view.pieces[0].coder.scores(vector))
+        near = np.zeros(NO_LIST + 1, dtype=np.bool_)
+        near[lists] = True
+        matching = near[view.list_of[: len(view.mask) : step]] & view.mask[::step]
+        share = np.count_nonzero(matching) * step / max(1, view.list_sizes[lists].sum())
+        return bool(share * self.tuning.surplus < view.matching_rows / view.live_rows)
+
+    def choice(self, view: View, top_k: int, target: float) -> Choice:
+        """Return how to search the view for so many products."""
+        choice = view.choices.get((top_k, target))
+        if choice is None:
+            choice = choose(situation_of(view, top_k), self.tuning, self.costs, view.curves, target)
+            view.choices[top_k, target] = choice
+        return choice
 
     def exact(self, view: View, vector: FloatArray, products: int, visited: int = 0) -> Found:
         """Score every matching row."""
@@ -147,10 +175,13 @@ class Finder:
         bits, sizes, effort = None, view.list_sizes, choice.effort
         if view.matching_rows < view.live_rows:
             bits, sizes = _bits(view.mask), _list_sizes(view, view.mask)
-            near = np.argpartition(scores, -min(NEAR_LISTS, len(scores)))[-NEAR_LISTS:]
+            near = _nearest_lists(scores)
             share = sizes[near].sum() / max(1, view.list_sizes[near].sum())
-            if share < AVERSE * view.matching_rows / view.live_rows:
+            share *= view.live_rows / view.matching_rows
+            if share < AVERSE:
                 effort = choice.averse
+            elif share > RELATED:
+                effort = choice.related
         rows = best_candidates(view.pieces, vector, scores, bits, sizes, wanted, effort)
         return _joined([self._scan(view, vector, rows), self._scan(view, vector, view.uncoded)])
 
@@ -178,6 +209,7 @@ class Finder:
 
 def situation_of(view: View, top_k: int) -> Situation:
     """Return what the plan of a search of the view rests on."""
+    held = [segment.added for segment in view.segments]
     return Situation(
         top_k=top_k,
         matches=view.matches,
@@ -187,6 +219,7 @@ def situation_of(view: View, top_k: int) -> Situation:
         uncoded_rows=len(view.uncoded),
         segments=len(view.segments),
         coded=bool(view.pieces),
+        largest=max(held) / max(1, sum(held)) if held else 1.0,
     )
 
 
@@ -204,11 +237,17 @@ def _bits(mask: BoolArray) -> ByteArray:
 
 def _list_sizes(view: View, mask: BoolArray) -> IntArray:
     """Return about how many of the rows each list holds; a list that holds some never has 0."""
-    rows = np.flatnonzero(mask)
-    step = -(-len(rows) // COUNTED) or 1
-    count = len(view.list_sizes)
-    sizes = np.bincount(view.list_of[rows[::step]], minlength=count)[:count] * step
-    return sizes if step == 1 else np.maximum(sizes, 1)
+    count, step = len(view.list_sizes), int(np.count_nonzero(mask)) // COUNTED
+    if step <= 1:
+        return np.bincount(view.list_of[np.flatnonzero(mask)], minlength=count)[:count]
+    step |= 1  # odd: pictures come in pairs
+    lists = view.list_of[: len(mask) : step][mask[::step]]
+    return np.maximum(1, np.bincount(lists, minlength=count)[:count] * step)
+
+
+def _nearest_lists(scores: FloatArray) -> IntArray:
+    count = min(len(scores), max(4, len(scores) // NEAR_LISTS))
+    return np.argpartition(scores, -count)[-count:]
 
 
 def _plan(strategy: Strategy, view: View, visited: int, ef: int | None = None) -> Plan:

@@ -4,16 +4,16 @@ Whoever changes it or takes a `View` holds the engine's lock; `visualsearch.inde
 view without it, and `visualsearch.index.upkeep` builds graphs and lists, and publishes them here.
 """
 
-from collections import deque
-from collections.abc import Sequence
-from weakref import ref
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from visualsearch.index.arrays import BoolArray, CodeArray, IntArray, RowQueue, grown
-from visualsearch.index.lists import NO_LIST, ListArray
-from visualsearch.index.rows import NO_ROW, NewRows, Rows, StoredArray, Vectors
+from visualsearch.index.arrays import BoolArray, CodeArray, IntArray, RowQueue, distinct, grown
+from visualsearch.index.codes import NO_LIST, ListArray
+from visualsearch.index.lists import Piece
+from visualsearch.index.resting import Resting
+from visualsearch.index.rows import NO_ROW, NewRows, Rows, SavedRows, StoredArray, Vectors
 from visualsearch.index.view import Built, View
 from visualsearch.types import FloatArray, ImageKind
 
@@ -41,20 +41,66 @@ class LiveIndex:
         self._first: CodeArray = np.empty(0, dtype=np.int32)
         self._live: BoolArray = np.empty(0, dtype=np.bool_)
         self._changed: IntArray = np.empty(0, dtype=np.int64)
-        self._rows_of: list[tuple[int, ...]] = []
+        self._rows_of: list[tuple[int, ...] | None] = []  # None: as chained
         self._shown: list[int] = []  # how many rows of the slot are live
         self._wanted: dict[int, bool] = {}  # slots that changed: shall searches find them?
         self._replaced: dict[int, None] = {}  # those with other rows than before
         self._new: list[NewRows] = []
         self._dead: list[int] = []
-        self._views: set[ref[View]] = set()  # those that something still searches
-        self.resting: deque[tuple[int, list[int]]] = deque()  # (version, rows) to be free
+        self._whole: View | None = None  # of all live rows, until something changes
+        self.resting = Resting(rows.free)
+
+    def adopt(
+        self, saved: SavedRows, first: CodeArray, searchable: BoolArray, piece: Piece | None
+    ) -> None:
+        """Take the rows of a snapshot; nothing may have been stored before.
+
+        `first` has the first row of each slot or NO_ROW, `searchable` says which slots can be
+        found. No graph holds the rows; those with NO_LIST wait for the lists too.
+        """
+        self.rows.adopt(saved)
+        count = self.rows.count
+        live = searchable[saved.slot]
+        self.rows.live[:] = live
+        self.graph_of = np.full(count, NO_GRAPH, dtype=np.int32)
+        self.list_of = saved.list_of
+        self._first = first
+        self._live = searchable & (first != NO_ROW)
+        self._changed = np.zeros(len(first), dtype=np.int64)
+        self._rows_of = [None] * len(first)
+        shown = np.bincount(saved.slot[live], minlength=len(first))
+        self._shown = shown.tolist()
+        self.live_rows = int(shown.sum())
+        self.live_products = int(np.count_nonzero(shown))
+        # In no order: a thin graph of rows that come list by list finds less (merge.py).
+        self.for_graph.push(np.random.default_rng(count).permutation(count))
+        self.for_lists.push(np.flatnonzero(saved.list_of == NO_LIST))
+        if piece is not None:
+            self.built.pieces = (piece,)
+            self.size_lists(len(piece.coder.centroids))
+
+    def size_lists(self, count: int) -> None:
+        """Count how many rows each of the `count` lists holds."""
+        # Alive, not live: a product that comes back brings its rows to lists that had none.
+        lists = self.list_of[np.flatnonzero(self.rows.alive[: self.rows.count])]
+        self.built.list_sizes = np.bincount(lists, minlength=count)[:count]
 
     # Products
 
     def rows_of(self, slot: int) -> tuple[int, ...]:
         """Return the slot's current rows, in the order of its images."""
-        return self._rows_of[slot] if slot < len(self._rows_of) else ()
+        if slot >= len(self._rows_of):
+            return ()
+        rows = self._rows_of[slot]
+        if rows is None:  # of a snapshot, and never asked for
+            rows = self._rows_of[slot] = tuple(self._chained(slot))
+        return rows
+
+    def _chained(self, slot: int) -> Iterator[int]:
+        row = int(self._first[slot])
+        while row != NO_ROW:
+            yield row
+            row = int(self.rows.next[row])
 
     def vectors(self, slot: int) -> FloatArray:
         """Return copies of the slot's current vectors, of shape (n, dim)."""
@@ -70,7 +116,7 @@ class LiveIndex:
             self.flush()
         if slot >= len(self._rows_of):
             self._rows_of.extend(() for _ in range(len(self._rows_of), slot + 1))
-        former = self._rows_of[slot]
+        former = self.rows_of(slot)
         self._replaced[slot] = None
         if vectors is None:
             self._rows_of[slot] = ()
@@ -117,7 +163,8 @@ class LiveIndex:
         """Write what was changed."""
         if not self._wanted and not self._replaced:
             return
-        self._free_rested()
+        self.forget()
+        self.resting.free(self.version)
         most = max([*self._wanted, *self._replaced])
         if most >= len(self._first):
             self._first = grown(self._first, most + 1, NO_ROW)
@@ -148,7 +195,7 @@ class LiveIndex:
         links: list[int] = []
         following: list[int] = []
         for slot in self._replaced:
-            rows = self._rows_of[slot]
+            rows = self.rows_of(slot)
             heads.append(rows[0] if rows else NO_ROW)
             links.extend(rows)
             following.extend(rows[1:])
@@ -169,7 +216,7 @@ class LiveIndex:
         shown: list[int] = []
         hidden: list[int] = []
         for slot, live in self._wanted.items():
-            rows = self._rows_of[slot]
+            rows = self.rows_of(slot)
             now, before = len(rows) if live else 0, self._shown[slot]
             (shown if live else hidden).extend(rows)
             self._shown[slot] = now
@@ -183,22 +230,9 @@ class LiveIndex:
         self._wanted = {}
 
     def let_go(self, rows: list[int]) -> None:
-        """Let dead rows that no queue and no graph holds be used again, but not too soon.
-
-        A search whose view is older may still take one for the product that it was of: it would
-        miss that product, and need not notice.
-        """
-        if rows:
-            self.resting.append((self.version, rows))
-        self._free_rested()
-
-    def _free_rested(self) -> None:
-        if not self.resting:
-            return
-        views = [view for each in list(self._views) if (view := each()) is not None]
-        oldest = min((view.version for view in views), default=self.version)
-        while self.resting and self.resting[0][0] <= oldest:
-            self.rows.free(self.resting.popleft()[1])
+        """Let dead rows that no queue and no graph holds be used again, but not too soon."""
+        self.resting.add(rows, self.version)
+        self.resting.free(self.version)
 
     # Views
 
@@ -209,18 +243,22 @@ class LiveIndex:
         rows: BoolArray | None = None,
     ) -> View:
         """Return the live rows of the given products (None: all), of the kind, of the rows."""
+        whole = products is None and kind is None and rows is None
+        if whole and self._whole is not None:
+            return self._whole
         count = self.rows.count
         mask = self.rows.live[:count].copy()
         matches, matching = self.live_products, self.live_rows
         if products is not None:
-            mask &= products[self.rows.slot[:count]]
+            # `take` with "clip", for indexing would copy all slots as 64 bits first
+            mask &= products.take(self.rows.slot[:count], mode="clip")
             live = self._live[: len(products)]  # a product of which only an offer came has no cell
             matches = int(np.count_nonzero(products[: len(live)] & live))
         if kind is not None:
             mask &= self.rows.lifestyle[:count] == (kind == "lifestyle")
         if rows is not None:
             mask[: len(rows)] &= rows[:count]
-        if products is not None or kind is not None or rows is not None:
+        if not whole:
             matching = int(np.count_nonzero(mask))
         if kind is not None or rows is not None:
             matches = distinct(self.rows.slot[:count][mask])
@@ -242,31 +280,15 @@ class LiveIndex:
             live_rows=self.live_rows,
             curves=self.built.curves,
         )
-        self._views.add(ref(view, self._views.discard))  # a WeakSet is not for several threads
+        self.resting.shown(view)
+        if whole:
+            self._whole = view
         return view
+
+    def forget(self) -> None:
+        """Let the next search see what has changed; what is gone is no longer held."""
+        self._whole = None
 
     def changed_since(self, slots: npt.NDArray[np.integer], version: int) -> bool:
         """Return whether the pictures of one of these products changed, or came or went."""
         return bool((self._changed[slots] > version).any())
-
-    # Counts
-
-    @property
-    def fresh_rows(self) -> int:
-        """Return how many rows in use no graph holds yet."""
-        waiting = int(np.count_nonzero(self.rows.alive[self.for_graph.waiting()]))
-        return waiting + int(np.count_nonzero(self.rows.alive[self.built.building]))
-
-    @property
-    def dead_ratio(self) -> float:
-        """Return the share of the graphs' rows that no search wants any more."""
-        held = sum(segment.added for segment in self.built.segments)
-        dead = sum(segment.marked for segment in self.built.segments) + len(self.to_mark)
-        return min(1.0, dead / held) if held else 0.0
-
-
-def distinct(slots: CodeArray) -> int:
-    """Return the number of different slots."""
-    seen = np.zeros(int(slots.max()) + 1 if len(slots) else 0, dtype=np.bool_)
-    seen[slots] = True
-    return int(np.count_nonzero(seen))

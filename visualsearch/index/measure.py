@@ -14,7 +14,7 @@ from visualsearch.index.view import View
 from visualsearch.types import FloatArray
 
 Measuring = Generator[Curves | None, None, None]
-QUERIES = 128
+QUERIES = 256
 ENOUGH = 0.996  # recall@100 beyond which no more settings are tried
 BLOCK = 4_096
 
@@ -26,14 +26,18 @@ class Sampler:
     rows: Rows
     rng: np.random.Generator
 
-    def queries(self, asked: Sequence[FloatArray], live: IntArray) -> FloatArray:
-        """Return QUERIES unit vectors, at most three of four of them asked before."""
-        real = list(asked)[-QUERIES * 3 // 4 :]
+    def queries(self, asked: Sequence[FloatArray], live: IntArray) -> tuple[FloatArray, int]:
+        """Return QUERIES unit vectors: those asked last, each once, and others to make them up.
+
+        The second value says how many had been asked by then.
+        """
+        real = list({vector.tobytes(): vector for vector in asked}.values())[-QUERIES:]
         pairs = self.rng.choice(live, size=(2, QUERIES - len(real)))
         one, other = self.rows.unit(pairs[0]), self.rows.unit(pairs[1])
         mixed = one + np.float32(0.3) * other
         mixed /= np.linalg.norm(mixed, axis=1, keepdims=True)
-        return np.concatenate([np.array(real, dtype=np.float32).reshape(-1, self.rows.dim), mixed])
+        first = np.array(real, dtype=np.float32).reshape(-1, self.rows.dim)
+        return np.concatenate([first, mixed]), len(asked)
 
 
 def true_rows(rows: Rows, live: IntArray, queries: FloatArray, wanted: int) -> IntArray:
@@ -58,20 +62,23 @@ def true_rows(rows: Rows, live: IntArray, queries: FloatArray, wanted: int) -> I
 def measured(
     finder: Finder,
     take_view: Callable[[BoolArray | None], View],
-    queries: FloatArray,
+    sample: tuple[FloatArray, int],
     rng: np.random.Generator,
     clock: Callable[[], float],
 ) -> Measuring:
     """Measure in steps; yield None after each, and the curves at last.
 
+    `sample` holds the queries, and how many of them were really asked.
+
     `take_view` returns a view of the live rows that a mask over row ids keeps, None for all.
     """
+    queries, asked = sample
     view = take_view(None)
     live = np.flatnonzero(view.mask)
-    sample = np.sort(rng.choice(live, size=min(2_000, len(live)), replace=False))
+    some = np.sort(rng.choice(live, size=min(2_000, len(live)), replace=False))
     begin = clock()
-    finder.rows.score(sample, queries[0])
-    row_cost = 1e6 * (clock() - begin) / len(sample)
+    finder.rows.score(some, queries[0])
+    row_cost = 1e6 * (clock() - begin) / len(some)
     truth = true_rows(finder.rows, live, queries, MANY)
     yield None
     guess = Curves()
@@ -87,7 +94,9 @@ def measured(
         if graph[-1].many >= ENOUGH:
             break
     if not view.pieces:
-        yield Curves(graph=tuple(graph) or guess.graph, rows=len(live), row_cost=row_cost)
+        yield Curves(
+            graph=tuple(graph) or guess.graph, rows=len(live), asked=asked, row_cost=row_cost
+        )
         return
     plain = yield from _listed(finder, view, queries, truth, clock)
     lists = rng.permutation(len(view.list_sizes))
@@ -108,6 +117,7 @@ def measured(
         random=tuple(others[0]),
         averse=tuple(others[1]),
         rows=len(live),
+        asked=asked,
         listed=True,
         row_cost=row_cost,
     )
@@ -122,7 +132,7 @@ def _listed(
 ) -> Generator[None, None, list[Point]]:
     points: list[Point] = []
     for place, effort in enumerate(EFFORTS):
-        choice = Choice("ivfpq", (), effort, effort)
+        choice = Choice("ivfpq", (), effort, effort, effort)
 
         def look(vector: FloatArray, choice: Choice = choice) -> IntArray:
             rows, scores = finder.listed(view, vector, MANY, choice)

@@ -14,11 +14,13 @@ import numpy as np
 
 from visualsearch.index.arrays import CodeArray, IntArray
 from visualsearch.index.graph import DENSE, THIN, Segment
+from visualsearch.index.layout import Layout
 from visualsearch.index.rows import Rows
 
 DEAD_SHARE = 0.2  # of a graph: above it the rebuild pays for itself and memory stays bounded
 FAN_IN = 4  # full thin graphs become one dense one
 ROUNDS = 8
+BULK = 2  # graphs' worth of waiting rows: they go straight into a dense one
 STEP_ROWS = 256  # as many as the active graph takes in a step, so that both go on
 
 
@@ -39,6 +41,24 @@ def to_rebuild(segments: Sequence[Segment], most_rows: int, least_dead: int) -> 
         if 2 * small.live >= large.live and small.live + large.live <= most_rows:
             return (small, large)
     return ()
+
+
+class Backlog:
+    """Sees when so many rows wait for a graph that they should become a dense one at once."""
+
+    def __init__(self) -> None:
+        self._before = 0
+
+    def due(self, waiting: int, layout: Layout) -> bool:
+        """Return whether to take them now.
+
+        While they come in faster than they are taken they are left to become more: one large
+        graph costs a search less than several.
+        """
+        growing, self._before = waiting > self._before, waiting
+        return waiting >= layout.most_rows or (
+            not growing and waiting >= BULK * layout.segment_rows
+        )
 
 
 def insertion_order(lists: Sequence[int] | IntArray | CodeArray, seed: int) -> IntArray:

@@ -7,7 +7,10 @@ from typing import Literal
 from visualsearch.index.curve import CHANCE, EFFORTS, GROUP, MANY, Curves, Point, between, cheapest
 from visualsearch.index.lists import Effort
 
+MOST = 0.6  # a filter that keeps so much and avoids the query leaves out just what is near it
+SPREAD = 1.25  # the best rows lie in the graphs by chance: the largest may hold more than its share
 LISTED_FRESH = 500.0  # microseconds to look through the lists for fresh rows
+FRESH_MOST = 0.5  # of the live rows: with more of them on no graph, graphs are of no help
 
 Strategy = Literal["exact", "graph", "ivfpq", "empty"]
 
@@ -37,6 +40,7 @@ class Situation:
     uncoded_rows: int  # rows that no list holds
     segments: int
     coded: bool  # there are lists
+    largest: float = 1.0  # the largest graph's share of the rows of all graphs
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +51,8 @@ class Tuning:
     exact_rows: int = 2_000  # with fewer matching rows a scan is under a millisecond
     ef_max: int = 10_000
     widen: int = 4  # how much more to fetch when a walk found too few products
-    surplus: float = 2.0  # times what the selectivity asks for: the end of a beam is lossy
-    weak_filter: float = 0.9  # with lists at hand a graph serves filters that keep so much
+    surplus: float = 1.5  # times what the selectivity asks for: a filter may avoid the query
+    weak_filter: float = 0.2  # with lists at hand a graph serves filters that keep so much
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,8 @@ class Choice:
     strategy: Strategy
     beams: tuple[int, ...] = ()
     effort: Effort = EFFORTS[-1]
-    averse: Effort = EFFORTS[-1]  # when the filter turns out to leave out what is near
+    related: Effort = EFFORTS[-1]  # when the filter turns out to keep what is near,
+    averse: Effort = EFFORTS[-1]  # or to leave it out
 
 
 def choose(
@@ -74,7 +79,7 @@ def choose(
         return Choice("empty")
     if situation.matching_rows <= tuning.exact_rows or target >= 1.0:
         return Choice("exact")
-    wanted = wanted_rows(situation)
+    wanted = wanted_rows(situation.top_k, situation.matches, situation.matching_rows)
     row = costs.row if curves.row_cost is None else curves.row_cost
     options = [(situation.matching_rows * row, Choice("exact"))]
     if situation.coded:
@@ -85,7 +90,7 @@ def choose(
         cost = _walk_cost(situation, costs, curves, beams[0]) if beams else float("inf")
         kept = tuple(ef for ef in beams if _walk_cost(situation, costs, curves, ef) < options[0][0])
         choice = Choice("graph", kept, *_efforts(situation, curves, wanted, target))
-        options.append((cost + _fresh(situation, row), choice))
+        options.append((cost + _fresh(situation, row, options[-1][0]), choice))
     return min(options, key=lambda option: option[0])[1]
 
 
@@ -100,10 +105,9 @@ def _walk_cost(situation: Situation, costs: Costs, curves: Curves, ef: float) ->
     return max(low.cost + slope * (ef - low.setting), 0.3 * low.cost)
 
 
-def wanted_rows(situation: Situation) -> int:
+def wanted_rows(top_k: int, matches: int, matching_rows: int) -> int:
     """Return how many rows make up the wanted products."""
-    products = min(situation.top_k, situation.matches)
-    return ceil(products * situation.matching_rows / situation.matches)
+    return ceil(min(top_k, matches) * matching_rows / matches)
 
 
 def _usual(situation: Situation, curves: Curves, wanted: int, target: float) -> Point:
@@ -123,26 +127,33 @@ def _usual(situation: Situation, curves: Curves, wanted: int, target: float) -> 
 
 def _efforts(
     situation: Situation, curves: Curves, wanted: int, target: float
-) -> tuple[Effort, Effort]:
-    """Return how far to look in lists, and how far if the filter is averse."""
-    usual = _usual(situation, curves, wanted, target)
+) -> tuple[Effort, Effort, Effort]:
+    """Return how far to look in lists: usually, if the filter is related, and if it is averse."""
+    usual = int(_usual(situation, curves, wanted, target).setting)
     if situation.matching_rows == situation.live_rows:
-        averse = int(usual.setting)
-    elif situation.matching_rows <= GROUP * situation.live_rows:
-        averse = int(max(usual.setting, cheapest(curves.averse, wanted, target).setting))
-    else:  # all but what is near: nothing was measured that has so many second best
-        averse = -1
-    return EFFORTS[int(usual.setting)], EFFORTS[averse]
+        return EFFORTS[usual], EFFORTS[usual], EFFORTS[usual]
+    # What is near the query and matches is as dense there as if there were no filter, and denser
+    # than around other queries; of a filter that keeps much, more is second best than was measured.
+    related = max(usual, int(cheapest(curves.plain, wanted, target).setting) + 1)
+    # Of a few the best is as easily missed: what many need counts.
+    averse = max(usual, int(cheapest(curves.averse, max(wanted, MANY), target).setting))
+    averse += situation.matching_rows > GROUP * situation.live_rows
+    averse += situation.matching_rows > MOST * situation.live_rows
+    last = len(EFFORTS) - 1
+    return EFFORTS[usual], EFFORTS[min(related, last)], EFFORTS[min(averse, last)]
 
 
 def _lists(
     situation: Situation, row: float, curves: Curves, wanted: int, target: float
 ) -> tuple[float, Choice]:
-    effort, averse = _efforts(situation, curves, wanted, target)
-    more = max(0, wanted - MANY) * effort.refine * row  # candidates beyond the measured
+    efforts = _efforts(situation, curves, wanted, target)
+    more = max(0, wanted - MANY) * efforts[0].refine * row  # candidates beyond the measured
     uncoded = situation.uncoded_rows * situation.matching_rows / max(situation.live_rows, 1)
-    cost = _usual(situation, curves, wanted, target).cost + more + uncoded * row
-    return cost, Choice("ivfpq", (), effort, averse)
+    cost = _usual(situation, curves, wanted, target).cost
+    if situation.matching_rows < situation.live_rows:  # masks and a selector cost, too
+        cost = max(cost, cheapest(curves.random, wanted, target).cost)
+    cost += more + uncoded * row
+    return cost, Choice("ivfpq", (), *efforts)
 
 
 def _beams(
@@ -153,7 +164,8 @@ def _beams(
     share = situation.matching_rows / max(situation.live_rows, 1)
     surplus = 1.0 if share == 1.0 else tuning.surplus / share
     ef = ceil(setting * max(1.0, wanted / MANY) * (surplus if share < 1.0 else 1.0))
-    ef = max(ef, wanted)
+    # Of several graphs none holds all that is wanted; the curve was measured on all together.
+    ef = max(ef, ceil(wanted * min(1.0, SPREAD * situation.largest)))
     beams = []
     while ef <= tuning.ef_max:
         beams.append(ef)
@@ -161,7 +173,13 @@ def _beams(
     return tuple(beams)
 
 
-def _fresh(situation: Situation, row: float) -> float:
-    """Return the cost of looking at the rows that no graph holds; the coded ones are listed."""
+def _fresh(situation: Situation, row: float, listed: float) -> float:
+    """Return the cost of looking at the rows that no graph holds; the coded ones are listed.
+
+    What the graphs have found says which lists can hold something better: with few rows in them,
+    as after a restart, that is next to nothing, and the lists cost what they cost without graphs.
+    """
     coded = max(0, situation.fresh_rows - situation.uncoded_rows) if situation.coded else 0
+    if coded > FRESH_MOST * situation.live_rows:
+        return listed
     return (situation.fresh_rows - coded) * row + min(coded * row, LISTED_FRESH)

@@ -1,6 +1,8 @@
 """Live recall: a sampled share of the queries, answered again exactly, in the background."""
 
+import math
 import random
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,14 +37,25 @@ class _Question:
 class Probe:
     """Keeps a few answers to check; one thread checks them."""
 
-    def __init__(self, share: float, draw: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        share: float,
+        core: float = math.inf,
+        *,
+        draw: Callable[[], float] = random.random,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Sample a share of the answers; `core` is the part of a core's time to spend on them."""
         self._share = share
+        self._core = core
         self._draw = draw
+        self._now = now
+        self._resume = -math.inf  # what was spent has been saved by then
         self._waiting: deque[_Question] = deque()
 
     def offer(self, query: Query, vector: FloatArray, version: int, slots: IntArray) -> bool:
         """Take an answer, by chance, to be checked; return whether it was."""
-        taken = bool(len(slots)) and self._draw() < self._share
+        taken = bool(len(slots)) and self._draw() < self._share and self._now() >= self._resume
         if taken and len(self._waiting) < MOST_WAITING:
             self._waiting.append(_Question(query, vector, version, slots))
         return taken
@@ -65,7 +78,9 @@ class Probe:
         now = view(asked.query.filters)
         if not now.matches:
             return 1
+        begin = self._now()
         exact = finder.exact(now, asked.vector, min(asked.query.top_k, now.matches))
+        self._resume = self._now() + (self._now() - begin) / self._core
         ranked = exact.slots[np.argsort(-exact.scores, kind="stable")][: asked.query.top_k]
         had, due = (
             [slot for slot in slots.tolist() if not index.changed_since(slot, asked.version)]

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from visualsearch.index.arrays import BoolArray
 from visualsearch.index.columns import Columns, Held
+from visualsearch.index.shelf import Shelf
 from visualsearch.index.state import (
     ImageRef,
     ProductState,
@@ -40,6 +41,8 @@ class Products:
         # Of those products that have any: most catalogues name their own attributes.
         self._guesses: dict[int, Mapping[str, Guess]] = {}
         self._columns = Columns()
+        self._shelf: Shelf | None = None  # of a snapshot: what `_unread` says is only there
+        self._unread = bytearray()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -48,10 +51,45 @@ class Products:
         """Return the product's slot; None if nothing is known of it."""
         return self._slots.get(product_id)
 
+    def adopt(self, shelf: Shelf) -> None:
+        """Take the products of a snapshot; none may be known yet."""
+        self.names = shelf.names()
+        self._slots = dict(zip(self.names, range(len(self.names)), strict=True))
+        count = len(self.names)
+        if len(self._slots) != count:
+            raise ValueError("a product is there twice")
+        self._bases, self._offers, self._orders = [None] * count, [None] * count, [None] * count
+        self._images = [()] * count
+        self._columns = shelf.columns()
+        self._shelf, self._unread = shelf, bytearray(b"\1" * count)
+
+    def ahead(self, slots: Sequence[int]) -> dict[int, ProductState]:
+        """Return what only the shelf knows of these products, for `keep`: it needs no lock."""
+        if self._shelf is None:
+            return {}
+        count, unread = len(self._unread), self._unread
+        missing = [slot for slot in slots if slot < count and unread[slot]]
+        return dict(zip(missing, self._shelf.read(missing), strict=True))
+
+    def keep(self, ahead: Mapping[int, ProductState]) -> None:
+        """Take what was read from the shelf, but for what is newer meanwhile."""
+        for slot, state in ahead.items():
+            if self._unread[slot]:
+                self._bases[slot], self._offers[slot] = state.base, state.offer
+                self._orders[slot], self._images[slot] = state.vectors_order, state.images
+            if state.guesses:
+                self._guesses[slot] = state.guesses
+                self._unread[slot] = 0
+
+    def _fetch(self, slots: Sequence[int]) -> None:
+        if self._shelf is not None:
+            self.keep(self.ahead(slots))
+
     def judge(self, record: Record, slot: int | None) -> Outcome:
         """Say whether a record is newer than, or as new as, what is known of its kind."""
         known: Order | None = None
         if slot is not None:
+            self._fetch([slot])
             if isinstance(record, VectorsRecord):
                 known = self._orders[slot]
             else:
@@ -107,11 +145,29 @@ class Products:
 
     def searchable(self, slot: int) -> bool:
         """Return whether a search can find it: a live base and at least one vector."""
+        self._fetch([slot])
         base = self._bases[slot]
         return base is not None and not base.deleted and bool(self._images[slot])
 
     def state(self, slot: int) -> ProductState:
         """Return what is known of a product, deleted ones included."""
+        self._fetch([slot])
+        return self._state(slot)
+
+    def states(self, slots: Sequence[int]) -> list[ProductState | None]:
+        """Return what is known of products; None is of one that is still on the shelf as it was."""
+        count, unread = len(self._unread), self._unread
+        return [None if slot < count and unread[slot] else self._state(slot) for slot in slots]
+
+    def read(
+        self, slots: Sequence[int], states: Sequence[ProductState | None]
+    ) -> list[ProductState]:
+        """Return the states with those from the shelf in their places: it needs no lock."""
+        missing = [slot for slot, state in zip(slots, states, strict=True) if state is None]
+        shelved = iter(self._shelf.read(missing) if self._shelf and missing else ())
+        return [next(shelved) if state is None else state for state in states]
+
+    def _state(self, slot: int) -> ProductState:
         return ProductState(
             self.names[slot],
             self._bases[slot],
@@ -125,6 +181,7 @@ class Products:
         self, slots: Sequence[int], places: Sequence[int], scores: Sequence[float]
     ) -> tuple[Hit, ...]:
         """Return a hit for each searchable product, by the picture at its place."""
+        self._fetch(slots)
         bases, offers, images = self._bases, self._offers, self._images
         guesses = self._guesses
         return tuple(
@@ -143,6 +200,7 @@ class Products:
 
     def satisfy(self, slots: Sequence[int], filters: Filters) -> bool:
         """Return whether all of these products are searchable and meet every clause."""
+        self._fetch(slots)
         return all(satisfies(self.state(slot), filters) for slot in slots)
 
     def held(self) -> Held:

@@ -103,6 +103,17 @@ class NewRows(NamedTuple):
     lifestyle: Sequence[bool]
 
 
+class SavedRows(NamedTuple):
+    """Rows of a snapshot: what `Rows` keeps of each, and its list or NO_LIST."""
+
+    whole: StoredArray
+    scales: FloatArray
+    slot: CodeArray
+    next: CodeArray
+    lifestyle: BoolArray
+    list_of: npt.NDArray[np.uint16]
+
+
 class Rows:
     """Storage of unit vectors by row id; a row that nothing holds any more is used again.
 
@@ -115,7 +126,8 @@ class Rows:
     def __init__(self, dim: int, *, chunk_rows: int) -> None:
         self.dim = dim
         self.count = 0  # rows ever used at once: ids are below it
-        self.slot: CodeArray = np.empty(0, dtype=np.int32)
+        # 64 bits, for masks are taken by it: NumPy would copy smaller ones to that first.
+        self.slot: IntArray = np.empty(0, dtype=np.int64)
         self.next: CodeArray = np.empty(0, dtype=np.int32)
         self.alive: BoolArray = np.empty(0, dtype=np.bool_)
         self.live: BoolArray = np.empty(0, dtype=np.bool_)
@@ -186,6 +198,34 @@ class Rows:
             out[order[begin : begin + len(whole)]] = whole
         out *= self._scale[rows][:, None]
         return out
+
+    def raw(self, rows: IntArray) -> Vectors:
+        """Return the given rows as they are stored, in their order."""
+        order = np.argsort(rows, kind="stable")
+        out = np.empty((len(rows), self.dim), dtype=np.int16)
+        for begin, whole in self._blocks(rows[order]):
+            out[order[begin : begin + len(whole)]] = whole
+        return out, self._scale[rows]
+
+    def adopt(self, saved: SavedRows) -> None:
+        """Take the rows of a snapshot for ids from 0 on; nothing may have been stored before.
+
+        Whole chunks are those of the snapshot's file, mapped: a page is read when it is first
+        used, and copied when it is first written. Only the last one is copied now.
+        """
+        count, size = len(saved.whole), self._chunk_rows
+        whole = count - count % size
+        self._chunks = [saved.whole[at : at + size] for at in range(0, whole, size)]
+        if count > whole:
+            last = np.empty((size, self.dim), dtype=np.int16)
+            last[: count - whole] = saved.whole[whole:]
+            self._chunks.append(last)
+        self.slot = saved.slot.astype(np.int64)
+        self._scale, self.lifestyle = saved.scales, saved.lifestyle
+        self.next = saved.next
+        self.alive = np.ones(count, dtype=np.bool_)
+        self.live = np.zeros(count, dtype=np.bool_)
+        self.count = count
 
     def score(self, rows: IntArray, vector: FloatArray) -> FloatArray:
         """Return the cosines of the given rows, ascending ids, as float32 of shape (n,)."""

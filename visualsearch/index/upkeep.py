@@ -4,29 +4,25 @@ Every step leaves a state that can be searched; what it has built is published b
 the engine's lock, and nothing that is searched is changed but by adding to or marking in a graph.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 
-from visualsearch.errors import MissingLibraryError
 from visualsearch.index.arrays import BoolArray, CodeArray, IntArray
-from visualsearch.index.coding import MOST_ROWS, Coding, superseded, to_join
 from visualsearch.index.find import Finder
 from visualsearch.index.graph import THIN, Segment
 from visualsearch.index.layout import Layout
-from visualsearch.index.lists import NO_LIST, TRAINING_ROWS, Coder, centroids_for
+from visualsearch.index.listing import Listing
+from visualsearch.index.lists import Coder
 from visualsearch.index.live import NO_GRAPH, LiveIndex
-from visualsearch.index.measure import Measuring, Sampler, measured
-from visualsearch.index.merge import Merge, to_rebuild
+from visualsearch.index.measure import QUERIES, Measuring, Sampler, measured
+from visualsearch.index.merge import Backlog, Merge, to_rebuild
 from visualsearch.index.view import View
 from visualsearch.types import FloatArray
 
 Lock = Callable[[], AbstractContextManager[object]]
 GROWTH = 1.3  # the curves are measured again when the index has grown or shrunk so much
-RETRAIN = 4.0  # and the coder is trained again
-CODING_STEPS = 8  # at once, when many rows wait: until they are on a list they are scanned
-BULK = 2  # graphs' worth of waiting rows: they go straight into a dense one
 
 
 class Upkeep:
@@ -53,18 +49,21 @@ class Upkeep:
         self._on_swapped = on_swapped
         self._idle = True
         self._rng = np.random.default_rng(layout.seed)
+        self._backlog = Backlog()
         self._made = 0  # graphs so far: the last one's number
         self._active: Segment | None = None
-        self._coder: Coder | None = None
-        self._coding: Coding | None = None
-        self._listless = False
+        self._listing = Listing(index, lock, layout, self._rng)
         self._merge: Merge | None = None
         self._measuring: Measuring | None = None
+
+    def adopt(self, coder: Coder | None) -> None:
+        """Take the coder of a snapshot; before the first step."""
+        self._listing.coder = coder
 
     def step(self, batch: int) -> int:
         """Do one bounded piece of each kind of work; return rows dealt with, 0 if idle."""
         done = self._mark() + self._insert(batch)
-        done += self._code_step()
+        done += self._listing.step()
         done += self._merge_step()
         done += self._measure_step(busy=done > 0)
         self._idle = done == 0
@@ -80,6 +79,13 @@ class Upkeep:
         """Return rows inserted by the rebuild under way, and its rows; zeros without one."""
         merge = self._merge
         return (merge.progress.done, merge.progress.total) if merge else (0, 0)
+
+    @contextmanager
+    def _publishing(self) -> Iterator[None]:
+        """Hold the lock, and let no later search start from what it saw before."""
+        with self._lock():
+            self._index.forget()
+            yield
 
     # Graphs
 
@@ -105,7 +111,7 @@ class Upkeep:
             rows = taken[self._index.rows.alive[taken]].astype(np.int64)
         if len(rows):
             active.add(rows, self._index.rows.unit(rows))
-        with self._lock():
+        with self._publishing():
             self._index.for_graph.pop(len(taken))
             self._settle(active, rows, taken)
         return len(taken)
@@ -113,7 +119,7 @@ class Upkeep:
     def _open(self) -> None:
         self._made += 1
         self._active = Segment(self._index.rows.dim, self._layout.segment_rows, THIN, self._made)
-        with self._lock():
+        with self._publishing():
             built = self._index.built
             built.segments = (*built.segments, self._active)
 
@@ -143,42 +149,34 @@ class Upkeep:
     def _begin_merge(self) -> int:
         """Begin the next rebuild, if one is due; what fails on the way has changed nothing."""
         index, layout = self._index, self._layout
-        replaces: tuple[Segment, ...] = ()
-        taken = np.empty(0, dtype=np.int32)
-        if self._coder is not None and len(index.for_graph) >= BULK * layout.segment_rows:
-            rows = taken = index.for_graph.waiting()[: layout.most_rows // 2].copy()
+        taken = index.for_graph.waiting()[:0].copy()
+        if self._backlog.due(len(index.for_graph), layout) and self._listing.coder is not None:
+            taken = index.for_graph.waiting()[: layout.most_rows].copy()
+            thin = tuple(s for s in index.built.segments if s.shape is THIN)
+            replaces = thin if sum(s.live for s in thin) <= len(taken) else ()
         else:
             replaces = to_rebuild(index.built.segments, layout.most_rows, layout.segment_rows // 64)
             if not replaces:
                 return 0
-            rows = np.concatenate([segment.rows for segment in replaces])
+        rows = np.concatenate([taken, *(segment.rows for segment in replaces)])
         with self._lock():
             rows = rows[index.rows.alive[rows]]
         self._made += 1
-        self._merge = Merge(replaces, rows, self._lists_of, index.rows, self._made, layout.threads)
+        lists_of = self._listing.lists_of
+        self._merge = Merge(replaces, rows, lists_of, index.rows, self._made, layout.threads)
         if self._active in replaces:
             self._active = None
-        with self._lock():
+        with self._publishing():
             index.for_graph.pop(len(taken))
             index.built.building = taken
         return 1
-
-    def _lists_of(self, rows: CodeArray) -> IntArray:
-        if self._coder is None:
-            return np.zeros(len(rows), dtype=np.int64)
-        lists = self._index.list_of[rows].astype(np.int64)
-        missing = np.flatnonzero(lists == NO_LIST)
-        for begin in range(0, len(missing), 4096):
-            part = missing[begin : begin + 4096]
-            lists[part] = self._coder.lists_of(self._index.rows.unit(rows[part].astype(np.int64)))
-        return lists
 
     def _publish_graph(self, merge: Merge) -> None:
         """Swap the rebuilt graph in; rows that only the old ones held are free."""
         index = self._index
         gone = [segment.rows for segment in merge.replaces]
         held = merge.result.rows
-        with self._lock():
+        with self._publishing():
             built = index.built
             former = np.concatenate([*gone, built.building]).astype(np.int64)
             kept = tuple(s for s in built.segments if s not in merge.replaces)
@@ -187,71 +185,6 @@ class Upkeep:
             index.graph_of[former] = NO_GRAPH
             index.to_mark = [row for row in index.to_mark if index.graph_of[row] != NO_GRAPH]
             self._settle(merge.result, held, former.astype(np.int32))
-
-    # Lists
-
-    def _code_step(self) -> int:
-        if self._coding is None:
-            self._coding = self._begin_coding()
-            return 0 if self._coding is None else 1
-        done = 0
-        for _ in range(CODING_STEPS if len(self._index.for_lists) > MOST_ROWS else 1):
-            done += self._coding.step()
-        if self._coding.finished:
-            self._publish_piece(self._coding)
-            self._coding = None
-        return done
-
-    def _begin_coding(self) -> Coding | None:
-        index, layout = self._index, self._layout
-        trained = 0 if self._coder is None else self._coder.rows
-        if self._coder is None or index.live_rows > RETRAIN * trained:
-            if index.live_rows < layout.coder_rows or self._listless:
-                return None
-            return self._train()
-        with self._lock():
-            waiting = index.for_lists.waiting()[:MOST_ROWS].copy()
-            pieces = index.built.pieces
-        if len(waiting) >= layout.piece_rows:
-            return Coding(self._coder, waiting, index.rows, taken=len(waiting))
-        joined = to_join(pieces, index.rows.alive, layout.piece_rows)
-        if joined:
-            rows = np.concatenate([piece.rows for piece in joined])
-            return Coding(self._coder, rows, index.rows)
-        return None
-
-    def _train(self) -> Coding:
-        """Train on a sample of the rows in use, and code all of them by it."""
-        index = self._index
-        with self._lock():
-            rows = np.flatnonzero(index.rows.alive[: index.rows.count]).astype(np.int32)
-            taken = len(index.for_lists)
-        most = TRAINING_ROWS * centroids_for(len(rows))
-        sample = self._rng.choice(rows, size=min(len(rows), most), replace=False)
-        try:
-            self._coder = Coder(index.rows.unit(sample.astype(np.int64)), len(rows))
-        except MissingLibraryError:  # told once: searches are right without lists, but slower
-            self._listless = True
-            raise
-        return Coding(self._coder, rows, index.rows, taken=taken, anew=True)
-
-    def _publish_piece(self, coding: Coding) -> None:
-        index = self._index
-        piece = coding.piece.complete()
-        with self._lock():
-            built, alive = index.built, index.rows.alive
-            index.for_lists.pop(coding.taken)
-            if coding.anew:  # lists of another coder mean nothing to views of this one
-                index.list_of = np.full_like(index.list_of, NO_LIST)
-                built.pieces = ()
-            index.list_of[coding.rows] = coding.lists
-            gone = superseded(built.pieces, coding.rows, alive)
-            kept = [p for p, over in zip(built.pieces, gone, strict=True) if not over]
-            built.pieces = (*kept, piece) if len(piece.rows) else tuple(kept)
-            # Alive, not live: a product that comes back brings its rows to lists that had none.
-            lists = index.list_of[np.flatnonzero(alive[: index.rows.count])]
-            count = len(coding.coder.centroids)
-            built.list_sizes = np.bincount(lists, minlength=count)[:count]
 
     # Curves
 
@@ -262,24 +195,28 @@ class Upkeep:
         """
         index = self._index
         if self._measuring is None:
-            known, now = index.built.curves, index.live_rows
-            growth = GROWTH if not busy else GROWTH**3
-            stale = not known.rows / growth <= now <= known.rows * growth
-            if busy and not known.rows:
-                return 0  # what is guessed is on the safe side
-            stale = stale or (bool(index.built.pieces) and not known.listed)
-            if now < max(1, self._layout.coder_rows // 8) or not stale:
+            if not self._stale(busy=busy):
                 return 0
-            view = self._view(None)
-            queries = Sampler(index.rows, self._rng).queries(
-                self._asked(), np.flatnonzero(view.mask)
-            )
+            live = np.flatnonzero(self._view(None).mask)
+            queries = Sampler(index.rows, self._rng).queries(self._asked(), live)
             self._measuring = measured(self._finder, self._view, queries, self._rng, self._clock)
         measuring, self._measuring = self._measuring, None  # one that fails is over
         curves = next(measuring)
         if curves is None:
             self._measuring = measuring
         else:
-            with self._lock():
+            with self._publishing():
                 index.built.curves = curves
         return 1
+
+    def _stale(self, *, busy: bool) -> bool:
+        """Return whether the curves no longer say enough of what searches cost."""
+        known, now = self._index.built.curves, self._index.live_rows
+        if now < max(1, self._layout.coder_rows // 8) or (busy and not known.rows):
+            return False  # what is guessed is on the safe side
+        growth = GROWTH if not busy else GROWTH**3
+        if not known.rows / growth <= now <= known.rows * growth:
+            return True
+        if self._index.built.pieces and not known.listed:
+            return True
+        return not busy and 2 * known.asked < min(QUERIES, len(self._asked()))

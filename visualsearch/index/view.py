@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from visualsearch.index.arrays import BoolArray, CodeArray, IntArray
+from visualsearch.index.codes import ListArray
 from visualsearch.index.curve import Curves
 from visualsearch.index.graph import Segment
-from visualsearch.index.lists import ListArray, Piece
+from visualsearch.index.lists import Piece
+from visualsearch.index.planner import Choice
 
 
 # Not frozen: each search makes one, and freezing costs more than the rest of it.
@@ -22,7 +24,7 @@ class View:
 
     version: int
     mask: BoolArray  # shape (count,): the row is live and satisfies the filters
-    slot: CodeArray
+    slot: IntArray
     next: CodeArray
     first: CodeArray
     list_of: ListArray
@@ -36,6 +38,7 @@ class View:
     matching_rows: int
     live_rows: int
     curves: Curves
+    choices: dict[tuple[int, float], Choice] = field(default_factory=dict)  # by k and target
 
     def rows_of(self, slots: IntArray) -> tuple[IntArray, IntArray]:
         """Return the matching rows of these products, ascending, and their images' places."""

@@ -13,9 +13,10 @@ import numpy as np
 from streams.bench import host, ours
 from streams.bench.context import Bench, Measured
 from streams.process import tune
-from visualsearch.engine import Engine
+from visualsearch.engine import Engine, Layout
 
 LONGEST_S = 7_200
+DELETED_OF = 4  # one of so many: more than the share from which on a graph is rebuilt
 PART = 5_000  # vectors that are read from the file at once
 
 
@@ -75,6 +76,11 @@ def _child(vectors_file: str, queries_file: str) -> dict[str, float]:
         ours.settle(engine, queries, merges.look)
     steady = host.resident_bytes() or 0
     trimmed = host.trimmed_bytes() or 0
+    # A rebuild is at its largest when a graph of full size has lost what makes it due.
+    gone = range(0, min(count, Layout().most_rows), DELETED_OF)
+    for row in gone:
+        engine.apply(ours.deleted(row, order=2))
+    ours.settle(engine, queries, merges.look)
     engine.close()
     figures = {
         "steady": (steady - empty) / count,

@@ -1,0 +1,118 @@
+"""The coder: kept over snapshots, trained again when the index has grown or drifted, refined."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.index_machine import drain
+from tests.index_storage import check_storage
+from tests.index_tiny import shrink
+from tests.snapshots import DIM, LISTED, MODEL, restored, written
+from tests.strategies import clustered
+from visualsearch.engine import Engine
+from visualsearch.index import listing
+from visualsearch.index.codes import misfit
+from visualsearch.index.lists import Coder
+from visualsearch.types import BaseRecord, FloatArray, ImageVector, VectorsRecord
+
+V = clustered(900, DIM, clusters=5, seed=8)
+ELSEWHERE = -clustered(900, DIM, clusters=40, seed=9)
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Meet every border."""
+    shrink(monkeypatch)
+    monkeypatch.setattr(listing, "CHECKED", 64)
+
+
+def put(engine: Engine, vectors: FloatArray, time: int = 1, first: int = 0) -> None:
+    """Upsert a product of one picture for each vector."""
+    for n, vector in enumerate(vectors, first):
+        order = (time, 0, 0)
+        pictures = (ImageVector("i", vector),)
+        engine.apply(
+            [
+                BaseRecord(f"p{n}", order),
+                VectorsRecord(f"p{n}", order, model=MODEL, images=pictures),
+            ]
+        )
+
+
+def engine_with(vectors: FloatArray) -> Engine:
+    """Return an engine that has done all work behind."""
+    engine = Engine(MODEL, DIM, layout=LISTED)
+    put(engine, vectors)
+    drain(engine)
+    return engine
+
+
+def coder_of(engine: Engine) -> Coder:
+    """Return the coder in use."""
+    coder = engine._upkeep._listing.coder
+    assert coder is not None
+    return coder
+
+
+def test_a_snapshot_keeps_the_coder(tmp_path: Path) -> None:
+    """Bit for bit, also in a snapshot of what was restored: nothing is trained again."""
+    engine = engine_with(V[:300])
+    book = coder_of(engine).book
+    once = restored(written(engine, tmp_path, at=1.0)).engine
+    twice = restored(written(once, tmp_path, at=2.0)).engine
+    for other in (coder_of(once).book, coder_of(twice).book):
+        for name in ("centroids", "along", "fine", "coarse"):
+            assert np.array_equal(getattr(other, name), getattr(book, name))
+        assert (other.rows, other.misfit) == (book.rows, book.misfit)
+    before = coder_of(twice)
+    drain(twice)
+    assert coder_of(twice) is before
+
+
+def test_a_coarse_piece_is_coded_finely_beside_new_rows(tmp_path: Path) -> None:
+    """Searches have half the bytes at first, then the codes that they always have."""
+    engine = restored(written(engine_with(V[:300]), tmp_path)).engine
+    (piece,) = engine._index.built.pieces
+    assert piece.coarse
+    put(engine, V[300:400], first=300)
+    put(engine, V[400:450], time=2)
+    drain(engine)
+    check_storage(engine)
+    assert not any(piece.coarse for piece in engine._index.built.pieces)
+    assert engine.stats().fresh_rows == 0
+    assert sum(len(p.rows) for p in engine._index.built.pieces) >= 400 - LISTED.piece_rows
+
+
+def test_a_coarse_piece_that_is_trained_over_is_dropped(tmp_path: Path) -> None:
+    """Four times the rows: everything is coded anew, the piece that was on its way is not."""
+    engine = restored(written(engine_with(V[:120]), tmp_path)).engine
+    old = coder_of(engine)
+    engine.index_pending(16)
+    put(engine, V[120:], first=120)
+    drain(engine)
+    check_storage(engine)
+    assert coder_of(engine) is not old
+    assert all(piece.coder is coder_of(engine) for piece in engine._index.built.pieces)
+    assert not any(piece.coarse for piece in engine._index.built.pieces)
+
+
+def test_rows_that_lie_elsewhere_train_the_coder_again() -> None:
+    """The index has not grown, but what is in it has changed: measured, not guessed."""
+    engine = engine_with(V[:300])
+    old = coder_of(engine)
+    put(engine, ELSEWHERE[:300], time=2)
+    drain(engine)
+    check_storage(engine)
+    assert coder_of(engine) is not old
+    book = coder_of(engine).book
+    assert misfit(ELSEWHERE[:300], book.centroids) < listing.DRIFT * book.misfit
+
+
+def test_rows_of_the_same_kind_do_not() -> None:
+    """Any number of them: training is what costs."""
+    engine = engine_with(V[:300])
+    old = coder_of(engine)
+    put(engine, V[300:600], time=2)
+    drain(engine)
+    assert coder_of(engine) is old

@@ -1,0 +1,148 @@
+"""The lists' part of the upkeep: which rows to code next, by what, and the swap of the result."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import numpy as np
+
+from visualsearch.errors import MissingLibraryError
+from visualsearch.index.arrays import CodeArray, IntArray
+from visualsearch.index.codes import NO_LIST, misfit, sample_rows, trained
+from visualsearch.index.coding import MOST_ROWS, Coding, superseded, to_join
+from visualsearch.index.layout import Layout
+from visualsearch.index.lists import Coder
+from visualsearch.index.live import LiveIndex
+
+RETRAIN = 4.0  # times the rows of the last training: the coder is trained again
+DRIFT = 1.25  # and when rows lie so many times further from their centroids than they did then
+CHECKED = 2_048  # rows that say so
+CODING_STEPS = 8  # at once, when many rows wait: until they are on a list they are scanned
+
+
+class Listing:
+    """Puts rows on lists, in steps; one thread's."""
+
+    def __init__(
+        self,
+        index: LiveIndex,
+        lock: Callable[[], AbstractContextManager[object]],
+        layout: Layout,
+        rng: np.random.Generator,
+    ) -> None:
+        self.coder: Coder | None = None
+        self._index = index
+        self._lock = lock
+        self._layout = layout
+        self._rng = rng
+        self._coding: Coding | None = None
+        self._finer: Coding | None = None  # of a snapshot's coarse piece, beside the new rows
+        self._listless = False
+        self._unchecked = 0  # rows coded since the coder was last compared with them
+
+    def step(self) -> int:
+        """Code some rows; return how many, 0 if there is nothing to do."""
+        return self._code_step() + self._finer_step()
+
+    def lists_of(self, rows: CodeArray) -> IntArray:
+        """Return the list of each row, whether it has been coded or not; 0 before any training."""
+        if self.coder is None:
+            return np.zeros(len(rows), dtype=np.int64)
+        lists = self._index.list_of[rows].astype(np.int64)
+        missing = np.flatnonzero(lists == NO_LIST)
+        for begin in range(0, len(missing), 4096):
+            part = missing[begin : begin + 4096]
+            lists[part] = self.coder.lists_of(self._index.rows.unit(rows[part].astype(np.int64)))
+        return lists
+
+    def _code_step(self) -> int:
+        if self._coding is None:
+            self._coding = self._begin()
+            return 0 if self._coding is None else 1
+        done = 0
+        for _ in range(CODING_STEPS if len(self._index.for_lists) > MOST_ROWS else 1):
+            done += self._coding.step()
+        if self._coding.finished:
+            self._publish(self._coding)
+            self._coding = None
+        return done
+
+    def _finer_step(self) -> int:
+        """Code the rows of a coarse piece again, so that it can go."""
+        if self._finer is None:
+            coarse = [piece for piece in self._index.built.pieces if piece.coarse]
+            if not coarse or self.coder is None:
+                return 0
+            self._finer = Coding(self.coder, coarse[0].rows, self._index.rows)
+            return 1
+        finer = self._finer
+        if finer.coder is not self.coder:  # trained again: all rows are coded anew
+            self._finer = None
+            return 1
+        done = finer.step()
+        if finer.finished:
+            self._finer = None
+            self._publish(finer)
+        return max(1, done)
+
+    def _begin(self) -> Coding | None:
+        index, layout = self._index, self._layout
+        if self.coder is None or index.live_rows > RETRAIN * self.coder.rows or self._drifted():
+            if index.live_rows < layout.coder_rows or self._listless:
+                return None
+            return self._train()
+        with self._lock():
+            waiting = index.for_lists.waiting()[:MOST_ROWS].copy()
+            pieces = [piece for piece in index.built.pieces if not piece.coarse]
+        if len(waiting) >= layout.piece_rows:
+            self._unchecked += len(waiting)
+            return Coding(self.coder, waiting, index.rows, taken=len(waiting))
+        joined = to_join(pieces, index.rows.alive, layout.piece_rows)
+        if joined:
+            rows = np.concatenate([piece.rows for piece in joined])
+            return Coding(self.coder, rows, index.rows)
+        return None
+
+    def _drifted(self) -> bool:
+        """Return whether the rows of today lie further from the centroids than the sample did."""
+        coder = self.coder
+        if coder is None or self._unchecked < max(coder.rows // 4, CHECKED):
+            return False
+        self._unchecked = 0
+        with self._lock():
+            rows = np.flatnonzero(self._index.rows.live[: self._index.rows.count])
+        if len(rows) < self._layout.coder_rows:
+            return False
+        sample = self._rng.choice(rows, size=min(CHECKED, len(rows)), replace=False)
+        vectors = self._index.rows.unit(sample)
+        return misfit(vectors, coder.centroids) > DRIFT * coder.book.misfit
+
+    def _train(self) -> Coding:
+        """Train on a sample of the rows in use, and code all of them by it."""
+        index = self._index
+        with self._lock():
+            rows = np.flatnonzero(index.rows.alive[: index.rows.count]).astype(np.int32)
+            taken = len(index.for_lists)
+        sample = self._rng.choice(rows, size=sample_rows(len(rows)), replace=False)
+        try:
+            book = trained(index.rows.unit(sample.astype(np.int64)), len(rows))
+        except MissingLibraryError:  # told once: searches are right without lists, but slower
+            self._listless = True
+            raise
+        self.coder = Coder(book)
+        return Coding(self.coder, rows, index.rows, taken=taken, anew=True)
+
+    def _publish(self, coding: Coding) -> None:
+        index = self._index
+        piece = coding.piece.complete()
+        with self._lock():
+            index.forget()
+            built, alive = index.built, index.rows.alive
+            index.for_lists.pop(coding.taken)
+            if coding.anew:  # lists of another coder mean nothing to views of this one
+                index.list_of = np.full_like(index.list_of, NO_LIST)
+                built.pieces = ()
+            index.list_of[coding.rows] = coding.lists
+            gone = superseded(built.pieces, coding.rows, alive)
+            kept = [p for p, over in zip(built.pieces, gone, strict=True) if not over]
+            built.pieces = (*kept, piece) if len(piece.rows) else tuple(kept)
+            index.size_lists(len(coding.coder.centroids))

@@ -1,0 +1,158 @@
+"""What is known of each product, as an Arrow file: columns to filter on, and its records beside.
+
+The file is mapped and not read. Filter columns are made of its columns at once; a product's
+records, MessagePack as in the index log, are decoded when somebody asks for them.
+"""
+
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from visualsearch.index.arrays import BoolArray
+from visualsearch.index.columns import Columns
+from visualsearch.index.state import ImageRef, ProductState, attributes
+from visualsearch.snapshot.columns import cells_of
+from visualsearch.types import BaseRecord, Guess, ImageKind, OfferRecord, Order
+
+BATCH = 8_192  # rows of every batch but the last
+BASE = ("order", "deleted", "title", "description", "brand", "category", "tags", "attributes",
+        "url")  # fmt: skip
+OFFER = ("order", "deleted", "price", "currency", "in_stock")
+
+_base, _offer = attrgetter(*BASE), attrgetter(*OFFER)
+_Base = tuple[
+    Order, bool, str, str | None, str | None, str | None, tuple[str, ...], dict[str, str],
+    str | None,
+]  # fmt: skip
+_Offer = tuple[Order, bool, float | None, str | None, bool | None]
+_Image = tuple[str, ImageKind, str | None]
+_Guesses = dict[str, tuple[str, float]]
+_Known = tuple[_Base | None, _Offer | None, Order | None, tuple[_Image, ...], _Guesses]
+
+# `dict` for whatever mapping a record has been given.
+_ENCODER = msgspec.msgpack.Encoder(enc_hook=dict)
+_DECODER = msgspec.msgpack.Decoder(_Known)
+
+
+def schema() -> Any:
+    """Return the Arrow schema; what is null matches no filter."""
+    import pyarrow as pa
+
+    text, texts = pa.string(), pa.list_(pa.string())
+    return pa.schema(
+        {
+            "product_id": text,
+            "record": pa.large_binary(),
+            "searchable": pa.bool_(),
+            "category": text,
+            "brand": text,
+            "tags": texts,
+            "attribute_names": texts,
+            "attribute_values": texts,
+            "price": pa.float64(),
+            "in_stock": pa.bool_(),
+        }
+    )
+
+
+def part(states: Sequence[ProductState]) -> Any:
+    """Return products as a record batch; a few microseconds each, with the GIL held."""
+    import pyarrow as pa
+
+    bases = [state.base or _NO_BASE for state in states]
+    offers = [state.offer or _NO_OFFER for state in states]
+    # Guesses too: filters see them.
+    described = [attributes(base, state.guesses) for base, state in zip(bases, states, strict=True)]
+    columns: list[list[Any]] = [
+        [state.product_id for state in states],
+        [_encoded(state) for state in states],
+        [state.searchable for state in states],
+        [base.category for base in bases],
+        [base.brand for base in bases],
+        [base.tags for base in bases],
+        [list(each) for each in described],
+        [list(each.values()) for each in described],
+        [offer.price for offer in offers],
+        [offer.in_stock for offer in offers],
+    ]
+    types = schema()
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, types, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=types)
+
+
+def joined(parts: Iterable[Any]) -> Any:
+    """Return record batches as one."""
+    import pyarrow as pa
+
+    return pa.concat_batches(list(parts))
+
+
+def _encoded(state: ProductState) -> bytes:
+    return _ENCODER.encode(
+        (
+            None if state.base is None else _base(state.base),
+            None if state.offer is None else _offer(state.offer),
+            state.vectors_order,
+            [(image.image_id, image.kind, image.url) for image in state.images],
+            {name: (one.value, one.confidence) for name, one in state.guesses.items()},
+        )
+    )
+
+
+def _decoded(name: str, record: bytes) -> ProductState:
+    base, offer, vectors, images, guesses = _DECODER.decode(record)
+    return ProductState(
+        name,
+        None if base is None else BaseRecord(name, *base),
+        None if offer is None else OfferRecord(name, *offer),
+        vectors,
+        tuple([ImageRef(*image) for image in images]),
+        {name: Guess(*guess) for name, guess in guesses.items()},
+    )
+
+
+class ArrowShelf:
+    """The products of a snapshot's file, mapped into memory."""
+
+    def __init__(self, path: Path) -> None:
+        """Map the file. Raises pyarrow.ArrowInvalid, OSError or KeyError if it cannot be."""
+        import pyarrow as pa
+
+        with pa.memory_map(str(path)) as source:
+            self._table = pa.ipc.open_file(source).read_all()
+        batches = self._table.to_batches()
+        if any(len(batch) != BATCH for batch in batches[:-1]):
+            raise pa.ArrowInvalid("batches of another size")
+        self._both = [(batch.column("product_id"), batch.column("record")) for batch in batches]
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def names(self) -> list[str]:
+        """Return the ids of all products."""
+        names: list[str] = self._table.column("product_id").to_pylist()
+        return names
+
+    def read(self, slots: Sequence[int]) -> list[ProductState]:
+        """Return what is known of these products: a few microseconds each."""
+        states: list[ProductState] = []
+        for slot in slots:
+            names, records = self._both[slot // BATCH]
+            place = slot % BATCH
+            states.append(_decoded(names[place].as_py(), records[place].as_py()))
+        return states
+
+    def searchable(self) -> BoolArray:
+        """Return which products have a live base and at least one picture."""
+        mask: BoolArray = self._table.column("searchable").to_numpy()
+        return mask.copy()
+
+    def columns(self) -> Columns:
+        """Return what filters ask of all products."""
+        return Columns(cells_of(self._table))
+
+
+_NO_BASE, _NO_OFFER = BaseRecord("", (0, 0, 0)), OfferRecord("", (0, 0, 0))

@@ -1,0 +1,155 @@
+"""Reading a snapshot back: checked first, mapped into memory, searchable within seconds."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from visualsearch.engine import Engine
+from visualsearch.errors import MissingLibraryError
+from visualsearch.index.arrays import CodeArray
+from visualsearch.index.codes import NO_LIST
+from visualsearch.index.frozen import Saved
+from visualsearch.index.lists import Piece
+from visualsearch.index.rows import NO_ROW, SavedRows
+from visualsearch.snapshot.coder import read_piece
+from visualsearch.snapshot.errors import SnapshotError
+from visualsearch.snapshot.manifest import (
+    PRODUCTS,
+    ROWS,
+    VECTORS,
+    Manifest,
+    check_file,
+    check_sizes,
+    read_manifest,
+)
+from visualsearch.snapshot.products import ArrowShelf
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """An engine as it was, where it came from, and the seconds that each step took."""
+
+    engine: Engine
+    manifest: Manifest
+    seconds: dict[str, float]
+
+
+def restore(
+    path: Path,
+    *,
+    model: str,
+    dim: int,
+    clock: Callable[[], float] = time.perf_counter,
+    **options: Any,
+) -> Restored:
+    """Return an engine with the state of the snapshot in the folder `path`.
+
+    `options` are those of `Engine`. It answers at once, by the lists, or by scans where there
+    are none; its background writer builds the graphs. Files stay mapped as long as it lives.
+
+    Raises SnapshotError for whatever is wrong with the snapshot, and nothing else.
+    """
+    try:
+        return _restore(path, model, dim, clock, options)
+    except SnapshotError:
+        raise
+    except Exception as error:  # right checksums, wrong contents: another writer's mistake
+        raise SnapshotError(f"{path.name} cannot be read: {error!r}") from error
+
+
+def check(path: Path) -> Manifest:
+    """Return the manifest of a snapshot whose files are all as they were written.
+
+    Raises SnapshotError: `file_missing`, `checksum_wrong`, `format_newer`, `unreadable`.
+    """
+    manifest = read_manifest(path)
+    check_sizes(path, manifest)
+    for name, file in manifest.files.items():
+        check_file(path, name, file)
+    return manifest
+
+
+def _restore(
+    path: Path, model: str, dim: int, clock: Callable[[], float], options: dict[str, Any]
+) -> Restored:
+    seconds: dict[str, float] = {}
+    begin = clock()
+
+    def took(step: str) -> None:
+        nonlocal begin
+        now = clock()
+        seconds[step], begin = now - begin, now
+
+    manifest = read_manifest(path)
+    check_sizes(path, manifest)
+    if (manifest.model, manifest.dim) != (model, dim):
+        raise SnapshotError(
+            f"made for {manifest.model} with {manifest.dim} dimensions, not for {model} with {dim}",
+            code="model_foreign",
+        )
+    with ThreadPoolExecutor(max_workers=2) as threads:
+        checks = {
+            name: threads.submit(check_file, path, name, file)
+            for name, file in sorted(manifest.files.items())
+        }
+        vectors = checks.pop(VECTORS)  # nine tenths of the bytes, mapped and not looked at yet
+        for checked in checks.values():
+            checked.result()
+        took("checksums")
+        shelf = ArrowShelf(path / PRODUCTS)
+        rows, first = _rows(path, manifest)
+        took("rows")
+        rows, piece = _listed(path, manifest, rows)
+        took("lists")
+        engine = Engine(model, dim, **options)
+        engine.adopt(Saved(shelf, rows, first, shelf.searchable(), piece))
+        took("products")
+        vectors.result()
+        took("vectors")
+    return Restored(engine, manifest, seconds)
+
+
+def _listed(path: Path, manifest: Manifest, rows: SavedRows) -> tuple[SavedRows, Piece | None]:
+    """Return the rows and what lists them; without FAISS all of them wait for lists in vain."""
+    if manifest.index == "flat":
+        return rows, None
+    try:
+        return rows, read_piece(path, manifest.rows)
+    except MissingLibraryError:
+        return rows._replace(list_of=np.full_like(rows.list_of, NO_LIST)), None
+
+
+def _rows(path: Path, manifest: Manifest) -> tuple[SavedRows, CodeArray]:
+    """Return the rows, and the first row of each product or NO_ROW."""
+    import pyarrow as pa
+
+    with pa.memory_map(str(path / ROWS)) as source:
+        table = pa.ipc.open_file(source).read_all()
+    columns = {name: table.column(name).to_numpy() for name in table.column_names}
+    count = manifest.rows
+    whole = np.zeros((0, manifest.dim), dtype=np.int16)
+    if count:
+        whole = np.memmap(path / VECTORS, np.int16, mode="c", shape=(count, manifest.dim))
+    slot = columns["slot"]
+    order = np.lexsort((columns["place"], slot))
+    ranked = slot[order]
+    following = np.full(count, NO_ROW, dtype=np.int32)
+    same = ranked[1:] == ranked[:-1]
+    following[order[:-1][same]] = order[1:][same]
+    first = np.full(manifest.products, NO_ROW, dtype=np.int32)
+    heads = np.flatnonzero(columns["place"] == 0)
+    first[slot[heads]] = heads
+    saved = SavedRows(
+        whole=whole,
+        scales=columns["scale"].copy(),
+        slot=slot.copy(),
+        next=following,
+        lifestyle=columns["lifestyle"].copy(),
+        list_of=columns["list"].copy(),
+    )
+    return saved, first

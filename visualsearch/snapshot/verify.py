@@ -1,0 +1,94 @@
+"""Is a snapshot as it was written, and does it find what it should? Asked, not believed."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from visualsearch.engine import Engine
+from visualsearch.snapshot.manifest import Manifest, read_manifest
+from visualsearch.snapshot.read import restore
+from visualsearch.types import FloatArray, Query
+
+QUERIES = 50  # an exact answer over a million rows takes half a second
+FEW, MANY = 10, 100
+OTHER = 0.3  # of another picture that is mixed into a query
+
+Progress = Callable[[str, int, int], object]
+
+
+def _ignore(*_: object) -> None:
+    """Do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What a snapshot is worth: the share of the exact answers' products that it finds at once.
+
+    `recall` is by the number of products asked for, 10 and 100, and empty where there is nothing
+    to find; `strategy` is how it answers before there are graphs, `seconds` what restoring took.
+    """
+
+    manifest: Manifest
+    strategy: str
+    queries: int
+    recall: Mapping[int, float]
+    milliseconds: float  # of a search for 100 products, the median
+    seconds: Mapping[str, float]
+
+
+def verify(
+    path: Path,
+    *,
+    queries: int = QUERIES,
+    seed: int = 0,
+    progress: Progress = _ignore,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Verified:
+    """Compute all checksums again, restore, and search by the lists beside exact scans.
+
+    Queries are stored pictures with some of another. Raises SnapshotError as `restore`.
+    """
+    manifest = read_manifest(path)
+    restored = restore(path, model=manifest.model, dim=manifest.dim, clock=clock)
+    engine = restored.engine
+    asked = _asked(engine, queries, seed)
+    shares: dict[int, list[float]] = {FEW: [], MANY: []}
+    took: list[float] = []
+    for done, vector in enumerate(asked):
+        exact = _found(engine, Query(vector, top_k=MANY, recall_target=1.0))
+        begin = clock()
+        _found(engine, Query(vector, top_k=MANY))
+        took.append(clock() - begin)
+        for k, each in shares.items():
+            found = _found(engine, Query(vector, top_k=k))
+            each.append(len(set(found) & set(exact[:k])) / len(exact[:k]))
+        progress("recall", done + 1, len(asked))
+    return Verified(
+        manifest=manifest,
+        strategy=engine.serving,
+        queries=len(asked),
+        recall={k: float(np.mean(each)) for k, each in shares.items() if each},
+        milliseconds=1e3 * float(np.median(took)) if took else 0.0,
+        seconds=restored.seconds,
+    )
+
+
+def _found(engine: Engine, query: Query) -> list[str]:
+    return [hit.product_id for hit in engine.search(query).hits]
+
+
+def _asked(engine: Engine, count: int, seed: int) -> list[FloatArray]:
+    """Return unit vectors: pictures of searchable products, each mixed with another's."""
+    rng = np.random.default_rng(seed)
+    known = engine.stats().known_products
+    places = rng.permutation(known)[: 4 * count].tolist()
+    states = [state for place in places for state in engine.known(place, 1) if state.searchable]
+    pictures = [engine.vectors_of(state.product_id)[0][1] for state in states[: count + 1]]
+    mixed = [
+        one + np.float32(OTHER) * other
+        for one, other in zip(pictures, pictures[1:] + pictures[:1], strict=True)
+    ]
+    return [vector / np.linalg.norm(vector) for vector in mixed[:count]]

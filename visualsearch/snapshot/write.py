@@ -1,0 +1,109 @@
+"""Writing a snapshot: all of it or nothing, beside the work of the engine.
+
+Files are written into a folder of another name, synced, and get their name in one step: what is
+listed as a snapshot is whole, whenever the process was killed.
+"""
+
+import errno
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from visualsearch.engine import Engine
+from visualsearch.snapshot.copying import Copy
+from visualsearch.snapshot.errors import SnapshotError
+from visualsearch.snapshot.folder import WRITING, clean, locked, name_of, sync
+from visualsearch.snapshot.manifest import NAME, File, Manifest, digest, encoded
+
+STEPS = (*Copy.STEPS, "checksums", "manifest", "sync", "rename", "synced")
+PAUSE_S = 0.0005
+
+Progress = Callable[[str, int, int], object]
+
+
+def _ignore(*_: object) -> None:
+    """Do nothing."""
+
+
+def _pause() -> None:
+    time.sleep(PAUSE_S)  # the GIL, and a core, for whoever searches
+
+
+def write(
+    engine: Engine,
+    folder: Path,
+    *,
+    source: Mapping[str, Any],
+    created_at: float,
+    progress: Progress = _ignore,
+    step: Callable[[str], object] = _ignore,
+    pause: Callable[[], object] = _pause,
+) -> Path:
+    """Write a snapshot of the engine into `folder`; return its path.
+
+    Searches and applies go on: each product is copied whole, but not all at one moment. `source`
+    (JSON) must therefore have been noted before the call: offsets of a log that is applied again
+    from there. `created_at` is in seconds since 1970. `progress` gets (step, done, total), `step`
+    the name of each of `STEPS` before it, and `pause` is called between slices of work.
+
+    Raises SnapshotError: `exists`, `disk_full`, `unwritable`; nothing of the attempt is left.
+    """
+    path = folder / name_of(created_at)
+    temporary = folder / (WRITING + path.name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        clean(folder)
+        if path.exists() or temporary.exists():
+            raise SnapshotError(f"{path.name} is there already", code="exists")
+        temporary.mkdir()
+        try:
+            with locked(temporary):
+                _fill(engine, temporary, source, created_at, progress, step, pause)
+                step("rename")
+                temporary.rename(path)
+            step("synced")
+            sync(folder)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+    except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        code = "disk_full" if full else "unwritable"
+        raise SnapshotError(f"cannot write {path}: {error}", code=code) from error
+    return path
+
+
+def _fill(
+    engine: Engine,
+    folder: Path,
+    source: Mapping[str, Any],
+    created_at: float,
+    progress: Progress,
+    step: Callable[[str], object],
+    pause: Callable[[], object],
+) -> None:
+    """Write all files, the manifest last, and wait until they are on the disk."""
+    copy = Copy(engine, folder, progress, pause)
+    for name in Copy.STEPS:
+        step(name)
+        getattr(copy, name)()
+    step("checksums")
+    manifest = _manifest(engine, copy, source, created_at)
+    step("manifest")
+    (folder / NAME).write_bytes(encoded(manifest))
+    step("sync")
+    for file in folder.iterdir():
+        sync(file)
+    sync(folder)
+
+
+def _manifest(engine: Engine, copy: Copy, source: Mapping[str, Any], created_at: float) -> Manifest:
+    files = {
+        file.name: File(file.stat().st_size, digest(file)) for file in sorted(copy.folder.iterdir())
+    }
+    return Manifest(
+        model=engine.model, dim=engine.dim, index=copy.kind, products=copy.product_count,
+        rows=copy.row_count, created_at=created_at, files=files, source=source,
+    )  # fmt: skip
