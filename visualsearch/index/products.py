@@ -77,8 +77,8 @@ class Products:
             if self._unread[slot]:
                 self._bases[slot], self._offers[slot] = state.base, state.offer
                 self._orders[slot], self._images[slot] = state.vectors_order, state.images
-            if state.guesses:
-                self._guesses[slot] = state.guesses
+                if state.guesses:
+                    self._guesses[slot] = state.guesses
                 self._unread[slot] = 0
 
     def _fetch(self, slots: Sequence[int]) -> None:
