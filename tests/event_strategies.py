@@ -85,10 +85,21 @@ requests = st.builds(
     st.fixed_dictionaries(
         {"request_id": names},
         optional={
-            "mode": st.just("search"),
             "top_k": st.integers(1, 1000),
             "deadline_ms": st.integers(1, 600_000),
             "image_kind": st.sampled_from([None, "catalog", "lifestyle"]),
+            "mode": st.sampled_from(["search", "look"]),
+            "diversity": st.floats(0, 1),
+            "collapse_duplicates": st.booleans(),
+            "max_regions": st.integers(1, 20),
+            "boxes": st.lists(
+                st.fixed_dictionaries(
+                    {"box": st.builds(list, st.just((0.0, 0.25, 0.5, 1.0)))},
+                    optional={"category": names},
+                ),
+                max_size=2,
+            ),
+            "preprocess": st.fixed_dictionaries({}, optional={"align": st.booleans()}),
         },
     ),
     st.builds(
@@ -108,7 +119,8 @@ requests = st.builds(
             },
         ),
         optional(
-            similar_to=names, vector=st.lists(st.floats(-1, 1), min_size=1, max_size=3),
+            similar_to=names | st.lists(names, min_size=1, max_size=2),
+            vector=st.lists(st.floats(-1, 1), min_size=1, max_size=3),
             image=texts, text=names, text_weight=weights,
         ),
     ),

@@ -52,8 +52,8 @@ _WORKER = "http://127.0.0.1:8080"
               help="How much hits that differ from each other count (MMR).")  # fmt: skip
 @click.option("--top-k", type=click.IntRange(1, 1000), default=20, show_default=True,
               help="How many products, at most.")  # fmt: skip
-@click.option("--deadline-ms", type=click.IntRange(1, 600_000), default=5000, show_default=True,
-              help="How long to wait for the answer.")  # fmt: skip
+@click.option("--deadline-ms", type=click.IntRange(1, 600_000),
+              help="How long to wait for the answer: 5000, with --look 30000.")  # fmt: skip
 @click.option("--request", "request_file", type=click.File("rb"), metavar="FILE.json|-",
               help="Send this request as it is, instead of one made from options.")  # fmt: skip
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path),
@@ -119,7 +119,7 @@ def _request(
     collapse: bool,
     diversity: float,
     top_k: int,
-    deadline_ms: int,
+    deadline_ms: int | None,
     **filters: Any,
 ) -> "SearchRequest":
     """Build the request from the options, or read it. Raises SchemaError."""
@@ -138,7 +138,7 @@ def _request(
         "query": {
             "images": [_image(image) for image in images],
             "texts": said,
-            "similar_to": list(like) or None,
+            "similar_to": like[0] if len(like) == 1 else list(like) or None,
         },
         "mode": "look" if look else "search",
         "max_regions": max_regions,
@@ -150,7 +150,7 @@ def _request(
             "lighting": lighting, "background": background, "crops": crops, "align": align,
         },
         "top_k": top_k,
-        "deadline_ms": deadline_ms,
+        "deadline_ms": deadline_ms or (30_000 if look else 5_000),
     }  # fmt: skip
     return decode_request(msgspec.json.encode(body))
 

@@ -31,7 +31,7 @@ from visualsearch.search.look.taxonomy import Taxonomy, read_taxonomy
 from visualsearch.types import Answer, Filters, FloatArray, Hit, Plan
 
 QUERY = Priority.QUERY
-CPU_STEP, GPU_STEP = 8, 128  # crops per call: other queries get their turn between two
+CPU_STEP, GPU_STEP = 4, 128  # crops per call: other queries get their turn between two
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 KNOWN_WORDS = 10_000  # vectors of categories' names that are kept
 

@@ -2,16 +2,18 @@
 
 `python -m tests.bench.bench_look FOLDER [--half tune|report] [--step N] [--encoder NAME]`, where
 FOLDER has `street` (`boxes.jsonl`). Garments are those at least 15 % of the photo's height; one is
-found if a region of its category overlaps it by 0.4 (IoU). Beside it: eight fixed overlapping
-crops, each named by the same prompts, and the same windows by their places alone, without looking.
+found if a region of its category overlaps it by 0.4 (IoU). Beside it: the same windows by words
+alone and by their places alone, without looking; eight fixed overlapping crops, each named by the
+same words; and boxes that are given, of which only the category is asked.
 `--half tune` is what the places in `categories.json` were taken from (even photos).
 """
 
 import argparse
 import json
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,12 @@ import numpy as np
 from visualsearch import load_encoder
 from visualsearch.encoders.images import decode_image
 from visualsearch.encoders.protocol import Encoder
-from visualsearch.search.look import prompts
 from visualsearch.search.look.boxes import Box, crop, overlaps
+from visualsearch.search.look.notebook import crops_of
 from visualsearch.search.look.prompts import PromptDetector, prompts_of
 from visualsearch.search.look.regions import Photo, Proposal, Region
 from visualsearch.search.look.taxonomy import read_taxonomy
-from visualsearch.types import FloatArray
+from visualsearch.search.photos import subject_by_grabcut, without_ground
 
 LEAST, FOUND, MOST = 0.15, 0.4, 8
 LABELS = {
@@ -40,7 +42,6 @@ NAIVE: tuple[Box, ...] = (
     (0, 0.4, 0.6, 1), (0.4, 0.4, 1, 1), (0.2, 0.2, 0.8, 0.8),
 )  # fmt: skip
 Garments = list[tuple[str, Box]]
-Way = Callable[[Photo], Sequence[Region]]
 
 
 def photos(folder: Path, half: str, step: int) -> list[tuple[bytes, Garments]]:
@@ -75,38 +76,44 @@ def found_of(garments: Garments, regions: Sequence[Region]) -> list[bool]:
     ]
 
 
-def ways_of(encoder: Encoder) -> dict[str, Way]:
-    """Return the ways to find regions."""
-    taxonomy = read_taxonomy()
-    detector = PromptDetector(taxonomy, encoder.encode_texts(prompts_of(taxonomy)))
+class Ways:
+    """The ways to find regions, and to name given boxes; the crops are embedded once."""
 
-    def crops(photo: Photo, boxes: Sequence[Box]) -> FloatArray:
-        return encoder.encode_images([crop(photo.image, box) for box in boxes])
+    def __init__(self, encoder: Encoder) -> None:
+        taxonomy = read_taxonomy()
+        texts = encoder.encode_texts(prompts_of(taxonomy))
+        self._encoder = encoder
+        self.detector = PromptDetector(taxonomy, texts)
+        self._words = PromptDetector(taxonomy, texts, place=0.0)
+        blind = replace(taxonomy, background=())
+        self._places = PromptDetector(blind, texts[: len(prompts_of(blind))], place=1e6)
 
-    def built_in(photo: Photo) -> Sequence[Region]:
-        proposals = detector.propose(photo)
-        vectors = crops(photo, [proposal.box for proposal in proposals])
-        return detector.choose(photo, proposals, vectors, MOST)
+    def found(self, photo: Photo) -> Iterator[tuple[str, float, Sequence[Region]]]:
+        """Give each way's name, the CPU seconds that it took and its regions."""
+        started = time.process_time()
+        proposals = self.detector.propose(photo)
+        vectors = crops_of(photo, proposals, self._encoder)
+        regions = self.detector.choose(photo, proposals, vectors, MOST)
+        yield "built in", time.process_time() - started, regions
+        yield "words alone", 0.0, self._words.choose(photo, proposals, vectors, MOST)
+        yield "places alone", 0.0, self._places.choose(photo, proposals, vectors, MOST)
+        started = time.process_time()
+        fixed = [Proposal(box) for box in NAIVE]
+        regions = self._words.name(photo, fixed, crops_of(photo, fixed, self._encoder))
+        yield "eight crops", time.process_time() - started, regions
 
-    def naive(photo: Photo) -> Sequence[Region]:
-        vectors = crops(photo, NAIVE)
-        likeness = detector._likeness(vectors, detector.scene(photo).categories)
-        names = [category.name for category in detector.scene(photo).categories]
-        best = likeness.argmax(axis=1).tolist()
-        return [Region(b, names[n], 0.0, v) for b, n, v in zip(NAIVE, best, vectors, strict=True)]
-
-    def places(photo: Photo) -> Sequence[Region]:
-        proposals = detector.propose(photo)
-        blind = np.random.default_rng(0).normal(size=(len(proposals), encoder.dim))
-        kept = prompts.SPREAD, detector._background
-        prompts.SPREAD = 1e-9
-        detector._background = lambda vectors: np.full(len(vectors), -np.inf)  # type: ignore[method-assign]
-        try:
-            return detector.choose(photo, proposals, blind.astype(np.float32), MOST)
-        finally:
-            prompts.SPREAD, detector._background = kept  # type: ignore[method-assign]
-
-    return {"built in": built_in, "eight crops": naive, "places alone": places}
+    def named(
+        self, photo: Photo, garments: Garments
+    ) -> Iterator[tuple[str, float, Sequence[Region]]]:
+        """Give the same for boxes that the app gives, as they are and with their ground off."""
+        given = [Proposal(box) for _, box in garments]
+        started = time.process_time()
+        regions = self.detector.name(photo, given, crops_of(photo, given, self._encoder))
+        yield "boxes given", time.process_time() - started, regions
+        started = time.process_time()
+        crops = [without_ground(crop(photo.image, box), subject_by_grabcut) for _, box in garments]
+        regions = self.detector.name(photo, given, self._encoder.encode_images(crops))
+        yield "boxes given, ground off", time.process_time() - started, regions
 
 
 def main() -> None:
@@ -118,46 +125,32 @@ def main() -> None:
     parser.add_argument("--encoder", default="lite")
     chosen = parser.parse_args()
     encoder = load_encoder(chosen.encoder)
-    ways = ways_of(encoder)
-    taxonomy = read_taxonomy()
-    namer = PromptDetector(taxonomy, encoder.encode_texts(prompts_of(taxonomy)))
-    there: Counter[str] = Counter()
-    hits = {way: Counter[str]() for way in (*ways, "boxes given")}
-    spent = dict.fromkeys(hits, 0.0)
-    regions = Counter[str]()
-    windows = outfits = 0
+    ways = Ways(encoder)
+    there, regions, seconds = Counter[str](), Counter[str](), Counter[str]()
+    hits: dict[str, Counter[str]] = defaultdict(Counter)
     every = photos(chosen.folder / "street", chosen.half, chosen.step)
     for data, garments in every:
         image = decode_image(data)
         photo = Photo(image, encoder.encode_images([image])[0])
-        outfits += namer.scene(photo).name == "outfit"
-        windows += len(namer.propose(photo))
         there.update(category for category, _ in garments)
-        for way, find in ways.items():
-            started = time.process_time()
-            found = find(photo)
-            spent[way] += time.process_time() - started
+        for way, spent, found in ways.found(photo):
+            seconds[way] += spent  # type: ignore[assignment]  # a Counter adds floats as well
             regions[way] += len(found)
             for (category, _), hit in zip(garments, found_of(garments, found), strict=True):
                 hits[way][category] += hit
-        if garments:
-            started = time.process_time()
-            vectors = encoder.encode_images([crop(image, box) for _, box in garments])
-            proposals = [Proposal(box) for _, box in garments]
-            named = namer.name(photo, proposals, vectors)
-            spent["boxes given"] += time.process_time() - started
-            regions["boxes given"] += len(named)
+        for way, spent, named in ways.named(photo, garments) if garments else ():
+            seconds[way] += spent  # type: ignore[assignment]
+            regions[way] += len(named)
             for (category, _), region in zip(garments, named, strict=True):
-                hits["boxes given"][category] += category == region.category
-    print(f"{len(every)} photos, {there.total()} garments; {outfits} taken for outfits; "
-          f"{windows / len(every):.0f} windows a photo; {encoder.model_id}")  # fmt: skip
+                hits[way][category] += category == region.category
+    print(f"{len(every)} photos, {there.total()} garments, {encoder.model_id}")
     names = sorted(there)
     print("| way | all | " + " | ".join(names) + " | regions | CPU s a photo |")
     print("|---" * (len(names) + 4) + "|")
     for way, counts in hits.items():
         cells = [f"{counts[name]}/{there[name]}" for name in names]
         cells.append(f"{regions[way] / len(every):.1f}")
-        cells.append(f"{spent[way] / len(every):.2f}")
+        cells.append(f"{seconds[way] / len(every):.2f}")
         print(f"| {way} | {counts.total() / there.total():.3f} | " + " | ".join(cells) + " |")
 
 

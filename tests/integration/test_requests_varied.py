@@ -220,9 +220,12 @@ async def test_the_command_line_says_it_all(path: Path, tmp_path: Any) -> None:
     )  # fmt: skip
     assert "variants" in done.stdout
     look = await asyncio.to_thread(
-        run, "search", "--image", str(photo), "--look", "--max-regions", "2", *options
-    )
+        run, "search", "--image", str(photo), "--look", "--max-regions", "2", *options,
+        "--html", str(tmp_path / "page.html"), "--http", path.url,
+    )  # fmt: skip
     assert " regions" in look.stdout
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("data:image/jpeg") > 2  # the photo and the hits of its regions
     none = await asyncio.to_thread(run, "search", "--text", "x", "--category", "Home1")
     assert "close: Home" in none.stdout
 

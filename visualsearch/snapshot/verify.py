@@ -45,23 +45,23 @@ def verify(
     queries: int = QUERIES,
     seed: int = 0,
     progress: Progress = _ignore,
-    clock: Callable[[], float] = time.perf_counter,
+    timer: Callable[[], float] = time.perf_counter,
 ) -> Verified:
     """Compute all checksums again, restore, and search by the lists beside exact scans.
 
     Queries are stored pictures with some of another. Raises SnapshotError as `restore`.
     """
     manifest = read_manifest(path)
-    restored = restore(path, model=manifest.model, dim=manifest.dim, clock=clock)
+    restored = restore(path, model=manifest.model, dim=manifest.dim, timer=timer)
     engine = restored.engine
     asked = _asked(engine, queries, seed)
     shares: dict[int, list[float]] = {FEW: [], MANY: []}
     took: list[float] = []
     for done, vector in enumerate(asked):
         exact = _found(engine, Query(vector, top_k=MANY, recall_target=1.0))
-        begin = clock()
+        begin = timer()
         _found(engine, Query(vector, top_k=MANY))
-        took.append(clock() - begin)
+        took.append(timer() - begin)
         for k, each in shares.items():
             found = _found(engine, Query(vector, top_k=k))
             each.append(len(set(found) & set(exact[:k])) / len(exact[:k]))

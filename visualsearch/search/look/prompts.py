@@ -12,7 +12,7 @@ from visualsearch.types import FloatArray
 
 Likeness = npt.NDArray[np.float64]
 
-PLACE = 0.1  # what a unit of a place's log-likelihood is worth in cosines
+PLACE = 0.1  # measured: from 0.06 to 0.2 hardly anything changes
 SPREAD = 0.05  # standard deviation that each category's likenesses are brought to
 UNLIKELY = -3.0  # log-likelihood below which a window can show none of the scene's things
 PACKED = 0.55  # overlap of windows of which one is enough
@@ -23,11 +23,13 @@ MOST_WINDOWS = 64
 class PromptDetector:
     """Needs no weights beside the encoder's: categories are words, places are statistics.
 
-    `texts` are the unit vectors of `prompts_of(taxonomy)`, in their order, shape (prompts, dim).
+    `texts` are the unit vectors of `prompts_of(taxonomy)`, in their order, shape (prompts, dim);
+    `place` is what a unit of a place's log-likelihood is worth in cosines.
     """
 
-    def __init__(self, taxonomy: Taxonomy, texts: FloatArray) -> None:
+    def __init__(self, taxonomy: Taxonomy, texts: FloatArray, *, place: float = PLACE) -> None:
         self._taxonomy = taxonomy
+        self._place = place
         self._texts = dict(zip(prompts_of(taxonomy), texts, strict=True))
 
     @property
@@ -72,7 +74,7 @@ class PromptDetector:
         likeness = self._likeness(vectors, scene.categories)
         spread = np.maximum(likeness.std(axis=0), 1e-6)
         worth = (likeness - likeness.mean(axis=0)) / spread * SPREAD
-        worth += PLACE * _likely(scene, boxes, photo.aspect)
+        worth += self._place * _likely(scene, boxes, photo.aspect)
         something = likeness.max(axis=1) > self._background(vectors)
         worth[~something] = -np.inf
         names = [category.name for category in scene.categories]
@@ -97,7 +99,7 @@ class PromptDetector:
         scene = self.scene(photo)
         boxes = np.array([proposal.box for proposal in proposals])
         likeness = self._likeness(vectors, scene.categories)
-        worth = likeness + PLACE * _likely(scene, boxes, photo.aspect)
+        worth = likeness + self._place * _likely(scene, boxes, photo.aspect)
         named = zip(proposals, vectors, likeness, worth.argmax(axis=1).tolist(), strict=True)
         return [
             Region(proposal.box, proposal.category, 1.0, vector)

@@ -24,14 +24,16 @@ def shelves(
     unit vectors, of shape (dim,), of what the catalogue's categories say. Each of the catalogue
     goes to the category with the closest prompt, if that is close.
     """
-    found: dict[str, list[str]] = {name: [] for name in prompts}
-    names = list(prompts)
-    for category, vector in sorted(catalogue.items()):
-        likeness = [float((prompts[name] @ vector).max()) for name in names]
-        best = int(np.argmax(likeness)) if names else -1
-        if names and likeness[best] >= CLOSE:
-            found[names[best]].append(category)
-    return {name: tuple(categories) for name, categories in found.items()}
+    names, categories = list(prompts), sorted(catalogue)
+    found: dict[str, list[str]] = {name: [] for name in names}
+    if names and categories:
+        rows = np.stack([catalogue[category] for category in categories])
+        likeness = np.stack([(prompts[name] @ rows.T).max(axis=0) for name in names])
+        best, closest = likeness.argmax(axis=0).tolist(), likeness.max(axis=0).tolist()
+        for category, number, close in zip(categories, best, closest, strict=True):
+            if close >= CLOSE:
+                found[names[number]].append(category)
+    return {name: tuple(shelf) for name, shelf in found.items()}
 
 
 def narrowed(shelf: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...] | None:
