@@ -115,6 +115,24 @@ def test_zero_shot_guesses_by_words_and_only_when_sure() -> None:
         zero_shot([colors], FakeEncoder().encode_texts, {})
 
 
+@given(st.integers(1, 4), st.integers(0, 10**6))
+def test_all_heads_at_once_are_each_head_alone(pictures: int, seed: int) -> None:
+    """Whatever their sizes and temperatures."""
+    random = np.random.default_rng(seed)
+    rows = random.normal(size=(pictures, DIM)).astype(np.float32)
+    heads = tuple(
+        Head(str(n), tuple("abcdefg"[:size]), random.normal(size=(size, DIM)).astype(np.float32),
+             temperature)
+        for n, (size, temperature) in enumerate([(2, 0.1), (7, 3.0), (3, 1.0)])
+    )  # fmt: skip
+    found = Guesser("m", heads, least=1e-6)(rows)
+    for head in heads:
+        shares = head.shares([rows])[0]
+        guess = found[head.name]
+        assert guess.confidence == pytest.approx(shares.max(), abs=2e-3)
+        assert shares[head.values.index(guess.value)] == pytest.approx(shares.max(), abs=1e-5)
+
+
 def planted(count: int = 120) -> list[Labelled]:
     """Draw products whose material lies along axes that its words know nothing of."""
     found = []
