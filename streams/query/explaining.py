@@ -85,7 +85,7 @@ def _place(engine: Engine, asked: Asked, told: ProductExplanation) -> None:
     of = f"of {told.matches:,} products that satisfy the filters"
     for hit in hits:
         # Answers without near-duplicates say whom each hit stands for.
-        if any(each.product_id == told.product_id for each in getattr(hit, "variants", ())):
+        if any(each.product_id == told.product_id for each in hit.variants):
             told.status, told.pushed_out_by = "collapsed", _rival(hit)
             told.text = f"it is a near-duplicate of {hit.product_id}, which stands for it"
             return
@@ -102,9 +102,9 @@ def _place(engine: Engine, asked: Asked, told: ProductExplanation) -> None:
 
 
 def _passed_over(asked: Asked) -> str:
-    if getattr(asked.request, "diversity", 0.0):
+    if asked.request.diversity:
         return "diversity put others before it"
-    if getattr(asked.request, "collapse_duplicates", False):
+    if asked.request.collapse_duplicates:
         return "near-duplicates were collapsed"
     return (
         f"the search was approximate ({asked.answer.plan.strategy}) and missed it; "

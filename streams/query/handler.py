@@ -100,7 +100,14 @@ class QueryHandler:
         if request.explain:
             await self._explain(Asked(request, views, filters, answer), result)
         took.search = self._observe("search", started)
+        if request.explain:
+            await self._explain(Asked(request, views, filters, answer), result)
         return result
+
+    async def _explain(self, asked: Asked, result: SearchResult) -> None:
+        """Add to an answer why its hits are hits, and why the named products are or are not."""
+        await self._run(lambda: explain_hits(self._engine, asked, result.hits))
+        result.explained = await self._run(lambda: explain_products(self._engine, asked))
 
     async def _look_for(
         self,

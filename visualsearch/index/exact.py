@@ -120,7 +120,7 @@ class ExactIndex:
     def _hit(self, product_id: str, score: float, image_id: str) -> Hit:
         base, vectors = self._base[product_id], self._vectors[product_id]
         guesses = counting(base, vectors.guessed) or None
-        return Hit(score, image_id, base, self._offer.get(product_id), guesses)
+        return Hit(score, image_id, base, self._offer.get(product_id), guesses=guesses)
 
 
 def _older(record: Record, known: Mapping[str, Record]) -> bool:

@@ -191,7 +191,7 @@ class Products:
                     images[slot][place].image_id,
                     base,
                     offers[slot],
-                    counting(base, guesses[slot]) if slot in guesses else None,
+                    guesses=counting(base, guesses[slot]) if slot in guesses else None,
                 )
                 for slot, place, score in zip(slots, places, scores, strict=True)
                 if (base := bases[slot]) is not None

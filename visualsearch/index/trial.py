@@ -46,7 +46,7 @@ class Trial:
     def look(self, query: Query, effort: Effort) -> DoubleArray:
         """Look through the lists as far as `effort` says."""
         view = self.view_of(query.filters)
-        choice = Choice("ivfpq", (), effort, effort)
+        choice = Choice("ivfpq", (), effort, effort, effort)
         return self._products(
             view, query, self.finder.listed(view, query.vector, query.top_k, choice)
         )
