@@ -37,7 +37,7 @@ from streams.query.look import Detection
 from streams.query.pictures import QueryPictures
 from streams.serving import Served
 from streams.settings import MIB, Settings
-from streams.snapshots.begin import begin, build_keeper
+from streams.snapshots.begin import Beginning, begin, build_keeper
 from streams.snapshots.keeper import Keeper
 from streams.topic_check import require_topics
 from visualsearch.encoders.protocol import Encoder
@@ -166,14 +166,18 @@ def _embedding_lane(shared: Shared, hosts: Hosts, newest: Newest) -> EmbeddingLa
     )
 
 
-def build_search(shared: Shared, index_partitions: int) -> SearchSide:
-    """Return the index, restored if it can be, its reader and the query agent, none started.
+def begun(shared: Shared) -> Beginning:
+    """Return the index, restored if it can be: blocks while a snapshot is read.
 
-    Blocks while a snapshot is read. Raises TopicError.
+    Raises TopicError.
     """
-    settings, topics = shared.settings, shared.settings.topics
     encoder = shared.model.encoder
-    beginning = begin(settings, encoder.model_id, encoder.dim, shared.metrics)
+    return begin(shared.settings, encoder.model_id, encoder.dim, shared.metrics)
+
+
+def build_search(shared: Shared, index_partitions: int, beginning: Beginning) -> SearchSide:
+    """Return the reader of the index and the query agent, none of them started."""
+    settings, topics = shared.settings, shared.settings.topics
     engine = beginning.engine
     # Of replicas that see the same record the quickest heals it; the others then find it healed.
     grace_s = settings.heal_grace_s * random.uniform(1.0, 2.0)

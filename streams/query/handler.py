@@ -97,8 +97,6 @@ class QueryHandler:
         result = self._result(request.request_id, answer)
         if not answer.hits:
             result.hints = [search_hint(hint) for hint in await self._run(self._hints(filters))]
-        if request.explain:
-            await self._explain(Asked(request, views, filters, answer), result)
         took.search = self._observe("search", started)
         if request.explain:
             await self._explain(Asked(request, views, filters, answer), result)
@@ -158,11 +156,6 @@ class QueryHandler:
         self._metrics.plans.labels(answer.plan.strategy).inc()
         self._metrics.selectivity.observe(answer.plan.selectivity)
         return answer
-
-    async def _explain(self, asked: Asked, result: SearchResult) -> None:
-        """Add to an answer why its hits are hits, and why the named products are or are not."""
-        await self._run(lambda: explain_hits(self._engine, asked, result.hits))
-        result.explained = await self._run(lambda: explain_products(self._engine, asked))
 
     def _varied(
         self, request: SearchRequest, queries: Sequence[Query], give_up_at: float

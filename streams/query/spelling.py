@@ -44,8 +44,6 @@ def _check_mode(request: SearchRequest, images: int) -> None:
         return
     if images != 1:
         _refuse("query", f"mode look takes one picture, not {images}")
-    if request.explain:
-        _refuse("explain", "mode look explains nothing; search by the region's box instead")
     for field in ("similar_to", "vector"):
         if getattr(request.query, field) is not None:
             _refuse(f"query.{field}", "mode look searches by a picture and words; leave it out")
