@@ -2,6 +2,8 @@
 
 import logging
 from collections import deque
+from dataclasses import replace
+from typing import Any
 
 from streams.metrics import Metrics
 from streams.process import give_back
@@ -17,7 +19,12 @@ FEW = 10  # the gauge's labels: "10" up to so many results, "100" beyond
 
 
 def build_engine(settings: Settings, model: str, dim: int, metrics: Metrics) -> Engine:
-    """Return an engine that exports what it finds out about itself."""
+    """Return an empty engine that exports what it finds out about itself."""
+    return Engine(model, dim, **engine_options(settings, metrics))
+
+
+def engine_options(settings: Settings, metrics: Metrics) -> dict[str, Any]:
+    """Return what every engine of a worker is told, an empty one or one that is restored."""
     recalls: dict[str, deque[float]] = {}
 
     def note(probed: Probed) -> None:
@@ -29,10 +36,18 @@ def build_engine(settings: Settings, model: str, dim: int, metrics: Metrics) -> 
     def tell(error: Exception) -> None:
         log.error("the index writer failed and goes on: %s", error, exc_info=error)
 
-    return Engine(
-        model,
-        dim,
-        tuning=Tuning(recall_target=settings.recall_target),
-        layout=Layout(threads=settings.index_threads, probe_share=settings.recall_probe_share),
-        hooks=Hooks(on_error=tell, on_recall=note, on_swapped=give_back),
-    )
+    return {
+        "tuning": _tuning(settings),
+        "layout": Layout(threads=settings.index_threads, probe_share=settings.recall_probe_share),
+        "hooks": Hooks(on_error=tell, on_recall=note, on_swapped=give_back),
+    }
+
+
+def _tuning(settings: Settings) -> Tuning:
+    """Return the planner's knobs, its own where the settings say nothing."""
+    tuning = Tuning(recall_target=settings.recall_target)
+    if settings.overfetch is not None:
+        tuning = replace(tuning, surplus=settings.overfetch)
+    if settings.ef_max is not None:
+        tuning = replace(tuning, ef_max=settings.ef_max)
+    return tuning

@@ -15,8 +15,12 @@ COMMANDS = {
     "load": "Publish a catalogue as product-created events.",
     "search": "Search through the topics, by words, by picture or by both.",
     "explain": "Say where a product is on its way in, and why it is not found.",
+    "snapshot": "Take, list, verify or fetch snapshots of the index.",
     "dlq": "List, show or replay dead letters.",
     "fsck": "Check that what is searchable is what the product topics say.",
+    "evaluate": "Measure how well your queries are answered from your catalogue.",
+    "attributes": "Guess attributes from pictures; learn them from your own labels.",
+    "tune": "Measure recall and time on your own data; choose settings for a target.",
     "bench": "Measure the index on this machine, beside bare graph libraries.",
     "config": "Show the effective settings.",
 }
