@@ -67,7 +67,9 @@ class Vectors(_Record, tag="vectors", kw_only=True, omit_defaults=True):
 
     model: str = ""
     images: list[ImageVector] = []
+    # What the pictures say of the product, and how likely each is right; its own attributes win.
     attributes: dict[str, str] = {}
+    confidences: dict[str, float] = {}
 
 
 IndexRecord = Base | Offer | Vectors

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from schemas.errors import SchemaError, from_validation
+from schemas.explained import HitExplanation, ProductExplanation
 
 RequestId = Annotated[str, Meta(min_length=1, max_length=256)]
 Weight = Annotated[float, Meta(ge=-100, le=100)]
@@ -119,6 +120,8 @@ class SearchRequest(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_o
     max_regions: Annotated[int, Meta(ge=1, le=20)] = 8
     image_kind: Kind | None = None
     preprocess: Preprocess = msgspec.field(default_factory=Preprocess)
+    # true: each hit says why it is one; product ids: these are explained as well, hit or not.
+    explain: bool | Annotated[list[RequestId], Meta(min_length=1, max_length=20)] = False
     deadline_ms: Annotated[int, Meta(ge=1, le=600_000)] = 2000
 
 
@@ -134,6 +137,13 @@ class SearchVariant(Struct, kw_only=True):
     in_stock: bool | None = None
     url: str | None = None
     attributes: dict[str, str] = {}
+
+
+class GuessedAttribute(Struct):
+    """An attribute as the pictures have it, and how likely that is right (0 to 1)."""
+
+    value: str
+    confidence: float
 
 
 class SearchHit(Struct, kw_only=True):
@@ -154,6 +164,9 @@ class SearchHit(Struct, kw_only=True):
     url: str | None = None
     attributes: dict[str, str] = {}
     variants: list[SearchVariant] = []
+    # Of attributes that the catalogue does not name; filters on attributes see them as well.
+    guessed: dict[str, GuessedAttribute] = {}
+    explain: HitExplanation | None = None
 
 
 class SearchPlan(Struct, kw_only=True):
@@ -235,6 +248,7 @@ class SearchResult(Struct, kw_only=True):
     shards: Shards = msgspec.field(default_factory=Shards)
     took_ms: TookMs = msgspec.field(default_factory=TookMs)
     error: SearchFault | None = None
+    explained: list[ProductExplanation] = []
 
 
 # Made here, not at the first call: see schemas/events.py.

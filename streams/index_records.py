@@ -36,6 +36,10 @@ def engine_record(product_id: str, record: IndexRecord) -> types.Record:
         types.ImageVector(image.image_id, np.frombuffer(image.vector, HALF), image.kind, image.url)
         for image in record.images
     ]
+    guessed = {
+        name: types.Guess(value, record.confidences.get(name, 0.0))
+        for name, value in record.attributes.items()
+    }
     return types.VectorsRecord(
-        product_id, record.order, record.deleted, record.model, tuple(images)
+        product_id, record.order, record.deleted, record.model, tuple(images), guessed
     )

@@ -2,6 +2,7 @@
 
 import logging
 from collections import deque
+from dataclasses import replace
 from typing import Any
 
 from streams.metrics import Metrics
@@ -36,7 +37,17 @@ def engine_options(settings: Settings, metrics: Metrics) -> dict[str, Any]:
         log.error("the index writer failed and goes on: %s", error, exc_info=error)
 
     return {
-        "tuning": Tuning(recall_target=settings.recall_target),
+        "tuning": _tuning(settings),
         "layout": Layout(threads=settings.index_threads, probe_share=settings.recall_probe_share),
         "hooks": Hooks(on_error=tell, on_recall=note, on_swapped=give_back),
     }
+
+
+def _tuning(settings: Settings) -> Tuning:
+    """Return the planner's knobs, its own where the settings say nothing."""
+    tuning = Tuning(recall_target=settings.recall_target)
+    if settings.overfetch is not None:
+        tuning = replace(tuning, surplus=settings.overfetch)
+    if settings.ef_max is not None:
+        tuning = replace(tuning, ef_max=settings.ef_max)
+    return tuning

@@ -34,6 +34,9 @@ def product_json(product_id: str, model: str, state: ProductState | None) -> dic
         "orders": dict(orders),
         "base": None if base is None else _fields(base),
         "offer": None if offer is None else _fields(offer),
+        "guessed": {}
+        if state is None
+        else {name: asdict(guess) for name, guess in state.guessed.items()},
         "images": [] if state is None else [asdict(image) for image in state.images],
     }
 

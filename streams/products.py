@@ -72,6 +72,7 @@ def _row(engine: Engine, state: ProductState, *, vectors: bool) -> dict[str, Any
         "base": _fields(state.base, _BASE),
         "offer": _fields(state.offer, _OFFER),
         "images": images,
+        "guessed": state.guessed,
         "orders": state.orders,
     }
 

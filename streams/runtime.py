@@ -14,6 +14,7 @@ from streams.background import subject_finder
 from streams.blobs import BlobStore
 from streams.fetch.fetcher import Fetcher
 from streams.group_reader import GroupReader, Sink
+from streams.guessing import guesser_of, of_bytes
 from streams.hosts import Hosts
 from streams.ingest import EmbeddingSteps, Publisher
 from streams.lanes.attributes import AttributeLane
@@ -36,7 +37,7 @@ from streams.query.look import Detection
 from streams.query.pictures import QueryPictures
 from streams.serving import Served
 from streams.settings import MIB, Settings
-from streams.snapshots.begin import begin, build_keeper
+from streams.snapshots.begin import Beginning, begin, build_keeper
 from streams.snapshots.keeper import Keeper
 from streams.topic_check import require_topics
 from visualsearch.encoders.protocol import Encoder
@@ -156,17 +157,27 @@ def _embedding_lane(shared: Shared, hosts: Hosts, newest: Newest) -> EmbeddingLa
         in_memory=max(settings.fetch_concurrency, 4 * step),  # the next call fills during this one
         patient_s=settings.retry_timeout_s,
     )
-    return EmbeddingLane(settings.order_mode, pictures, newest, delays_s=settings.retry_delays_s)
+    return EmbeddingLane(
+        settings.order_mode,
+        pictures,
+        newest,
+        delays_s=settings.retry_delays_s,
+        guess=of_bytes(guesser_of(settings, model.encoder)),
+    )
 
 
-def build_search(shared: Shared, index_partitions: int) -> SearchSide:
-    """Return the index, restored if it can be, its reader and the query agent, none started.
+def begun(shared: Shared) -> Beginning:
+    """Return the index, restored if it can be: blocks while a snapshot is read.
 
-    Blocks while a snapshot is read. Raises TopicError.
+    Raises TopicError.
     """
-    settings, topics = shared.settings, shared.settings.topics
     encoder = shared.model.encoder
-    beginning = begin(settings, encoder.model_id, encoder.dim, shared.metrics)
+    return begin(shared.settings, encoder.model_id, encoder.dim, shared.metrics)
+
+
+def build_search(shared: Shared, index_partitions: int, beginning: Beginning) -> SearchSide:
+    """Return the reader of the index and the query agent, none of them started."""
+    settings, topics = shared.settings, shared.settings.topics
     engine = beginning.engine
     # Of replicas that see the same record the quickest heals it; the others then find it healed.
     grace_s = settings.heal_grace_s * random.uniform(1.0, 2.0)

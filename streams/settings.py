@@ -87,6 +87,17 @@ class Settings(BaseSettings):
     )
     embed_step: int | None = Field(default=None, ge=1, description="Pictures per model call")
     attribute_batch: int = Field(default=128, ge=1, description="Events per attribute batch")
+    attributes: str = Field(
+        default="built-in",
+        description="What guesses attributes from pictures: built-in, off, or a file of "
+        "`visualsearch attributes train`",
+    )
+    attribute_taxonomy: Path | None = Field(
+        default=None, description="The attributes and values that `built-in` chooses from (JSON)"
+    )
+    attribute_confidence: float = Field(
+        default=0.5, gt=0, le=1, description="Below it an attribute is not guessed"
+    )
     background_model: Path | None = Field(
         default=None, description="U²-Net (ONNX) that finds a query photo's subject; else GrabCut"
     )
@@ -105,6 +116,12 @@ class Settings(BaseSettings):
     session_timeout_s: float = Field(default=8.0, ge=6, description="Kafka group session")
     recall_target: float = Field(
         default=0.98, gt=0, le=1, description="Recall that searches are planned for"
+    )
+    overfetch: float | None = Field(
+        default=None, ge=1, description="Times what a filter asks for, in graphs; the planner's own"
+    )
+    ef_max: int | None = Field(
+        default=None, ge=16, description="Widest beam in a graph; the planner's own if not given"
     )
     recall_probe_share: float = Field(
         default=0.01, ge=0, le=1, description="Share of searches that are answered again exactly"

@@ -20,6 +20,7 @@ from streams.runtime import (
     IngestSide,
     SearchSide,
     Shared,
+    begun,
     build_ingest,
     build_search,
     build_shared,
@@ -62,7 +63,8 @@ class Worker:
         watch = BrokerWatch(shared.producer.answers, shared.metrics.broker_up)
         self._watching = asyncio.create_task(watch.run())
         if "search" in self._roles:
-            self._side = await asyncio.to_thread(build_search, shared, partitions)
+            beginning = await asyncio.to_thread(begun, shared)
+            self._side = build_search(shared, partitions, beginning)
             self._side.engine.start()
             self._side.reader.start()
             self._side.healer.start()

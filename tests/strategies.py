@@ -15,6 +15,7 @@ from visualsearch.types import (
     BaseRecord,
     Filters,
     FloatArray,
+    Guess,
     ImageVector,
     OfferRecord,
     Query,
@@ -52,6 +53,11 @@ def pool() -> FloatArray:
 
 product_ids = st.sampled_from([f"p{n:02d}" for n in range(14)])
 orders = st.tuples(st.integers(0, 6), st.integers(0, 3), st.integers(0, 1))
+guesses = st.dictionaries(
+    st.sampled_from(["colour", "size", "category"]),
+    st.builds(Guess, st.sampled_from(["red", "m", "shoes"]), st.sampled_from([0.5, 0.9])),
+    max_size=2,
+)
 vector_numbers = st.integers(0, POOL - 1)
 attributes = st.dictionaries(
     st.sampled_from(["colour", "size"]), st.sampled_from(["red", "blue", "m"]), max_size=2
@@ -110,7 +116,7 @@ def vectors_records(draw: st.DrawFn) -> VectorsRecord:
         unusable = [np.zeros(DIM), np.full(DIM, np.nan), np.ones(DIM), pool()[0][:-1]]
         bad = ImageVector("bad", draw(st.sampled_from(unusable)))
         return VectorsRecord(product_id, order, model=MODEL, images=(*draw(images()), bad))
-    return VectorsRecord(product_id, order, model=MODEL, images=draw(images()))
+    return VectorsRecord(product_id, order, False, MODEL, draw(images()), draw(guesses))
 
 
 def pictures(numbers: Sequence[int]) -> tuple[ImageVector, ...]:

@@ -19,6 +19,7 @@ from visualsearch.index.planner import Costs, Strategy, Tuning
 from visualsearch.index.probe import Probe
 from visualsearch.index.rows import Vectors, prepared
 from visualsearch.index.state import ImageRef, IndexStats
+from visualsearch.index.trial import Trial
 from visualsearch.index.upkeep import Upkeep
 from visualsearch.index.view import View
 from visualsearch.index.writer import Writer
@@ -236,6 +237,10 @@ class Engine(Catalogue):
         if moved:
             self._hooks.on_indexed(moved)
         return moved
+
+    def trial(self) -> Trial:
+        """Return searches past the planner, to see what each of its knobs does."""
+        return Trial(self._finder, self._probed)
 
     def _probed(self, filters: Filters) -> View:
         with self._lock:

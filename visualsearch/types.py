@@ -56,15 +56,27 @@ class ImageVector:
     url: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """An attribute's value as the pictures have it, and how likely that is right (0 to 1)."""
+
+    value: str
+    confidence: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class VectorsRecord:
-    """All pictures of a product as one model sees them; it replaces the former set."""
+    """All pictures of a product as one model sees them; it replaces the former set.
+
+    `guessed` are attributes by name; the product's own win over them.
+    """
 
     product_id: str
     order: Order
     deleted: bool = False
     model: str = ""
     images: tuple[ImageVector, ...] = ()
+    guessed: Mapping[str, Guess] = field(default_factory=dict)
 
 
 Record = BaseRecord | OfferRecord | VectorsRecord
@@ -128,7 +140,13 @@ class Hit:
     image_id: str
     base: BaseRecord
     offer: OfferRecord | None
+    guesses: Mapping[str, Guess] | None = None  # of attributes that the product does not name
     variants: "tuple[Hit, ...]" = ()  # its near-duplicates, where they were collapsed
+
+    @property
+    def guessed(self) -> Mapping[str, Guess]:
+        """Return the attributes guessed from its pictures; its own are in `attributes`."""
+        return self.guesses or {}
 
     @property
     def product_id(self) -> str:

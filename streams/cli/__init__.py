@@ -18,6 +18,9 @@ COMMANDS = {
     "snapshot": "Take, list, verify or fetch snapshots of the index.",
     "dlq": "List, show or replay dead letters.",
     "fsck": "Check that what is searchable is what the product topics say.",
+    "evaluate": "Measure how well your queries are answered from your catalogue.",
+    "attributes": "Guess attributes from pictures; learn them from your own labels.",
+    "tune": "Measure recall and time on your own data; choose settings for a target.",
     "bench": "Measure the index on this machine, beside bare graph libraries.",
     "config": "Show the effective settings.",
 }

@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,12 +23,17 @@ _WORKER = "http://127.0.0.1:8080"
               help="Read every partition: for producers without murmur2.")  # fmt: skip
 @click.option("--http", "worker", default=_WORKER, show_default=True,
               help="The worker whose index is asked.")  # fmt: skip
+@click.option("--request", "request_file", type=click.File("rb"), metavar="FILE.json|-",
+              help="Say why it is or is not in the answer to this search request.")  # fmt: skip
 @json_option
 def explain(
     product_id: str, bootstrap: str | None, prefix: str | None, config: Path | None, *,
-    since: int | None, all_partitions: bool, worker: str, as_json: bool,
+    since: int | None, all_partitions: bool, worker: str, request_file: Any, as_json: bool,
 ) -> None:  # fmt: skip
     """Say where a product is on its way in: searchable, late, failed, deleted or unknown, and why.
+
+    With --request: its way out, through the topics. Each clause of the filters with its verdict,
+    each part of the query with what it adds to the score, the rank, and what stands before it.
 
     Reads the product's partition of the product topics and of the index log, all dead letters,
     what the lanes have committed, and the product's state in a worker's index. Nothing is
@@ -39,6 +45,11 @@ def explain(
     from streams.explain.verdict import verdict
 
     settings = settings_of(bootstrap, prefix, config)
+    if request_file is not None:
+        from streams.cli.explain_request import explain_request
+
+        explain_request(settings, product_id, request_file.read(), as_json=as_json)
+        return
     with progress_bar(transient=True) as bar:
         task = bar.add_task("reading", total=None)
         found = gather(

@@ -83,7 +83,7 @@ def search(
         request = _request(**options)
     except SchemaError as error:  # the same check, and the same code, as the worker's
         raise click.ClickException(f"{error} [{error.code}]") from None
-    result = _ask(settings, request)
+    result = ask(settings, request)
     if as_json:
         import msgspec
 
@@ -128,7 +128,7 @@ def _request(
     from schemas.search import QueryText, decode_request
 
     if request_file is not None:
-        return decode_request(_with_id(request_file.read()))
+        return decode_request(with_id(request_file.read()))
     if not (images or texts or like or unlike):
         raise click.UsageError("say what to look for: --image, --text or --like")
     said = [QueryText(text) for text in texts]
@@ -155,7 +155,7 @@ def _request(
     return decode_request(msgspec.json.encode(body))
 
 
-def _with_id(body: bytes) -> bytes:
+def with_id(body: bytes) -> bytes:
     """Give a request without an id one; what is no request is told so by its decoding."""
     import msgspec
 
@@ -219,7 +219,7 @@ def _filters(
     )
 
 
-def _ask(settings: "Settings", request: "SearchRequest") -> "SearchResult":
+def ask(settings: "Settings", request: "SearchRequest") -> "SearchResult":
     """Send a request and wait for its answer. Raises ConnectionError, TimeoutError."""
     from streams.client import SearchClient
 

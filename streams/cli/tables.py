@@ -20,16 +20,33 @@ def hits_table(hits: Iterable[SearchHit]) -> Table:
     table.add_column("brand")
     table.add_column("price", justify="right", no_wrap=True)
     table.add_column("stock")
-    every = list(hits)
-    if collapsed := any(hit.variants for hit in every):
+    listed = list(hits)
+    collapsed = any(hit.variants for hit in listed)
+    guessing = any(hit.guessed for hit in listed)
+    if collapsed:
         table.add_column("variants", overflow="fold")
+    if guessing:
+        table.add_column("guessed", overflow="fold", style="dim")
     stock = {True: "yes", False: "[red]no[/]", None: ""}
-    for number, hit in enumerate(every, 1):
+    for number, hit in enumerate(listed, 1):
         cells = (hit.product_id, hit.title, hit.category or "", hit.brand or "", price_of(hit))
-        plain = [cell.replace("[", r"\[") for cell in cells]
-        variants = [", ".join(each.product_id for each in hit.variants)] if collapsed else []
-        table.add_row(str(number), f"{hit.score:.3f}", *plain, stock[hit.in_stock], *variants)
+        plain = [_plain(cell) for cell in cells]
+        more = [", ".join(each.product_id for each in hit.variants)] if collapsed else []
+        more += [guessed_line(hit)] if guessing else []
+        extra = [_plain(cell) for cell in more]
+        table.add_row(str(number), f"{hit.score:.3f}", *plain, stock[hit.in_stock], *extra)
     return table
+
+
+def _plain(text: str) -> str:
+    """Return text that rich takes for no markup."""
+    return text.replace("[", r"\[")
+
+
+def guessed_line(hit: SearchHit) -> str:
+    """Return the guessed attributes as a person reads them, the surest first."""
+    surest = sorted(hit.guessed.items(), key=lambda pair: -pair[1].confidence)
+    return ", ".join(f"{name} {one.value} {one.confidence:.0%}" for name, one in surest)
 
 
 def print_result(result: SearchResult, console: Console) -> None:

@@ -77,28 +77,18 @@ class AttributeLane:
         if isinstance(event, ProductDeleted):
             return [Base(order=order, deleted=True), Offer(order=order, deleted=True)]
         if isinstance(event, ProductOfferUpdated):
-            return [_offer(event.product, order)]
+            return [offer_record(event.product, order)]
         if isinstance(event, ProductCreated | ProductUpdated):
             product = event.product
             records: list[IndexRecord] = [self._base(product, order)]
             if (product.price, product.currency, product.in_stock) != (None, None, None):
-                records.append(_offer(product, order))
+                records.append(offer_record(product, order))
             return records
         raise TypeError(event)  # pragma: no cover - the union is closed
 
     def _base(self, product: Product, order: Order) -> Base:
         refs = (self._ref(number, image) for number, image in enumerate(product.images))
-        return Base(
-            order=order,
-            title=product.title,
-            description=product.description,
-            brand=product.brand,
-            category=product.category,
-            tags=product.tags or [],
-            attributes=product.attributes or {},
-            images=[ref for ref in refs if ref is not None],
-            url=product.url,
-        )
+        return base_record(product, order, [ref for ref in refs if ref is not None])
 
     def _ref(self, number: int, image: ImageSource) -> ImageRef | None:
         url = image.url
@@ -116,7 +106,23 @@ def image_id(number: int, image: ImageSource) -> str:
     return image.image_id if image.image_id is not None else str(number)
 
 
-def _offer(product: Product | OfferEvent, order: Order) -> Offer:
+def base_record(product: Product, order: Order, images: list[ImageRef]) -> Base:
+    """Return what a product is, as the log keeps it."""
+    return Base(
+        order=order,
+        title=product.title,
+        description=product.description,
+        brand=product.brand,
+        category=product.category,
+        tags=product.tags or [],
+        attributes=product.attributes or {},
+        images=images,
+        url=product.url,
+    )
+
+
+def offer_record(product: Product | OfferEvent, order: Order) -> Offer:
+    """Return what a product costs and whether it can be had, as the log keeps it."""
     return Offer(
         order=order, price=product.price, currency=product.currency, in_stock=product.in_stock
     )

@@ -25,6 +25,10 @@ from streams.model import ModelError
 from streams.order import OrderMode
 from streams.retry import FIRST, Attempt, Retry
 from visualsearch.errors import ImageError
+from visualsearch.types import Guess as Guessed
+
+Guess = Callable[[Sequence[bytes]], Mapping[str, Guessed]]
+"""Attributes of a product by the vectors of its pictures, float16 little-endian."""
 
 LARGE = 64 * 1024  # bytes; decoding more would be felt on the event loop
 BUSY = "image_host_busy"  # nothing was tried: this round does not count
@@ -56,6 +60,7 @@ class EmbeddingLane:
         newest: Newest,
         *,
         delays_s: Sequence[float],
+        guess: Guess | None = None,
         jitter: Callable[[], float] = lambda: random.uniform(0.8, 1.2),
     ) -> None:
         self._mode = mode
@@ -63,6 +68,7 @@ class EmbeddingLane:
         self._delays_s = delays_s
         self._jitter = jitter
         self._newest = newest
+        self._guess = guess
 
     async def process(self, message: SourceMessage, attempt: Attempt = FIRST) -> Outcome:
         """Return a `vectors` record for a product event that sets or removes pictures."""
@@ -91,6 +97,10 @@ class EmbeddingLane:
         if good or not pictures:  # else the old vectors stay searchable until new ones are there
             images = [_image_vector(picture) for picture in good]
             record = Vectors(order=read.order, model=self._pictures.model_id, images=images)
+            if self._guess is not None:
+                guessed = self._guess([image.vector for image in images])
+                record.attributes = {name: one.value for name, one in guessed.items()}
+                record.confidences = {name: one.confidence for name, one in guessed.items()}
             records.append((read.product_id, record, read))
         faulty = {p.number: p.fault for p in pictures if p.fault is not None}
         rounds = self._rounds([p for p in pictures if p.transient], attempt)

@@ -2,12 +2,20 @@
 
 from collections.abc import Sequence
 
-from schemas.search import LookRegion, SearchHint, SearchHit, SearchPlan, SearchVariant
+from schemas.search import (
+    GuessedAttribute,
+    LookRegion,
+    SearchHint,
+    SearchHit,
+    SearchPlan,
+    SearchVariant,
+)
 from visualsearch.search.hints import Hint
 from visualsearch.search.look.regions import Region
 from visualsearch.types import Hit, Plan
 
-_HIT = [name for name in SearchHit.__struct_fields__ if name != "variants"]
+_MADE = ("variants", "guessed", "explain")  # fields that are not the hit's as they stand
+_HIT = [name for name in SearchHit.__struct_fields__ if name not in _MADE]
 _VARIANT = SearchVariant.__struct_fields__
 
 
@@ -16,7 +24,11 @@ def search_hit(hit: Hit) -> SearchHit:
     variants = [
         SearchVariant(**{name: getattr(each, name) for name in _VARIANT}) for each in hit.variants
     ]
-    return SearchHit(**{name: getattr(hit, name) for name in _HIT}, variants=variants)
+    guessed = {
+        name: GuessedAttribute(guess.value, guess.confidence) for name, guess in hit.guessed.items()
+    }
+    fields = {name: getattr(hit, name) for name in _HIT}
+    return SearchHit(**fields, variants=variants, guessed=guessed)
 
 
 def search_plan(plan: Plan) -> SearchPlan:

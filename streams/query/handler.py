@@ -12,6 +12,7 @@ from schemas.search import IndexInfo, SearchFault, SearchRequest, SearchResult, 
 from streams.metrics import Metrics
 from streams.model import Model, ModelError
 from streams.query.answers import look_region, search_hint, search_hit, search_plan
+from streams.query.explaining import Asked, explain_hits, explain_products
 from streams.query.look import Detection, Look, of_all
 from streams.query.pictures import QueryPictures, RequestError
 from streams.query.spelling import QueryParts, spell_out, to_filters
@@ -88,16 +89,23 @@ class QueryHandler:
         if request.mode == "look":
             return await self._look_for(request, parts, pictures[0], took, give_up_at)
         started = time.perf_counter()
-        vectors = await self._vectors.of(request, parts, pictures)
+        views = await self._vectors.of(request, parts, pictures)
         took.embed = self._observe("embed", started)
         started = time.perf_counter()
         filters = to_filters(request)
-        answer = await self._find(request, vectors, filters, give_up_at)
+        answer = await self._find(request, [view.vector for view in views], filters, give_up_at)
         result = self._result(request.request_id, answer)
         if not answer.hits:
             result.hints = [search_hint(hint) for hint in await self._run(self._hints(filters))]
         took.search = self._observe("search", started)
+        if request.explain:
+            await self._explain(Asked(request, views, filters, answer), result)
         return result
+
+    async def _explain(self, asked: Asked, result: SearchResult) -> None:
+        """Add to an answer why its hits are hits, and why the named products are or are not."""
+        await self._run(lambda: explain_hits(self._engine, asked, result.hits))
+        result.explained = await self._run(lambda: explain_products(self._engine, asked))
 
     async def _look_for(
         self,

@@ -47,9 +47,11 @@ def _check_mode(request: SearchRequest, images: int) -> None:
     for field in ("similar_to", "vector"):
         if getattr(request.query, field) is not None:
             _refuse(f"query.{field}", "mode look searches by a picture and words; leave it out")
+    if request.explain:
+        _refuse("explain", "mode look is not explained; explain a search of one region")
     for field in ("background", "crops", "align"):
         if getattr(request.preprocess, field):
-            _refuse(f"preprocess.{field}", "mode look cuts the picture itself; leave it out")
+            _refuse(f"preprocess.{field}", "mode look cuts the photo itself; leave it out")
 
 
 def _refuse(field: str, text: str) -> None:

@@ -9,7 +9,7 @@ from streams.query.pictures import QueryPictures, RequestError
 from streams.query.spelling import QueryParts, likened
 from visualsearch.engine import Engine
 from visualsearch.search.align import LEAST_KNOWN, aligned
-from visualsearch.search.compose import Part, compose
+from visualsearch.search.compose import Composed, Part, composed
 from visualsearch.types import FloatArray
 
 
@@ -23,7 +23,7 @@ class QueryVectors:
 
     async def of(
         self, request: SearchRequest, parts: QueryParts, pictures: list[bytes]
-    ) -> list[FloatArray]:
+    ) -> list[Composed]:
         """Return the vectors to search by: one, or one for each crop of the pictures.
 
         Raises RequestError, ModelError, QueryError.
@@ -40,7 +40,7 @@ class QueryVectors:
             others.append(Part(given, None, "query.vector"))
         encoder = self._model.encoder
         return [
-            compose([*view, *others], texts, dim=encoder.dim, text_weight=encoder.default_alpha)
+            composed([*view, *others], texts, dim=encoder.dim, text_weight=encoder.default_alpha)
             for view in (zip(*images, strict=True) if images else [()])
         ]
 

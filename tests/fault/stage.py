@@ -123,7 +123,7 @@ def environ_of(settings: Settings) -> dict[str, str]:
         "fetch_allow",
         "snapshot_store",
     }
-    given = settings.model_dump(mode="json", include=names | CHOSEN.keys())
+    given = settings.model_dump(mode="json", include=names | CHOSEN.keys(), exclude_none=True)
     values = {f"VISUALSEARCH_{n.upper()}": _text(value) for n, value in given.items()}
     return values | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
 

@@ -54,6 +54,7 @@ def test_a_product_is_told_whole_and_a_deleted_one_as_that() -> None:
                  "category": None, "tags": ["x"], "attributes": {"c": "red"}, "url": None},
         "offer": {"deleted": False, "price": 2.5, "currency": None, "in_stock": None},
         "images": [{"image_id": "0", "kind": "catalog", "url": "http://h/0"}],
+        "guessed": {},
         "orders": {"base": [1, 0, 0], "offer": [2, 0, 0], "vectors": [1, 0, 0]},
     }  # fmt: skip
     assert (gone["searchable"], gone["offer"], gone["images"]) == (False, None, [])

@@ -53,7 +53,7 @@ def luma(folder: Path) -> Iterator[Picture]:
         for image in row["images"]:
             labels = Labels(
                 kind=LUMA_KINDS[row["category"]],
-                color=_color(facts.get("color")),
+                color=color_name(facts.get("color")),
                 title=row["title"],
                 category=row["category"],
                 product=row["product_id"],
@@ -91,7 +91,8 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         yield json.loads(line)
 
 
-def _color(name: str | None) -> str | None:
+def color_name(name: str | None) -> str | None:
+    """Return the shop's name of a colour as the vocabulary has it."""
     if name is None:
         return None
     return {"gray": "grey", "lavender": "purple"}.get(name.lower(), name.lower())

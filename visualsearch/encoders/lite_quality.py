@@ -21,6 +21,7 @@ from visualsearch.encoders.images import decode_image
 from visualsearch.encoders.lite_measures import Scores, Shown
 from visualsearch.encoders.lite_photos import Picture
 from visualsearch.encoders.protocol import Encoder
+from visualsearch.evaluation.sampling import estimate
 from visualsearch.search.photos import crops
 from visualsearch.types import FloatArray
 
@@ -38,7 +39,6 @@ BARS = {
     "luma: in another colour, top 5": 0.90,
 }
 _BATCH = 64
-_DRAWS = 2000  # of the bootstrap
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +71,11 @@ def measured(encoder: Encoder, folder: Path) -> list[Figure]:
 
 
 def figures(scores: Scores) -> list[Figure]:
-    """Return means with their intervals, by resampling the queries (a percentile bootstrap)."""
-    random = np.random.default_rng(0)
+    """Return means with their intervals beside the bars."""
     rows = []
     for name, bar in BARS.items():
-        each = scores[name]
-        means = each[random.integers(len(each), size=(_DRAWS, len(each)))].mean(axis=1)
-        low, high = np.percentile(means, (2.5, 97.5))
-        rows.append(Figure(name, float(each.mean()), float(low), float(high), len(each), bar))
+        found = estimate(scores[name])
+        rows.append(Figure(name, found.mean, found.low, found.high, found.queries, bar))
     return rows
 
 

@@ -1,6 +1,6 @@
 """Attribute columns, one cell per product slot, and the filters evaluated over them."""
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -203,12 +203,18 @@ class Columns:
     def __init__(self, cells: Cells | None = None) -> None:
         self._cells = cells or Cells()
         self._bases: dict[int, BaseRecord] = {}
+        self._described: dict[int, Mapping[str, str]] = {}
         self._offers: dict[int, OfferRecord] = {}
 
     def put_base(self, slot: int, base: BaseRecord) -> None:
         """Set what comes from the product itself; a deleted one matches nothing anyway."""
         if not base.deleted:
             self._bases[slot] = base
+            self._described[slot] = base.attributes
+
+    def put_attributes(self, slot: int, attributes: Mapping[str, str]) -> None:
+        """Set the attributes in place of the base's: guesses from its pictures are among them."""
+        self._described[slot] = attributes
 
     def put_offer(self, slot: int, offer: OfferRecord) -> None:
         """Set price and stock; unknown is NaN and -1, which satisfy no clause."""
@@ -223,8 +229,10 @@ class Columns:
             cells.brand.put(slots, [base.brand for base in bases])
             for slot, base in self._bases.items():
                 cells.tags.put(slot, base.tags)
-                cells.attributes.put(slot, base.attributes.items())
             self._bases = {}
+        for slot, attributes in self._described.items():
+            cells.attributes.put(slot, attributes.items())
+        self._described = {}
         if self._offers:
             slots, offers = list(self._offers), self._offers.values()
             cells.price = grown(cells.price, max(slots) + 1, np.nan)

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from visualsearch.index.rows import stored, unit_rows
-from visualsearch.index.state import ImageRef, ProductState, satisfies
+from visualsearch.index.state import ImageRef, ProductState, counting, satisfies
 from visualsearch.search.compose import unit_vector
 from visualsearch.types import (
     Answer,
@@ -73,7 +73,9 @@ class ExactIndex:
             return None
         images = () if vectors is None or vectors.deleted else vectors.images
         refs = tuple(ImageRef(image.image_id, image.kind, image.url) for image in images)
-        return ProductState(product_id, base, offer, vectors.order if vectors else None, refs)
+        guesses = {} if vectors is None or vectors.deleted else vectors.guessed
+        order = vectors.order if vectors else None
+        return ProductState(product_id, base, offer, order, refs, guesses)
 
     def vectors_of(self, product_id: str) -> list[tuple[str, FloatArray]]:
         """Return (image id, unit vector) of each picture; nothing for an unknown product."""
@@ -116,7 +118,9 @@ class ExactIndex:
         return Answer(tuple(hits[: query.top_k]), plan)
 
     def _hit(self, product_id: str, score: float, image_id: str) -> Hit:
-        return Hit(score, image_id, self._base[product_id], self._offer.get(product_id))
+        base, vectors = self._base[product_id], self._vectors[product_id]
+        guesses = counting(base, vectors.guessed) or None
+        return Hit(score, image_id, base, self._offer.get(product_id), guesses=guesses)
 
 
 def _older(record: Record, known: Mapping[str, Record]) -> bool:

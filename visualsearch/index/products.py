@@ -5,10 +5,17 @@ from collections.abc import Mapping, Sequence
 from visualsearch.index.arrays import BoolArray
 from visualsearch.index.columns import Columns, Held
 from visualsearch.index.shelf import Shelf
-from visualsearch.index.state import ImageRef, ProductState, satisfies
+from visualsearch.index.state import (
+    ImageRef,
+    ProductState,
+    attributes,
+    counting,
+    satisfies,
+)
 from visualsearch.types import (
     BaseRecord,
     Filters,
+    Guess,
     Hit,
     OfferRecord,
     Order,
@@ -31,6 +38,8 @@ class Products:
         self._offers: list[OfferRecord | None] = []
         self._orders: list[Order | None] = []  # of the vectors
         self._images: list[tuple[ImageRef, ...]] = []
+        # Of those products that have any: most catalogues name their own attributes.
+        self._guesses: dict[int, Mapping[str, Guess]] = {}
         self._columns = Columns()
         self._shelf: Shelf | None = None  # of a snapshot: what `_unread` says is only there
         self._unread = bytearray()
@@ -68,6 +77,8 @@ class Products:
             if self._unread[slot]:
                 self._bases[slot], self._offers[slot] = state.base, state.offer
                 self._orders[slot], self._images[slot] = state.vectors_order, state.images
+                if state.guesses:
+                    self._guesses[slot] = state.guesses
                 self._unread[slot] = 0
 
     def _fetch(self, slots: Sequence[int]) -> None:
@@ -97,10 +108,27 @@ class Products:
         elif isinstance(record, BaseRecord):
             self._bases[slot] = record
             self._columns.put_base(slot, record)
+            if slot in self._guesses:
+                self._describe(slot)
         else:
             self._orders[slot] = record.order
             self._images[slot] = images
+            self._guess(slot, record.guessed)
         return slot
+
+    def _guess(self, slot: int, guesses: Mapping[str, Guess]) -> None:
+        if guesses:
+            self._guesses[slot] = guesses
+        elif self._guesses.pop(slot, None) is None:
+            return
+        self._describe(slot)
+
+    def _describe(self, slot: int) -> None:
+        """Let filters on attributes know of both kinds of record, whichever came last."""
+        base = self._bases[slot]
+        if base is not None and not base.deleted:
+            found = attributes(base, self._guesses.get(slot, {}))
+            self._columns.put_attributes(slot, found)
 
     def flush(self) -> None:
         """Let filters know of every record that was put."""
@@ -146,6 +174,7 @@ class Products:
             self._offers[slot],
             self._orders[slot],
             self._images[slot],
+            self._guesses.get(slot, {}),
         )
 
     def hits(
@@ -154,9 +183,16 @@ class Products:
         """Return a hit for each searchable product, by the picture at its place."""
         self._fetch(slots)
         bases, offers, images = self._bases, self._offers, self._images
+        guesses = self._guesses
         return tuple(
             [
-                Hit(score, images[slot][place].image_id, base, offers[slot])
+                Hit(
+                    score,
+                    images[slot][place].image_id,
+                    base,
+                    offers[slot],
+                    guesses=counting(base, guesses[slot]) if slot in guesses else None,
+                )
                 for slot, place, score in zip(slots, places, scores, strict=True)
                 if (base := bases[slot]) is not None
             ]

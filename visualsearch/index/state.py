@@ -1,10 +1,10 @@
 """What is known of one product, and what the index reports of itself."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from visualsearch.index.paths import within
-from visualsearch.types import BaseRecord, Filters, ImageKind, OfferRecord, Order
+from visualsearch.types import BaseRecord, Filters, Guess, ImageKind, OfferRecord, Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,12 @@ class ProductState:
     offer: OfferRecord | None = None
     vectors_order: Order | None = None
     images: tuple[ImageRef, ...] = ()
+    guesses: Mapping[str, Guess] = field(default_factory=dict)  # that came with the vectors
+
+    @property
+    def guessed(self) -> Mapping[str, Guess]:
+        """Return the guesses that count: the product's own attributes win."""
+        return {} if self.base is None else counting(self.base, self.guesses)
 
     @property
     def searchable(self) -> bool:
@@ -61,6 +67,25 @@ class IndexStats:
     merging_rows: int  # of so many; 0 when none is
 
 
+def counting(base: BaseRecord, guesses: Mapping[str, Guess]) -> Mapping[str, Guess]:
+    """Return the guesses of what the product itself does not say; its category is one of these."""
+    if not guesses:
+        return guesses
+    return {
+        name: guess
+        for name, guess in guesses.items()
+        if name not in base.attributes and not (name == "category" and base.category)
+    }
+
+
+def attributes(base: BaseRecord, guesses: Mapping[str, Guess]) -> Mapping[str, str]:
+    """Return what filters on attributes look at: the product's own, and guesses of the others."""
+    if not guesses:
+        return base.attributes
+    guessed = {name: guess.value for name, guess in counting(base, guesses).items()}
+    return guessed | dict(base.attributes)
+
+
 def satisfies(state: ProductState, filters: Filters) -> bool:
     """Return whether a searchable product meets every clause that is about products.
 
@@ -75,7 +100,7 @@ def satisfies(state: ProductState, filters: Filters) -> bool:
         (not filters.category or any(within(base.category, each) for each in filters.category))
         and (not filters.brand or base.brand in filters.brand)
         and set(filters.tags) <= set(base.tags)
-        and filters.attributes.items() <= base.attributes.items()
+        and filters.attributes.items() <= attributes(base, state.guesses).items()
         and (filters.price_min is None or (price is not None and price >= filters.price_min))
         and (filters.price_max is None or (price is not None and price <= filters.price_max))
         and (filters.in_stock is None or stock is filters.in_stock)

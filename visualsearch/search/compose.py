@@ -28,6 +28,23 @@ class Part:
     field: str = "query"  # names the culprit in an error
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Weighed:
+    """A part as it went into a query: its field, its weight and its unit vector (dim,)."""
+
+    field: str
+    weight: float
+    vector: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Composed:
+    """A query vector of shape (dim,), and what it is the sum of."""
+
+    vector: FloatArray
+    parts: tuple[Weighed, ...]
+
+
 def compose(
     images: Sequence[Part] = (),
     texts: Sequence[Part] = (),
@@ -35,7 +52,18 @@ def compose(
     dim: int,
     text_weight: float = TEXT_WEIGHT,
 ) -> FloatArray:
-    """Return `normalise(sum of weight x unit vector)`, float32 of shape (dim,).
+    """Return `composed(…).vector`, and raise what that does."""
+    return composed(images, texts, dim=dim, text_weight=text_weight).vector
+
+
+def composed(
+    images: Sequence[Part] = (),
+    texts: Sequence[Part] = (),
+    *,
+    dim: int,
+    text_weight: float = TEXT_WEIGHT,
+) -> Composed:
+    """Return `normalise(sum of weight x unit vector)`, float32 of shape (dim,), and its parts.
 
     Raises QueryError: `query_empty` without parts, `vector_invalid` and `weight_invalid` for a
     part, and `query_degenerate` when the parts cancel out and leave no direction: the sum's
@@ -48,6 +76,7 @@ def compose(
             field="query",
         )
     total, weights = np.zeros(dim, dtype=np.float64), 0.0
+    weighed: list[Weighed] = []
     for parts, share in ((images, 1.0), (texts, text_weight if images else 1.0)):
         default = share / max(sum(part.weight is None for part in parts), 1)
         for part in parts:
@@ -59,14 +88,17 @@ def compose(
                     field=part.field,
                 )
             weights += abs(weight)
-            total += weight * unit_vector(part.vector, dim, field=part.field)
+            unit = unit_vector(part.vector, dim, field=part.field)
+            weighed.append(Weighed(part.field, weight, unit))
+            total += weight * unit.astype(np.float64)
     if not float(np.linalg.norm(total)) > SMALLEST_SHARE * weights:
         raise QueryError(
             "the query's parts cancel each other out; change a weight or drop a part",
             code="query_degenerate",
             field="query",
         )
-    return unit_vector(total, dim, field="query")
+    vector = unit_vector(total / weights, dim, field="query")  # only their ratio counts
+    return Composed(vector, tuple(weighed))
 
 
 def unit_vector(vector: npt.ArrayLike, dim: int, *, field: str) -> FloatArray:

@@ -13,9 +13,9 @@ import msgspec
 
 from visualsearch.index.arrays import BoolArray
 from visualsearch.index.columns import Columns
-from visualsearch.index.state import ImageRef, ProductState
+from visualsearch.index.state import ImageRef, ProductState, attributes
 from visualsearch.snapshot.columns import cells_of
-from visualsearch.types import BaseRecord, ImageKind, OfferRecord, Order
+from visualsearch.types import BaseRecord, Guess, ImageKind, OfferRecord, Order
 
 BATCH = 8_192  # rows of every batch but the last
 BASE = ("order", "deleted", "title", "description", "brand", "category", "tags", "attributes",
@@ -29,7 +29,8 @@ _Base = tuple[
 ]  # fmt: skip
 _Offer = tuple[Order, bool, float | None, str | None, bool | None]
 _Image = tuple[str, ImageKind, str | None]
-_Known = tuple[_Base | None, _Offer | None, Order | None, tuple[_Image, ...]]
+_Guesses = dict[str, tuple[str, float]]
+_Known = tuple[_Base | None, _Offer | None, Order | None, tuple[_Image, ...], _Guesses]
 
 # `dict` for whatever mapping a record has been given.
 _ENCODER = msgspec.msgpack.Encoder(enc_hook=dict)
@@ -63,6 +64,7 @@ def part(states: Sequence[ProductState]) -> Any:
 
     bases = [state.base or _NO_BASE for state in states]
     offers = [state.offer or _NO_OFFER for state in states]
+    found = [attributes(base, state.guesses) for base, state in zip(bases, states, strict=True)]
     columns: list[list[Any]] = [
         [state.product_id for state in states],
         [_encoded(state) for state in states],
@@ -70,8 +72,8 @@ def part(states: Sequence[ProductState]) -> Any:
         [base.category for base in bases],
         [base.brand for base in bases],
         [base.tags for base in bases],
-        [list(base.attributes) for base in bases],
-        [list(base.attributes.values()) for base in bases],
+        [list(each) for each in found],
+        [list(each.values()) for each in found],
         [offer.price for offer in offers],
         [offer.in_stock for offer in offers],
     ]
@@ -94,18 +96,20 @@ def _encoded(state: ProductState) -> bytes:
             None if state.offer is None else _offer(state.offer),
             state.vectors_order,
             [(image.image_id, image.kind, image.url) for image in state.images],
+            {name: (guess.value, guess.confidence) for name, guess in state.guesses.items()},
         )
     )
 
 
 def _decoded(name: str, record: bytes) -> ProductState:
-    base, offer, vectors, images = _DECODER.decode(record)
+    base, offer, vectors, images, guesses = _DECODER.decode(record)
     return ProductState(
         name,
         None if base is None else BaseRecord(name, *base),
         None if offer is None else OfferRecord(name, *offer),
         vectors,
         tuple([ImageRef(*image) for image in images]),
+        {name: Guess(*guess) for name, guess in guesses.items()},
     )
 
 

@@ -1,0 +1,156 @@
+"""`visualsearch attributes train|show`: what is guessed of products, and how sure it is."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from streams.cli.options import settings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streams.evaluation.training import Learnt
+    from streams.settings import Settings
+    from visualsearch.attributes.guesser import Guesser, Head
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+SOURCE = click.Path(exists=True, path_type=Path)
+
+
+@click.group()
+def attributes() -> None:
+    """Guess colour, pattern, material and the like from pictures."""
+
+
+@attributes.command()
+@click.option("--from", "source", type=SOURCE, required=True, metavar="CATALOG",
+              help="The labels: a catalogue's attributes and categories.")  # fmt: skip
+@click.option("--test", "test", type=SOURCE, metavar="CATALOG",
+              help="Measure on these products instead of by cross-validation.")  # fmt: skip
+@click.option("--group-by", metavar="ATTRIBUTE",
+              help="What products of one style share: they stay together.")  # fmt: skip
+@click.option("--taxonomy", type=FILE, help="Attributes, values and prompts (JSON) of your own.")
+@click.option("--encoder", help="lite, or open_clip:ARCH/TAG; the settings' unless given.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True,
+              metavar="FILE.npz", help="Where the heads go.")  # fmt: skip
+@click.option("--config", type=FILE, help="Settings as TOML or JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def train(
+    source: Path,
+    test: Path | None,
+    group_by: str | None,
+    taxonomy: Path | None,
+    encoder: str | None,
+    out: Path,
+    config: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Learn attributes from a catalogue's own labels. Needs no Kafka.
+
+    Each attribute with two values of five products is learnt; the trained head is kept where it
+    is better than words alone. Its confidences are calibrated on products that it was not
+    trained on, and the calibration error is told. VISUALSEARCH_ATTRIBUTES=FILE makes a worker use
+    the result; it is bound to the encoder that it was trained with.
+    """
+    settings = settings_of(None, None, config, encoder=encoder, attribute_taxonomy=taxonomy)
+    guesser, learnt = asyncio.run(_train(settings, source, test, group_by))
+    from visualsearch.attributes.store import save
+
+    save(out, guesser)
+    click.echo(f"{out} written; use it with VISUALSEARCH_ATTRIBUTES={out}", err=True)
+    if as_json:
+        found = {"model": guesser.model, "attributes": [_plain(one) for one in learnt]}
+        click.echo(json.dumps(found))
+    else:
+        _print(guesser.heads, learnt)
+
+
+@attributes.command()
+@click.option("--encoder", help="lite, or open_clip:ARCH/TAG; the settings' unless given.")
+@click.option("--config", type=FILE, help="Settings as TOML or JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(encoder: str | None, config: Path | None, *, as_json: bool) -> None:
+    """Show what a worker with these settings guesses, from what, and how well."""
+    from streams.guessing import guesser_of
+    from visualsearch import load_encoder
+
+    settings = settings_of(None, None, config, encoder=encoder)
+    model = load_encoder(settings.encoder, settings.device, prompts=settings.prompts)
+    guesser = guesser_of(settings, model)
+    heads: Sequence[Head] = () if guesser is None else guesser.heads
+    if as_json:
+        click.echo(json.dumps({"model": model.model_id, "attributes": [_head(h) for h in heads]}))
+    elif guesser is None:
+        click.echo(f"nothing is guessed with {model.model_id} and attributes={settings.attributes}")
+    else:
+        _print(heads, [])
+
+
+async def _train(
+    settings: "Settings", source: Path, test: Path | None, group_by: str | None
+) -> tuple["Guesser", list["Learnt"]]:
+    from streams.cli.progress import progress_bar
+    from streams.evaluation.shop import open_shop
+    from streams.evaluation.training import labelled, learn
+    from visualsearch import load_encoder
+    from visualsearch.attributes.taxonomy import DEFAULT, read_taxonomy
+
+    taxonomy = read_taxonomy(settings.attribute_taxonomy or DEFAULT)
+    encoder = load_encoder(settings.encoder, settings.device, prompts=settings.prompts)
+    quiet = settings.model_copy(update={"attributes": "off"})
+    found = []
+    with progress_bar(transient=True) as bar:
+        for path in (source, test):
+            if path is None:
+                continue
+            task = bar.add_task(f"{path.name}: pictures", total=None)
+            async with open_shop(encoder, quiet) as shop:
+                await shop.fill(
+                    path,
+                    lambda done, of, task=task: bar.update(task, completed=done, total=of),  # type: ignore[misc]
+                )
+                found.append(labelled(shop, group_by))
+        task = bar.add_task("attributes", total=None)
+        others = found[1] if test is not None else ()
+        return await asyncio.to_thread(
+            learn, encoder, found[0], taxonomy, others,
+            lambda done, of: bar.update(task, completed=done, total=of),
+        )  # fmt: skip
+
+
+def _plain(one: "Learnt") -> dict[str, Any]:
+    return {"name": one.kept.name, "kept": one.kept.source, "values": list(one.kept.values),
+            "trained": _head(one.trained), "zero_shot": _head(one.zero)}  # fmt: skip
+
+
+def _head(head: "Head") -> dict[str, Any]:
+    return {"name": head.name, "source": head.source, "values": list(head.values),
+            "accuracy": head.accuracy, "calibration_error": head.error,
+            "products": head.products, "temperature": head.temperature}  # fmt: skip
+
+
+def _print(heads: "Sequence[Head]", learnt: "Sequence[Learnt]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="dim")
+    for name in ("attribute", "values", "by", "accuracy", "calibration error", "measured on",
+                 "other way's accuracy"):  # fmt: skip
+        table.add_column(name, justify="left" if name in {"attribute", "by"} else "right")
+    rivals = {one.kept.name: one.zero if one.kept is one.trained else one.trained for one in learnt}
+    for head in heads:
+        rival = rivals.get(head.name)
+        table.add_row(
+            head.name, str(len(head.values)), head.source, _figure(head.accuracy),
+            _figure(head.error), f"{head.products:,}" if head.products else "nobody's labels",
+            "" if rival is None else _figure(rival.accuracy),
+        )  # fmt: skip
+    Console(highlight=False).print(table)
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"

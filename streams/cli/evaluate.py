@@ -1,0 +1,166 @@
+"""`visualsearch evaluate`: a catalogue and queries of one's own, measured before going live."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from streams.cli.options import settings_of
+
+if TYPE_CHECKING:
+    from streams.evaluation.configuration import Configuration
+    from streams.evaluation.judge import Run
+    from streams.evaluation.queries import Queries
+    from streams.settings import Settings
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+KS = (1, 5, 10)
+
+
+def _ks(_: click.Context, __: click.Parameter, given: str | None) -> tuple[int, ...]:
+    if given is None:
+        return KS
+    try:
+        found = tuple(sorted({int(part) for part in given.split(",")}))
+    except ValueError:
+        raise click.BadParameter("say numbers with commas, such as 1,5,10") from None
+    if not all(1 <= k <= 1000 for k in found):
+        raise click.BadParameter("each must be between 1 and 1000")
+    return found
+
+
+@click.command()
+@click.option("--catalog", required=True, metavar="FILE|FOLDER",
+              type=click.Path(exists=True, path_type=Path),
+              help="As for `visualsearch load`.")  # fmt: skip
+@click.option("--queries", "queries_file", type=FILE, required=True, metavar="FILE.jsonl",
+              help="Searches with relevant products, or preferences, one a line.")  # fmt: skip
+@click.option("--encoder", help="lite, or open_clip:ARCH/TAG; the settings' unless given.")
+@click.option("--against", metavar="ENCODER|FILE.json",
+              help="Another encoder, or a configuration, on the same queries.")  # fmt: skip
+@click.option("--k", "ks", callback=_ks, metavar="1,5,10", help="Where the lists are cut.")
+@click.option("--config", type=FILE, help="Settings as TOML or JSON.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), metavar="REPORT",
+              help="Write a page with the figures and pictures of the worst queries.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def evaluate(
+    catalog: Path,
+    queries_file: Path,
+    encoder: str | None,
+    against: str | None,
+    ks: tuple[int, ...],
+    config: Path | None,
+    html: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Measure how well your own queries are answered from your own catalogue. Needs no Kafka.
+
+    A line of queries: {"image": "photo.jpg", "text": "in navy", "relevant": ["p1"]}, with any
+    field of a search request beside it ("filters", "top_k", …), grades as {"p1": 3, "p2": 1},
+    and "groups": ["phone"] to be told apart; or a preference: {"anchor": {"image": "a.jpg"},
+    "closer": {"product": "p1"}, "than": [{"product": "p2"}]}. Paths are relative to the file.
+
+    Every figure comes with its 95 % bootstrap interval; --against adds a paired permutation test.
+    A configuration file holds any of name, encoder, prompts, device, recall_target and request
+    (fields of a search request, which win over a query's own).
+    """
+    from streams.evaluation.configuration import Configuration, read_configuration
+    from streams.evaluation.figures import report
+    from streams.evaluation.queries import read_queries
+
+    settings = settings_of(None, None, config, encoder=encoder)
+    queries = read_queries(queries_file)  # before anything that takes long
+    first = Configuration(
+        settings.encoder, settings.encoder, settings.prompts, settings.device,
+        settings.recall_target,
+    )  # fmt: skip
+    configurations = [first, *([read_configuration(against, first)] if against else [])]
+    runs, text = asyncio.run(
+        _measure(settings, configurations, catalog, queries, ks, page=bool(html))
+    )
+    _warn(runs[0])
+    if html is not None and text is not None:
+        html.write_text(text, encoding="utf-8")
+        click.echo(f"{html} written", err=True)
+    if as_json:
+        click.echo(json.dumps(report(runs, ks), ensure_ascii=False))
+    else:
+        from streams.cli.evaluate_tables import print_runs
+
+        print_runs(runs)
+
+
+async def _measure(
+    settings: "Settings",
+    configurations: Sequence["Configuration"],
+    catalog: Path,
+    queries: "Queries",
+    ks: Sequence[int],
+    *,
+    page: bool,
+) -> tuple[list["Run"], str | None]:
+    """Return a run of each configuration, and the page if it is wanted."""
+    from contextlib import AsyncExitStack
+
+    from streams.cli.progress import progress_bar
+    from streams.evaluation.judge import run
+    from streams.evaluation.page import page as page_of
+    from streams.evaluation.shop import Shop, open_shop
+    from visualsearch import load_encoder
+
+    shops: dict[tuple[object, ...], Shop] = {}
+    runs: list[Run] = []
+    async with AsyncExitStack() as stack:
+        bar = stack.enter_context(progress_bar(transient=True))
+        for configuration in configurations:
+            if (shop := shops.get(configuration.shop)) is None:
+                task = bar.add_task(f"{configuration.encoder}: catalogue", total=None)
+                encoder = load_encoder(
+                    configuration.encoder, configuration.device, prompts=configuration.prompts
+                )
+                target = {"recall_target": configuration.recall_target}
+                shop = await stack.enter_async_context(
+                    open_shop(encoder, settings.model_copy(update=target))
+                )
+                await shop.fill(
+                    catalog,
+                    lambda done, of, task=task: bar.update(task, completed=done, total=of),  # type: ignore[misc]
+                )
+                _tell_rejected(shop)
+                shops[configuration.shop] = shop
+            task = bar.add_task(f"{configuration.name}: queries", total=len(queries))
+            runs.append(
+                await run(
+                    shop,
+                    queries,
+                    configuration.name,
+                    ks=ks,
+                    overrides=configuration.request,
+                    progress=lambda task=task: bar.advance(task),  # type: ignore[misc]
+                )
+            )
+        each = [shops[configuration.shop] for configuration in configurations]
+        return runs, await page_of(runs, each, ks, queries.folder) if page else None
+
+
+def _tell_rejected(shop: object) -> None:
+    rejected = getattr(shop, "rejected", [])
+    for one in rejected[:5]:
+        click.echo(f"left out: {one.where}: {one.message} [{one.code}]", err=True)
+    if len(rejected) > 5:
+        click.echo(f"left out: {len(rejected) - 5:,} more", err=True)
+
+
+def _warn(run: "Run") -> None:
+    from streams.evaluation.queries import named
+
+    if run.unknown:
+        click.echo(
+            f"note: relevant products that are not in the catalogue, counted as never found, on "
+            f"line {named(run.unknown)}",
+            err=True,
+        )

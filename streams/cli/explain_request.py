@@ -1,0 +1,74 @@
+"""`visualsearch explain PRODUCT_ID --request`: why a product is or is not in an answer."""
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from schemas.errors import SchemaError
+from schemas.explained import PartScore, ProductExplanation
+from schemas.search import decode_request
+from streams.cli.dlq_tables import cell
+from streams.cli.search import ask, with_id
+from streams.settings import Settings
+
+_PASSED = {True: "[green]✓[/]", False: "[red]✗[/]"}
+_GOOD = {"hit": "bold green", "outranked": "bold yellow", "collapsed": "bold yellow"}
+
+
+def explain_request(settings: Settings, product_id: str, body: bytes, *, as_json: bool) -> None:
+    """Ask, and print what is said of the product; a refused request ends with status 1."""
+    try:
+        request = decode_request(with_id(body))
+    except SchemaError as error:
+        raise click.ClickException(f"--request: {error} [{error.code}]") from None
+    request.explain = [product_id]
+    result = ask(settings, request)
+    if result.error is not None:
+        field = f", field {result.error.field}" if result.error.field else ""
+        raise click.ClickException(f"{result.error.message} [{result.error.code}{field}]")
+    if not result.explained:
+        raise click.ClickException("the worker said nothing: is it of an older version?")
+    (told,) = result.explained
+    if as_json:
+        click.echo(msgspec.json.encode(told))
+    else:
+        _print(told)
+
+
+def _print(told: ProductExplanation) -> None:
+    out = Console(highlight=False)
+    if told.filters:
+        out.print(_table("filters", ("", "clause", "wanted", "the product has"), [
+            (_PASSED[one.passed], *map(cell, (one.field, one.wanted, one.has or "nothing")))
+            for one in told.filters
+        ]))  # fmt: skip
+    if told.parts:
+        out.print(_table("score", ("part", "weight", "similarity", "adds"), _parts(told.parts)))
+    out.print(Text(told.text, style=_GOOD.get(told.status, "bold red")), soft_wrap=True)
+    if (rival := told.pushed_out_by) is not None:
+        out.print(
+            f"before it: {rival.product_id} ({rival.title}), {rival.score:.3f}",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
+
+
+def _parts(parts: list[PartScore]) -> list[tuple[str | Text, ...]]:
+    rows: list[tuple[str | Text, ...]] = [
+        (cell(one.field), f"{one.weight:.2f}", f"{one.similarity:.3f}",
+         f"{one.contribution:+.3f}")
+        for one in parts
+    ]  # fmt: skip
+    total = sum(one.contribution for one in parts)
+    return [*rows, ("in all", "", "", f"{total:+.3f}")]
+
+
+def _table(title: str, columns: tuple[str, ...], rows: list[tuple[str | Text, ...]]) -> Table:
+    table = Table(
+        *columns, box=None, title=title, title_justify="left", title_style="bold",
+        header_style="dim",
+    )  # fmt: skip
+    for row in rows:
+        table.add_row(*row)
+    return table

@@ -1,0 +1,161 @@
+"""`visualsearch tune`: recall and time of searches on one's own data, settings chosen by them."""
+
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from streams.cli.options import settings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from streams.evaluation.queries import Queries
+    from streams.evaluation.shop import Shop
+    from streams.settings import Settings
+    from streams.tuning.curves import Chosen, Point
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_WORKER = "http://127.0.0.1:8080"
+NOT_MET = 1
+
+
+@click.command()
+@click.option("--queries", "queries_file", type=FILE, required=True, metavar="FILE.jsonl",
+              help="Searches, as for `visualsearch evaluate`.")  # fmt: skip
+@click.option("--slo-ms", type=click.FloatRange(0, min_open=True), default=20.0, show_default=True,
+              help="What 95 of 100 searches of the index may take.")  # fmt: skip
+@click.option("--recall", type=click.FloatRange(0, 1, min_open=True), default=0.98,
+              show_default=True, help="Share of the exact answer to be found.")  # fmt: skip
+@click.option("--top-k", type=click.IntRange(1, 1000), default=20, show_default=True,
+              help="How many products a search shows.")  # fmt: skip
+@click.option("--catalog", metavar="FILE|FOLDER", type=click.Path(exists=True, path_type=Path),
+              help="Embed this instead of asking a worker for its index.")  # fmt: skip
+@click.option("--http", "worker", default=_WORKER, show_default=True,
+              help="The worker whose index is measured (in this process).")  # fmt: skip
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.toml",
+              help="Write the chosen settings, for --config.")  # fmt: skip
+@click.option("--config", type=FILE, help="Settings as TOML or JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the curves and the choice as JSON.")
+def tune(
+    queries_file: Path,
+    slo_ms: float,
+    recall: float,
+    top_k: int,
+    catalog: Path | None,
+    worker: str,
+    out: Path | None,
+    config: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Measure recall and time over ef, over-fetch, reach (nprobe) and recall_target, and choose.
+
+    The index of a worker, or of a catalogue, is built again in this process; recall is against
+    the exact answer. Times are of the search itself, without fetching and embedding. Exit status
+    1: nothing finds enough in time, and nothing is written.
+    """
+    from streams.evaluation.queries import read_queries
+    from streams.tuning.curves import choose
+    from streams.tuning.curves import settings_of as chosen_settings
+
+    settings = settings_of(None, None, config)
+    queries = read_queries(queries_file)
+    points, counts = asyncio.run(_measure(settings, queries, top_k, catalog, worker))
+    chosen = choose(points, recall, slo_ms)
+    found = {} if chosen is None else chosen_settings(chosen)
+    if chosen is not None and out is not None:
+        lines = [f"{name} = {value}" for name, value in found.items()]
+        out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        click.echo(f"{out} written", err=True)
+    if as_json:
+        report = counts | {"points": [asdict(p) for p in points], "chosen": found or None}
+        click.echo(json.dumps(report))
+    else:
+        _print(points, counts, chosen, found)
+    if chosen is None:
+        best = max((p for p in points if p.knob == "recall_target"), key=lambda p: p.recall.mean)
+        click.echo(
+            f"Error: nothing finds {recall:g} of the exact answers within {slo_ms:g} ms (p95); "
+            f"the best finds {best.recall.mean:.3f} in {best.p95_ms.mean:.1f} ms [slo_not_met]",
+            err=True,
+        )
+        sys.exit(NOT_MET)
+
+
+async def _measure(
+    settings: "Settings", queries: "Queries", top_k: int, catalog: Path | None, worker: str
+) -> tuple[list["Point"], dict[str, int]]:
+    from streams.cli.progress import progress_bar
+    from streams.evaluation.shop import open_shop
+    from streams.tuning.asked import asked_of
+    from streams.tuning.curves import measure
+    from visualsearch import load_encoder
+
+    encoder = load_encoder(settings.encoder, settings.device, prompts=settings.prompts)
+    with progress_bar(transient=True) as bar:
+        async with open_shop(encoder, settings) as shop:
+            task = bar.add_task("products", total=None)
+            if catalog is not None:
+                await shop.fill(catalog, lambda n, of: bar.update(task, completed=n, total=of))
+            else:
+                await asyncio.to_thread(
+                    _copy, shop, worker, lambda n: bar.update(task, description=f"{n:,} products")
+                )
+            task = bar.add_task("queries", total=len(queries.searches))
+            asked = await asked_of(shop, queries, top_k, lambda: bar.advance(task))
+            task = bar.add_task("measuring", total=None)
+            points = await asyncio.to_thread(
+                measure, shop.engine, asked, lambda what: bar.update(task, description=what)
+            )
+            stats = shop.engine.stats()
+            counts = {"products": stats.products, "vectors": stats.vectors, "queries": len(asked)}
+            return points, counts
+
+
+def _copy(shop: "Shop", worker: str, progress: "Callable[[int], None]") -> None:
+    from streams.tuning.served import served_records
+
+    model, _, records = served_records(worker, progress)
+    if model != shop.engine.model:
+        raise click.ClickException(
+            f"{worker} holds vectors of {model}, and the settings' encoder is "
+            f"{shop.engine.model}: set VISUALSEARCH_ENCODER as for the worker [foreign_model]"
+        )
+    shop.take(records)
+
+
+def _print(
+    points: "Sequence[Point]",
+    counts: dict[str, int],
+    chosen: "Chosen | None",
+    found: dict[str, float],
+) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    out = Console(highlight=False)
+    out.print(
+        f"{counts['products']:,} products, {counts['vectors']:,} pictures, "
+        f"{counts['queries']:,} queries; recall of the exact answer, ms of one search",
+        style="dim",
+    )
+    table = Table("knob", box=None, header_style="dim")
+    for name in ("setting", "recall", "95 % interval", "p50 ms", "p95 ms"):
+        table.add_column(name, justify="right")
+    table.add_column("answered by")
+    for point in points:
+        ways = ", ".join(f"{name} {count}" for name, count in point.strategies.items())
+        table.add_row(
+            point.knob, f"{point.setting:g}", f"{point.recall.mean:.4f}",
+            f"{point.recall.low:.4f} to {point.recall.high:.4f}", f"{point.p50_ms.mean:.2f}",
+            f"{point.p95_ms.mean:.2f}", ways,
+            style="bold" if chosen is not None and point is chosen.point else None,
+        )  # fmt: skip
+    out.print(table)
+    for name, value in found.items():
+        out.print(f"{name} = {value}", style="bold green")

@@ -1,0 +1,1 @@
+"""A retailer's own catalogue and queries, measured by the code that answers live searches."""

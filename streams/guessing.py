@@ -1,0 +1,52 @@
+"""Who guesses attributes in a worker: heads from a file, or the words of the taxonomy."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from streams.settings import Settings
+from visualsearch.attributes.guesser import Guesser
+from visualsearch.attributes.store import built_in, load
+from visualsearch.attributes.taxonomy import DEFAULT, read_taxonomy
+from visualsearch.encoders.protocol import Encoder
+from visualsearch.types import Guess
+
+log = logging.getLogger(__name__)
+OFF, BUILT_IN = "off", "built-in"
+
+
+def guesser_of(settings: Settings, encoder: Encoder) -> Guesser | None:
+    """Return what the settings ask for, None if nothing is to be guessed.
+
+    Without heads of its own a model guesses only if its temperatures are known: a confidence
+    that nobody measured would mean nothing. Raises AttributesError, TaxonomyError.
+    """
+    least = settings.attribute_confidence
+    if settings.attributes == OFF:
+        return None
+    if settings.attributes != BUILT_IN:
+        return load(Path(settings.attributes), encoder.model_id, least)
+    taxonomy = read_taxonomy(settings.attribute_taxonomy or DEFAULT)
+    found = built_in(encoder.model_id, encoder.encode_texts, taxonomy, least)
+    if found is None:
+        log.info(
+            "no attributes are guessed: nothing is known of how sure %s is; "
+            "`visualsearch attributes train` finds out",
+            encoder.model_id,
+        )
+    return found
+
+
+def of_bytes(guesser: Guesser | None) -> Callable[[Sequence[bytes]], Mapping[str, Guess]] | None:
+    """Return a guesser of vectors as the log carries them: float16, little-endian."""
+    if guesser is None:
+        return None
+
+    def guess(vectors: Sequence[bytes]) -> Mapping[str, Guess]:
+        if not vectors:
+            return {}
+        return guesser(np.stack([np.frombuffer(one, "<f2") for one in vectors]).astype(np.float32))
+
+    return guess

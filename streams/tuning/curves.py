@@ -1,0 +1,187 @@
+"""Measure recall and time over each knob, and choose."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from visualsearch.engine import Engine
+from visualsearch.evaluation.sampling import Estimate, estimate, quantile
+from visualsearch.index.curve import EFFORTS, EFS
+from visualsearch.index.planner import Tuning
+from visualsearch.index.rows import DoubleArray
+from visualsearch.index.trial import Trial
+from visualsearch.types import Filters, Query
+
+TARGETS = (0.80, 0.85, 0.90, 0.95, 0.97, 0.98, 0.99, 0.995, 1.0)
+TIMES = (1.0, 1.5, 2.0, 3.0, 4.0)  # over-fetch
+ENOUGH = 0.999  # recall beyond which a knob is turned no further
+_TIE = 1e-4  # equal pictures score equally but for rounding
+
+Search = Callable[[Query], DoubleArray]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A setting of a knob: recall of the exact answer, and milliseconds of a search."""
+
+    knob: str
+    setting: float
+    recall: Estimate
+    p50_ms: Estimate
+    p95_ms: Estimate
+    strategies: dict[str, int]  # how many of the queries were answered how
+
+    def meets(self, recall: float, slo_ms: float) -> bool:
+        """Return whether it finds enough in time."""
+        return self.recall.mean >= recall and self.p95_ms.mean <= slo_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Settings for a worker, and the point that says what they give."""
+
+    recall_target: float
+    overfetch: float | None  # None: nothing was measured that would say so
+    ef_max: int | None
+    point: Point
+
+
+def measure(
+    engine: Engine, queries: Sequence[Query], tell: Callable[[str], None] = lambda _: None
+) -> list[Point]:
+    """Return the points of every knob that this index has, each over all queries it is about."""
+    tell("exact answers")
+    truth = [_planned(engine, query, 1.0)[0] for query in queries]
+    points = []
+    for target in TARGETS:
+        tell(f"recall_target {target:g}")
+        points.append(_target(engine, queries, truth, target))
+    trial = engine.trial()
+    if trial.has_graphs():
+        for ef in EFS:
+            tell(f"ef {ef}")
+            points.append(
+                _point("ef", ef, queries, truth, lambda q, ef=ef: trial.walk(q, ef))  # type: ignore[misc]
+            )
+            if points[-1].recall.mean >= ENOUGH:
+                break
+        points += _overfetch(trial, queries, truth, points, tell)
+    if trial.has_lists():
+        for effort in EFFORTS:
+            tell(f"reach {effort.reach:g}")
+            points.append(
+                _point("reach", effort.reach, queries, truth,
+                       lambda q, effort=effort: trial.look(q, effort))  # type: ignore[misc]
+            )  # fmt: skip
+            if points[-1].recall.mean >= ENOUGH:
+                break
+    return points
+
+
+def choose(points: Sequence[Point], recall: float, slo_ms: float) -> Chosen | None:
+    """Return settings that find enough in time; None if none does.
+
+    Of several recall targets that do, the closest to the recall asked for is taken: a lower one
+    that happens to find as much today would not when the catalogue grows. Knobs of graphs are
+    left alone where the planner uses none.
+    """
+    targets = [p for p in points if p.knob == "recall_target" and p.meets(recall, slo_ms)]
+    if not targets:
+        return None
+    best = min(targets, key=lambda p: (abs(p.setting - recall), p.p95_ms.mean))
+    if not best.strategies.get("graph"):
+        return Chosen(best.setting, None, None, best)
+    times = [p for p in points if p.knob == "overfetch" and p.recall.mean >= recall]
+    beams = [p for p in points if p.knob == "ef" and p.p95_ms.mean <= slo_ms]
+    widest = max(beams, key=lambda p: p.setting, default=None)
+    room = None
+    if widest is not None:
+        # Filters over-fetch: how much wider a beam may get is told by what the widest one took.
+        times_wider = slo_ms / max(widest.p95_ms.mean, 1e-6)
+        room = min(Tuning().ef_max, int(widest.setting * times_wider))
+    return Chosen(best.setting, min((p.setting for p in times), default=None), room, best)
+
+
+def settings_of(chosen: Chosen) -> dict[str, Any]:
+    """Return the settings by their names, without those that nothing was measured of."""
+    found = {
+        "recall_target": chosen.recall_target,
+        "overfetch": chosen.overfetch,
+        "ef_max": chosen.ef_max,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _overfetch(
+    trial: Trial,
+    queries: Sequence[Query],
+    truth: Sequence[DoubleArray],
+    points: Sequence[Point],
+    tell: Callable[[str], None],
+) -> list[Point]:
+    """Measure how much more to fetch for filters that leave a part of the catalogue out."""
+    whole = trial.view_of(Filters()).live_rows
+    mine = [
+        place for place, query in enumerate(queries)
+        if trial.view_of(query.filters).matching_rows < whole and len(truth[place])
+    ]  # fmt: skip
+    if not mine:
+        return []
+    some = [queries[place] for place in mine]
+    right = [truth[place] for place in mine]
+    plain = [p for p in points if p.knob == "ef"]
+    ef = int(next((p for p in plain if p.recall.mean >= 0.95), plain[-1]).setting)
+    found = []
+    for times in TIMES:
+        tell(f"over-fetch {times:g}")
+        found.append(
+            _point("overfetch", times, some, right,
+                   lambda q, times=times: trial.overfetch(q, ef, times))  # type: ignore[misc]
+        )  # fmt: skip
+    return found
+
+
+def _target(
+    engine: Engine, queries: Sequence[Query], truth: Sequence[DoubleArray], target: float
+) -> Point:
+    strategies: dict[str, int] = {}
+
+    def search(query: Query) -> DoubleArray:
+        scores, strategy = _planned(engine, query, target)
+        strategies[strategy] = strategies.get(strategy, 0) + 1
+        return scores
+
+    point = _point("recall_target", target, queries, truth, search)
+    return replace(point, strategies=strategies)
+
+
+def _planned(engine: Engine, query: Query, target: float) -> tuple[DoubleArray, str]:
+    answer = engine.search(replace(query, recall_target=target))
+    return np.array([hit.score for hit in answer.hits]), answer.plan.strategy
+
+
+def _point(
+    knob: str,
+    setting: float,
+    queries: Sequence[Query],
+    truth: Sequence[DoubleArray],
+    search: Search,
+) -> Point:
+    recalls, times = [], []
+    for query, right in zip(queries, truth, strict=True):
+        begin = time.perf_counter()
+        found = search(query)
+        times.append(1000 * (time.perf_counter() - begin))
+        if len(right):  # where nothing matches there is nothing to find
+            recalls.append(float(np.count_nonzero(found >= right[-1] - _TIE)) / len(right))
+    return Point(
+        knob,
+        setting,
+        estimate(np.minimum(np.array(recalls or [1.0]), 1.0)),
+        quantile(np.array(times), 0.5),
+        quantile(np.array(times), 0.95),
+        {},
+    )

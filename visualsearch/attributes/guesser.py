@@ -1,0 +1,104 @@
+"""Guess a product's attributes from the vectors of its pictures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from visualsearch.attributes.calibration import Doubles, pooled
+from visualsearch.attributes.taxonomy import Attribute, Texts
+from visualsearch.index.arrays import IntArray
+from visualsearch.types import FloatArray, Guess
+
+Source = Literal["zero-shot", "trained"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Head:
+    """One attribute: `weights` of shape (values, dim), the temperature, and how good it is.
+
+    `accuracy` and `error` (calibration) were measured on `products` that nothing was fitted to;
+    None where nobody measured them.
+    """
+
+    name: str
+    values: tuple[str, ...]
+    weights: FloatArray
+    temperature: float
+    source: Source = "zero-shot"
+    accuracy: float | None = None
+    error: float | None = None
+    products: int = 0
+
+    def likeness(self, vectors: FloatArray) -> FloatArray:
+        """Return scores of shape (pictures, values), before the temperature."""
+        scores: FloatArray = vectors.astype(np.float32) @ self.weights.T
+        return scores
+
+    def shares(self, products: Sequence[FloatArray]) -> Doubles:
+        """Return probabilities of shape (products, values)."""
+        return pooled([self.likeness(vectors) for vectors in products], self.temperature)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Guesser:
+    """All heads of one model; a guess less sure than `least` is not made."""
+
+    model: str
+    heads: tuple[Head, ...]
+    least: float = 0.5
+    _weights: FloatArray = field(init=False, repr=False)  # of all heads, warmth and all
+    _starts: IntArray = field(init=False, repr=False)
+    _sizes: IntArray = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        sizes = np.array([len(head.values) for head in self.heads], dtype=np.int64)
+        rows = [head.weights / np.float32(head.temperature) for head in self.heads]
+        object.__setattr__(self, "_weights", np.concatenate(rows))
+        object.__setattr__(self, "_sizes", sizes)
+        object.__setattr__(self, "_starts", np.concatenate([[0], np.cumsum(sizes)[:-1]]))
+
+    def __call__(self, vectors: FloatArray) -> dict[str, Guess]:
+        """Return guesses by attribute from unit rows of shape (pictures, dim); none for no rows.
+
+        The same as each head's `shares`, all heads in one product: it is on the way of each event.
+        """
+        if not len(vectors):
+            return {}
+        scores = vectors.astype(np.float32) @ self._weights.T
+        highest = np.maximum.reduceat(scores, self._starts, axis=1)
+        shares = np.exp(scores - np.repeat(highest, self._sizes, axis=1))
+        sums = np.add.reduceat(shares, self._starts, axis=1)
+        mean = (shares / np.repeat(sums, self._sizes, axis=1)).mean(axis=0)
+        found = {}
+        for head, start in zip(self.heads, self._starts.tolist(), strict=True):
+            mine = mean[start : start + len(head.values)]
+            best = int(mine.argmax())
+            if mine[best] >= self.least:
+                found[head.name] = Guess(head.values[best], round(float(mine[best]), 3))
+        return found
+
+
+def zero_shot(
+    taxonomy: Sequence[Attribute],
+    encode_texts: Texts,
+    temperatures: Mapping[str, float],
+) -> tuple[Head, ...]:
+    """Return a head per attribute from words alone.
+
+    An attribute without a temperature of its own takes the highest, the most cautious, of all.
+    Raises ValueError if there is none at all: a confidence that nobody measured means nothing.
+    """
+    if not temperatures:
+        raise ValueError("no temperature was fitted for this model")
+    cautious = max(temperatures.values())
+    return tuple(
+        Head(
+            attribute.name,
+            tuple(attribute.values),
+            attribute.directions(encode_texts),
+            temperatures.get(attribute.name, cautious),
+        )
+        for attribute in taxonomy
+    )

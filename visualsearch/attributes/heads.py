@@ -1,0 +1,186 @@
+"""Heads trained on a catalogue's own labels: logistic regression on embeddings.
+
+The words are where it starts from: weights are drawn towards the texts of the values, not towards
+zero, so that few labels do no harm. There is no intercept: how common a value is in the catalogue
+says nothing about the next product.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from visualsearch.attributes.calibration import calibration_error, fit_temperature, pooled
+from visualsearch.attributes.guesser import Head
+from visualsearch.attributes.taxonomy import Attribute, Texts
+from visualsearch.types import FloatArray
+
+FOLDS = 5
+STRENGTHS = (0.03, 0.3, 3.0, 30.0, 300.0)  # how far the labels may lead away from the words
+FEWEST = 5  # products of a value, or nothing can be learnt of it
+ENOUGH = 20  # products of an attribute
+COMMON = 0.5  # of its labelled products: with fewer in common values it is a name, not an attribute
+_STEPS = 200
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelled:
+    """One product: its vectors (pictures, dim), its labels, and what must not be torn apart.
+
+    Products of a `group` (a style in several colours) are in the same fold, or a head would be
+    measured on pictures that it has nearly seen.
+    """
+
+    vectors: FloatArray
+    labels: dict[str, str]
+    group: str
+
+
+def learnable(products: Sequence[Labelled]) -> dict[str, tuple[str, ...]]:
+    """Return the attributes that can be learnt, each with its values, the most frequent first."""
+    counts: dict[str, dict[str, int]] = {}
+    for product in products:
+        for name, value in product.labels.items():
+            values = counts.setdefault(name, {})
+            values[value] = values.get(value, 0) + 1
+    found = {}
+    for name, values in counts.items():
+        kept = [value for value in sorted(values, key=lambda v: -values[v])
+                if values[value] >= FEWEST]  # fmt: skip
+        covered = sum(values[value] for value in kept)
+        if len(kept) > 1 and covered >= max(ENOUGH, COMMON * sum(values.values())):
+            found[name] = tuple(kept)
+    return found
+
+
+def train(
+    products: Sequence[Labelled],
+    name: str,
+    values: Sequence[str],
+    known: Attribute | None,
+    encode_texts: Texts,
+) -> tuple[Head, Head]:
+    """Return (trained head, zero-shot head) of one attribute, both measured by cross-validation.
+
+    `known` is the taxonomy's attribute of this name: its prompts, and the synonyms of values that
+    it has. Needs two groups at least; raises ValueError otherwise.
+    """
+    place = {value: number for number, value in enumerate(values)}
+    mine = [product for product in products if product.labels.get(name) in place]
+    right = np.array([place[product.labels[name]] for product in mine])
+    described = _described(name, values, known)
+    prior = described.directions(encode_texts)
+    folds = _folds([product.group for product in mine])
+    words = [product.vectors.astype(np.float32) @ prior.T for product in mine]
+    zero = _measured(Head(name, tuple(values), prior, 1.0), words, right)
+    best: tuple[float, float, list[FloatArray]] | None = None
+    for strength in STRENGTHS:
+        held = _held_out(mine, right, folds, prior, zero.temperature, strength)
+        temperature = fit_temperature(held, right.tolist())
+        shares = pooled(held, temperature)[np.arange(len(right)), right]
+        loss = float(-np.log(np.maximum(shares, 1e-12)).mean())
+        if best is None or loss < best[0]:
+            best = (loss, strength, held)
+    assert best is not None  # noqa: S101 - there are strengths
+    weights = fit(*_rows(mine, right), prior / zero.temperature, best[1])
+    trained = _measured(Head(name, tuple(values), weights, 1.0, "trained"), best[2], right)
+    return trained, zero
+
+
+def fit(
+    vectors: FloatArray, right: npt.NDArray[np.int64], prior: FloatArray, strength: float
+) -> FloatArray:
+    """Return weights (values, dim) of the likeliest labels, drawn towards `prior` (L-BFGS)."""
+    import torch
+
+    x, y = torch.from_numpy(vectors), torch.from_numpy(right)
+    start = torch.from_numpy(np.ascontiguousarray(prior, dtype=np.float32))
+    moved = torch.zeros_like(start, requires_grad=True)
+    optimizer = torch.optim.LBFGS([moved], max_iter=_STEPS, line_search_fn="strong_wolfe")
+
+    def closure() -> float:
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(x @ (start + moved).T, y)
+        loss = loss + (moved**2).sum() / (2 * strength * len(y))
+        loss.backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach())
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    found: FloatArray = (start + moved).detach().numpy()
+    return found
+
+
+def measured_on(head: Head, products: Sequence[Labelled]) -> Head | None:
+    """Return the head with figures measured on other products; None if none has its values."""
+    place = {value: number for number, value in enumerate(head.values)}
+    mine = [product for product in products if product.labels.get(head.name) in place]
+    if not mine:
+        return None
+    right = np.array([place[product.labels[head.name]] for product in mine])
+    likeness = [head.likeness(product.vectors) for product in mine]
+    return _figures(head, likeness, right, head.temperature)
+
+
+def _measured(head: Head, likeness: list[FloatArray], right: npt.NDArray[np.int64]) -> Head:
+    return _figures(head, likeness, right, fit_temperature(likeness, right.tolist()))
+
+
+def _figures(
+    head: Head, likeness: list[FloatArray], right: npt.NDArray[np.int64], temperature: float
+) -> Head:
+    shares = pooled(likeness, temperature)
+    hits = shares.argmax(axis=1) == right
+    return Head(
+        head.name, head.values, head.weights, temperature, head.source, float(hits.mean()),
+        calibration_error(shares.max(axis=1), hits), len(right),
+    )  # fmt: skip
+
+
+def _held_out(
+    products: Sequence[Labelled],
+    right: npt.NDArray[np.int64],
+    folds: npt.NDArray[np.int64],
+    prior: FloatArray,
+    temperature: float,
+    strength: float,
+) -> list[FloatArray]:
+    """Return the scores of each product by a head that has not seen its group."""
+    found: list[FloatArray] = [np.empty(0, dtype=np.float32)] * len(products)
+    for fold in np.unique(folds):
+        seen = np.flatnonzero(folds != fold).tolist()
+        rows, labels = _rows([products[place] for place in seen], right[seen])
+        weights = fit(rows, labels, prior / temperature, strength)
+        for place in np.flatnonzero(folds == fold).tolist():
+            found[place] = products[place].vectors.astype(np.float32) @ weights.T
+    return found
+
+
+def _rows(
+    products: Sequence[Labelled], right: npt.NDArray[np.int64]
+) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+    counts = [len(product.vectors) for product in products]
+    vectors = np.concatenate([product.vectors for product in products]).astype(np.float32)
+    return vectors, np.repeat(right, counts)
+
+
+def _folds(groups: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return a fold for each product, the same for a whole group."""
+    names = sorted(set(groups))
+    if len(names) < 2:
+        raise ValueError("fewer than two groups of products: nothing would be left to measure on")
+    order = np.random.default_rng(0).permutation(len(names))
+    fold = {name: int(place) % FOLDS for name, place in zip(names, order, strict=True)}
+    return np.array([fold[group] for group in groups])
+
+
+def _described(name: str, values: Sequence[str], known: Attribute | None) -> Attribute:
+    """Return the attribute with the catalogue's values, described as the taxonomy does."""
+    if known is None:
+        return Attribute(name, dict.fromkeys(values, ()))
+    synonyms = {value.lower(): words for value, words in known.values.items()}
+    return Attribute(
+        name, {value: synonyms.get(value.lower(), ()) for value in values}, known.prompts
+    )

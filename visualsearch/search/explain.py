@@ -1,0 +1,119 @@
+"""Why a product is, or is not, in an answer: filters clause by clause, scores part by part."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from visualsearch.index.state import ProductState, attributes, satisfies
+from visualsearch.search.compose import Composed
+from visualsearch.types import Filters, FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One clause of the filters, what the product has there, and whether that will do."""
+
+    field: str
+    wanted: str
+    has: str | None
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What one part of the query adds to a score: weight x similarity, over the query's length."""
+
+    field: str
+    weight: float
+    similarity: float  # cosine of the part and the picture
+    contribution: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A product's best picture for a query: the contributions add up to the score."""
+
+    image_id: str
+    score: float
+    parts: tuple[Contribution, ...]
+
+
+def clauses(state: ProductState, filters: Filters) -> list[Clause]:
+    """Return a verdict for each clause of the filters, for a searchable product.
+
+    Each is judged by the rules that all of them together are: see `satisfies`.
+    """
+    found = [
+        Clause(field, wanted, has, satisfies(state, alone))
+        for field, wanted, has, alone in _alone(state, filters)
+    ]
+    if filters.image_kind is not None:
+        kinds = sorted({image.kind for image in state.images})
+        passed = filters.image_kind in kinds
+        found.append(Clause("image_kind", filters.image_kind, ", ".join(kinds), passed))
+    return found
+
+
+def scored(
+    views: Sequence[Composed], state: ProductState, vectors: FloatArray, filters: Filters
+) -> Scored | None:
+    """Return the score by the best picture and the best view of the query.
+
+    `vectors` are the product's pictures, of shape (pictures, dim). None if no picture is of the
+    kind asked for.
+    """
+    rows = [
+        place for place, image in enumerate(state.images)
+        if filters.image_kind in (None, image.kind)
+    ]  # fmt: skip
+    if not rows:
+        return None
+    _, view, place = max(
+        (float(vectors[row] @ view.vector), -number, -row)
+        for row in rows for number, view in enumerate(views)
+    )  # fmt: skip
+    query, row = views[-view], vectors[-place]
+    return Scored(state.images[-place].image_id, float(row @ query.vector), _parts(query, row))
+
+
+def _parts(query: Composed, row: FloatArray) -> tuple[Contribution, ...]:
+    total = np.sum([part.weight * part.vector.astype(np.float64) for part in query.parts], axis=0)
+    length = float(np.linalg.norm(total))
+    found = []
+    for part in query.parts:
+        similarity = float(part.vector @ row)
+        added = part.weight * similarity / length
+        found.append(Contribution(part.field, part.weight, similarity, added))
+    return tuple(found)
+
+
+def _alone(state: ProductState, filters: Filters) -> Iterator[tuple[str, str, str | None, Filters]]:
+    """Yield each clause: its field, what it wants, what the product has, and it alone."""
+    base, offer = state.base, state.offer
+    if base is None:
+        return
+    for name in ("category", "brand"):
+        if wanted := getattr(filters, name):
+            alone = Filters(**{name: wanted})
+            yield f"filters.{name}", " or ".join(wanted), getattr(base, name), alone
+    for tag in filters.tags:
+        yield "filters.tags", tag, ", ".join(base.tags) or None, Filters(tags=(tag,))
+    known = attributes(base, state.guesses)
+    for name, value in filters.attributes.items():
+        alone = Filters(attributes={name: value})
+        yield f"filters.attributes.{name}", value, known.get(name), alone
+    price = None if offer is None or offer.price is None else f"{offer.price:g}"
+    if filters.price_min is not None:
+        alone = Filters(price_min=filters.price_min)
+        yield "filters.price_min", f"at least {filters.price_min:g}", price, alone
+    if filters.price_max is not None:
+        alone = Filters(price_max=filters.price_max)
+        yield "filters.price_max", f"at most {filters.price_max:g}", price, alone
+    if filters.in_stock is not None:
+        stock = None if offer is None or offer.in_stock is None else str(offer.in_stock).lower()
+        alone = Filters(in_stock=filters.in_stock)
+        yield "filters.in_stock", str(filters.in_stock).lower(), stock, alone
+    if state.product_id in filters.exclude:
+        alone = Filters(exclude=frozenset({state.product_id}))
+        yield "filters.exclude", f"not {state.product_id}", state.product_id, alone
