@@ -68,13 +68,15 @@ check: $(STAMP) ## Check format, lint, types, import rules, schemas and house ru
 	@echo '== house rules'; $(BIN)/python -m pytest -q tests/unit/test_house.py
 
 bench: $(STAMP) ## Measure the index beside hnswlib, FAISS and usearch, encoders, the path. ARGS="--size 50k"
-	@echo '== bench 1/4: usearch, to measure beside'; $(PIP) -q -e '.[bench]'
-	@echo '== bench 2/4: the index beside bare graph libraries (20 minutes at 200k)'
+	@echo '== bench 1/5: usearch, to measure beside'; $(PIP) -q -e '.[bench]'
+	@echo '== bench 2/5: the index beside bare graph libraries (20 minutes at 200k)'
 	@OMP_NUM_THREADS=1 $(BIN)/visualsearch bench index $(ARGS)
-	@echo '== bench 3/4: encoders beside the bare loop, pictures over HTTP, words (6 minutes)'
+	@echo '== bench 3/5: encoders beside the bare loop, pictures over HTTP, words (6 minutes)'
 	@$(BIN)/python -m tests.bench.bench_encoders
-	@echo '== bench 4/4: the whole path (3 minutes)'
+	@echo '== bench 4/5: the whole path (3 minutes)'
 	@$(BIN)/python -m pytest -q -s -o python_files='bench_*.py' tests/bench/bench_path.py
+	@echo '== bench 5/5: replay of the index log beside a bare consumer (2 minutes)'
+	@$(BIN)/python -m tests.bench.bench_replay
 
 lite-weights: $(STAMP) ## Train and measure the embedded encoder. ARGS="--photos DIR" (luma/, clothing/, grocery/)
 	@echo '== lite-weights 1/2: the sentence model whose words are distilled'

@@ -111,8 +111,20 @@ def decode_record(key: bytes | None, value: bytes | None) -> tuple[str, IndexRec
     if kind not in KINDS or not product_id:
         raise UnknownRecordError("unknown_kind", repr(key[:100]))
     try:
-        if (found := _PEEK.decode(value).format) > FORMAT:
-            raise UnknownRecordError("newer_format", f"{found} > {FORMAT}")
-        return product_id, _DECODERS[kind].decode(value)
+        record = _DECODERS[kind].decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        _require_format(value)  # what is newer may have fields of other types
+        raise UnknownRecordError("undecodable", str(error)) from None
+    if record.format != FORMAT:
+        _require_format(value)
+    return product_id, record
+
+
+def _require_format(value: bytes) -> None:
+    """Raise UnknownRecordError if the record is of a newer format, or of none."""
+    try:
+        found = _PEEK.decode(value).format
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UnknownRecordError("undecodable", str(error)) from None
+    if found > FORMAT:
+        raise UnknownRecordError("newer_format", f"{found} > {FORMAT}")

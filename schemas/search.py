@@ -125,13 +125,6 @@ class SearchRequest(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_o
     deadline_ms: Annotated[int, Meta(ge=1, le=600_000)] = 2000
 
 
-class GuessedAttribute(Struct):
-    """An attribute as the pictures have it, and how likely that is right (0 to 1)."""
-
-    value: str
-    confidence: float
-
-
 class SearchVariant(Struct, kw_only=True):
     """A near-duplicate of a hit, by its own best picture."""
 
@@ -144,6 +137,13 @@ class SearchVariant(Struct, kw_only=True):
     in_stock: bool | None = None
     url: str | None = None
     attributes: dict[str, str] = {}
+
+
+class GuessedAttribute(Struct):
+    """An attribute as the pictures have it, and how likely that is right (0 to 1)."""
+
+    value: str
+    confidence: float
 
 
 class SearchHit(Struct, kw_only=True):
@@ -163,10 +163,10 @@ class SearchHit(Struct, kw_only=True):
     in_stock: bool | None = None
     url: str | None = None
     attributes: dict[str, str] = {}
+    variants: list[SearchVariant] = []
     # Of attributes that the catalogue does not name; filters on attributes see them as well.
     guessed: dict[str, GuessedAttribute] = {}
     explain: HitExplanation | None = None
-    variants: list[SearchVariant] = []
 
 
 class SearchPlan(Struct, kw_only=True):

@@ -5,6 +5,8 @@ import numpy as np
 from schemas.records import Base, IndexRecord, Offer
 from visualsearch import types
 
+HALF = np.dtype("<f2")
+
 
 def engine_record(product_id: str, record: IndexRecord) -> types.Record:
     """Convert a log record; vectors become float16 views of the message's bytes."""
@@ -30,14 +32,14 @@ def engine_record(product_id: str, record: IndexRecord) -> types.Record:
             currency=record.currency,
             in_stock=record.in_stock,
         )
-    images = tuple(
-        types.ImageVector(image.image_id, np.frombuffer(image.vector, "<f2"), image.kind, image.url)
+    images = [
+        types.ImageVector(image.image_id, np.frombuffer(image.vector, HALF), image.kind, image.url)
         for image in record.images
-    )
+    ]
     guessed = {
         name: types.Guess(value, record.confidences.get(name, 0.0))
         for name, value in record.attributes.items()
     }
     return types.VectorsRecord(
-        product_id, record.order, record.deleted, record.model, images, guessed
+        product_id, record.order, record.deleted, record.model, tuple(images), guessed
     )

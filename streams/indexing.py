@@ -3,6 +3,7 @@
 import logging
 from collections import deque
 from dataclasses import replace
+from typing import Any
 
 from streams.metrics import Metrics
 from streams.process import give_back
@@ -18,7 +19,12 @@ FEW = 10  # the gauge's labels: "10" up to so many results, "100" beyond
 
 
 def build_engine(settings: Settings, model: str, dim: int, metrics: Metrics) -> Engine:
-    """Return an engine that exports what it finds out about itself."""
+    """Return an empty engine that exports what it finds out about itself."""
+    return Engine(model, dim, **engine_options(settings, metrics))
+
+
+def engine_options(settings: Settings, metrics: Metrics) -> dict[str, Any]:
+    """Return what every engine of a worker is told, an empty one or one that is restored."""
     recalls: dict[str, deque[float]] = {}
 
     def note(probed: Probed) -> None:
@@ -30,13 +36,11 @@ def build_engine(settings: Settings, model: str, dim: int, metrics: Metrics) -> 
     def tell(error: Exception) -> None:
         log.error("the index writer failed and goes on: %s", error, exc_info=error)
 
-    return Engine(
-        model,
-        dim,
-        tuning=_tuning(settings),
-        layout=Layout(threads=settings.index_threads, probe_share=settings.recall_probe_share),
-        hooks=Hooks(on_error=tell, on_recall=note, on_swapped=give_back),
-    )
+    return {
+        "tuning": _tuning(settings),
+        "layout": Layout(threads=settings.index_threads, probe_share=settings.recall_probe_share),
+        "hooks": Hooks(on_error=tell, on_recall=note, on_swapped=give_back),
+    }
 
 
 def _tuning(settings: Settings) -> Tuning:

@@ -5,7 +5,7 @@ live state; a key whose last record is older than the state is *dirty* and has t
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from schemas.records import Order
@@ -41,6 +41,19 @@ class Ledger:
     def __len__(self) -> int:
         """Return how many keys are dirty."""
         return len(self._dirty)
+
+    def dirty(self) -> dict[bytes, Dirty]:
+        """Return the dirty keys of this moment."""
+        with self._lock:
+            return dict(self._dirty)
+
+    def restore(self, dirty: Iterable[tuple[bytes, int, Order]]) -> None:
+        """Note (key, partition, newest order) of the keys that were dirty at a snapshot.
+
+        Their grace begins anew: the log after its offsets may have made them good.
+        """
+        for key, partition, newest in dirty:
+            self.stale(key, partition, newest)
 
     def stale(self, key: bytes, partition: int, newest: Order) -> None:
         """Note that the key's last record is older than `newest`, which was read before it.

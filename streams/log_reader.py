@@ -2,22 +2,26 @@
 
 No consumer group: what a shard has applied is its own state, not the broker's. The reader is
 caught up once it has met the end of every partition; ends are told by end-of-partition events,
-because compacted tails hide offsets.
+because compacted tails hide offsets. A busy partition may show no end: then the one that it had at
+the start will do.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from schemas.records import UnknownRecordError, decode_record
-from streams.assigned import from_the_start
+from streams.assigned import assignment, from_offsets, is_cut, is_end
 from streams.index_records import engine_record
 from streams.log_healer import HEALED
 from streams.log_ledger import Ledger
 from streams.metrics import Metrics
+from streams.snapshots.source import Position
+from streams.watermark import Watermark
 from visualsearch.index.state import ProductState
 from visualsearch.types import Applied, BaseRecord, OfferRecord, Outcome, Record, VectorsRecord
 
@@ -41,40 +45,17 @@ class Index(Protocol):
         """Return what is known of a product."""
 
 
-class Watermark:
-    """The event time up to which every partition is applied, in seconds since the epoch.
-
-    A partition whose end was met is applied up to that moment; else up to its last record.
-    """
-
-    def __init__(self, partitions: int) -> None:
-        self._times: list[float | None] = [None] * partitions
-        self._at_end = [False] * partitions
-
-    def applied(self, partition: int, timestamp_s: float) -> None:
-        """Note a record's time."""
-        self._times[partition] = max(timestamp_s, self._times[partition] or 0.0)
-        self._at_end[partition] = False
-
-    def end(self, partition: int) -> None:
-        """Note that nothing was left to read."""
-        self._at_end[partition] = True
-
-    def tick(self, now_s: float) -> None:
-        """Advance the partitions that have nothing left to read."""
-        for partition, at_end in enumerate(self._at_end):
-            if at_end:
-                self._times[partition] = now_s
-
-    @property
-    def time_s(self) -> float | None:
-        """The watermark; None until every partition has been read."""
-        times = [time for time in self._times if time is not None]
-        return min(times) if len(times) == len(self._times) else None
+class LogCutError(Exception):
+    """The log no longer holds what comes next: what is missing cannot be read, nor skipped."""
 
 
 class LogReader:
-    """A thread that applies the index log; `caught_up` is set when it has met every end."""
+    """A thread that applies the index log; `caught_up` is set when it has met every end.
+
+    It begins where `starts` says, which an index restored from a snapshot holds everything before,
+    else at the beginning of a partition. An offset that the log does not hold ends it: skipping
+    would be silent.
+    """
 
     def __init__(
         self,
@@ -86,6 +67,7 @@ class LogReader:
         now: Callable[[], float],
         *,
         partitions: int,
+        starts: Mapping[int, Position] | None = None,
         batch: int = 1000,
     ) -> None:
         self.caught_up = threading.Event()
@@ -101,14 +83,15 @@ class LogReader:
         self._now = now
         self._batch = batch
         self._ends: set[int] = set()
-        self._positions: dict[int, int] = {}
+        self._positions: dict[int, Position] = dict(starts or {})
+        self._first_highs: dict[int, int] = {}
         self._highs: dict[int, int] = {}
         self._foreign_model: str | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log-reader", daemon=True)
 
     def start(self) -> None:
-        """Start reading from the beginning of every partition."""
+        """Start reading."""
         self._thread.start()
 
     def close(self) -> None:
@@ -122,11 +105,15 @@ class LogReader:
 
         Compaction leaves holes, so it is an upper bound.
         """
-        highs = dict(self._highs)
-        return {p: max(high - self._positions.get(p, 0), 0) for p, high in highs.items()}
+        positions = self.positions()
+        return {p: max(high - positions.get(p, 0), 0) for p, high in dict(self._highs).items()}
 
     def positions(self) -> dict[int, int]:
         """Return the offset up to which each partition is applied; none before its first read."""
+        return {partition: at.offset for partition, at in self.applied().items()}
+
+    def applied(self) -> dict[int, Position]:
+        """Return the same with leader epochs. What the ledger says afterwards covers all of it."""
         return dict(self._positions)
 
     def _run(self) -> None:
@@ -140,11 +127,13 @@ class LogReader:
         from confluent_kafka import Consumer, TopicPartition
 
         consumer = Consumer(
-            from_the_start(self._options, "index")
+            from_offsets(self._options, "index")
             | {"fetch.wait.max.ms": 50, "queued.max.messages.kbytes": 65536}
         )
-        assigned = [TopicPartition(self._topic, p, 0) for p in range(self._partitions)]
-        consumer.assign(assigned)
+        assigned = [TopicPartition(self._topic, p) for p in range(self._partitions)]
+        consumer.assign(
+            [assignment(self._topic, p, self._positions.get(p)) for p in range(self._partitions)]
+        )
         try:
             while not self._stopping.is_set():
                 self._turn(consumer, assigned)
@@ -159,7 +148,10 @@ class LogReader:
         self.progress_at = time.monotonic()
         self.watermark.tick(self._now())
         for at in assigned:  # what the last fetch said; no request is made for it
-            self._highs[at.partition] = consumer.get_watermark_offsets(at, cached=True)[1]
+            high = consumer.get_watermark_offsets(at, cached=True)[1]
+            if high >= 0:  # before the first fetch nothing is known
+                self._first_highs.setdefault(at.partition, high)
+                self._highs[at.partition] = high
         self._note_ends()
 
     def _apply(self, messages: Sequence[Any]) -> None:
@@ -181,16 +173,12 @@ class LogReader:
                 log.warning("skipped %s[%d]@%d: %s", message.topic(), message.partition(),
                             message.offset(), error)  # fmt: skip
         applied = self._index.apply(records)
-        for message in sources:
-            self.watermark.applied(message.partition(), message.timestamp()[1] / 1000)
-            self._positions[message.partition()] = message.offset() + 1
         self._note_orders(records, sources, applied)
+        self._note_positions(messages)  # after the ledger: a snapshot asks for them before it
         self._observe(records, sources, applied)
         for partition in ends:
             self.watermark.end(partition)
             self._ends.add(partition)
-        if len(self._ends) == self._partitions:
-            self.caught_up.set()
 
     def _note_orders(
         self, records: Sequence[Record], sources: Sequence[Any], applied: Sequence[Applied]
@@ -200,6 +188,8 @@ class LogReader:
         Only orders count: a record that this index cannot use is as good a last one, or workers
         of two models would each append over the other's for ever.
         """
+        if not len(self._ledger) and Outcome.STALE not in [result.outcome for result in applied]:
+            return  # a replay of millions must not pay for what is rare
         for record, message, result in zip(records, sources, applied, strict=True):
             if result.outcome is not Outcome.STALE:
                 self._ledger.current(message.key(), record.order)
@@ -209,35 +199,67 @@ class LogReader:
             if newest is not None:
                 self._ledger.stale(message.key(), message.partition(), newest)
 
+    def _note_positions(self, messages: Sequence[Any]) -> None:
+        """Note how far each partition was read, its last record's epoch, and the newest time."""
+        reached: dict[int, int] = {}
+        last: dict[int, Any] = {}
+        times: dict[int, int] = {}
+        for message in messages:
+            partition = message.partition()
+            if message.error() is None:
+                reached[partition], last[partition] = message.offset() + 1, message
+                times[partition] = max(message.timestamp()[1], times.get(partition, 0))
+            elif is_end(message.error()):
+                reached[partition] = message.offset()
+        for partition, time_ms in times.items():
+            self.watermark.applied(partition, time_ms / 1000)
+        for partition, offset in reached.items():
+            if partition in last:
+                epoch = last[partition].leader_epoch()
+            else:
+                before = self._positions.get(partition)
+                epoch = before.leader_epoch if before else None
+            self._positions[partition] = Position(offset, epoch)
+
     def _note_ends(self) -> None:
         """Tell the ledger where nothing was left; a busy partition shows no end-of-partition."""
-        for partition, left in self.lag().items():
-            if left == 0 and partition in self._positions:
+        positions = self.positions()
+        for partition, high in self._highs.items():
+            if positions.get(partition, -1) >= high:
                 self._ledger.met_end(partition)
+            if positions.get(partition, -1) >= self._first_highs[partition]:
+                self._ends.add(partition)
+        if len(self._ends) == self._partitions:
+            self.caught_up.set()
 
     def _note_event(self, message: Any, ends: list[int]) -> None:
-        from confluent_kafka import KafkaError
-
-        if message.error().code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+        error = message.error()
+        if is_end(error):
             ends.append(message.partition())
-            self._positions[message.partition()] = message.offset()
+        elif is_cut(error):
+            raise LogCutError(f"{message.topic()}[{message.partition()}]: {error.str()}")
         else:  # the client reconnects by itself; what it says is for the log
-            log.warning("index log: %s", message.error().str())
+            log.warning("index log: %s", error.str())
 
     def _observe(
         self, records: Sequence[Record], sources: Sequence[Any], applied: Sequence[Applied]
     ) -> None:
-        live, now = self.caught_up.is_set(), self._now()
-        for record, message, result in zip(records, sources, applied, strict=True):
-            kind = _KINDS[type(record)]
-            self._metrics.records.labels(kind, result.outcome.value).inc()
-            if result.outcome is Outcome.FOREIGN_MODEL and isinstance(record, VectorsRecord):
-                self._warn_of_model(record.model)
-            if live and result.outcome is Outcome.APPLIED:  # a replay says nothing of freshness
-                self._observe_freshness(kind, message, now)
+        outcomes = [result.outcome for result in applied]
+        counts = Counter(zip(map(type, records), outcomes, strict=True))
+        for (kind, outcome), count in counts.items():
+            self._metrics.records.labels(_KINDS[kind], outcome.value).inc(count)
+        if Outcome.FOREIGN_MODEL in outcomes:
+            self._warn_of_model(records[outcomes.index(Outcome.FOREIGN_MODEL)])
+        if not self.caught_up.is_set():  # a replay says nothing of freshness
+            return
+        now = self._now()
+        for record, message, outcome in zip(records, sources, outcomes, strict=True):
+            if outcome is Outcome.APPLIED:
+                self._observe_freshness(_KINDS[type(record)], message, now)
 
-    def _warn_of_model(self, model: str) -> None:
+    def _warn_of_model(self, record: Record) -> None:
         """Say once per model that its products stay invisible: the index holds another's."""
+        model = getattr(record, "model", "")
         if model != self._foreign_model:
             self._foreign_model = model
             log.warning(

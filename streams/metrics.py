@@ -53,6 +53,14 @@ class Metrics:
         self.segments = gauge("index_segments", "Graphs")
         self.pieces = gauge("index_pieces", "Parts of the inverted lists")
         self.merge_progress = gauge("index_merge_progress", "Share of the graph being rebuilt")
+        age = "Age of the newest snapshot; 0 while nothing changed since"
+        self.snapshot_age = gauge("snapshot_age_seconds", age)
+        self.snapshot_time = gauge("snapshot_seconds", "Time that the last snapshot took")
+        self.snapshot_bytes = gauge("snapshot_bytes", "Size of the last snapshot")
+        self.snapshots = counter("snapshots_total", "Snapshots by what became of them", "outcome")
+        self.snapshots_refused = counter("snapshots_refused_total",
+                                         "Snapshots that could not be used", "reason")  # fmt: skip
+        self.restore = gauge("restore_seconds", "Time of each step of the start", "step")
         self.serving = gauge("index_serving", "1 for the engine that answers", "engine")
         self.lag_records = gauge("log_lag_records", "Index-log records to apply", "partition")
         self.lag_seconds = gauge("log_lag_seconds", "Age of the index's watermark")

@@ -16,7 +16,6 @@ from streams.fetch.fetcher import Fetcher
 from streams.group_reader import GroupReader, Sink
 from streams.guessing import guesser_of, of_bytes
 from streams.hosts import Hosts
-from streams.indexing import build_engine
 from streams.ingest import EmbeddingSteps, Publisher
 from streams.lanes.attributes import AttributeLane
 from streams.lanes.batches import Batches
@@ -36,7 +35,10 @@ from streams.query.agent import QueryAgent
 from streams.query.handler import QueryHandler
 from streams.query.look import Detection
 from streams.query.pictures import QueryPictures
+from streams.serving import Served
 from streams.settings import MIB, Settings
+from streams.snapshots.begin import Beginning, begin, build_keeper
+from streams.snapshots.keeper import Keeper
 from streams.topic_check import require_topics
 from visualsearch.encoders.protocol import Encoder
 from visualsearch.engine import Engine
@@ -80,6 +82,8 @@ class SearchSide:
     fetcher: Fetcher  # with slots of its own: a query waits for no picture of the catalogue
     handler: QueryHandler
     agent: QueryAgent
+    served: Served
+    keeper: Keeper | None  # None where snapshots cannot be told apart
 
 
 def build_shared(settings: Settings, encoder: Encoder | None = None) -> Shared:
@@ -162,14 +166,23 @@ def _embedding_lane(shared: Shared, hosts: Hosts, newest: Newest) -> EmbeddingLa
     )
 
 
-def build_search(shared: Shared, index_partitions: int) -> SearchSide:
-    """Return the index, its reader and the query agent, none of them started."""
-    settings, topics = shared.settings, shared.settings.topics
+def begun(shared: Shared) -> Beginning:
+    """Return the index, restored if it can be: blocks while a snapshot is read.
+
+    Raises TopicError.
+    """
     encoder = shared.model.encoder
-    engine = build_engine(settings, encoder.model_id, encoder.dim, shared.metrics)
+    return begin(shared.settings, encoder.model_id, encoder.dim, shared.metrics)
+
+
+def build_search(shared: Shared, index_partitions: int, beginning: Beginning) -> SearchSide:
+    """Return the reader of the index and the query agent, none of them started."""
+    settings, topics = shared.settings, shared.settings.topics
+    engine = beginning.engine
     # Of replicas that see the same record the quickest heals it; the others then find it healed.
     grace_s = settings.heal_grace_s * random.uniform(1.0, 2.0)
     ledger = Ledger(grace_s, time.monotonic)
+    ledger.restore(beginning.dirty)
     reader = LogReader(
         settings.kafka(),
         topics.index_log,
@@ -178,6 +191,7 @@ def build_search(shared: Shared, index_partitions: int) -> SearchSide:
         shared.metrics,
         time.time,
         partitions=index_partitions,
+        starts=beginning.starts,
     )
     healer = LogHealer(
         topics.index_log,
@@ -214,7 +228,9 @@ def build_search(shared: Shared, index_partitions: int) -> SearchSide:
         reply_topics=settings.reply_topics,
         concurrency=settings.query_concurrency,
     )
-    return SearchSide(engine, reader, ledger, healer, fetcher, handler, agent)
+    served = Served(shared.metrics, time.monotonic() if beginning.chosen else None)
+    keeper = build_keeper(settings, beginning, reader, ledger, shared.metrics)
+    return SearchSide(engine, reader, ledger, healer, fetcher, handler, agent, served, keeper)
 
 
 def index_log_partitions(settings: Settings) -> int:

@@ -5,6 +5,7 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -23,6 +24,7 @@ class Settings(BaseSettings):
         env_file=".env",
         extra="ignore",
         frozen=True,
+        hide_input_in_errors=True,  # what is refused may hold a password
     )
 
     bootstrap: str = Field(
@@ -130,12 +132,36 @@ class Settings(BaseSettings):
     heal_grace_s: float = Field(
         default=30.0, gt=0, description="Index log: time for an overtaken record to be made good"
     )
+    snapshot_folder: Path | None = Field(
+        default=None, description="Snapshots of the index, on a disk of this host; else in data_dir"
+    )
+    snapshot_store: str | None = Field(
+        default=None, description="fsspec URL that they are copied to (s3://bucket/folder)"
+    )
+    snapshot_interval_s: float = Field(
+        default=900.0, ge=0, description="Time between snapshots; 0 takes none by the clock"
+    )
+    snapshot_changes: int = Field(
+        default=1_000_000, ge=0, description="Log records after which one is taken; 0 counts none"
+    )
+    snapshot_at_stop: bool = Field(default=True, description="Take one when told to stop")
+    snapshot_keep: int = Field(default=3, ge=1, description="Snapshots kept, here and in the store")
+    snapshot_max_age_s: float | None = Field(
+        default=7 * 86_400.0, gt=0, description="Older ones go, but for the newest"
+    )
     stop_timeout_s: float = Field(default=25.0, gt=0, description="SIGTERM to exit at the latest")
 
     @field_validator("fetch_allow")
     @classmethod
     def _allowed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         Allowed(value)
+        return value
+
+    @field_validator("snapshot_store")
+    @classmethod
+    def _without_credentials(cls, value: str | None) -> str | None:
+        if value is not None and "@" in urlsplit(value).netloc:
+            raise ValueError("credentials belong in the environment (AWS_ACCESS_KEY_ID, …)")
         return value
 
     @model_validator(mode="after")
@@ -157,6 +183,18 @@ class Settings(BaseSettings):
     def blobs(self) -> str:
         """Where inline pictures are kept."""
         return self.blob_url or (self.data_dir / "blobs").absolute().as_uri()
+
+    @property
+    def snapshots(self) -> Path:
+        """The folder of this log's snapshots."""
+        return (self.snapshot_folder or self.data_dir / "snapshots") / self.topics.index_log
+
+    @property
+    def snapshots_url(self) -> str | None:
+        """Where this log's snapshots are copied to."""
+        if self.snapshot_store is None:
+            return None
+        return f"{self.snapshot_store.rstrip('/')}/{self.topics.index_log}"
 
     def kafka(self) -> dict[str, str | int]:
         """Return the connection options of librdkafka's clients."""

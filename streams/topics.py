@@ -201,7 +201,7 @@ def create_topics(
         NewTopic(s.name, s.partitions, BROKER_DEFAULT_REPLICATION, config=dict(s.config))
         for s in missing
     ]
-    admin = _admin(bootstrap)
+    admin = admin_client(bootstrap)
     created = set()
     futures = admin.create_topics(wanted, request_timeout=timeout_s) if wanted else {}
     for name, future in futures.items():
@@ -227,7 +227,7 @@ def describe_topics(
     """Return each topic as it is beside how it should be, in the order of `specs`."""
     from confluent_kafka import KafkaException
 
-    admin = _admin(bootstrap)
+    admin = admin_client(bootstrap)
     try:
         counts = {
             name: len(topic.partitions)
@@ -290,7 +290,7 @@ def _is_led(topic: Any) -> bool:
     return bool(topic.partitions) and all(p.leader >= 0 for p in topic.partitions.values())
 
 
-def _admin(bootstrap: str) -> "AdminClient":
+def admin_client(bootstrap: str) -> "AdminClient":
     """Return a client that does not write to standard error on its own."""
     from confluent_kafka.admin import AdminClient
 

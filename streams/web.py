@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -20,6 +21,8 @@ from streams.producer import SendError
 from streams.product_state import product_json
 from streams.products import product_lines
 from streams.query.handler import failure
+from streams.snapshots.http import create_snapshot
+from streams.snapshots.keeper import Keeper
 from visualsearch.engine import Engine
 
 MAX_BODY = 14 * 1024 * 1024  # a 10 MiB request and some
@@ -41,6 +44,7 @@ class Web:
         engine: Engine | None = None,
         fetcher: Fetcher | None = None,
         positions: Callable[[], Mapping[int, int]] = dict,
+        keeper: Keeper | None = None,
     ) -> None:
         self._registry = registry
         self._live = live
@@ -50,6 +54,7 @@ class Web:
         self._engine = engine
         self._fetcher = fetcher
         self._positions = positions
+        self._keeper = keeper
 
     def app(self) -> web.Application:
         """Return the aiohttp application."""
@@ -64,6 +69,8 @@ class Web:
             app.router.add_get("/v1/images/{product_id:.+}", self.image)
             app.router.add_get("/v1/products/{product_id:.+}", self.product)
             app.router.add_get("/v1/products", self.products)
+        if self._keeper is not None:
+            app.router.add_post("/v1/snapshots", partial(create_snapshot, self._keeper))
         return app
 
     async def livez(self, _: web.Request) -> web.Response:

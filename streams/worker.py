@@ -20,6 +20,7 @@ from streams.runtime import (
     IngestSide,
     SearchSide,
     Shared,
+    begun,
     build_ingest,
     build_search,
     build_shared,
@@ -31,6 +32,7 @@ from visualsearch.encoders.protocol import Encoder
 
 log = logging.getLogger(__name__)
 DRAIN_S = 4.0  # for events in work when a worker is told to stop
+RESERVE_S = 8.0  # of the time to stop: what a last snapshot leaves to what comes after it
 STALLED_S = 60.0  # the reader's loop turns twenty times a second
 
 
@@ -61,10 +63,12 @@ class Worker:
         watch = BrokerWatch(shared.producer.answers, shared.metrics.broker_up)
         self._watching = asyncio.create_task(watch.run())
         if "search" in self._roles:
-            self._side = build_search(shared, partitions)
+            beginning = await asyncio.to_thread(begun, shared)
+            self._side = build_search(shared, partitions, beginning)
             self._side.engine.start()
             self._side.reader.start()
             self._side.healer.start()
+            replaying_since = time.monotonic()
             topics = settings.topics
             self._client = SearchClient(
                 settings.kafka(), topics.search_requests, topics.search_results
@@ -80,6 +84,9 @@ class Worker:
                 if self._side.reader.failed.is_set():
                     raise RuntimeError("the index log cannot be read, see the log")
                 await asyncio.sleep(0.05)
+            shared.metrics.restore.labels("replay").set(time.monotonic() - replaying_since)
+            if self._side.keeper is not None:
+                self._side.keeper.start()
             await asyncio.to_thread(self._client.wait_ready)
             self._query = self._query_app(self._side)
             await start_app(self._query)
@@ -88,14 +95,18 @@ class Worker:
                  ", ".join(sorted(self._roles)))  # fmt: skip
 
     async def stop(self) -> None:
-        """Take no more queries, finish what is in work, leave the groups, flush."""
+        """Take no more queries, finish what is in work, leave the groups, snapshot, flush."""
         self._ready = False
+        stop_by = time.monotonic() + self._settings.stop_timeout_s - RESERVE_S
         log.info("stopping")
         if self._query is not None and self._side is not None:
             await stop_app(self._query, 5.0)
             await self._side.agent.drain(3.0)
         if self._ingest is not None:
             await asyncio.gather(*(reader.close(DRAIN_S) for reader in self._ingest.readers))
+        if self._side is not None and self._side.keeper is not None:
+            left_s = max(stop_by - time.monotonic(), 0.0)
+            await asyncio.to_thread(self._side.keeper.close, left_s)
         if self._runner is not None:
             await self._runner.cleanup()
         if self._client is not None:
@@ -131,6 +142,7 @@ class Worker:
             engine=side.engine if side else None,
             fetcher=side.fetcher if side else None,
             positions=side.reader.positions if side else dict,
+            keeper=side.keeper if side else None,
         ).app()
         self._runner = web.AppRunner(site_app, access_log=None)
         await self._runner.setup()
@@ -142,6 +154,8 @@ class Worker:
         """Return never; raise when a part of the worker cannot go on. A restart is the cure."""
         while True:
             await asyncio.sleep(1.0)
+            if self._side is not None:
+                self._side.served.update(self._side.engine.serving)
             if (reason := self.live()) is not None:
                 raise RuntimeError(reason)
 
@@ -193,9 +207,9 @@ class Worker:
         metrics.pieces.set(stats.pieces)
         metrics.merge_progress.set(stats.merged_rows / max(stats.merging_rows, 1))
         metrics.dirty_keys.set(len(self._side.ledger))
-        by_graph = stats.segments > 0
-        metrics.serving.labels("hnsw").set(by_graph)
-        metrics.serving.labels("exact").set(not by_graph)
+        self._side.served.update(self._side.engine.serving)
+        if self._side.keeper is not None and (age_s := self._side.keeper.age_s()) is not None:
+            metrics.snapshot_age.set(age_s)
         for partition, lag in self._side.reader.lag().items():
             metrics.lag_records.labels(str(partition)).set(lag)
         watermark = self._side.reader.watermark.time_s

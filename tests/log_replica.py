@@ -71,6 +71,10 @@ class Entry:
         """Return the type of the timestamp and its ms."""
         return 1, round(self.time_s * 1000)
 
+    def leader_epoch(self) -> int:
+        """Return the epoch of the leader that took it."""
+        return 0
+
 
 class Log:
     """The partitions of a compacted topic."""
@@ -110,7 +114,7 @@ class LogConsumer:
         self._positions = [0] * PARTITIONS
         self._at_end = [False] * PARTITIONS
         self._fetched: list[Entry] = []
-        self._highs = [0] * PARTITIONS
+        self._highs = [-1001] * PARTITIONS  # as a client says before its first fetch
 
     def fetch(self, place: int, limit: int) -> None:
         """Let the next records of a partition come, and its end if they reach it."""
@@ -189,7 +193,7 @@ class Replica:
         return search.found
 
     def _append(self, message: OutgoingMessage) -> "Future[None]":
-        positions = self.reader._positions
+        positions = self.reader.positions()
         read = [positions.get(p, 0) >= end for p, end in enumerate(self._first_ends)]
         assert all(read), "appended during a replay"
         assert dict(message.headers)["healed"] == b"1"

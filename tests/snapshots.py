@@ -12,6 +12,7 @@ from visualsearch.types import (
     Answer,
     BaseRecord,
     Filters,
+    Guess,
     ImageVector,
     OfferRecord,
     Query,
@@ -30,6 +31,7 @@ QUERIES = [
         (7, Filters(category=("c1",)), 200),
         (9, Filters(tags=("even",), price_min=3.0, in_stock=True), 20),
         (11, Filters(attributes={"colour": "red"}, image_kind="lifestyle"), 20),
+        (12, Filters(attributes={"pattern": "t1"}), 200),
         (13, Filters(brand=("b2",), exclude=frozenset({"p5"})), 20),
     ]
 ]
@@ -49,7 +51,10 @@ def records(count: int = COUNT, time: int = 1) -> list[Record]:
                 brand=f"b{n % 4}", category=f"c{n % 3}", tags=("even",) if n % 2 == 0 else (),
                 attributes={"colour": "red" if n % 5 else "blue", "size": str(n % 7)},
             ),
-            VectorsRecord(name, order, model=MODEL, images=tuple(pictures)),
+            VectorsRecord(
+                name, order, model=MODEL, images=tuple(pictures),
+                guessed={"size": Guess("9", 0.5), "pattern": Guess(f"t{n % 2}", 0.75)},
+            ),
         ]  # fmt: skip
         if n % 4:
             out.append(OfferRecord(name, order, price=float(n % 10), currency="EUR", in_stock=True))

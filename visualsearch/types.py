@@ -140,8 +140,8 @@ class Hit:
     image_id: str
     base: BaseRecord
     offer: OfferRecord | None
-    variants: "tuple[Hit, ...]" = ()  # its near-duplicates, where they were collapsed
     guesses: Mapping[str, Guess] | None = None  # of attributes that the product does not name
+    variants: "tuple[Hit, ...]" = ()  # its near-duplicates, where they were collapsed
 
     @property
     def guessed(self) -> Mapping[str, Guess]:

@@ -15,6 +15,7 @@ COMMANDS = {
     "load": "Publish a catalogue as product-created events.",
     "search": "Search through the topics, by words, by picture or by both.",
     "explain": "Say where a product is on its way in, and why it is not found.",
+    "snapshot": "Take, list, verify or fetch snapshots of the index.",
     "dlq": "List, show or replay dead letters.",
     "fsck": "Check that what is searchable is what the product topics say.",
     "evaluate": "Measure how well your queries are answered from your catalogue.",

@@ -45,5 +45,5 @@ def log_to_stderr(*, verbose: bool) -> None:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     if not verbose:
-        for name in ("faust", "mode", "aiokafka", "asyncio", "torch"):
+        for name in ("faust", "mode", "aiokafka", "asyncio", "torch", "faiss"):
             logging.getLogger(name).setLevel(logging.WARNING)

@@ -20,19 +20,27 @@ def hits_table(hits: Iterable[SearchHit]) -> Table:
     table.add_column("brand")
     table.add_column("price", justify="right", no_wrap=True)
     table.add_column("stock")
-    every = list(hits)
-    if collapsed := any(hit.variants for hit in every):
+    listed = list(hits)
+    collapsed = any(hit.variants for hit in listed)
+    guessing = any(hit.guessed for hit in listed)
+    if collapsed:
         table.add_column("variants", overflow="fold")
-    if guessing := any(hit.guessed for hit in every):
+    if guessing:
         table.add_column("guessed", overflow="fold", style="dim")
     stock = {True: "yes", False: "[red]no[/]", None: ""}
-    for number, hit in enumerate(every, 1):
+    for number, hit in enumerate(listed, 1):
         cells = (hit.product_id, hit.title, hit.category or "", hit.brand or "", price_of(hit))
-        plain = [cell.replace("[", r"\[") for cell in cells]
-        variants = [", ".join(each.product_id for each in hit.variants)] if collapsed else []
-        more = variants + ([guessed_line(hit).replace("[", r"\[")] if guessing else [])
-        table.add_row(str(number), f"{hit.score:.3f}", *plain, stock[hit.in_stock], *more)
+        plain = [_plain(cell) for cell in cells]
+        more = [", ".join(each.product_id for each in hit.variants)] if collapsed else []
+        more += [guessed_line(hit)] if guessing else []
+        extra = [_plain(cell) for cell in more]
+        table.add_row(str(number), f"{hit.score:.3f}", *plain, stock[hit.in_stock], *extra)
     return table
+
+
+def _plain(text: str) -> str:
+    """Return text that rich takes for no markup."""
+    return text.replace("[", r"\[")
 
 
 def guessed_line(hit: SearchHit) -> str:

@@ -14,9 +14,8 @@ from visualsearch.search.hints import Hint
 from visualsearch.search.look.regions import Region
 from visualsearch.types import Hit, Plan
 
-_HIT = [
-    name for name in SearchHit.__struct_fields__ if name not in {"variants", "guessed", "explain"}
-]
+_MADE = ("variants", "guessed", "explain")  # fields that are not the hit's as they stand
+_HIT = [name for name in SearchHit.__struct_fields__ if name not in _MADE]
 _VARIANT = SearchVariant.__struct_fields__
 
 
@@ -29,7 +28,7 @@ def search_hit(hit: Hit) -> SearchHit:
         name: GuessedAttribute(guess.value, guess.confidence) for name, guess in hit.guessed.items()
     }
     fields = {name: getattr(hit, name) for name in _HIT}
-    return SearchHit(**fields, guessed=guessed, variants=variants)
+    return SearchHit(**fields, variants=variants, guessed=guessed)
 
 
 def search_plan(plan: Plan) -> SearchPlan:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from schemas.search import IndexInfo, SearchFault, SearchRequest, SearchResult, TookMs
 from streams.metrics import Metrics
@@ -17,6 +17,7 @@ from streams.query.look import Detection, Look, of_all
 from streams.query.pictures import QueryPictures, RequestError
 from streams.query.spelling import QueryParts, spell_out, to_filters
 from streams.query.vectors import QueryVectors
+from streams.serving import serving
 from visualsearch.engine import Engine
 from visualsearch.errors import VisualSearchError
 from visualsearch.search.fuse import fused
@@ -25,7 +26,6 @@ from visualsearch.search.varied import varied
 from visualsearch.types import Answer, Filters, FloatArray, Query
 
 T = TypeVar("T")
-_SERVED_BY: dict[str, Literal["hnsw", "ivfpq"]] = {"graph": "hnsw", "ivfpq": "ivfpq"}
 
 
 class QueryHandler:
@@ -93,8 +93,7 @@ class QueryHandler:
         took.embed = self._observe("embed", started)
         started = time.perf_counter()
         filters = to_filters(request)
-        vectors = [view.vector for view in views]
-        answer = await self._find(request, vectors, filters, give_up_at)
+        answer = await self._find(request, [view.vector for view in views], filters, give_up_at)
         result = self._result(request.request_id, answer)
         if not answer.hits:
             result.hints = [search_hint(hint) for hint in await self._run(self._hints(filters))]
@@ -201,7 +200,7 @@ class QueryHandler:
         if answer is not None:
             result.hits = [search_hit(hit) for hit in answer.hits]
             result.plan = search_plan(answer.plan)
-            result.served_by = _SERVED_BY.get(answer.plan.strategy, "exact")
+            result.served_by = serving(answer.plan.strategy)
         return result
 
 

@@ -51,7 +51,7 @@ def _check_mode(request: SearchRequest, images: int) -> None:
         _refuse("explain", "mode look is not explained; explain a search of one region")
     for field in ("background", "crops", "align"):
         if getattr(request.preprocess, field):
-            _refuse(f"preprocess.{field}", "mode look cuts the picture itself; leave it out")
+            _refuse(f"preprocess.{field}", "mode look cuts the photo itself; leave it out")
 
 
 def _refuse(field: str, text: str) -> None:

@@ -24,7 +24,7 @@ class QueryVectors:
     async def of(
         self, request: SearchRequest, parts: QueryParts, pictures: list[bytes]
     ) -> list[Composed]:
-        """Return what to search by: one vector, or one for each crop of the pictures.
+        """Return the vectors to search by: one, or one for each crop of the pictures.
 
         Raises RequestError, ModelError, QueryError.
         """

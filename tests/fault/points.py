@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from streams.log_healer import HEALED
 from streams.messages import OutgoingMessage
+from visualsearch.snapshot.folder import WRITING
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -55,7 +56,7 @@ class Step:
     name: str
     target: str  # module:Class.function
     passes: int = 20
-    concerns: Callable[..., bool] = lambda *_: True
+    concerns: Callable[..., bool] = lambda *_, **__: True
     delivered: bool = False
     life: Literal["start", "work", "stop"] = "work"
 
@@ -64,6 +65,10 @@ class Step:
         """The moments of this step that have a name."""
         moments = ("before", "after", "delivered") if self.delivered else ("before", "after")
         return tuple(f"{self.name}: {moment}" for moment in moments)
+
+
+def _names_a_snapshot(here: Any, _: Any) -> bool:
+    return WRITING in str(here)
 
 
 SUBMIT = "streams.producer:Producer.submit"
@@ -82,6 +87,19 @@ STEPS = (
     Step("commit", "streams.group_reader:GroupReader._commit", 4, _has_news),
     Step("apply", "visualsearch.engine:Engine.apply"),
     Step("heal the log", SUBMIT, 3, _writes("heal"), delivered=True),
+    Step("take a snapshot", "streams.snapshots.taking:Taking.take", 2),
+    Step("freeze the index", "visualsearch.snapshot.copying:Copy.freeze", 2),
+    Step("copy the products", "visualsearch.snapshot.copying:Copy.products", 2),
+    Step("copy the vectors", "visualsearch.snapshot.copying:Copy.vectors", 2),
+    Step("fsync a snapshot", "visualsearch.snapshot.write:sync", 6),
+    Step("rename a snapshot", "pathlib:Path.rename", 2, _names_a_snapshot),
+    Step("prune snapshots", "streams.snapshots.taking:prune", 2),
+    Step("upload a file", "streams.snapshots.store:SnapshotStore._put", 8),
+    Step("prune the store", "streams.snapshots.store:SnapshotStore.prune", 2),
+    Step("choose a snapshot", "streams.snapshots.choice:Choice.choose", 1, life="start"),
+    Step("restore", "streams.snapshots.begin:restore", 1, life="start"),
+    Step("replay", "streams.log_reader:LogReader.start", 1, life="start"),
+    Step("swap graphs", "streams.indexing:give_back", 2),
     Step("stop", "streams.worker:Worker.stop", 1, life="stop"),
     Step("leave a group", "streams.group_reader:GroupReader.close", 2, life="stop"),
     Step("leave the query group", "streams.worker:stop_app", 1, life="stop"),

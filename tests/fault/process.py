@@ -1,7 +1,8 @@
-"""A worker, or fsck, in a process of its own, as the command line starts them, and three additions.
+"""A worker, or fsck, in a process of its own, as the command line starts them, and four additions.
 
 A stand-in for the model (a start takes two seconds, not ten), a trap that can be set at any named
-point, and a clock that can be stepped. What the test says comes line by line on stdin; when that
+point, a clock that can be stepped, and an index so small that hundreds of products make it put rows
+on lists and swap graphs. What the test says comes line by line on stdin; when that
 ends, the test is gone and so is the worker.
 
 Run as `python -m tests.fault.process worker|fsck …` with the settings in the environment.
@@ -62,6 +63,7 @@ def worker() -> None:
     trap = Trap(tell)
     trap.install()
     _tell_of_gaps()
+    _shrink_the_index()
     threading.Thread(target=_listen, args=(trap, clock), name="test", daemon=True).start()
     faulthandler.register(signal.SIGUSR1)  # `kill -USR1`: where does it hang?
     tell("installed")
@@ -89,6 +91,17 @@ def _tell_of_gaps() -> None:
         return found
 
     GroupReader._read = told  # type: ignore[method-assign]
+
+
+def _shrink_the_index() -> None:
+    """Have the index do with hundreds of rows what it does with a hundred thousand."""
+    from functools import partial
+
+    from streams import indexing
+    from visualsearch.engine import Layout
+
+    small = {"chunk_rows": 1024, "segment_rows": 256, "piece_rows": 64, "coder_rows": 256}
+    indexing.Layout = partial(Layout, **small)  # type: ignore[assignment,misc]
 
 
 def _listen(trap: Any, clock: Clock) -> None:

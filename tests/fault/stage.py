@@ -27,6 +27,8 @@ CHOSEN: dict[str, Any] = {
     "fetch_timeout_s": 10.0,
     "retry_delays_s": (1.0, 3.0, 10.0, 20.0),
     "retry_timeout_s": 10.0,
+    "snapshot_interval_s": 2.0,
+    "snapshot_at_stop": True,
     "session_timeout_s": 6.0,  # the least that a broker takes: a killed worker stands for so long
 }
 
@@ -112,8 +114,16 @@ class Stage:
 
 def environ_of(settings: Settings) -> dict[str, str]:
     """Return the settings as the environment of a process."""
-    names = {"bootstrap", "topic_prefix", "order_mode", "data_dir", "http_port", "fetch_allow"}
-    given = settings.model_dump(mode="json", include=names | CHOSEN.keys())
+    names = {
+        "bootstrap",
+        "topic_prefix",
+        "order_mode",
+        "data_dir",
+        "http_port",
+        "fetch_allow",
+        "snapshot_store",
+    }
+    given = settings.model_dump(mode="json", include=names | CHOSEN.keys(), exclude_none=True)
     values = {f"VISUALSEARCH_{n.upper()}": _text(value) for n, value in given.items()}
     return values | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
 
@@ -127,7 +137,8 @@ def staged(folder: Path, mode: OrderMode, rng: random.Random) -> Iterator[Stage]
     """Give a stage on an Apache Kafka of its own; nothing of it is left behind."""
     info = start_broker(folder / "broker", allow_tansu=False)
     try:
-        settings = make_settings(info.bootstrap, folder / "data", order_mode=mode, **CHOSEN)
+        settings = make_settings(info.bootstrap, folder / "data", order_mode=mode,
+                                 snapshot_store=(folder / "store").as_uri(), **CHOSEN)  # fmt: skip
         specs = topic_specs(settings.topics, products=PARTITIONS, index_log=PARTITIONS)
         create_topics(settings.bootstrap, specs)
         with Hosts() as hosts:

@@ -122,7 +122,7 @@ class Path:
 
     def _log_lag(self) -> int:
         assert self.worker._side is not None
-        positions = self.worker._side.reader._positions
+        positions = self.worker._side.reader.positions()
         consumer = self._groups["attributes"]
         return sum(
             consumer.get_watermark_offsets(tp, timeout=10)[1] - positions.get(tp.partition, 0)
@@ -187,6 +187,8 @@ def make_settings(bootstrap: str, folder: Folder, **more: Any) -> Settings:
         "session_timeout_s": 6.0,
         "retry_delays_s": (0.2, 0.4),
         "retry_timeout_s": 2.0,
+        "snapshot_interval_s": 0.0,  # a start replays the log, unless told otherwise
+        "snapshot_at_stop": False,
     }
     return load_settings(bootstrap=bootstrap, **(chosen | more))
 

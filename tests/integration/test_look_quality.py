@@ -13,6 +13,7 @@ from visualsearch.search.look.regions import Photo
 STEP = 8  # of 80 photos every eighth: half a minute of a core
 
 
+@pytest.mark.deep
 @pytest.mark.timeout(900)
 def test_garments_are_found_twice_as_often_as_by_fixed_crops(data_dir: Path) -> None:
     """And named right, by six in ten, where the app gives the boxes."""

@@ -21,6 +21,7 @@ from schemas.search import (
     SearchResult,
 )
 from streams.broker import BrokerInfo
+from tests.detectors import random_checkpoint
 from tests.fakes import unit
 from tests.integration.commands import Commands
 from tests.integration.events import created
@@ -206,6 +207,29 @@ async def test_a_look_for_what_is_not_there(path: Path) -> None:
         assert names(result) == []
         assert result.regions == []
         assert [hint.close[0] for hint in result.hints] == ([close] if close else [])
+
+
+async def test_a_look_by_a_checkpoint(
+    kafka: BrokerInfo, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A torchvision detector named by the settings finds the regions, by labels of its map."""
+    monkeypatch.setattr("visualsearch.search.look.checkpoint.CONFIDENT", 0.0)
+    model, labels = await asyncio.to_thread(random_checkpoint, tmp_path)
+    async with running_path(
+        kafka.bootstrap, tmp_path, look_checkpoint=model, look_labels=labels
+    ) as path:
+        await path.publish(
+            *(created(f"p{n}", inline(n), category=("dress", "bag")[n % 2]) for n in range(4))
+        )
+        await path.settled()
+        result = await path.search(
+            image=side_by_side(*range(4)), mode="look", top_k=4, deadline_ms=120_000
+        )
+        assert result.regions
+        for region in result.regions:
+            assert region.category in {"dress", "bag"}
+            assert {hit.category for hit in region.hits} == {region.category}
+            assert len(region.hits) == 2
 
 
 async def test_the_command_line_says_it_all(path: Path, tmp_path: Any) -> None:

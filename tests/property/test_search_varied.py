@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.strategies import DIM, MODEL, filters, pool, records, vector_numbers
+from tests.strategies import DIM, MODEL, catalogue, filters, pool, records, vector_numbers
 from visualsearch.engine import Engine
 from visualsearch.errors import QueryError
 from visualsearch.index.exact import ExactIndex
+from visualsearch.index.planner import Costs, Tuning
 from visualsearch.index.state import satisfies
 from visualsearch.search.duplicates import grouped
 from visualsearch.search.mmr import mmr
@@ -17,11 +18,18 @@ from visualsearch.types import Filters, Query, Record
 diversities = st.sampled_from([0.0, 0.1, 0.5, 1.0])
 
 
-def both(some: list[Record]) -> tuple[Engine, ExactIndex]:
-    """Return the engine and its twin with the same records."""
-    engine, twin = Engine(MODEL, DIM), ExactIndex(MODEL, DIM)
+def both(some: list[Record], *, graphs: bool = False) -> tuple[Engine, ExactIndex]:
+    """Return the engine and its twin with the same records; with graphs, it walks them."""
+    tuning = Tuning(exact_rows=0) if graphs else Tuning()
+    costs = Costs(row=1e6) if graphs else Costs()  # a scan is never cheaper
+    engine, twin = Engine(MODEL, DIM, tuning=tuning, costs=costs), ExactIndex(MODEL, DIM)
     assert engine.apply(some) == twin.apply(some)
+    while graphs and engine.index_pending():
+        pass
     return engine, twin
+
+
+GRAPHS, GRAPHS_TWIN = both(catalogue(3, [f"p{n:02d}" for n in range(80)]), graphs=True)
 
 
 @given(
@@ -62,6 +70,39 @@ def test_never_short_all_matching_each_once(
         assert scores == sorted(scores, reverse=True)
     if collapse and top_k >= there:  # everything that matches is shown, as a hit or as a variant
         assert set(every) == {hit.product_id for hit in matching}
+
+
+@given(
+    number=vector_numbers,
+    chosen=filters,
+    top_k=st.integers(1, 60),
+    diversity=diversities,
+    collapse=st.booleans(),
+)
+def test_the_same_where_graphs_are_walked(
+    number: int, chosen: Filters, top_k: int, diversity: float, collapse: bool
+) -> None:
+    """Among eighty products: never short unless everything that matches is shown."""
+    answer = GRAPHS.search(
+        Query(pool()[number], chosen, top_k, diversity=diversity, collapse=collapse)
+    )
+    matching = {
+        hit.product_id for hit in GRAPHS_TWIN.search(Query(pool()[number], chosen, 99)).hits
+    }
+    shown = [hit.product_id for hit in answer.hits]
+    every = shown + [other.product_id for hit in answer.hits for other in hit.variants]
+    assert len(every) == len(set(every))
+    assert set(every) <= matching
+    assert answer.plan.matches == len(matching)
+    assert len(shown) == top_k or set(every) == matching
+
+
+def test_graphs_are_walked_at_all() -> None:
+    """Or the test above would say nothing new."""
+    plans = {
+        GRAPHS.search(Query(pool()[n], top_k=5, diversity=0.5)).plan.strategy for n in range(9)
+    }
+    assert plans == {"graph"}
 
 
 @given(

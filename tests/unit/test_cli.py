@@ -33,6 +33,10 @@ SUBCOMMANDS = [
     ["dlq", "show"],
     ["dlq", "replay"],
     ["bench", "index"],
+    ["snapshot", "create"],
+    ["snapshot", "list"],
+    ["snapshot", "verify"],
+    ["snapshot", "restore"],
 ]
 # A port on which nothing listens: what needs Kafka must fail by itself.
 NOWHERE = {"VISUALSEARCH_BOOTSTRAP": "127.0.0.1:1"}
@@ -96,6 +100,7 @@ def test_help_of_every_command_reads_well() -> None:
     "arguments",
     [
         ["config", "--json"],
+        ["snapshot", "list", "--json"],
         ["broker", "status", "--json", "--data-dir", "nothing"],
     ],
 )
@@ -123,6 +128,10 @@ def test_json_stands_alone_on_stdout(tmp_path: Path, arguments: list[str]) -> No
         (["dlq", "replay", "p"], "PARTITION@OFFSET"),
         (["dlq", "list", "--since", "soon"], "--since"),
         (["fsck", "--http", "http://127.0.0.1:1"], "[worker_unreachable]"),
+        (["snapshot", "create", "--http", "http://127.0.0.1:1"], "[worker_unreachable]"),
+        (["snapshot", "verify", "gone"], "does not exist"),
+        (["snapshot", "verify", "."], "[file_missing]"),
+        (["snapshot", "restore"], "VISUALSEARCH_SNAPSHOT_STORE"),
     ],
 )
 def test_what_cannot_work_is_one_line_and_a_status(

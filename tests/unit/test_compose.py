@@ -94,3 +94,28 @@ def test_what_is_no_vector_is_refused(bad: object) -> None:
         unit_vector(bad, DIM, field="query.vector")
     assert caught.value.code == "vector_invalid"
     assert caught.value.field == "query.vector"
+
+
+def test_what_rounding_leaves_is_no_direction() -> None:
+    """A stored vector is a rounded one: a product less itself is nothing to search for."""
+    rounded = A.astype(np.float16)
+    with pytest.raises(QueryError) as caught:
+        compose([Part(A, 100.0), Part(rounded, -100.0)], dim=DIM)
+    assert caught.value.code == "query_degenerate"
+    assert "weight" in str(caught.value)
+    assert np.isfinite(compose([Part(A, 1.0), Part(B, -1.0)], dim=DIM)).all()
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.floats(-100, 100)), min_size=1, max_size=6))
+def test_any_weights_give_a_unit_vector_or_a_reason(some: list[tuple[int, float]]) -> None:
+    """Never NaN, never a vector of another length."""
+    parts = [Part((A, B, C)[number], weight) for number, weight in some]
+    total = sum(weight * (A, B, C)[number].astype(np.float64) for number, weight in some)
+    left = float(np.linalg.norm(total)) / max(sum(abs(weight) for _, weight in some), 1e-300)
+    if left > 2e-4:
+        got = compose(parts[:3], parts[3:], dim=DIM)
+        assert abs(float(np.linalg.norm(got)) - 1) < 1e-5
+    elif left < 5e-5:
+        with pytest.raises(QueryError) as caught:
+            compose(parts[:3], parts[3:], dim=DIM)
+        assert caught.value.code == "query_degenerate"

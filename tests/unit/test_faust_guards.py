@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from streams.faust_app import make_app
+from streams.indexing import build_engine
 from streams.runtime import build_search, build_shared
 from streams.settings import Settings, load_settings
+from streams.snapshots.begin import Beginning
 from streams.worker import Worker
 from tests.fakes import FakeEncoder
 from tests.faust_guard import MOVES, guarded_consumers
@@ -29,7 +31,8 @@ async def apps(settings: Settings) -> AsyncIterator[list[Any]]:
     """Give every Faust app of a worker, put together as in production and not started."""
     encoder = FakeEncoder()
     shared = build_shared(settings, encoder)
-    side = build_search(shared, 2)
+    engine = build_engine(settings, encoder.model_id, encoder.dim, shared.metrics)
+    side = build_search(shared, 2, Beginning(engine, None, None))
     worker = Worker(settings, frozenset({"ingest", "search"}), encoder=encoder)
     yield [worker._query_app(side)]
     side.handler.close()

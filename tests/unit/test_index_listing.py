@@ -13,6 +13,7 @@ from tests.strategies import clustered
 from visualsearch.engine import Engine
 from visualsearch.index import listing
 from visualsearch.index.codes import misfit
+from visualsearch.index.coding import Coding
 from visualsearch.index.lists import Coder
 from visualsearch.types import BaseRecord, FloatArray, ImageVector, VectorsRecord
 
@@ -116,3 +117,35 @@ def test_rows_of_the_same_kind_do_not() -> None:
     put(engine, V[300:600], time=2)
     drain(engine)
     assert coder_of(engine) is old
+
+
+def test_rows_that_are_used_again_are_no_rows_of_a_coarse_piece(tmp_path: Path) -> None:
+    """A replay kills rows before the first step, and others get their ids while it is coded."""
+    engine = restored(written(engine_with(V[:300]), tmp_path)).engine
+    put(engine, V[300:400], time=2)
+    rows = engine._index.rows
+    reused = steps = 0
+    while any(piece.coarse for piece in engine._index.built.pieces):
+        free = set(rows._free)
+        put(engine, V[400 + 4 * steps : 404 + 4 * steps], time=3 + steps, first=100 + 4 * steps)
+        reused += len(free - set(rows._free))
+        engine.index_pending(8)
+        check_storage(engine)
+        steps += 1
+        assert steps < 60, "coded again and again"
+    assert reused > 0
+
+
+def test_a_row_that_is_used_again_keeps_the_list_of_its_new_picture(tmp_path: Path) -> None:
+    """The piece that is coded finely has seen the picture of before, and may come later."""
+    engine = restored(written(engine_with(V[:300]), tmp_path)).engine
+    index = engine._index
+    (coarse,) = index.built.pieces
+    coding = Coding(coder_of(engine), coarse.rows, index.rows, replaces=(coarse,))
+    while not coding.finished:
+        coding.step()
+    other = (int(index.list_of[7]) + 1) % len(coder_of(engine).centroids)
+    index.list_of[7] = other  # by the piece of its new picture
+    engine._upkeep._listing._publish(coding)
+    assert index.list_of[7] == other
+    assert index.built.pieces == (coding.piece,)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.detectors import random_checkpoint
 from tests.fakes import DIM, unit
 from visualsearch.errors import EncoderError, QueryError
 from visualsearch.search.look.boxes import Box, crop, overlaps, windows
@@ -199,22 +200,8 @@ def test_a_taxonomy_of_ones_own(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Give a small detector of random weights, saved as its training would, and its label map."""
-    import torch
-    from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn
-
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("detector")
-    model = fasterrcnn_mobilenet_v3_large_320_fpn(
-        weights=None, weights_backbone=None, num_classes=4
-    )
-    torch.save({"model": model.state_dict()}, folder / "model.pth")
-    labels = {
-        "architecture": "fasterrcnn_mobilenet_v3_large_320_fpn",
-        "labels": {"1": "dress", "3": "bag"},
-    }
-    (folder / "labels.json").write_text(json.dumps(labels))
-    return folder / "model.pth", folder / "labels.json"
+    """Give a small detector of random weights, and its label map."""
+    return random_checkpoint(tmp_path_factory.mktemp("detector"))
 
 
 def test_a_checkpoint_finds_regions(

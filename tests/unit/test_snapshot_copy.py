@@ -1,5 +1,6 @@
 """Between the copy of the products and that of their vectors, everything may change."""
 
+import sys
 from pathlib import Path
 from threading import Thread
 
@@ -137,3 +138,21 @@ def test_searches_and_records_go_on_in_other_threads(tmp_path: Path) -> None:
             thread.join()
         engine.close()
     assert failures == []
+
+
+def test_without_faiss_a_snapshot_with_lists_is_scanned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the live index would be: right, only slower; and its rows wait for lists again."""
+    engine = Engine(MODEL, DIM, layout=LISTED)
+    put(engine, V[:COUNT], time=1)
+    path = written(engine, tmp_path)
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    back = restored(path).engine
+    check_storage(back)
+    assert back.serving == "exact"
+    assert len(back.search(Query(V[0], top_k=COUNT)).hits) == COUNT
+    monkeypatch.undo()
+    drain(back)
+    assert back._index.built.pieces
+    check_storage(back)

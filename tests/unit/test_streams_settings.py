@@ -75,3 +75,20 @@ def test_the_password_of_a_url_is_masked() -> None:
     assert masked("s3://key:secret@bucket/path") == "s3://***@bucket/path"
     assert masked("s3://bucket/a@b") == "s3://bucket/a@b"
     assert masked(8080) == 8080
+
+
+def test_a_store_with_a_password_is_refused_and_not_told() -> None:
+    """It would be in every log and listing; the environment is the place."""
+    with pytest.raises(ValidationError, match="snapshot_store") as raised:
+        load_settings(snapshot_store="s3://key:hidden@bucket/path")
+    assert "hidden" not in str(raised.value)
+    assert load_settings(snapshot_store="s3://bucket/a@b").snapshot_store == "s3://bucket/a@b"
+
+
+def test_snapshots_of_logs_lie_apart(tmp_path: Path) -> None:
+    """Two catalogues on one host, or in one bucket, do not meet."""
+    settings = load_settings(topic_prefix="eu-", data_dir=tmp_path, snapshot_store="s3://b/x/")
+    assert settings.snapshots == tmp_path / "snapshots" / "eu-index-log"
+    assert settings.snapshots_url == "s3://b/x/eu-index-log"
+    assert load_settings(snapshot_folder=tmp_path).snapshots == tmp_path / "index-log"
+    assert load_settings().snapshots_url is None

@@ -18,7 +18,14 @@ class Coding:
     """A piece on its way: rows that were alive when it began."""
 
     def __init__(
-        self, coder: Coder, rows: CodeArray, storage: Rows, *, taken: int = 0, anew: bool = False
+        self,
+        coder: Coder,
+        rows: CodeArray,
+        storage: Rows,
+        *,
+        taken: int = 0,
+        anew: bool = False,
+        replaces: Sequence[Piece] = (),
     ) -> None:
         self.coder = coder
         self.piece: Piece = coder.piece()
@@ -26,6 +33,9 @@ class Coding:
         self.lists = np.empty(len(self.rows), dtype=np.uint16)
         self.taken = taken  # from the queue
         self.anew = anew  # by a new coder: replaces every piece
+        # They go for good: what they have and this one has not was used again meanwhile, and waits
+        # for lists as the new rows that it is.
+        self.replaces = tuple(replaces)
         self._storage = storage
         self._done = 0
 

@@ -83,10 +83,10 @@ class Frozen:
     def lists(self, rows: IntArray) -> tuple[Coder | None, ListArray]:
         """Return the coder in use, if there is one, and the list of each row or NO_LIST."""
         with self._lock():
-            pieces = self._index.built.pieces
-            if not pieces:
-                return None, np.full(len(rows), NO_LIST, dtype=np.uint16)
-            return pieces[0].coder, self._index.list_of[rows]
+            pieces, list_of = self._index.built.pieces, self._index.list_of
+        if not pieces:
+            return None, np.full(len(rows), NO_LIST, dtype=np.uint16)
+        return pieces[0].coder, list_of[rows]  # another coder's lists go into another array
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -72,7 +72,7 @@ class Listing:
             coarse = [piece for piece in self._index.built.pieces if piece.coarse]
             if not coarse or self.coder is None:
                 return 0
-            self._finer = Coding(self.coder, coarse[0].rows, self._index.rows)
+            self._finer = Coding(self.coder, coarse[0].rows, self._index.rows, replaces=coarse[:1])
             return 1
         finer = self._finer
         if finer.coder is not self.coder:  # trained again: all rows are coded anew
@@ -99,7 +99,7 @@ class Listing:
         joined = to_join(pieces, index.rows.alive, layout.piece_rows)
         if joined:
             rows = np.concatenate([piece.rows for piece in joined])
-            return Coding(self.coder, rows, index.rows)
+            return Coding(self.coder, rows, index.rows, replaces=joined)
         return None
 
     def _drifted(self) -> bool:
@@ -133,7 +133,7 @@ class Listing:
 
     def _publish(self, coding: Coding) -> None:
         index = self._index
-        piece = coding.piece.complete()
+        new = coding.piece.complete()
         with self._lock():
             index.forget()
             built, alive = index.built, index.rows.alive
@@ -141,8 +141,13 @@ class Listing:
             if coding.anew:  # lists of another coder mean nothing to views of this one
                 index.list_of = np.full_like(index.list_of, NO_LIST)
                 built.pieces = ()
-            index.list_of[coding.rows] = coding.lists
+            if not coding.replaces:  # else they are known, or another picture's by now
+                index.list_of[coding.rows] = coding.lists
             gone = superseded(built.pieces, coding.rows, alive)
-            kept = [p for p, over in zip(built.pieces, gone, strict=True) if not over]
-            built.pieces = (*kept, piece) if len(piece.rows) else tuple(kept)
+            kept = [
+                piece
+                for piece, over in zip(built.pieces, gone, strict=True)
+                if not over and piece not in coding.replaces
+            ]
+            built.pieces = (*kept, new) if len(new.rows) else tuple(kept)
             index.size_lists(len(coding.coder.centroids))

@@ -59,6 +59,7 @@ class LiveIndex:
         found. No graph holds the rows; those with NO_LIST wait for the lists too.
         """
         self.rows.adopt(saved)
+        self.forget()
         count = self.rows.count
         live = searchable[saved.slot]
         self.rows.live[:] = live

@@ -88,17 +88,17 @@ def composed(
                     field=part.field,
                 )
             weights += abs(weight)
-            weighed.append(
-                Weighed(part.field, weight, unit_vector(part.vector, dim, field=part.field))
-            )
-            total += weight * weighed[-1].vector
+            unit = unit_vector(part.vector, dim, field=part.field)
+            weighed.append(Weighed(part.field, weight, unit))
+            total += weight * unit.astype(np.float64)
     if not float(np.linalg.norm(total)) > SMALLEST_SHARE * weights:
         raise QueryError(
             "the query's parts cancel each other out; change a weight or drop a part",
             code="query_degenerate",
             field="query",
         )
-    return Composed(unit_vector(total, dim, field="query"), tuple(weighed))
+    vector = unit_vector(total / weights, dim, field="query")  # only their ratio counts
+    return Composed(vector, tuple(weighed))
 
 
 def unit_vector(vector: npt.ArrayLike, dim: int, *, field: str) -> FloatArray:

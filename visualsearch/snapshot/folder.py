@@ -64,7 +64,8 @@ def remove(path: Path) -> None:
     Engines that were restored from it keep its files open, so that they go on working.
     """
     doomed = path.with_name(GONE + path.name)
-    path.rename(doomed)
+    with contextlib.suppress(FileNotFoundError):  # who shares the folder was quicker
+        path.rename(doomed)
     shutil.rmtree(doomed, ignore_errors=True)
 
 

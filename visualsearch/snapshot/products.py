@@ -64,8 +64,7 @@ def part(states: Sequence[ProductState]) -> Any:
 
     bases = [state.base or _NO_BASE for state in states]
     offers = [state.offer or _NO_OFFER for state in states]
-    # Guesses too: filters see them.
-    described = [attributes(base, state.guesses) for base, state in zip(bases, states, strict=True)]
+    found = [attributes(base, state.guesses) for base, state in zip(bases, states, strict=True)]
     columns: list[list[Any]] = [
         [state.product_id for state in states],
         [_encoded(state) for state in states],
@@ -73,8 +72,8 @@ def part(states: Sequence[ProductState]) -> Any:
         [base.category for base in bases],
         [base.brand for base in bases],
         [base.tags for base in bases],
-        [list(each) for each in described],
-        [list(each.values()) for each in described],
+        [list(each) for each in found],
+        [list(each.values()) for each in found],
         [offer.price for offer in offers],
         [offer.in_stock for offer in offers],
     ]
@@ -97,7 +96,7 @@ def _encoded(state: ProductState) -> bytes:
             None if state.offer is None else _offer(state.offer),
             state.vectors_order,
             [(image.image_id, image.kind, image.url) for image in state.images],
-            {name: (one.value, one.confidence) for name, one in state.guesses.items()},
+            {name: (guess.value, guess.confidence) for name, guess in state.guesses.items()},
         )
     )
 

@@ -1,0 +1,63 @@
+"""Asks a running worker for a snapshot."""
+
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from http.client import HTTPException
+from typing import Any
+
+import msgspec
+
+from visualsearch.errors import VisualSearchError
+
+# No proxy of the environment: a worker is near.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class AskError(VisualSearchError):
+    """A worker that gave no snapshot: `worker_unreachable`, `worker_foreign`, or its own code."""
+
+    code = "worker_unreachable"
+
+
+def ask_for_snapshot(
+    url: str,
+    progress: Callable[[str, int, int], object] = lambda *_: None,
+    *,
+    timeout_s: float = 600.0,
+) -> dict[str, Any]:
+    """Have the worker at `url` take a snapshot; return what it says of it. Raises AskError.
+
+    `timeout_s` is the longest without a word of progress.
+    """
+    request = urllib.request.Request(f"{url.rstrip('/')}/v1/snapshots", data=b"")  # noqa: S310
+    try:
+        with _OPENER.open(request, timeout=timeout_s) as answer:
+            for line in answer:
+                said = _said(line, url)
+                if "progress" in said:
+                    step = said["progress"]
+                    progress(step["step"], step["done"], step["total"])
+                elif "snapshot" in said:
+                    found: dict[str, Any] = said["snapshot"]
+                    return found
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code == 503:
+                _said(error.read(), url)
+        text = f"{url} answers {error.code}: is it a worker with the role `search`?"
+        raise AskError(text, code="worker_foreign") from None
+    except (OSError, HTTPException, ValueError) as error:
+        raise AskError(f"{url}: {error}") from None
+    raise AskError(f"{url} ended before the snapshot did")
+
+
+def _said(line: bytes, url: str) -> dict[str, Any]:
+    """Return what a line says. Raises AskError for an error, and for what is no such line."""
+    try:
+        said = msgspec.json.decode(line, type=dict[str, dict[str, Any]])
+    except msgspec.DecodeError as error:
+        raise AskError(f"{url}: {error}: {line[:200]!r}", code="worker_foreign") from None
+    if (fault := said.get("error")) is not None:
+        raise AskError(str(fault.get("message")), code=str(fault.get("code")))
+    return said

@@ -1,0 +1,96 @@
+"""How a search worker begins: from its newest snapshot that fits, else from an empty index."""
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from schemas.records import Order
+from streams.indexing import build_engine, engine_options
+from streams.log_ledger import Ledger
+from streams.log_reader import LogReader
+from streams.metrics import Metrics
+from streams.settings import Settings
+from streams.snapshots.choice import Choice, Chosen, Judge
+from streams.snapshots.keeper import Keeper, Triggers
+from streams.snapshots.log_state import identify, require_readable
+from streams.snapshots.source import LogIdentity, Position
+from streams.snapshots.store import SnapshotStore
+from streams.snapshots.taking import Keep, Taking
+from streams.topics import TopicError
+from visualsearch.engine import Engine
+from visualsearch.snapshot.read import restore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """An index, and where in the log to read on: at the beginning, unless it was restored."""
+
+    engine: Engine
+    here: LogIdentity | None  # None: the broker does not say; then no snapshots are taken either
+    store: SnapshotStore | None
+    chosen: Chosen | None = None
+    starts: Mapping[int, Position] = field(default_factory=dict)
+    dirty: Iterable[tuple[bytes, int, Order]] = ()
+
+
+def begin(settings: Settings, model: str, dim: int, metrics: Metrics) -> Beginning:
+    """Restore the newest snapshot that fits; what does not is logged and counted.
+
+    Raises TopicError if the broker does not answer.
+    """
+    empty = partial(build_engine, settings, model, dim, metrics)
+    try:
+        here = identify(settings.bootstrap, settings.topics.index_log)
+    except TopicError as error:
+        if error.code == "unreachable":
+            raise
+        log.warning("no snapshots: %s", error)
+        return Beginning(empty(), None, None)
+    store = SnapshotStore(settings.snapshots_url) if settings.snapshots_url else None
+    judge = Judge(here, model, dim, partial(require_readable, settings.kafka()))
+    options = engine_options(settings, metrics)
+    choice = Choice(
+        settings.snapshots,
+        store,
+        judge,
+        lambda path: restore(path, model=model, dim=dim, **options),
+        metrics,
+    )
+    chosen = choice.choose()
+    if chosen is None:
+        log.info("no snapshot to begin with: the index log is replayed from its beginning")
+        return Beginning(empty(), here, store)
+    for step, seconds in chosen.seconds.items():
+        metrics.restore.labels(step).set(seconds)
+    age_s = time.time() - chosen.created_at
+    log.info("restored %s, %.0f s old, in %.1f s", chosen.path.name, age_s,
+             sum(chosen.seconds.values()))  # fmt: skip
+    return Beginning(
+        chosen.restored.engine,
+        here,
+        store,
+        chosen,
+        dict(enumerate(chosen.positions)),
+        tuple((each.raw_key, each.partition, each.order) for each in chosen.source.dirty),
+    )
+
+
+def build_keeper(
+    settings: Settings, beginning: Beginning, reader: LogReader, ledger: Ledger, metrics: Metrics
+) -> Keeper | None:
+    """Return who takes the snapshots, not started; None where they could not be told apart."""
+    if beginning.here is None:
+        return None
+    keep = Keep(settings.snapshot_keep, settings.snapshot_max_age_s)
+    taking = Taking(
+        beginning.engine, reader, ledger, beginning.here, settings.snapshots, beginning.store,
+        keep, metrics, time.time,
+    )  # fmt: skip
+    triggers = Triggers(
+        settings.snapshot_interval_s, settings.snapshot_changes, settings.snapshot_at_stop
+    )
+    return Keeper(taking, triggers, metrics, newest=beginning.chosen)

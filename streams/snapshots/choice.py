@@ -1,0 +1,145 @@
+"""Which snapshot a worker starts from: the newest that is whole and of this very log."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from streams.metrics import Metrics
+from streams.snapshots.source import (
+    LogIdentity,
+    Position,
+    RefusedError,
+    Source,
+    read_source,
+    require_log,
+)
+from streams.snapshots.store import SnapshotStore, StoreError
+from visualsearch.snapshot import folder as local
+from visualsearch.snapshot.errors import SnapshotError
+from visualsearch.snapshot.manifest import Manifest, read_manifest
+from visualsearch.snapshot.read import Restored
+
+log = logging.getLogger(__name__)
+Restore = Callable[[Path], Restored]
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a worker starts from."""
+
+    path: Path
+    source: Source
+    restored: Restored
+    seconds: Mapping[str, float]  # by step: choose, download, and those of the restore
+
+    @property
+    def positions(self) -> tuple[Position, ...]:
+        """How far it holds the log."""
+        return self.source.positions
+
+    @property
+    def created_at(self) -> float:
+        """When it was taken, in seconds since 1970."""
+        return self.restored.manifest.created_at
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Refuses what does not belong to this worker, before anything of it is read."""
+
+    here: LogIdentity
+    model: str
+    dim: int
+    require_readable: Callable[[Source], None]  # raises RefusedError
+
+    def __call__(self, manifest: Manifest) -> Source:
+        """Return where a replay begins. Raises RefusedError, SnapshotError."""
+        if (manifest.model, manifest.dim) != (self.model, self.dim):
+            raise RefusedError(
+                f"its model is {manifest.model} with {manifest.dim} dimensions, here it is "
+                f"{self.model} with {self.dim}",
+                code="model_foreign",
+            )
+        source = read_source(manifest.source)
+        require_log(source, self.here)
+        self.require_readable(source)
+        return source
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A snapshot here or in the store; both functions raise SnapshotError, StoreError, OSError."""
+
+    name: str
+    manifest: Callable[[], Manifest]
+    fetch: Callable[[], Path]  # its folder here, copied there if need be
+
+
+class Choice:
+    """Tries the local snapshots, then those of the store, each time the newest first."""
+
+    def __init__(
+        self,
+        folder: Path,
+        store: SnapshotStore | None,
+        judge: Judge,
+        restore: Restore,
+        metrics: Metrics,
+    ) -> None:
+        self._folder = folder
+        self._store = store
+        self._judge = judge
+        self._restore = restore
+        self._metrics = metrics
+        self._seconds = {"choose": 0.0, "download": 0.0}
+
+    def choose(self) -> Chosen | None:
+        """Return the first that can be used; None if the log has to be replayed from its start."""
+        for candidate in self._candidates():
+            try:
+                return self._use(candidate)
+            except (SnapshotError, RefusedError, StoreError) as error:
+                self._refuse(candidate.name, error.code, error)
+            except OSError as error:
+                self._refuse(candidate.name, "unreadable", error)
+        return None
+
+    def _use(self, candidate: Candidate) -> Chosen:
+        with self._timed("choose"):
+            source = self._judge(candidate.manifest())
+        with self._timed("download"):
+            path = candidate.fetch()
+        restored = self._restore(path)
+        self._metrics.snapshots.labels("restored").inc()
+        return Chosen(path, source, restored, self._seconds | restored.seconds)
+
+    def _candidates(self) -> Iterator[Candidate]:
+        for path in local.listed(self._folder):
+            yield Candidate(path.name, partial(read_manifest, path), partial(Path, path))
+        if self._store is None:
+            return
+        try:
+            names = self._store.listed()
+        except StoreError as error:
+            self._refuse("the store", error.code, error)
+            return
+        for name in names:
+            fetch = partial(self._store.download, name, self._folder)
+            yield Candidate(f"{name} of the store", partial(self._store.manifest, name), fetch)
+
+    @contextmanager
+    def _timed(self, step: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[step] += time.perf_counter() - started
+
+    def _refuse(self, name: str, code: str, error: Exception) -> None:
+        self._metrics.snapshots.labels("refused").inc()
+        self._metrics.snapshots_refused.labels(code).inc()
+        log.warning("%s is not used: %s [%s]", name, error, code)

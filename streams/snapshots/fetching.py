@@ -1,0 +1,72 @@
+"""Copies a snapshot from the store to this host, and sees that it can serve."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from streams.snapshots.store import Progress, SnapshotStore
+from visualsearch.snapshot.errors import SnapshotError
+from visualsearch.snapshot.manifest import Manifest
+from visualsearch.snapshot.read import restore
+from visualsearch.types import Query
+
+LOOKED_AT = 1_000  # products among which one with a picture is looked for
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The snapshot that is here now, None if none could be had, and those passed over."""
+
+    path: Path | None
+    manifest: Manifest | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)  # code by name
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        told: dict[str, Any] = {
+            "path": None if self.path is None else str(self.path),
+            "seconds": {step: round(s, 3) for step, s in self.seconds.items()},
+            "refused": self.refused,
+        }
+        if self.manifest is not None:
+            told |= {"products": self.manifest.products, "vectors": self.manifest.rows}
+        return told
+
+
+def fetch(
+    store: SnapshotStore, folder: Path, name: str | None, progress: Progress = lambda *_: None
+) -> Fetched:
+    """Return the named snapshot, or the newest that can serve, copied into `folder`.
+
+    Raises StoreError; of a named one SnapshotError, else what is wrong is in `refused`.
+    """
+    if name is not None:
+        return _serving(store.download(name, folder, progress), {})
+    refused: dict[str, str] = {}
+    for each in store.listed():
+        try:
+            return _serving(store.download(each, folder, progress), refused)
+        except SnapshotError as error:
+            refused[each] = error.code
+    return Fetched(None, refused=refused)
+
+
+def _serving(path: Path, refused: dict[str, str]) -> Fetched:
+    """Restore a snapshot and search it with a vector of its own. Raises SnapshotError."""
+    from visualsearch.snapshot.manifest import read_manifest
+
+    said = read_manifest(path)
+    restored = restore(path, model=said.model, dim=said.dim)
+    engine = restored.engine
+    for state in engine.known(0, LOOKED_AT):
+        vectors = engine.vectors_of(state.product_id) if state.searchable else []
+        if not vectors:
+            continue
+        answer = engine.search(Query(vectors[0][1], top_k=10))
+        best = max((hit.score for hit in answer.hits), default=0.0)
+        if best < 0.99:  # itself, or what looks the same
+            text = f"{path.name} does not find {state.product_id} by its own picture"
+            raise SnapshotError(text, code="unreadable")
+        break
+    return Fetched(path, restored.manifest, restored.seconds, refused)

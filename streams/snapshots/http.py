@@ -1,0 +1,76 @@
+"""`POST /v1/snapshots`: a snapshot by command, and how far it is, as lines of JSON.
+
+`{"progress": {step, done, total}}` as often as there is news, then `{"snapshot": {...}}` or
+`{"error": {code, message}}`.
+"""
+
+import asyncio
+import contextlib
+import time
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from streams.snapshots.keeper import Keeper
+
+NEWS_S = 0.1
+
+
+class News:
+    """Progress from the thread that takes a snapshot, to the loop of who asked for it."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self._step = ""
+        self._told_at = 0.0
+
+    def tell(self, step: str, done: int, total: int) -> None:
+        """Note progress; what comes too often is passed over."""
+        now = time.monotonic()
+        if step == self._step and done < total and now - self._told_at < NEWS_S:
+            return
+        self._step, self._told_at = step, now
+        self._put({"progress": {"step": step, "done": done, "total": total}})
+
+    def end(self, _: object) -> None:
+        """Note that nothing more will come."""
+        self._put(None)
+
+    async def next(self) -> dict[str, Any] | None:
+        """Return the next line; None at the end."""
+        return await self._lines.get()
+
+    def _put(self, line: dict[str, Any] | None) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is there to be told
+            self._loop.call_soon_threadsafe(self._lines.put_nowait, line)
+
+
+async def create_snapshot(keeper: Keeper, request: web.Request) -> web.StreamResponse:
+    """Have a snapshot taken and stream its progress; 503 if it cannot be had now."""
+    news = News()
+    future = keeper.request(news.tell)
+    if future.done() and (error := future.exception()) is not None:
+        return web.json_response(_fault(error), status=503)
+    future.add_done_callback(news.end)
+    response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+    await response.prepare(request)
+    with contextlib.suppress(
+        ConnectionError
+    ):  # who asked is gone; the snapshot is taken all the same
+        while (line := await news.next()) is not None:
+            await response.write(_line(line))
+        failure = future.exception()
+        last = _fault(failure) if failure else {"snapshot": future.result().as_dict()}
+        await response.write(_line(last))
+        await response.write_eof()
+    return response
+
+
+def _fault(error: BaseException) -> dict[str, Any]:
+    return {"error": {"code": getattr(error, "code", "internal"), "message": str(error)}}
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(value) + b"\n"

@@ -1,0 +1,229 @@
+"""When snapshots are taken: by the clock, by changes, by command and at the end; one at a time."""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from streams.metrics import Metrics
+from streams.snapshots.taking import Positions, Taken, Taking
+from visualsearch.errors import VisualSearchError
+from visualsearch.snapshot.write import Progress
+
+log = logging.getLogger(__name__)
+TICK_S = 0.5
+FIRST_RETRY_S, LAST_RETRY_S = 5.0, 600.0
+
+
+class SnapshotRefusedError(VisualSearchError):
+    """A snapshot that was asked for and cannot be had now: `not_ready`, `stopping`, `no_log`."""
+
+    code = "not_ready"
+
+
+class Newest(Protocol):
+    """The newest snapshot: what is asked of it to say when the next is due."""
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+
+    @property
+    def positions(self) -> Positions:
+        """How far it holds the log."""
+
+    @property
+    def created_at(self) -> float:
+        """When it was taken, in seconds since 1970."""
+
+
+class _StoppedError(Exception):
+    """Raised within a snapshot whose time is up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Triggers:
+    """What has a snapshot taken; 0 is never."""
+
+    interval_s: float
+    changes: int  # records of the log
+    at_stop: bool
+
+
+class Keeper:
+    """A thread that takes snapshots and copies them to the store.
+
+    What fails is logged, counted and tried again; a worker never dies of it. The newest snapshot
+    that is not yet in the store is tried with pauses that double, beside taking others.
+    """
+
+    def __init__(
+        self,
+        taking: Taking,
+        triggers: Triggers,
+        metrics: Metrics,
+        *,
+        newest: Newest | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """`newest` is the snapshot that the worker began with; it may not be in the store yet."""
+        self._taking = taking
+        self._triggers = triggers
+        self._metrics = metrics
+        self._clock = clock
+        self._now = now
+        self._newest = newest
+        self._tried_at = clock()
+        self._asked: list[tuple[Future[Taken], Progress]] = []
+        self._promised: list[Future[Taken]] = []
+        self._to_upload = newest.path if newest and taking.stored else None
+        self._upload_at = 0.0
+        self._pause_s = FIRST_RETRY_S
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._stop_by = float("inf")
+        self._thread = threading.Thread(target=self._run, name="snapshots", daemon=True)
+
+    def start(self) -> None:
+        """Start."""
+        self._thread.start()
+
+    def request(self, progress: Progress = lambda *_: None) -> "Future[Taken]":
+        """Have a snapshot taken now, or after the one under way.
+
+        Its error is SnapshotError, or SnapshotRefusedError.
+        """
+        future: Future[Taken] = Future()
+        with self._wake:
+            if self._stopping:
+                error = SnapshotRefusedError("the worker is stopping", code="stopping")
+                future.set_exception(error)
+            elif not self._taking.ready:
+                future.set_exception(SnapshotRefusedError("the index log is being replayed"))
+            else:
+                self._asked.append((future, progress))
+                self._promised = [each for each in self._promised if not each.done()] + [future]
+                self._wake.notify()
+        return future
+
+    def age_s(self) -> float | None:
+        """Return the newest snapshot's age, 0 while nothing has changed since; None without one."""
+        if self._newest is None:
+            return None
+        return max(self._now() - self._newest.created_at, 0.0) if self._changes() else 0.0
+
+    def close(self, timeout_s: float) -> None:
+        """Take a last one if so wished, and stop, both within `timeout_s`.
+
+        A copy to the store that does not end by then is left undone: it is not listed there.
+        """
+        with self._wake:
+            self._stopping = True
+            self._stop_by = self._clock() + timeout_s
+            self._wake.notify()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        error = SnapshotRefusedError("there was no time for it", code="stopping")
+        for future in self._promised:  # who waits for one that goes on beyond its time
+            _settle(future, error)
+
+    def turn(self) -> bool:
+        """Do what is due now; return whether it was the last time. The thread's own."""
+        with self._wake:
+            stopping, asked, self._asked = self._stopping, self._asked, []
+        if asked or self._due(stopping=stopping):
+            self._take(asked)
+        if self._to_upload is not None and self._clock() >= self._upload_at:
+            self._upload(self._to_upload)
+        return stopping
+
+    def _run(self) -> None:
+        while not self.turn():
+            with self._wake:
+                if not self._stopping and not self._asked:
+                    self._wake.wait(TICK_S)
+
+    def _due(self, *, stopping: bool) -> bool:
+        if not self._taking.ready or not (changes := self._changes()):
+            return False
+        triggers = self._triggers
+        if stopping:
+            return triggers.at_stop
+        waited_s = self._clock() - self._tried_at
+        by_time = 0 < triggers.interval_s <= waited_s
+        # A disk that is full is not asked again at once.
+        by_changes = 0 < triggers.changes <= changes and waited_s >= FIRST_RETRY_S
+        return by_time or by_changes
+
+    def _changes(self) -> int:
+        """Return how many offsets the index is past the newest snapshot."""
+        held = sum(at.offset for at in self._newest.positions) if self._newest else 0
+        return sum(at.offset for at in self._taking.positions()) - held
+
+    def _take(self, asked: list[tuple[Future[Taken], Progress]]) -> None:
+        self._tried_at = self._clock()
+
+        def progress(step: str, done: int, total: int) -> None:
+            if self._clock() > self._stop_by:
+                raise _StoppedError
+            for _, tell in asked:
+                tell(step, done, total)
+
+        try:
+            taken = self._taking.take(progress)
+        except _StoppedError:
+            self._fail(asked, SnapshotRefusedError("there was no time for it", code="stopping"))
+            return
+        except Exception as error:
+            self._fail(asked, error)
+            return
+        self._newest = taken
+        if self._taking.stored:
+            self._to_upload = taken.path  # a store that is away keeps its pause, also at the end
+        for future, _ in asked:
+            _settle(future, taken)
+        try:
+            self._taking.prune()
+        except Exception as error:  # the snapshot is there all the same
+            log.warning("old snapshots are still there: %s", error, exc_info=_unforeseen(error))
+
+    def _fail(self, asked: list[tuple[Future[Taken], Progress]], error: Exception) -> None:
+        self._metrics.snapshots.labels("failed").inc()
+        log.warning("no snapshot: %s", error, exc_info=_unforeseen(error))
+        for future, _ in asked:
+            _settle(future, error)
+
+    def _upload(self, snapshot: Path) -> None:
+        if not snapshot.is_dir():  # who shares the folder has newer ones and removed it
+            self._to_upload = None
+            return
+        try:
+            self._taking.upload(snapshot)
+        except Exception as error:
+            self._metrics.snapshots.labels("upload_failed").inc()
+            log.warning("%s is not in the store, again in %.0f s: %s", snapshot.name,
+                        self._pause_s, error, exc_info=_unforeseen(error))  # fmt: skip
+            self._upload_at = self._clock() + self._pause_s
+            self._pause_s = min(2 * self._pause_s, LAST_RETRY_S)
+        else:
+            self._to_upload, self._upload_at, self._pause_s = None, 0.0, FIRST_RETRY_S
+
+
+def _settle(future: Future[Taken], result: Taken | Exception) -> None:
+    """Give a future its result, unless it has one: `close` does not wait for ever."""
+    with contextlib.suppress(InvalidStateError):
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
+
+
+def _unforeseen(error: Exception) -> bool:
+    """Return whether a traceback would tell something that the message does not."""
+    return not isinstance(error, VisualSearchError)

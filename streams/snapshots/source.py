@@ -1,0 +1,111 @@
+"""Which log, and how far of it, a snapshot holds: the `source` of its manifest, and who may use it.
+
+Pure. The offsets were noted before the index was copied, so that what the copy holds beyond them is
+applied again, to no effect: the order of every record guards it.
+"""
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from schemas.records import Order
+from visualsearch.errors import VisualSearchError
+
+
+class RefusedError(VisualSearchError):
+    """A snapshot that may not be used; `code` says why in a word, the message in a sentence."""
+
+
+class LogIdentity(Struct, frozen=True):
+    """A log that is that of another name, cluster or creation is another log, whatever it holds."""
+
+    cluster_id: str
+    topic: str
+    topic_id: str  # Kafka's own: a topic that is made again under its name gets another
+    partitions: int
+
+
+class Position(Struct, frozen=True):
+    """The next offset to apply, and the leader epoch of the record before it where it is known."""
+
+    offset: int
+    leader_epoch: int | None = None
+
+
+class DirtyKey(Struct, frozen=True):
+    """A key whose last record before the offsets is older than its newest: it is to be healed."""
+
+    key: str  # base64
+    partition: int
+    order: Order  # of the newest
+
+    @classmethod
+    def of(cls, key: bytes, partition: int, order: Order) -> "DirtyKey":
+        """Return it as JSON can hold it."""
+        return cls(base64.b64encode(key).decode(), partition, order)
+
+    @property
+    def raw_key(self) -> bytes:
+        """The key as it stands in the log. Raises ValueError."""
+        return base64.b64decode(self.key, validate=True)
+
+
+class Source(Struct, frozen=True):
+    """Where in which log a replay after a restore has to begin."""
+
+    log: LogIdentity
+    positions: tuple[Position, ...]  # by partition
+    dirty: tuple[DirtyKey, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a manifest holds."""
+        found: dict[str, Any] = msgspec.to_builtins(self)
+        return found
+
+
+def read_source(given: Mapping[str, Any]) -> Source:
+    """Return the source of a manifest. Raises RefusedError `source_unreadable`."""
+    try:
+        source = msgspec.convert(given, Source)
+        for dirty in source.dirty:
+            _ = dirty.raw_key
+    except ValueError as error:
+        raise RefusedError(
+            f"its source cannot be read: {error}", code="source_unreadable"
+        ) from None
+    if len(source.positions) != source.log.partitions:
+        text = f"{len(source.positions)} offsets for {source.log.partitions} partitions"
+        raise RefusedError(text, code="source_unreadable")
+    return source
+
+
+def require_log(source: Source, here: LogIdentity) -> None:
+    """Refuse a snapshot of another log. Raises RefusedError."""
+    told = source.log
+    for code, what, theirs, ours in (
+        ("cluster_foreign", "cluster", told.cluster_id, here.cluster_id),
+        ("topic_foreign", "topic", told.topic, here.topic),
+        ("topic_recreated", f"creation of {here.topic}", told.topic_id, here.topic_id),
+        ("partitions_changed", "number of partitions", told.partitions, here.partitions),
+    ):
+        if theirs != ours:
+            raise RefusedError(f"it is of another {what}: {theirs}, here {ours}", code=code)
+
+
+def require_offsets(source: Source, watermarks: Mapping[int, tuple[int, int]]) -> None:
+    """Refuse offsets that the log does not hold, given (beginning, end) by partition.
+
+    Between its offset and a later beginning would be records that nobody can read any more; an
+    offset past the end says that the log lost what the snapshot knows. Raises RefusedError.
+    """
+    for partition, position in enumerate(source.positions):
+        beginning, end = watermarks[partition]
+        at = f"{source.log.topic}[{partition}]@{position.offset}"
+        if position.offset < beginning:
+            text = f"{at} is older than the log's beginning, {beginning}"
+            raise RefusedError(text, code="offset_before_beginning")
+        if position.offset > end:
+            raise RefusedError(f"{at} is past the log's end, {end}", code="offset_past_end")

@@ -1,0 +1,143 @@
+"""One snapshot, taken, and copied to the store: the steps, without the question of when."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streams.log_ledger import Ledger
+from streams.log_reader import LogReader
+from streams.metrics import Metrics
+from streams.snapshots.source import DirtyKey, LogIdentity, Position, Source
+from streams.snapshots.store import SnapshotStore
+from visualsearch.engine import Engine
+from visualsearch.snapshot.folder import prune
+from visualsearch.snapshot.manifest import read_manifest
+from visualsearch.snapshot.write import Progress, write
+
+log = logging.getLogger(__name__)
+Positions = tuple[Position, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How many snapshots are kept, and for how long; the newest one always is."""
+
+    count: int
+    max_age_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A snapshot that is on the disk."""
+
+    path: Path
+    positions: Positions
+    created_at: float
+    seconds: float
+    products: int
+    vectors: int
+    bytes: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "name": self.path.name,
+            "path": str(self.path),
+            "seconds": round(self.seconds, 3),
+            "products": self.products,
+            "vectors": self.vectors,
+            "bytes": self.bytes,
+        }
+
+
+class Taking:
+    """Takes snapshots of one index, and copies them."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        reader: LogReader,
+        ledger: Ledger,
+        here: LogIdentity,
+        folder: Path,
+        store: SnapshotStore | None,
+        keep: Keep,
+        metrics: Metrics,
+        now: Callable[[], float],
+    ) -> None:
+        self._engine = engine
+        self._reader = reader
+        self._ledger = ledger
+        self._here = here
+        self._folder = folder
+        self._store = store
+        self._keep = keep
+        self._metrics = metrics
+        self._now = now
+
+    @property
+    def ready(self) -> bool:
+        """Whether the index holds the log: half of one would be no good start."""
+        return self._reader.caught_up.is_set()
+
+    @property
+    def stored(self) -> bool:
+        """Whether there is a store."""
+        return self._store is not None
+
+    def positions(self) -> Positions:
+        """Return how far each partition is applied, those without a read record included."""
+        applied = self._reader.applied()
+        return tuple(applied.get(n, Position(0)) for n in range(self._here.partitions))
+
+    def take(self, progress: Progress) -> Taken:
+        """Write a snapshot. Raises SnapshotError, and what `progress` raises.
+
+        The offsets are noted first, the dirty keys after them, then the index is copied while it
+        changes: the copy and the keys may be newer than the offsets, never older, and what is
+        applied again from there has no effect.
+        """
+        started = time.perf_counter()
+        created_at = self._now()
+        positions = self.positions()
+        dirty = self._ledger.dirty().items()
+        keys = tuple(DirtyKey.of(key, each.partition, each.order) for key, each in dirty)
+        source = Source(self._here, positions, keys)
+        path = write(
+            self._engine,
+            self._folder,
+            source=source.as_json(),
+            created_at=created_at,
+            progress=progress,
+        )
+        manifest = read_manifest(path)
+        seconds = time.perf_counter() - started
+        taken = Taken(
+            path, positions, created_at, seconds, manifest.products, manifest.rows, manifest.bytes
+        )
+        self._metrics.snapshots.labels("taken").inc()
+        self._metrics.snapshot_time.set(seconds)
+        self._metrics.snapshot_bytes.set(taken.bytes)
+        log.info("%s: %d products, %d vectors, %d bytes, %.1f s",
+                 path.name, taken.products, taken.vectors, taken.bytes, seconds)  # fmt: skip
+        return taken
+
+    def prune(self) -> None:
+        """Remove the snapshots that are not kept, and what writers that died have left."""
+        keep = self._keep
+        prune(self._folder, keep=keep.count, max_age_s=keep.max_age_s, now=self._now())
+
+    def upload(self, snapshot: Path) -> None:
+        """Copy a snapshot to the store and remove there what is not kept. Raises StoreError."""
+        if self._store is None:
+            return
+        started = time.perf_counter()
+        if self._store.upload(snapshot):
+            self._metrics.snapshots.labels("uploaded").inc()
+            log.info("%s is in the store after %.1f s", snapshot.name,
+                     time.perf_counter() - started)  # fmt: skip
+        keep = self._keep
+        self._store.prune(keep=keep.count, max_age_s=keep.max_age_s, now=self._now())
