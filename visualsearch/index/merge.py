@@ -56,9 +56,12 @@ class Backlog:
         graph costs a search less than several.
         """
         growing, self._before = waiting > self._before, waiting
-        return waiting >= layout.most_rows or (
-            not growing and waiting >= BULK * layout.segment_rows
-        )
+        return waiting >= layout.most_rows or (not growing and self.large(waiting, layout))
+
+    @staticmethod
+    def large(waiting: int, layout: Layout) -> bool:
+        """Return whether so many wait that the active graph is left alone: lists come first."""
+        return waiting >= BULK * layout.segment_rows
 
 
 def insertion_order(lists: Sequence[int] | IntArray | CodeArray, seed: int) -> IntArray:

@@ -100,6 +100,8 @@ class Upkeep:
 
     def _insert(self, batch: int) -> int:
         """Move fresh rows into the active graph; those that died meanwhile are left out."""
+        if self._bulk:
+            return 0
         if self._active is None or self._active.free == 0:
             if not len(self._index.for_graph):
                 return 0
@@ -122,6 +124,12 @@ class Upkeep:
         with self._publishing():
             built = self._index.built
             built.segments = (*built.segments, self._active)
+
+    @property
+    def _bulk(self) -> bool:
+        """Return whether many rows wait, and lists are there to find them by meanwhile."""
+        waiting = len(self._index.for_graph)
+        return self._listing.coder is not None and self._backlog.large(waiting, self._layout)
 
     def _settle(self, graph: Segment, held: IntArray | CodeArray, taken: CodeArray) -> None:
         """Note which graph holds the rows; free those of `taken` that died before it did."""
@@ -150,7 +158,9 @@ class Upkeep:
         """Begin the next rebuild, if one is due; what fails on the way has changed nothing."""
         index, layout = self._index, self._layout
         taken = index.for_graph.waiting()[:0].copy()
-        if self._backlog.due(len(index.for_graph), layout) and self._listing.coder is not None:
+        if self._bulk:
+            if not self._backlog.due(len(index.for_graph), layout):
+                return 1  # it is not idle: it waits for the rest
             taken = index.for_graph.waiting()[: layout.most_rows].copy()
             thin = tuple(s for s in index.built.segments if s.shape is THIN)
             replaces = thin if sum(s.live for s in thin) <= len(taken) else ()
