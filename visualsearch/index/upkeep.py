@@ -17,7 +17,7 @@ from visualsearch.index.listing import Listing
 from visualsearch.index.lists import Coder
 from visualsearch.index.live import NO_GRAPH, LiveIndex
 from visualsearch.index.measure import QUERIES, Measuring, Sampler, measured
-from visualsearch.index.merge import Backlog, Merge, to_rebuild
+from visualsearch.index.merge import Backlog, Merge, to_rebuild, to_tidy
 from visualsearch.index.view import View
 from visualsearch.types import FloatArray
 
@@ -66,6 +66,7 @@ class Upkeep:
         done += self._listing.step()
         done += self._merge_step()
         done += self._measure_step(busy=done > 0)
+        done = done or self._tidy()
         self._idle = done == 0
         return done
 
@@ -168,6 +169,17 @@ class Upkeep:
             replaces = to_rebuild(index.built.segments, layout.most_rows, layout.segment_rows // 64)
             if not replaces:
                 return 0
+        return self._rebuild(replaces, taken)
+
+    def _tidy(self) -> int:
+        """Begin to make few graphs of many: only when nothing else is to be done."""
+        index = self._index
+        replaces = to_tidy(index.built.segments, self._layout.most_rows)
+        return self._rebuild(replaces, index.for_graph.waiting()[:0]) if replaces else 0
+
+    def _rebuild(self, replaces: tuple[Segment, ...], taken: CodeArray) -> int:
+        """Begin to build one graph of these and of waiting rows."""
+        index, layout = self._index, self._layout
         rows = np.concatenate([taken, *(segment.rows for segment in replaces)])
         with self._lock():
             rows = rows[index.rows.alive[rows]]
