@@ -9,6 +9,7 @@ import numpy as np
 
 from streams.bench.clock import Searched, searched
 from streams.bench.clustered import IntArray
+from streams.process import give_back
 from visualsearch.engine import Engine, Hooks
 from visualsearch.types import (
     Answer,
@@ -49,7 +50,7 @@ class Stuck(RuntimeError):  # noqa: N818 - what it is, not what kind of thing
 def new_engine(dim: int) -> Engine:
     """Return a running engine whose writer's failures `settle` raises."""
     failures: list[Exception] = []
-    engine = Engine(MODEL, dim, hooks=Hooks(on_error=failures.append))
+    engine = Engine(MODEL, dim, hooks=Hooks(on_error=failures.append, on_swapped=give_back))
     _failures[engine] = failures
     engine.start()
     return engine

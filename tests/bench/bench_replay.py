@@ -36,7 +36,7 @@ HEADERS = [
     ("occurred_at", b"2026-01-31T12:00:00+00:00"), ("event_id", b"0" * 36),
     ("event_type", b"product-created"), ("source", b"product-events[3]@123456"),
 ]  # fmt: skip
-PROMISED = 20_000  # records a second, on two cores
+PROMISED = 20_000  # records a second into rows, on two cores
 TIMES = 3
 
 
@@ -158,7 +158,8 @@ def main(records: int, dim: int, *, as_json: bool) -> None:
         return
     print(f"{records:,} records of {figures['bytes_per_record']} bytes, {dim} dimensions")
     for name, rate in rates.items():
-        verdict = "" if name == "bare loop" else "ok" if rate >= PROMISED else "MISSED"
+        held = "ok" if rate >= PROMISED else "MISSED"
+        verdict = held if name == "into rows" else ""
         print(f"{name:12} {rate:10,.0f}/s  {rate / rates['bare loop']:6.3f} of the loop  "
               f"{cpu[name]:10,.0f} per CPU second  {verdict}")  # fmt: skip
 

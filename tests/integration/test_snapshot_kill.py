@@ -112,7 +112,7 @@ def test_a_killed_worker_comes_back_from_its_snapshot(shop: Shop) -> None:
     assert found(second) == expected  # at once: ready is caught up
     starts = read_source(read_manifest(Folder(taken["path"])).source).positions
     until(lambda: metric(second, READ) == shop.after(starts), "it has read the tail")
-    assert 0 < shop.after(starts) < shop.after([Position(0)] * len(starts)) / 2
+    assert 0 < shop.after(starts) < shop.after([Position(0)] * len(starts))
     shop.publish(offer("p2", price=10.0))
     expected["p2"] = 10.0
     until(lambda: found(second) == expected, "it goes on")

@@ -20,8 +20,8 @@ def stress_again_and_again() -> None:
 
 @pytest.mark.parametrize("plant", MUTANTS)
 def test_the_stress_finds(monkeypatch: pytest.MonkeyPatch, plant: Plant) -> None:
-    """By a wrong answer, by its recall, or by what is wrong inside."""
+    """By a wrong answer, by its recall, by what is wrong inside, or because hnswlib refuses it."""
     shrink(monkeypatch)
     plant(monkeypatch)
-    with pytest.raises(AssertionError):
+    with pytest.raises((AssertionError, RuntimeError)):
         stress_again_and_again()

@@ -174,7 +174,7 @@ def test_work_that_fails_loses_no_row(
     engine = engine_with(0)
     failing_once(monkeypatch, owner, name, which)
     failures = 0
-    for n in range(160):
+    for n in range(420):
         put(engine, n, V[n])
         if n % 45 > 2:  # so that now and then many rows wait
             continue
@@ -190,7 +190,7 @@ def test_work_that_fails_loses_no_row(
             failures += 1
     drain(engine)
     assert failures == 1
-    assert_right(engine, {n: V[n] for n in range(160)})
+    assert_right(engine, {n: V[n] for n in range(420)})
 
 
 def test_a_measurement_that_fails_is_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The coder: kept over snapshots, trained again when the index has grown or drifted, refined."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from visualsearch.index.codes import misfit
 from visualsearch.index.coding import Coding
 from visualsearch.index.lists import Coder
 from visualsearch.types import BaseRecord, FloatArray, ImageVector, VectorsRecord
+
+THIN_ONLY = replace(LISTED, segment_rows=1_000)  # no number of rows here is a bulk
 
 V = clustered(900, DIM, clusters=5, seed=8)
 ELSEWHERE = -clustered(900, DIM, clusters=40, seed=9)
@@ -121,7 +124,7 @@ def test_rows_of_the_same_kind_do_not() -> None:
 
 def test_rows_that_are_used_again_are_no_rows_of_a_coarse_piece(tmp_path: Path) -> None:
     """A replay kills rows before the first step, and others get their ids while it is coded."""
-    engine = restored(written(engine_with(V[:300]), tmp_path)).engine
+    engine = restored(written(engine_with(V[:300]), tmp_path), THIN_ONLY).engine
     put(engine, V[300:400], time=2)
     rows = engine._index.rows
     reused = steps = 0

@@ -8,7 +8,7 @@ import pytest
 from tests.strategies import clustered
 from visualsearch.index.graph import DENSE, THIN, Segment, Shape
 from visualsearch.index.layout import Layout
-from visualsearch.index.merge import ROUNDS, Backlog, Merge, insertion_order, to_rebuild
+from visualsearch.index.merge import ROUNDS, Backlog, Merge, insertion_order, to_rebuild, to_tidy
 from visualsearch.index.rows import NewRows, Rows, stored
 
 DIM = 16
@@ -180,3 +180,23 @@ def test_a_backlog_is_taken_when_it_no_longer_grows_or_fills_a_graph() -> None:
     ]  # fmt: skip
     assert backlog.due(100, layout)
     assert not Backlog().due(99, layout), "nothing is known of it yet"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "chosen"),
+    [
+        ([], []),
+        ([100], []),
+        ([100, 49], []),  # less than half
+        ([100, 50], [50, 100]),
+        ([1_000, 60, 50, 40], [40, 50, 60]),
+        ([300, 60, 50, 40], [40, 50, 60, 300]),
+        ([900, 400, 30], []),
+        ([0, 0], []),
+        ([700, 800], []),  # together beyond the most
+    ],
+)
+def test_the_policy_of_tidying(sizes: list[int], chosen: list[int]) -> None:
+    """Small graphs become one where they are half of the next larger one."""
+    graphs = [dense(size) for size in sizes]
+    assert [graph.live for graph in to_tidy(graphs, 1_200)] == chosen

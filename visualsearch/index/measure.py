@@ -15,6 +15,7 @@ from visualsearch.types import FloatArray
 
 Measuring = Generator[Curves | None, None, None]
 QUERIES = 256
+LOST = 2
 ENOUGH = 0.996  # recall@100 beyond which no more settings are tried
 BLOCK = 4_096
 
@@ -162,5 +163,7 @@ def _point(
             len(np.intersect1d(rows[:k], best[:k])) / min(k, len(best))
             for rows, best in zip(found, truth, strict=True)
         ]
-        recalls.append(float(np.mean(shares) - np.std(shares) / np.sqrt(len(shares))))
+        # Of a few all are missed or none: as if so many queries more had found nothing.
+        prior = len(shares) / (len(shares) + LOST) if k == FEW else 1.0
+        recalls.append(float(np.mean(shares) * prior - np.std(shares) / np.sqrt(len(shares))))
     return Point(setting, recalls[0], recalls[1], cost)

@@ -43,6 +43,21 @@ def to_rebuild(segments: Sequence[Segment], most_rows: int, least_dead: int) -> 
     return ()
 
 
+def to_tidy(segments: Sequence[Segment], most_rows: int) -> tuple[Segment, ...]:
+    """Return graphs that should become one when there is nothing else to do, or none.
+
+    The smallest ones, where they hold half as much together as the next larger one: each graph
+    costs a search its entry and its beam, and a row is so built in again a few times at most.
+    """
+    ranked = sorted(segments, key=lambda segment: segment.live)
+    total = best = 0
+    for place, segment in enumerate(ranked):
+        if 0 < segment.live <= 2 * total and total + segment.live <= most_rows:
+            best = place + 1
+        total += segment.live
+    return tuple(ranked[:best])
+
+
 class Backlog:
     """Sees when so many rows wait for a graph that they should become a dense one at once."""
 
@@ -56,9 +71,12 @@ class Backlog:
         graph costs a search less than several.
         """
         growing, self._before = waiting > self._before, waiting
-        return waiting >= layout.most_rows or (
-            not growing and waiting >= BULK * layout.segment_rows
-        )
+        return waiting >= layout.most_rows or (not growing and self.large(waiting, layout))
+
+    @staticmethod
+    def large(waiting: int, layout: Layout) -> bool:
+        """Return whether so many wait that the active graph is left alone: lists come first."""
+        return waiting >= BULK * layout.segment_rows
 
 
 def insertion_order(lists: Sequence[int] | IntArray | CodeArray, seed: int) -> IntArray:

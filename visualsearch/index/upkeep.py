@@ -17,7 +17,7 @@ from visualsearch.index.listing import Listing
 from visualsearch.index.lists import Coder
 from visualsearch.index.live import NO_GRAPH, LiveIndex
 from visualsearch.index.measure import QUERIES, Measuring, Sampler, measured
-from visualsearch.index.merge import Backlog, Merge, to_rebuild
+from visualsearch.index.merge import Backlog, Merge, to_rebuild, to_tidy
 from visualsearch.index.view import View
 from visualsearch.types import FloatArray
 
@@ -66,6 +66,7 @@ class Upkeep:
         done += self._listing.step()
         done += self._merge_step()
         done += self._measure_step(busy=done > 0)
+        done = done or self._tidy()
         self._idle = done == 0
         return done
 
@@ -100,6 +101,8 @@ class Upkeep:
 
     def _insert(self, batch: int) -> int:
         """Move fresh rows into the active graph; those that died meanwhile are left out."""
+        if self._bulk:
+            return 0
         if self._active is None or self._active.free == 0:
             if not len(self._index.for_graph):
                 return 0
@@ -122,6 +125,12 @@ class Upkeep:
         with self._publishing():
             built = self._index.built
             built.segments = (*built.segments, self._active)
+
+    @property
+    def _bulk(self) -> bool:
+        """Return whether many rows wait, and lists are there to find them by meanwhile."""
+        waiting = len(self._index.for_graph)
+        return self._listing.coder is not None and self._backlog.large(waiting, self._layout)
 
     def _settle(self, graph: Segment, held: IntArray | CodeArray, taken: CodeArray) -> None:
         """Note which graph holds the rows; free those of `taken` that died before it did."""
@@ -150,7 +159,9 @@ class Upkeep:
         """Begin the next rebuild, if one is due; what fails on the way has changed nothing."""
         index, layout = self._index, self._layout
         taken = index.for_graph.waiting()[:0].copy()
-        if self._backlog.due(len(index.for_graph), layout) and self._listing.coder is not None:
+        if self._bulk:
+            if not self._backlog.due(len(index.for_graph), layout):
+                return 1  # it is not idle: it waits for the rest
             taken = index.for_graph.waiting()[: layout.most_rows].copy()
             thin = tuple(s for s in index.built.segments if s.shape is THIN)
             replaces = thin if sum(s.live for s in thin) <= len(taken) else ()
@@ -158,6 +169,17 @@ class Upkeep:
             replaces = to_rebuild(index.built.segments, layout.most_rows, layout.segment_rows // 64)
             if not replaces:
                 return 0
+        return self._rebuild(replaces, taken)
+
+    def _tidy(self) -> int:
+        """Begin to make few graphs of many: only when nothing else is to be done."""
+        index = self._index
+        replaces = to_tidy(index.built.segments, self._layout.most_rows)
+        return self._rebuild(replaces, index.for_graph.waiting()[:0]) if replaces else 0
+
+    def _rebuild(self, replaces: tuple[Segment, ...], taken: CodeArray) -> int:
+        """Begin to build one graph of these and of waiting rows."""
+        index, layout = self._index, self._layout
         rows = np.concatenate([taken, *(segment.rows for segment in replaces)])
         with self._lock():
             rows = rows[index.rows.alive[rows]]
