@@ -23,7 +23,7 @@ EFFORTS = (
 class Point:
     """One setting of a search, measured: recall@10, recall@100 and microseconds of a core.
 
-    The recalls are those of the sample less their standard error, to be on the safe side.
+    The recalls are those of the sample less some of their standard error, to be on the safe side.
     """
 
     setting: float

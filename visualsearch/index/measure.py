@@ -16,6 +16,7 @@ from visualsearch.types import FloatArray
 Measuring = Generator[Curves | None, None, None]
 QUERIES = 256
 LOST = 2
+CAUTION = 1.5  # standard errors below the mean
 ENOUGH = 0.996  # recall@100 beyond which no more settings are tried
 BLOCK = 4_096
 
@@ -165,5 +166,6 @@ def _point(
         ]
         # Of a few all are missed or none: as if so many queries more had found nothing.
         prior = len(shares) / (len(shares) + LOST) if k == FEW else 1.0
-        recalls.append(float(np.mean(shares) * prior - np.std(shares) / np.sqrt(len(shares))))
+        error = np.std(shares) / np.sqrt(len(shares))
+        recalls.append(float(np.mean(shares) * prior - CAUTION * error))
     return Point(setting, recalls[0], recalls[1], cost)

@@ -1,11 +1,7 @@
 """The background writer: one thread that does steps while there is something to do."""
 
-import os
 import threading
 from collections.abc import Callable
-from contextlib import suppress
-
-NICE = 5  # a third of a search's weight: what is built behind may take what searches leave
 
 
 class Writer:
@@ -36,8 +32,6 @@ class Writer:
             self._thread.join()
 
     def _run(self) -> None:
-        with suppress(AttributeError, OSError):  # of this thread, and those that it starts: Linux
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         while not self._stopping:
             self._woken.wait()
             self._woken.clear()
