@@ -5,7 +5,7 @@ silently ignored would answer with products that the shopper excluded.
 """
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -277,14 +277,3 @@ def decode_request(value: bytes | None) -> SearchRequest:
         raise fault from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SchemaError("not_json", f"the value is not JSON: {error}") from None
-
-
-def salvage_request_id(value: bytes | None, key: bytes | None) -> str:
-    """Find the id to answer a broken request with: from its body, else its key, else empty."""
-    try:
-        body: Any = msgspec.json.decode(value or b"")
-        if isinstance(body, dict) and isinstance(body.get("request_id"), str):
-            return str(body["request_id"])[:256]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass
-    return (key or b"").decode("utf-8", "replace")[:256]

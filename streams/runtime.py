@@ -10,7 +10,6 @@ from importlib.metadata import version
 from prometheus_client import CollectorRegistry
 
 import visualsearch
-from streams.background import subject_finder
 from streams.blobs import BlobStore
 from streams.fetch.fetcher import Fetcher
 from streams.group_reader import GroupReader, Sink
@@ -203,21 +202,14 @@ def build_search(shared: Shared, index_partitions: int, beginning: Beginning) ->
         interval_s=settings.heal_grace_s / 3,
     )
     fetcher = Fetcher(settings, shared.blobs, shared.metrics)
-    pictures = QueryPictures(
-        shared.model,
-        fetcher,
-        limit=settings.image_max_bytes,
-        find_subject=subject_finder(settings.background_model),
-    )
+    pictures = QueryPictures.of(settings, shared.model, fetcher)
     handler = QueryHandler(
         engine,
         shared.model,
         pictures,
         shared.metrics,
         watermark=lambda: reader.watermark.time_s,
-        detection=Detection.load(
-            settings.look_categories, settings.look_checkpoint, settings.look_labels
-        ),
+        detection=Detection.of(settings),
         searchers=max(2, (os.cpu_count() or 2) // 2),
     )
     agent = QueryAgent(

@@ -2,18 +2,17 @@
 
 import asyncio
 import contextlib
-import uuid
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.resources import files
-from typing import Any
 
 import msgspec
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from schemas.errors import SchemaError
-from schemas.search import SearchFault, SearchResult, decode_request, salvage_request_id
+from schemas.request_id import salvage_request_id, with_id
+from schemas.search import SearchFault, SearchResult, decode_request
 from streams.client import SearchClient
 from streams.fetch.errors import FetchError
 from streams.fetch.fetcher import Fetcher
@@ -101,7 +100,7 @@ class Web:
             text = f"the request is larger than {MAX_BODY} bytes"
             return _json(failure("", SearchFault("request_too_large", text)), 413)
         try:
-            search = decode_request(_with_id(body))
+            search = decode_request(with_id(body))
         except SchemaError as error:
             request_id = salvage_request_id(body, None)
             fault = SearchFault(error.code, str(error), error.field)
@@ -156,17 +155,6 @@ class Web:
             raise web.HTTPNotFound(text=f"{error}\n") from None
         headers = {"Cache-Control": "max-age=60", "X-Content-Type-Options": "nosniff"}
         return web.Response(body=data, content_type=_content_type(data), headers=headers)
-
-
-def _with_id(body: bytes) -> bytes:
-    """Give a request without an id one: over HTTP the connection says whose answer it is."""
-    try:
-        parsed: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return body
-    if not isinstance(parsed, dict) or "request_id" in parsed:
-        return body
-    return msgspec.json.encode(parsed | {"request_id": uuid.uuid4().hex})
 
 
 def _probe(reason: str | None) -> web.Response:

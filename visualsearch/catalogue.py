@@ -26,6 +26,12 @@ class Catalogue:
         self._products = Products()
         self._index = LiveIndex(Rows(dim, chunk_rows=chunk_rows))
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Return how many products and how many of their vectors a search can find."""
+        with self._lock:
+            return self._index.live_products, self._index.live_rows
+
     def product(self, product_id: str) -> ProductState | None:
         """Return what is known of a product, deleted ones included; None if nothing is."""
         with self._lock:

@@ -24,22 +24,34 @@ def _rows(_: click.Context, __: click.Parameter, size: str | None) -> int | None
         raise click.BadParameter("50k, 200k, 1m or a number of rows") from None
 
 
+vectors_option = click.option(
+    "--vectors", type=FILE, metavar="FILE.npy",
+    help="Your own vectors, of shape (n, d); else clustered ones are drawn.",
+)  # fmt: skip
+queries_option = click.option(
+    "--queries", type=FILE, metavar="FILE.npy",
+    help="Queries for them, of shape (q, d); else rows seen differently.",
+)  # fmt: skip
+size_option = click.option(
+    "--size", "rows", callback=_rows, metavar="50k|200k|1m",
+    help="How many rows; 200k, or all of a file, unless given.",
+)  # fmt: skip
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
 @bench.command()
-@click.option("--vectors", type=FILE, metavar="FILE.npy",
-              help="Your own vectors, of shape (n, d); else clustered ones are drawn.")  # fmt: skip
-@click.option("--queries", type=FILE, metavar="FILE.npy",
-              help="Queries for them, of shape (q, d); else rows seen differently.")  # fmt: skip
+@vectors_option
+@queries_option
 @click.option("--filters", type=FILE, metavar="FILE.json",
               help='Filters beside the usual ones, as {"name": [row, …]}.')  # fmt: skip
-@click.option("--size", "rows", callback=_rows, metavar="50k|200k|1m",
-              help="How many rows; 200k, or all of a file, unless given.")  # fmt: skip
+@size_option
 @click.option("--only", multiple=True, metavar="NAME", type=click.Choice(NAMES),
               help=f"Measure this alone (again for more): {', '.join(NAMES)}.")  # fmt: skip
 @click.option("--beside", multiple=True, metavar="NAME", type=click.Choice(RIVALS),
               help=f"Beside this alone (again for more): {', '.join(RIVALS)}.")  # fmt: skip
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER",
               help="Keep finished measurements here; a later run takes up from there.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def index(
     vectors: Path | None,
     queries: Path | None,
@@ -60,15 +72,12 @@ def index(
 
 
 @bench.command()
-@click.option("--vectors", type=FILE, metavar="FILE.npy",
-              help="Your own vectors, of shape (n, d); else clustered ones are drawn.")  # fmt: skip
-@click.option("--queries", type=FILE, metavar="FILE.npy",
-              help="Queries for them, of shape (q, d); else rows seen differently.")  # fmt: skip
-@click.option("--size", "rows", callback=_rows, metavar="50k|200k|1m",
-              help="How many rows; 200k, or all of a file, unless given.")  # fmt: skip
+@vectors_option
+@queries_option
+@size_option
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER",
               help="Keep the result here; a later run shows it.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def recovery(
     vectors: Path | None,
     queries: Path | None,
@@ -79,7 +88,7 @@ def recovery(
 ) -> None:
     """Measure a snapshot beside searches, and a restart from it.
 
-    The index is built first, which takes the longest: about 3 minutes at 200k, 20 at a million.
+    The index is built first, which takes the longest: about 2 minutes at 200k, 10 at a million.
     """
     _run(vectors, queries, None, rows, (RECOVERY,), out, as_json=as_json)
 

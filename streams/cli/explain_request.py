@@ -8,9 +8,10 @@ from rich.text import Text
 
 from schemas.errors import SchemaError
 from schemas.explained import PartScore, ProductExplanation
+from schemas.request_id import with_id
 from schemas.search import decode_request
 from streams.cli.dlq_tables import cell
-from streams.cli.search import ask, with_id
+from streams.cli.search import ask
 from streams.settings import Settings
 
 _PASSED = {True: "[green]✓[/]", False: "[red]✗[/]"}

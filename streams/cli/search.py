@@ -125,6 +125,7 @@ def _request(
     """Build the request from the options, or read it. Raises SchemaError."""
     import msgspec
 
+    from schemas.request_id import with_id
     from schemas.search import QueryText, decode_request
 
     if request_file is not None:
@@ -153,19 +154,6 @@ def _request(
         "deadline_ms": deadline_ms or (30_000 if look else 5_000),
     }  # fmt: skip
     return decode_request(msgspec.json.encode(body))
-
-
-def with_id(body: bytes) -> bytes:
-    """Give a request without an id one; what is no request is told so by its decoding."""
-    import msgspec
-
-    try:
-        request = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return body
-    if not isinstance(request, dict):
-        return body
-    return msgspec.json.encode({"request_id": uuid.uuid4().hex, **request})
 
 
 def _image(given: str) -> dict[str, str]:

@@ -13,7 +13,6 @@ from prometheus_client import CollectorRegistry
 
 from schemas.events import ImageSource, Product
 from schemas.records import ImageRef
-from streams.background import subject_finder
 from streams.blobs import BlobStore
 from streams.catalog.events import row_product
 from streams.catalog.publish import Ready, products_of
@@ -168,15 +167,8 @@ async def open_shop(encoder: Encoder, settings: Settings) -> AsyncIterator[Shop]
     model = Model(encoder, metrics)
     engine = build_engine(settings, encoder.model_id, encoder.dim, metrics)
     fetcher = Fetcher(settings, BlobStore(settings.blobs), metrics)
-    pictures = QueryPictures(
-        model,
-        fetcher,
-        limit=settings.image_max_bytes,
-        find_subject=subject_finder(settings.background_model),
-    )
-    detection = Detection.load(
-        settings.look_categories, settings.look_checkpoint, settings.look_labels
-    )
+    pictures = QueryPictures.of(settings, model, fetcher)
+    detection = Detection.of(settings)
 
     def handler_over(engine: Engine) -> QueryHandler:
         return QueryHandler(

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 
 from schemas.errors import SchemaError
-from schemas.search import SearchFault, SearchResult, decode_request, salvage_request_id
+from schemas.request_id import salvage_request_id
+from schemas.search import SearchFault, SearchResult, decode_request
 from streams.in_order import InOrder
 from streams.lanes.lane import until_written
 from streams.messages import Headers, OutgoingMessage, SourceMessage

@@ -8,7 +8,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from schemas.search import IndexInfo, SearchFault, SearchRequest, SearchResult, TookMs
+from schemas.search import (
+    IndexInfo,
+    SearchFault,
+    SearchHint,
+    SearchRequest,
+    SearchResult,
+    TookMs,
+)
 from streams.metrics import Metrics
 from streams.model import Model, ModelError
 from streams.query.answers import look_region, search_hint, search_hit, search_plan
@@ -21,7 +28,6 @@ from streams.serving import serving
 from visualsearch.engine import Engine
 from visualsearch.errors import VisualSearchError
 from visualsearch.search.fuse import fused
-from visualsearch.search.hints import Hint
 from visualsearch.search.varied import varied
 from visualsearch.types import Answer, Filters, FloatArray, Query
 
@@ -96,7 +102,7 @@ class QueryHandler:
         answer = await self._find(request, [view.vector for view in views], filters, give_up_at)
         result = self._result(request.request_id, answer)
         if not answer.hits:
-            result.hints = [search_hint(hint) for hint in await self._run(self._hints(filters))]
+            result.hints = await self._hints(filters)
         took.search = self._observe("search", started)
         if request.explain:
             await self._explain(Asked(request, views, filters, answer), result)
@@ -131,8 +137,7 @@ class QueryHandler:
         result.hits = [search_hit(hit) for hit in of_all(found, request.top_k)]
         result.regions = [look_region(each.region, each.hits, each.plan) for each in found]
         if not result.hits:
-            filters = to_filters(request)
-            result.hints = [search_hint(hint) for hint in await self._run(self._hints(filters))]
+            result.hints = await self._hints(to_filters(request))
         took.search = self._observe("search", started)
         return result
 
@@ -172,8 +177,9 @@ class QueryHandler:
             diversity=request.diversity, collapse=request.collapse_duplicates,
         )  # fmt: skip
 
-    def _hints(self, filters: Filters) -> Callable[[], tuple[Hint, ...]]:
-        return lambda: self._engine.hints(filters)
+    async def _hints(self, filters: Filters) -> list[SearchHint]:
+        found = await self._run(lambda: self._engine.hints(filters))
+        return [search_hint(hint) for hint in found]
 
     async def _run(self, work: Callable[[], T]) -> T:
         """Do work on one of the search threads."""
@@ -186,13 +192,14 @@ class QueryHandler:
 
     def _result(self, request_id: str, answer: Answer | None) -> SearchResult:
         """Return an answer as a result, or what every result says, for regions to be put in."""
-        stats, watermark = self._engine.stats(), self._watermark()
+        # Not `stats()`, which looks at every row that waits for a graph.
+        (products, vectors), watermark = self._engine.size, self._watermark()
         result = SearchResult(
             request_id=request_id,
             status="ok",
             index=IndexInfo(
-                products=stats.products,
-                vectors=stats.vectors,
+                products=products,
+                vectors=vectors,
                 model=self._engine.model,
                 watermark=None if watermark is None else datetime.fromtimestamp(watermark, UTC),
             ),

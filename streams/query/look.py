@@ -13,6 +13,7 @@ from streams.lru import Lru
 from streams.model import Model
 from streams.query.pictures import QueryPictures
 from streams.query.spelling import QueryParts, to_filters
+from streams.settings import Settings
 from visualsearch.engine import Engine
 from visualsearch.search.compose import Part, compose
 from visualsearch.search.look.boxes import Box, crop
@@ -53,6 +54,11 @@ class Detection:
 
     taxonomy: Taxonomy
     checkpoint: CheckpointDetector | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Detection":
+        """Read the files that the settings name; see `load`."""
+        return cls.load(settings.look_categories, settings.look_checkpoint, settings.look_labels)
 
     @classmethod
     def load(

@@ -6,11 +6,13 @@ from typing import TypeVar
 from PIL import Image
 
 from schemas.search import Preprocess, QueryImage, SearchFault
+from streams.background import subject_finder
 from streams.compute import Priority
 from streams.fetch.errors import FetchError
 from streams.fetch.fetcher import Fetcher
 from streams.fetch.inline import decode_base64
 from streams.model import Model
+from streams.settings import Settings
 from visualsearch.encoders.images import decode_image
 from visualsearch.encoders.protocol import Prepared
 from visualsearch.errors import VisualSearchError
@@ -39,6 +41,12 @@ class QueryPictures:
         self._fetcher = fetcher
         self._limit = limit
         self._find_subject = find_subject
+
+    @classmethod
+    def of(cls, settings: Settings, model: Model, fetcher: Fetcher) -> "QueryPictures":
+        """Return it as the settings say. Raises EncoderError for a background model."""
+        find_subject = subject_finder(settings.background_model)
+        return cls(model, fetcher, limit=settings.image_max_bytes, find_subject=find_subject)
 
     async def fetch(self, field: str, image: QueryImage) -> bytes:
         """Return a picture's bytes, whether they came along or by URL. Raises RequestError."""

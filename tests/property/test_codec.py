@@ -15,7 +15,8 @@ from schemas.errors import SchemaError
 from schemas.events import EVENT_TYPES, ProductEvent, encode_event
 from schemas.generate import json_schema
 from schemas.records import KINDS, UnknownRecordError, decode_record
-from schemas.search import decode_request, salvage_request_id
+from schemas.request_id import salvage_request_id
+from schemas.search import decode_request
 from tests.event_strategies import good_events, requests, scalars, spoilt
 
 SCHEMAS = {

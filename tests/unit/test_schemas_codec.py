@@ -19,7 +19,8 @@ from schemas.events import (
     ProductOfferUpdated,
     encode_event,
 )
-from schemas.search import decode_request, salvage_request_id
+from schemas.request_id import salvage_request_id
+from schemas.search import decode_request
 from tests.malformed import good_event
 
 NOON_MS = 1_777_636_800_000  # 2026-05-01T12:00:00Z

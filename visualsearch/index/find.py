@@ -62,18 +62,18 @@ class Finder:
         products = min(top_k, view.matches)
         wanted = wanted_rows(top_k, view.matches, view.matching_rows)
         visited = 0
-        if choice.beams and self._averse(view, vector):
-            choice = replace(choice, beams=(), effort=choice.averse, related=choice.averse)
-        for ef in choice.beams:
+        averse = bool(choice.beams) and self._averse(view, vector)
+        for ef in () if averse else choice.beams:
             (rows, scores), near = self.walk(view, vector, ef, choice.effort, wanted)
             visited += len(rows)
-            if view.pieces and near * self.tuning.surplus < view.matching_rows / view.live_rows:
-                # Fewer match than a search without a filter looks at: what is near does not.
-                choice = replace(choice, effort=choice.averse, related=choice.averse)
+            averse = self._too_few(view, near)
+            if averse:
                 break
             slots = near_best(view.slot[rows], scores, products)
             if len(slots) >= products:
                 return self._scored(view, vector, slots, _plan("graph", view, visited, ef))
+        if averse:
+            choice = replace(choice, effort=choice.averse, related=choice.averse)
         if view.pieces and choice.strategy != "exact":
             # No fewer than were measured: the best estimate of a few says little of the best row.
             rows, scores = self.listed(view, vector, max(wanted, MANY), choice)
@@ -84,10 +84,7 @@ class Finder:
         return self.exact(view, vector, products, visited)
 
     def _averse(self, view: View, vector: FloatArray) -> bool:
-        """Return whether too few match near the vector for a walk, as a sample of rows says.
-
-        Fewer would match in its beam than a search without a filter looks at.
-        """
+        """Return whether too few match near the vector for a walk, as a sample of rows says."""
         if not view.pieces or view.matching_rows == view.live_rows:
             return False
         step = max(1, len(view.mask) // SAMPLED) | 1
@@ -96,7 +93,15 @@ class Finder:
         near[lists] = True
         matching = near[view.list_of[: len(view.mask) : step]] & view.mask[::step]
         share = np.count_nonzero(matching) * step / max(1, view.list_sizes[lists].sum())
-        return bool(share * self.tuning.surplus < view.matching_rows / view.live_rows)
+        return self._too_few(view, float(share))
+
+    def _too_few(self, view: View, near: float) -> bool:
+        """Return whether lists should be looked through, when this share matches near the vector.
+
+        Fewer match in a beam than a search without a filter looks at: a wider one stays lossy.
+        """
+        share = view.matching_rows / view.live_rows
+        return bool(view.pieces) and near * self.tuning.surplus < share
 
     def choice(self, view: View, top_k: int, target: float) -> Choice:
         """Return how to search the view for so many products."""
