@@ -7,7 +7,7 @@ from math import inf
 import pytest
 
 from visualsearch.engine import Layout
-from visualsearch.index import coding, find, measure
+from visualsearch.index import coding, measure
 from visualsearch.index.merge import Merge
 
 MACHINE = Layout(
@@ -21,9 +21,8 @@ STRESS = Layout(
 
 
 def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measure with few queries, look for fresh rows by their lists, and take small steps."""
+    """Measure with few queries, and take small steps."""
     monkeypatch.setattr(measure, "QUERIES", 8)
-    monkeypatch.setattr(find, "SCANNED_FRESH", 4)
     monkeypatch.setattr(coding, "STEP_ROWS", 8)
     monkeypatch.setattr(Merge.step, "__defaults__", (8,))
 

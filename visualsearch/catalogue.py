@@ -1,12 +1,12 @@
 """The products of one shard as they stand, under a lock, and what can be asked of them."""
 
-import threading
 from collections.abc import Sequence
 
 import numpy as np
 
 from visualsearch.index.arrays import IntArray, ascending
 from visualsearch.index.columns import Held
+from visualsearch.index.fair import FairLock
 from visualsearch.index.live import LiveIndex
 from visualsearch.index.products import Products
 from visualsearch.index.rows import Rows
@@ -22,7 +22,7 @@ class Catalogue:
 
     def __init__(self, dim: int, chunk_rows: int) -> None:
         self.dim = dim
-        self._lock = threading.Lock()  # held for microseconds: one record, one mask, one answer
+        self._lock = FairLock()  # held for microseconds: one record, one mask, one answer
         self._products = Products()
         self._index = LiveIndex(Rows(dim, chunk_rows=chunk_rows))
 

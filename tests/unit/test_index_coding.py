@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.strategies import clustered
-from visualsearch.index.codes import trained
+from visualsearch.index.arrays import CodeArray
+from visualsearch.index.codes import NO_LIST, ListArray, trained
 from visualsearch.index.coding import STEP_ROWS, Coding, superseded, to_join
 from visualsearch.index.lists import Coder
 from visualsearch.index.rows import NewRows, Rows, stored
@@ -88,12 +89,17 @@ def storage() -> Rows:
     return rows
 
 
+def on_none(rows: CodeArray) -> ListArray:
+    """Say that no list holds the rows."""
+    return np.full(len(rows), NO_LIST, dtype=np.uint16)
+
+
 def test_rows_are_coded_in_steps_each_once(coder: Coder) -> None:
     """Dead and repeated ones are left out from the start; each row is on its nearest list."""
     rows = storage()
     rows.alive[[3, 4]] = False
     ids = np.array([*range(1_100), 5, 5], dtype=np.int32)
-    coding = Coding(coder, ids, rows, taken=len(ids))
+    coding = Coding(coder, ids, rows, on_none, taken=len(ids))
     done = []
     while not coding.finished:
         done.append(coding.step())
@@ -104,11 +110,25 @@ def test_rows_are_coded_in_steps_each_once(coder: Coder) -> None:
     assert np.mean(coding.lists == coder.lists_of(V[coding.rows])) > 0.99  # rounding may move some
 
 
+def test_rows_stay_on_the_lists_that_they_are_on(coder: Coder) -> None:
+    """Only those that are on none, or that a new coder looks at, are looked at again."""
+    lists = np.full(COUNT, NO_LIST, dtype=np.uint16)
+    lists[:500] = 3
+    ids, rows = np.arange(900, dtype=np.int32), storage()
+    for anew in (False, True):
+        coding = Coding(coder, ids, rows, lambda rows: lists[rows], anew=anew)
+        while not coding.finished:
+            coding.step()
+        nearest = coder.lists_of(rows.unit(ids.astype(np.int64)))
+        assert np.array_equal(coding.lists[500:], nearest[500:])
+        assert np.array_equal(coding.lists[:500], nearest[:500] if anew else lists[:500])
+
+
 def test_a_coding_of_nothing_ends(coder: Coder) -> None:
     """All rows of a piece may be dead when its turn comes."""
     rows = storage()
     rows.alive[:] = False
-    coding = Coding(coder, np.arange(10, dtype=np.int32), rows)
+    coding = Coding(coder, np.arange(10, dtype=np.int32), rows, on_none)
     assert coding.step() == 0
     assert coding.finished
     assert len(coding.piece.complete().rows) == 0

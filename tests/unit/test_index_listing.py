@@ -144,7 +144,13 @@ def test_a_row_that_is_used_again_keeps_the_list_of_its_new_picture(tmp_path: Pa
     engine = restored(written(engine_with(V[:300]), tmp_path)).engine
     index = engine._index
     (coarse,) = index.built.pieces
-    coding = Coding(coder_of(engine), coarse.rows, index.rows, replaces=(coarse,))
+    coding = Coding(
+        coder_of(engine),
+        coarse.rows,
+        index.rows,
+        lambda rows: index.list_of[rows],
+        replaces=(coarse,),
+    )
     while not coding.finished:
         coding.step()
     other = (int(index.list_of[7]) + 1) % len(coder_of(engine).centroids)

@@ -27,7 +27,7 @@ def piece_of(coder: Coder, rows: np.ndarray, shift: int = 0) -> Piece:
     """Return a piece of these rows, whose ids begin at `shift`."""
     piece = coder.piece()
     for part in np.array_split(rows, 3):
-        piece.add((part + shift).astype(np.int32), V[part])
+        piece.add((part + shift).astype(np.int32), V[part], coder.lists_of(V[part]))
     return piece.complete()
 
 
@@ -42,7 +42,7 @@ def truth(query: FloatArray, rows: np.ndarray, k: int) -> set[int]:
 
 
 def candidates(
-    pieces: list[Piece], query: FloatArray, rows: np.ndarray, k: int, effort: Effort, **more: object
+    pieces: list[Piece], query: FloatArray, rows: np.ndarray, k: int, effort: Effort
 ) -> list[int]:
     """Return the candidates among these rows, by a bitmap of them unless they are all."""
     coder = pieces[0].coder
@@ -50,7 +50,7 @@ def candidates(
     mask[rows] = True
     bits = None if len(rows) == COUNT else np.packbits(mask, bitorder="little")
     found = best_candidates(
-        pieces, query, coder.scores(query), bits, sizes_of(coder, rows), k, effort, **more
+        pieces, query, coder.scores(query), bits, sizes_of(coder, rows), k, effort
     )
     return found.tolist()
 
@@ -108,18 +108,6 @@ def test_with_every_effort_everything_that_matches_is_a_candidate(coder: Coder) 
     rows = np.arange(3, COUNT, 7)
     assert set(candidates(pieces, V[0], rows, 50, ALL)) == set(rows.tolist())
     assert set(candidates(pieces, V[0], np.arange(COUNT), 50, ALL)) == set(range(COUNT))
-
-
-def test_a_floor_leaves_out_the_lists_that_cannot_reach_it(coder: Coder) -> None:
-    """What scores elsewhere say is enough: beyond it nothing is looked at, below it all is."""
-    pieces = [piece_of(coder, np.arange(COUNT))]
-    rows = np.arange(0, COUNT, 2)
-    assert candidates(pieces, V[0], rows, 10, EFFORTS[3], floor=1.5) == []
-    low = candidates(pieces, V[0], rows, 10, ALL, floor=-2.0)
-    assert set(low) == set(rows.tolist())
-    best = sorted(V[rows] @ V[0], reverse=True)
-    found = candidates(pieces, V[0], rows, 10, EFFORTS[-2], floor=float(best[9]))
-    assert len(truth(V[0], rows, 10) & set(found)) >= 9
 
 
 def test_a_bitmap_shorter_than_the_ids_leaves_the_younger_out(coder: Coder) -> None:

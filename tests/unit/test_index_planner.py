@@ -93,7 +93,8 @@ def test_nothing_matching_is_empty_and_a_small_index_is_scanned() -> None:
 def test_many_fresh_rows_make_the_graph_pointless_unless_lists_hold_them() -> None:
     """When nearly all must be scanned anyway, all are."""
     assert chosen(fresh_rows=199_990, uncoded_rows=199_990).strategy == "exact"
-    assert chosen(fresh_rows=90_000, coded=True).strategy == "graph"
+    assert chosen(fresh_rows=2_000, coded=True).strategy == "graph"
+    assert chosen(fresh_rows=90_000, coded=True).strategy == "ivfpq"
     assert chosen(fresh_rows=199_990, coded=True).strategy == "ivfpq"
     assert chosen(segments=0, fresh_rows=200_000, coded=True).strategy == "ivfpq"
     everything = {"fresh_rows": 199_990, "uncoded_rows": 199_990}

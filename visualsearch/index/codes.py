@@ -135,34 +135,30 @@ def quantizer_of(book: Book) -> Any:
 
 
 def fine_index(book: Book, quantizer: Any) -> Any:
-    """Return an empty index to search in: `quantizer` must be kept as long as it is."""
-    faiss = faiss_library()
-    lists, dim = book.centroids.shape
-    made = faiss.IndexIVFPQFastScan(
-        quantizer, dim, lists, dim // FINE, BITS, faiss.METRIC_INNER_PRODUCT
-    )
-    return _ready(made, book.fine)
+    """Return an empty index of fine codes: `quantizer` must be kept as long as it is."""
+    return _index(book, quantizer, FINE, book.fine)
 
 
 def coarse_index(book: Book, quantizer: Any) -> Any:
-    """Return an empty index to write to a file: `quantizer` must be kept as long as it is."""
+    """Return an empty index of coarse codes: `quantizer` must be kept as long as it is."""
+    return _index(book, quantizer, coarse_width(book.centroids.shape[1]), book.coarse)
+
+
+def _index(book: Book, quantizer: Any, width: int, codes: FloatArray) -> Any:
     faiss = faiss_library()
     lists, dim = book.centroids.shape
-    made = faiss.IndexIVFPQ(
-        quantizer, dim, lists, dim // coarse_width(dim), BITS, faiss.METRIC_INNER_PRODUCT
-    )
-    return _ready(made, book.coarse)
-
-
-def _ready(index: Any, codes: FloatArray) -> Any:
+    index = faiss.IndexIVFPQ(quantizer, dim, lists, dim // width, BITS, faiss.METRIC_INNER_PRODUCT)
     index.by_residual = True
-    faiss_library().copy_array_to_vector(codes, index.pq.centroids)
+    faiss.copy_array_to_vector(codes, index.pq.centroids)
     index.is_trained = True
     return index
 
 
-def add_coarsely(index: Any, ids: IntArray, vectors: FloatArray, lists: ListArray) -> None:
-    """Code rows whose lists are known: some 8 microseconds each."""
+def add_coded(index: Any, ids: IntArray, vectors: FloatArray, lists: ListArray) -> None:
+    """Code rows whose lists are known: some 8 microseconds each, coarsely.
+
+    FAISS would look for the lists itself, which takes as long as all the rest.
+    """
     pointer = faiss_library().swig_ptr
     owners = lists.astype(np.int64)  # in variables: a pointer keeps nothing alive
     vectors, ids = np.ascontiguousarray(vectors), np.ascontiguousarray(ids)
@@ -188,7 +184,7 @@ def coarse_books(index: Any) -> tuple[FloatArray, FloatArray]:
 
 
 def packed(index: Any, quantizer: Any) -> Any:
-    """Return a coarse index in the form that is searched: 0.1 microseconds a row.
+    """Return an index in the form that is searched: 0.1 microseconds a row.
 
     `quantizer`, of the same centroids, must be kept as long as it is.
     """

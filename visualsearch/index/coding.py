@@ -1,10 +1,11 @@
 """Putting rows on the lists, in steps: new ones, small pieces as one, or all of them anew."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from visualsearch.index.arrays import BoolArray, CodeArray, IntArray
+from visualsearch.index.codes import NO_LIST, ListArray
 from visualsearch.index.lists import Coder, Piece
 from visualsearch.index.merge import DEAD_SHARE
 from visualsearch.index.rows import Rows
@@ -22,6 +23,7 @@ class Coding:
         coder: Coder,
         rows: CodeArray,
         storage: Rows,
+        lists_of: Callable[[CodeArray], ListArray],
         *,
         taken: int = 0,
         anew: bool = False,
@@ -37,6 +39,7 @@ class Coding:
         # for lists as the new rows that it is.
         self.replaces = tuple(replaces)
         self._storage = storage
+        self._lists_of = lists_of  # that the rows are on now
         self._done = 0
 
     @property
@@ -47,9 +50,12 @@ class Coding:
     def step(self) -> int:
         """Code the next rows; return how many."""
         rows = self.rows[self._done : self._done + STEP_ROWS]
+        lists = self.lists[self._done : self._done + STEP_ROWS]
+        lists[:] = NO_LIST if self.anew else self._lists_of(rows)
         vectors = self._storage.unit(rows.astype(np.int64))
-        self.lists[self._done : self._done + len(rows)] = self.coder.lists_of(vectors)
-        self.piece.add(rows, vectors)
+        missing = lists == NO_LIST
+        lists[missing] = self.coder.lists_of(vectors[missing])
+        self.piece.add(rows, vectors, lists)
         self._done += len(rows)
         return len(rows)
 

@@ -8,7 +8,7 @@ import numpy as np
 from visualsearch.index.arrays import BoolArray, CodeArray, IntArray, ascending
 from visualsearch.index.codes import NO_LIST
 from visualsearch.index.curve import MANY
-from visualsearch.index.lists import ByteArray, Effort, best_candidates
+from visualsearch.index.lists import ByteArray, best_candidates
 from visualsearch.index.planner import (
     Choice,
     Costs,
@@ -23,7 +23,6 @@ from visualsearch.index.view import View
 from visualsearch.search.group import near_best
 from visualsearch.types import FloatArray, Plan
 
-SCANNED_FRESH = 2_048  # with fewer rows on no graph a scan is as quick as their lists
 AVERSE = 0.5  # near the query less than this part of the share matches: the filter avoids it
 RELATED = 1.5  # and more than this: it keeps what is near
 NEAR_LISTS = 128  # one of so many, four at least: they hold about as much of any sample
@@ -64,7 +63,7 @@ class Finder:
         visited = 0
         averse = bool(choice.beams) and self._averse(view, vector)
         for ef in () if averse else choice.beams:
-            (rows, scores), near = self.walk(view, vector, ef, choice.effort, wanted)
+            (rows, scores), near = self.walk(view, vector, ef)
             visited += len(rows)
             averse = self._too_few(view, near)
             if averse:
@@ -117,10 +116,8 @@ class Finder:
         slots = near_best(view.slot[rows], self.rows.score(rows, vector), products)
         return self._scored(view, vector, slots, _plan("exact", view, visited + len(rows)))
 
-    def walk(
-        self, view: View, vector: FloatArray, ef: int, effort: Effort, wanted: int
-    ) -> tuple[Scored, float]:
-        """Return matching rows near the vector, from every graph and of those on none.
+    def walk(self, view: View, vector: FloatArray, ef: int) -> tuple[Scored, float]:
+        """Return matching rows near the vector, from every graph, and all that are on none.
 
         The second value is the share of a graph's results that match, in the worst of them: what
         the others found does not make up for a large one whose beam met hardly a match.
@@ -139,40 +136,8 @@ class Finder:
             parts.append((rows[kept], scores[kept]))
             if len(rows):
                 near = min(near, np.count_nonzero(kept) / len(rows))
-        fresh = np.concatenate([view.building, view.fresh])
-        if len(fresh) <= SCANNED_FRESH or not view.pieces:
-            parts.append(self._scan(view, vector, fresh))
-        else:
-            parts += self._fresh(view, vector, fresh, effort, wanted, parts)
+        parts.append(self._scan(view, vector, np.concatenate([view.building, view.fresh])))
         return _joined(parts), near
-
-    def _fresh(
-        self,
-        view: View,
-        vector: FloatArray,
-        fresh: CodeArray,
-        effort: Effort,
-        wanted: int,
-        parts: Sequence[Scored],
-    ) -> list[Scored]:
-        """Return the best of many rows that no graph holds: their lists are looked through.
-
-        What the graphs found says which lists can hold something better.
-        """
-        mask = np.zeros_like(view.mask)
-        mask[fresh[fresh < len(mask)]] = True
-        mask &= view.mask
-        known = np.concatenate([scores for _, scores in parts]) if parts else np.empty(0)
-        floor = None
-        if len(known) >= wanted:
-            floor = float(np.partition(known, len(known) - wanted)[-wanted])
-        coder = view.pieces[0].coder
-        sizes = _list_sizes(view, mask)
-        scores = coder.scores(vector)
-        rows = best_candidates(
-            view.pieces, vector, scores, _bits(mask), sizes, wanted, effort, floor
-        )
-        return [self._scan(view, vector, rows), self._scan(view, vector, view.uncoded)]
 
     def listed(self, view: View, vector: FloatArray, wanted: int, choice: Choice) -> Scored:
         """Return the matching rows near the vector by the lists, and all that are on none."""

@@ -1,7 +1,8 @@
 """The lists' part of the upkeep: which rows to code next, by what, and the swap of the result."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from math import inf
 
 import numpy as np
 
@@ -10,8 +11,9 @@ from visualsearch.index.arrays import CodeArray, IntArray
 from visualsearch.index.codes import NO_LIST, misfit, sample_rows, trained
 from visualsearch.index.coding import MOST_ROWS, Coding, superseded, to_join
 from visualsearch.index.layout import Layout
-from visualsearch.index.lists import Coder
+from visualsearch.index.lists import Coder, Piece
 from visualsearch.index.live import LiveIndex
+from visualsearch.index.merge import to_tidy
 
 RETRAIN = 4.0  # times the rows of the last training: the coder is trained again
 DRIFT = 1.25  # and when rows lie so many times further from their centroids than they did then
@@ -43,6 +45,33 @@ class Listing:
         """Code some rows; return how many, 0 if there is nothing to do."""
         return self._code_step() + self._finer_step()
 
+    def tidy(self) -> int:
+        """Begin to make few pieces of many, when there is nothing else to do; 0 if they are."""
+        fine = [piece for piece in self._index.built.pieces if not piece.coarse]
+        joined = to_tidy(fine, lambda piece: len(piece.rows), inf)
+        if self.coder is None or not joined:
+            return 0
+        self._coding = self._joining(self.coder, joined)
+        return 1
+
+    def _joining(self, coder: Coder, pieces: Sequence[Piece]) -> Coding:
+        return self._coded(coder, np.concatenate([p.rows for p in pieces]), replaces=pieces)
+
+    def _coded(
+        self,
+        coder: Coder,
+        rows: CodeArray,
+        *,
+        taken: int = 0,
+        anew: bool = False,
+        replaces: Sequence[Piece] = (),
+    ) -> Coding:
+        index = self._index
+        return Coding(
+            coder, rows, index.rows, lambda rows: index.list_of[rows],
+            taken=taken, anew=anew, replaces=replaces,
+        )  # fmt: skip
+
     def lists_of(self, rows: CodeArray) -> IntArray:
         """Return the list of each row, whether it has been coded or not; 0 before any training."""
         if self.coder is None:
@@ -72,7 +101,7 @@ class Listing:
             coarse = [piece for piece in self._index.built.pieces if piece.coarse]
             if not coarse or self.coder is None:
                 return 0
-            self._finer = Coding(self.coder, coarse[0].rows, self._index.rows, replaces=coarse[:1])
+            self._finer = self._coded(self.coder, coarse[0].rows, replaces=coarse[:1])
             return 1
         finer = self._finer
         if finer.coder is not self.coder:  # trained again: all rows are coded anew
@@ -95,12 +124,9 @@ class Listing:
             pieces = [piece for piece in index.built.pieces if not piece.coarse]
         if len(waiting) >= layout.piece_rows:
             self._unchecked += len(waiting)
-            return Coding(self.coder, waiting, index.rows, taken=len(waiting))
+            return self._coded(self.coder, waiting, taken=len(waiting))
         joined = to_join(pieces, index.rows.alive, layout.piece_rows)
-        if joined:
-            rows = np.concatenate([piece.rows for piece in joined])
-            return Coding(self.coder, rows, index.rows, replaces=joined)
-        return None
+        return self._joining(self.coder, joined) if joined else None
 
     def _drifted(self) -> bool:
         """Return whether the rows of today lie further from the centroids than the sample did."""
@@ -129,7 +155,7 @@ class Listing:
             self._listless = True
             raise
         self.coder = Coder(book)
-        return Coding(self.coder, rows, index.rows, taken=taken, anew=True)
+        return self._coded(self.coder, rows, taken=taken, anew=True)
 
     def _publish(self, coding: Coding) -> None:
         index = self._index

@@ -20,9 +20,11 @@ from visualsearch.index.arrays import CodeArray, IntArray
 from visualsearch.index.codes import (
     Book,
     ListArray,
+    add_coded,
     faiss_library,
     fine_index,
     nearest,
+    packed,
     quantizer_of,
 )
 from visualsearch.types import FloatArray
@@ -90,15 +92,16 @@ class Piece:
         self._index = index
         self._parts: list[CodeArray] = []
 
-    def add(self, rows: CodeArray, vectors: FloatArray) -> None:
-        """Code rows: about 40 microseconds each."""
-        self._index.add_with_ids(vectors, rows.astype(np.int64))
+    def add(self, rows: CodeArray, vectors: FloatArray, lists: ListArray) -> None:
+        """Code rows that belong to these lists."""
+        add_coded(self._index, rows.astype(np.int64), vectors, lists)
         self._parts.append(rows)
 
     def complete(self) -> "Piece":
-        """Say that no row will follow."""
+        """Say that no row will follow, and make it fit for searches."""
         self.rows = np.concatenate([self.rows, *self._parts])
         self._parts = []
+        self._index = packed(self._index, self.coder.quantizer)
         return self
 
     def search(self, asked: "Asked", wanted: int) -> Estimated:
@@ -141,14 +144,12 @@ def best_candidates(
     sizes: IntArray,
     wanted: int,
     effort: Effort,
-    floor: float | None = None,
 ) -> IntArray:
     """Return the rows most likely among the `wanted` best, of all pieces; some may come twice.
 
     `scores` are those of the centroids; `sizes` says how many matching rows each list holds. The
-    nearest lists that hold some times what is wanted are searched first, unless `floor` is given:
-    a score that the wanted rows have elsewhere. What it says, or their last estimate, decides
-    which of the other lists may hold something better.
+    nearest lists that hold some times what is wanted are searched first; the last estimate of
+    those decides which of the other lists may hold something better.
     """
     order, bounds = pieces[0].coder.order(scores, effort.reach)
     kept = sizes[order] > 0
@@ -156,21 +157,18 @@ def best_candidates(
     refine = max(int(effort.refine * wanted), LEAST_REFINED)
     if any(piece.coarse for piece in pieces):
         refine *= COARSE_REFINED
-    first = 0
-    parts: list[Estimated] = []
-    if floor is None:
-        first = int(np.searchsorted(np.cumsum(sizes[order]), FIRST * wanted)) + 1
-        asked = Asked(vector, order[:first], scores, bits)
-        parts = [piece.search(asked, refine) for piece in pieces]
-        estimates = np.concatenate([estimates for _, estimates in parts])
-        floor = -2.0  # below any cosine
-        if len(estimates) > wanted:
-            floor = float(np.partition(estimates, len(estimates) - wanted)[-wanted])
+    first = int(np.searchsorted(np.cumsum(sizes[order]), FIRST * wanted)) + 1
+    asked = Asked(vector, order[:first], scores, bits)
+    parts = [piece.search(asked, refine) for piece in pieces]
+    estimates = np.concatenate([estimates for _, estimates in parts])
+    floor = -2.0  # below any cosine
+    if len(estimates) > wanted:
+        floor = float(np.partition(estimates, len(estimates) - wanted)[-wanted])
     stop = first + int(np.searchsorted(-bounds[first:], -floor))
     if stop > first:
         asked = Asked(vector, order[first:stop], scores, bits)
         parts += [piece.search(asked, refine) for piece in pieces]
-    rows = np.concatenate([rows for rows, _ in parts]) if parts else np.empty(0, dtype=np.int64)
+    rows = np.concatenate([rows for rows, _ in parts])
     if len(rows) > refine:
         estimates = np.concatenate([estimates for _, estimates in parts])
         rows = rows[np.argpartition(estimates, len(rows) - refine)[-refine:]]

@@ -9,6 +9,7 @@ graph as good as one of random order, where one sorted round loses recall
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,6 +22,8 @@ DEAD_SHARE = 0.2  # of a graph: above it the rebuild pays for itself and memory 
 FAN_IN = 4  # full thin graphs become one dense one
 ROUNDS = 8
 BULK = 2  # graphs' worth of waiting rows: they go straight into a dense one
+P = TypeVar("P")
+
 STEP_ROWS = 256  # as many as the active graph takes in a step, so that both go on
 
 
@@ -43,18 +46,18 @@ def to_rebuild(segments: Sequence[Segment], most_rows: int, least_dead: int) -> 
     return ()
 
 
-def to_tidy(segments: Sequence[Segment], most_rows: int) -> tuple[Segment, ...]:
-    """Return graphs that should become one when there is nothing else to do, or none.
+def to_tidy(parts: Sequence[P], size: Callable[[P], int], most: float) -> tuple[P, ...]:
+    """Return graphs, or pieces, that should become one when there is nothing else to do, or none.
 
-    The smallest ones, where they hold half as much together as the next larger one: each graph
-    costs a search its entry and its beam, and a row is so built in again a few times at most.
+    The smallest ones, where they hold half as much together as the next larger one: each of them
+    costs a search its entry, and a row is so built in again a few times at most.
     """
-    ranked = sorted(segments, key=lambda segment: segment.live)
+    ranked = sorted(parts, key=size)
     total = best = 0
-    for place, segment in enumerate(ranked):
-        if 0 < segment.live <= 2 * total and total + segment.live <= most_rows:
+    for place, part in enumerate(ranked):
+        if 0 < size(part) <= 2 * total and total + size(part) <= most:
             best = place + 1
-        total += segment.live
+        total += size(part)
     return tuple(ranked[:best])
 
 

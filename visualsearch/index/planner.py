@@ -9,8 +9,6 @@ from visualsearch.index.lists import Effort
 
 MOST = 0.6  # a filter that keeps so much and avoids the query leaves out just what is near it
 SPREAD = 1.25  # the best rows lie in the graphs by chance: the largest may hold more than its share
-LISTED_FRESH = 500.0  # microseconds to look through the lists for fresh rows
-FRESH_MOST = 0.5  # of the live rows: with more of them on no graph, graphs are of no help
 
 Strategy = Literal["exact", "graph", "ivfpq", "empty"]
 
@@ -90,7 +88,7 @@ def choose(
         cost = _walk_cost(situation, costs, curves, beams[0]) if beams else float("inf")
         kept = tuple(ef for ef in beams if _walk_cost(situation, costs, curves, ef) < options[0][0])
         choice = Choice("graph", kept, *_efforts(situation, curves, wanted, target))
-        options.append((cost + _fresh(situation, row, options[-1][0]), choice))
+        options.append((cost + share * situation.fresh_rows * row, choice))
     return min(options, key=lambda option: option[0])[1]
 
 
@@ -171,15 +169,3 @@ def _beams(
         beams.append(ef)
         ef *= tuning.widen
     return tuple(beams)
-
-
-def _fresh(situation: Situation, row: float, listed: float) -> float:
-    """Return the cost of looking at the rows that no graph holds; the coded ones are listed.
-
-    What the graphs have found says which lists can hold something better: with few rows in them,
-    as after a restart, that is next to nothing, and the lists cost what they cost without graphs.
-    """
-    coded = max(0, situation.fresh_rows - situation.uncoded_rows) if situation.coded else 0
-    if coded > FRESH_MOST * situation.live_rows:
-        return listed
-    return (situation.fresh_rows - coded) * row + min(coded * row, LISTED_FRESH)

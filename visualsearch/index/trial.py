@@ -6,7 +6,6 @@ from math import ceil
 
 import numpy as np
 
-from visualsearch.index.curve import EFFORTS
 from visualsearch.index.find import Finder, Scored
 from visualsearch.index.lists import Effort
 from visualsearch.index.planner import Choice
@@ -52,7 +51,7 @@ class Trial:
         )
 
     def _walk(self, view: View, query: Query, ef: int) -> DoubleArray:
-        found, _ = self.finder.walk(view, query.vector, ef, EFFORTS[-1], query.top_k)
+        found, _ = self.finder.walk(view, query.vector, ef)
         return self._products(view, query, found)
 
     def _products(self, view: View, query: Query, found: Scored) -> DoubleArray:

@@ -22,6 +22,7 @@ from visualsearch.index.view import View
 from visualsearch.types import FloatArray
 
 Lock = Callable[[], AbstractContextManager[object]]
+FRESH_MOST = 20_000  # waiting rows: with more, walks would be measured that none chooses
 GROWTH = 1.3  # the curves are measured again when the index has grown or shrunk so much
 
 
@@ -66,7 +67,7 @@ class Upkeep:
         done += self._listing.step()
         done += self._merge_step()
         done += self._measure_step(busy=done > 0)
-        done = done or self._tidy()
+        done = done or self._listing.tidy() or self._tidy()
         self._idle = done == 0
         return done
 
@@ -174,7 +175,8 @@ class Upkeep:
     def _tidy(self) -> int:
         """Begin to make few graphs of many: only when nothing else is to be done."""
         index = self._index
-        replaces = to_tidy(index.built.segments, self._layout.most_rows)
+        most = self._layout.most_rows
+        replaces = to_tidy(index.built.segments, lambda segment: segment.live, most)
         return self._rebuild(replaces, index.for_graph.waiting()[:0]) if replaces else 0
 
     def _rebuild(self, replaces: tuple[Segment, ...], taken: CodeArray) -> int:
@@ -236,6 +238,8 @@ class Upkeep:
         known, now = self._index.built.curves, self._index.live_rows
         if now < max(1, self._layout.coder_rows // 8) or (busy and not known.rows):
             return False  # what is guessed is on the safe side
+        if len(self._index.for_graph) > FRESH_MOST:
+            return False
         growth = GROWTH if not busy else GROWTH**3
         if not known.rows / growth <= now <= known.rows * growth:
             return True

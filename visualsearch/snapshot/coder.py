@@ -13,11 +13,10 @@ from visualsearch.index.arrays import IntArray
 from visualsearch.index.codes import (
     Book,
     ListArray,
-    add_coarsely,
+    add_coded,
     coarse_books,
     coarse_index,
     index_bytes,
-    packed,
     read_index,
 )
 from visualsearch.index.lists import Coder, Piece
@@ -34,7 +33,7 @@ class CoarseWriter:
 
     def add(self, ids: IntArray, vectors: FloatArray, lists: ListArray) -> None:
         """Code unit rows that belong to these lists."""
-        add_coarsely(self._index, ids, vectors, lists)
+        add_coded(self._index, ids, vectors, lists)
 
     def write(self, folder: Path) -> None:
         """Write both files."""
@@ -62,6 +61,6 @@ def read_piece(folder: Path, rows: int) -> Piece:
             misfit=float(kept["misfit"]),
         )
     coder = Coder(book)
-    piece = Piece(coder, packed(index, coder.quantizer), coarse=True)
+    piece = Piece(coder, index, coarse=True)
     piece.rows = np.arange(rows, dtype=np.int32)
-    return piece
+    return piece.complete()
