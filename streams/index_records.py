@@ -20,7 +20,7 @@ def engine_record(product_id: str, record: IndexRecord) -> types.Record:
             brand=record.brand,
             category=record.category,
             tags=tuple(record.tags),
-            attributes=record.attributes,
+            attributes=record.attributes or types.NO_ATTRIBUTES,
             url=record.url,
         )
     if isinstance(record, Offer):

@@ -7,7 +7,7 @@ import sys
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
 KEPT_BYTES = 1_000_000_000
-SWITCH_S = 0.0005
+SWITCH_S = 0.0001
 
 
 def give_back() -> None:
@@ -29,8 +29,8 @@ def tune() -> None:
       slower on a busy machine.
     - OpenMP threads sleep while they wait: spinning ones made model calls up to 5 times slower
       when the cores were shared.
-    - Python threads take turns ten times as often: a search that has called into C waits for the
-      thread that applies records, each time that it comes back.
+    - Python threads take turns fifty times as often: a search that has called into C waits for the
+      thread that applies records, each time that it comes back, and that is some fifteen times.
     - glibc keeps the model's large buffers instead of returning them after each call: 9 to 16 ms
       of page faults per picture.
     """

@@ -45,7 +45,7 @@ def swap_keeps_the_old(patch: pytest.MonkeyPatch) -> None:
 def swap_drops_rows(patch: pytest.MonkeyPatch) -> None:
     """Leave every third row out of the merged graph."""
 
-    def step(self: Merge, count: int = 256) -> None:
+    def step(self: Merge, count: int) -> None:
         rows = self.rows[self._done : self._done + count].astype(np.int64)
         self._done += count
         rows = rows[self._storage.alive[rows] & (rows % 3 > 0)]

@@ -7,8 +7,7 @@ from math import inf
 import pytest
 
 from visualsearch.engine import Layout
-from visualsearch.index import coding, measure
-from visualsearch.index.merge import Merge
+from visualsearch.index import coding, measure, upkeep
 
 MACHINE = Layout(
     chunk_rows=8, segment_rows=16, most_rows=64, piece_rows=8, coder_rows=24, threads=1,
@@ -24,7 +23,7 @@ def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure with few queries, and take small steps."""
     monkeypatch.setattr(measure, "QUERIES", 8)
     monkeypatch.setattr(coding, "STEP_ROWS", 8)
-    monkeypatch.setattr(Merge.step, "__defaults__", (8,))
+    monkeypatch.setattr(upkeep, "PART_ROWS", 8)
 
 
 def rising_clock() -> Callable[[], float]:

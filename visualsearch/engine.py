@@ -42,6 +42,7 @@ from visualsearch.types import (
 OPTIMISTIC_ATTEMPTS = 3
 APPROXIMATE = ("graph", "ivfpq")
 INDEX_BATCH = 256  # rows: some 100 ms of one core
+PAUSE_S = 0.02  # at most that graphs wait at a time for records to be applied
 GROUP = 64  # records that are applied under one hold of the lock: under a millisecond
 SERVED = 20  # products of the search that `serving` is about
 ASKED = 256  # query vectors kept to measure with
@@ -79,9 +80,12 @@ class Engine(Catalogue):
         self._least_listed = layout.coder_rows
         self._asked: deque[FloatArray] = deque(maxlen=ASKED)
         self._probe = Probe(layout.probe_share, layout.probe_core)
+        self._calm = threading.Event()  # no records are being applied
+        self._calm.set()
         self._upkeep = Upkeep(
             self._index, self._finder, lambda: self._lock, layout, self._masked,
             lambda: list(self._asked), clock, self._hooks.on_swapped,
+            lambda: self._calm.wait(PAUSE_S),
         )  # fmt: skip
         self._writer = Writer(self.index_pending, self._hooks.on_error)
 
@@ -91,12 +95,16 @@ class Engine(Catalogue):
         """Apply records in their order; return one outcome each. Never raises for bad data."""
         applied: list[Applied] = []
         ready = prepared(records, self.dim, self.model)
-        while group := list(islice(ready, GROUP)):
-            with self._lock:
-                self._index.version += 1
-                applied.extend(self._apply(record, vectors) for record, vectors in group)
-                self._products.flush()
-                self._index.flush()
+        self._calm.clear()
+        try:
+            while group := list(islice(ready, GROUP)):
+                with self._lock:
+                    self._index.version += 1
+                    applied.extend(self._apply(record, vectors) for record, vectors in group)
+                    self._products.flush()
+                    self._index.flush()
+        finally:
+            self._calm.set()
         if self._pending:
             self._writer.wake()
         return applied

@@ -18,6 +18,9 @@ Only a strictly older record is dropped; an equal one is applied, as log compact
 """
 
 
+NO_ATTRIBUTES: Mapping[str, str] = {}  # of every product that has none: a dict takes 64 bytes
+
+
 @dataclass(frozen=True, slots=True)
 class BaseRecord:
     """What a product is, apart from its offer and its pictures."""
@@ -30,7 +33,7 @@ class BaseRecord:
     brand: str | None = None
     category: str | None = None
     tags: tuple[str, ...] = ()
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=lambda: NO_ATTRIBUTES)
     url: str | None = None
 
 

@@ -1,6 +1,5 @@
 """The measurements in their order, and those that were asked for."""
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -88,4 +87,3 @@ def prepare() -> None:
     from streams.process import tune
 
     tune()
-    sys.setswitchinterval(0.0005)  # a search waits no longer for a thread that holds the GIL

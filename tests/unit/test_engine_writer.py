@@ -124,7 +124,7 @@ def test_a_row_that_dies_while_a_graph_takes_it_is_marked_later(
             put(engine, 4, V[60], time=2)
 
     monkeypatch.setattr(Segment, "add", add)
-    assert engine.index_pending() == 10
+    assert engine.index_pending(10) == 10
     assert engine.stats().dead_ratio == pytest.approx(1 / 10)
     drain(engine)
     assert engine.stats().dead_ratio == pytest.approx(1 / 11)
@@ -243,14 +243,13 @@ def test_a_product_that_changes_under_every_search_is_answered_rightly(
 def test_the_background_writer_indexes_and_stops() -> None:
     """It works through what was there before and comes after; close ends its thread."""
     done = threading.Event()
-    total = [0]
 
-    def count(moved: int) -> None:
-        total[0] += moved
-        if total[0] >= 80:
+    def look(_: int) -> None:
+        stats = engine.stats()
+        if stats.products == 80 and not stats.fresh_rows:
             done.set()
 
-    engine = engine_with(40, Hooks(on_indexed=count))
+    engine = engine_with(40, Hooks(on_indexed=look))
     engine.start()
     engine.start()
     for n in range(40, 80):

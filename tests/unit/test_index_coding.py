@@ -111,17 +111,17 @@ def test_rows_are_coded_in_steps_each_once(coder: Coder) -> None:
 
 
 def test_rows_stay_on_the_lists_that_they_are_on(coder: Coder) -> None:
-    """Only those that are on none, or that a new coder looks at, are looked at again."""
+    """When pieces become one, only rows that are on none are looked at again."""
     lists = np.full(COUNT, NO_LIST, dtype=np.uint16)
     lists[:500] = 3
     ids, rows = np.arange(900, dtype=np.int32), storage()
-    for anew in (False, True):
-        coding = Coding(coder, ids, rows, lambda rows: lists[rows], anew=anew)
+    for replaces in ((coder.piece(),), ()):
+        coding = Coding(coder, ids, rows, lambda rows: lists[rows], replaces=replaces)
         while not coding.finished:
             coding.step()
         nearest = coder.lists_of(rows.unit(ids.astype(np.int64)))
         assert np.array_equal(coding.lists[500:], nearest[500:])
-        assert np.array_equal(coding.lists[:500], nearest[:500] if anew else lists[:500])
+        assert np.array_equal(coding.lists[:500], lists[:500] if replaces else nearest[:500])
 
 
 def test_a_coding_of_nothing_ends(coder: Coder) -> None:

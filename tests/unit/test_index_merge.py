@@ -199,4 +199,4 @@ def test_a_backlog_is_taken_when_it_no_longer_grows_or_fills_a_graph() -> None:
 def test_the_policy_of_tidying(sizes: list[int], chosen: list[int]) -> None:
     """Small graphs become one where they are half of the next larger one."""
     graphs = [dense(size) for size in sizes]
-    assert [graph.live for graph in to_tidy(graphs, lambda graph: graph.live, 1_200)] == chosen
+    assert [graph.live for graph in to_tidy(graphs, lambda graph: graph.live, 1_200, 2)] == chosen

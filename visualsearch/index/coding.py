@@ -51,7 +51,7 @@ class Coding:
         """Code the next rows; return how many."""
         rows = self.rows[self._done : self._done + STEP_ROWS]
         lists = self.lists[self._done : self._done + STEP_ROWS]
-        lists[:] = NO_LIST if self.anew else self._lists_of(rows)
+        lists[:] = self._lists_of(rows) if self.replaces else NO_LIST
         vectors = self._storage.unit(rows.astype(np.int64))
         missing = lists == NO_LIST
         lists[missing] = self.coder.lists_of(vectors[missing])

@@ -18,7 +18,8 @@ from visualsearch.index.merge import to_tidy
 RETRAIN = 4.0  # times the rows of the last training: the coder is trained again
 DRIFT = 1.25  # and when rows lie so many times further from their centroids than they did then
 CHECKED = 2_048  # rows that say so
-CODING_STEPS = 8  # at once, when many rows wait: until they are on a list they are scanned
+CODING_STEPS = 8  # at once: until rows are on a list every search scans them
+SMALLER = 8  # at rest pieces become one with another that is at most so many times larger
 
 
 class Listing:
@@ -37,25 +38,18 @@ class Listing:
         self._layout = layout
         self._rng = rng
         self._coding: Coding | None = None
-        self._finer: Coding | None = None  # of a snapshot's coarse piece, beside the new rows
+        self._recoding: Coding | None = None  # of rows that are on lists, beside the new ones
         self._listless = False
         self._unchecked = 0  # rows coded since the coder was last compared with them
 
     def step(self) -> int:
         """Code some rows; return how many, 0 if there is nothing to do."""
-        return self._code_step() + self._finer_step()
+        return self._code_step() + self._recode_step()
 
     def tidy(self) -> int:
         """Begin to make few pieces of many, when there is nothing else to do; 0 if they are."""
         fine = [piece for piece in self._index.built.pieces if not piece.coarse]
-        joined = to_tidy(fine, lambda piece: len(piece.rows), inf)
-        if self.coder is None or not joined:
-            return 0
-        self._coding = self._joining(self.coder, joined)
-        return 1
-
-    def _joining(self, coder: Coder, pieces: Sequence[Piece]) -> Coding:
-        return self._coded(coder, np.concatenate([p.rows for p in pieces]), replaces=pieces)
+        return self._recode(to_tidy(fine, lambda piece: len(piece.rows), inf, SMALLER))
 
     def _coded(
         self,
@@ -87,31 +81,40 @@ class Listing:
         if self._coding is None:
             self._coding = self._begin()
             return 0 if self._coding is None else 1
-        done = 0
-        for _ in range(CODING_STEPS if len(self._index.for_lists) > MOST_ROWS else 1):
-            done += self._coding.step()
-        if self._coding.finished:
-            self._publish(self._coding)
+        coding, done = self._coding, 1
+        for _ in range(CODING_STEPS):
+            done += coding.step()
+        if coding.finished:
+            self._publish(coding)
             self._coding = None
         return done
 
-    def _finer_step(self) -> int:
-        """Code the rows of a coarse piece again, so that it can go."""
-        if self._finer is None:
-            coarse = [piece for piece in self._index.built.pieces if piece.coarse]
-            if not coarse or self.coder is None:
-                return 0
-            self._finer = self._coded(self.coder, coarse[0].rows, replaces=coarse[:1])
+    def _recode_step(self) -> int:
+        """Code the rows of pieces again, so that these can go."""
+        if self._recoding is None:
+            if self._coding is not None and self._coding.anew:
+                return 0  # it replaces every piece
+            index, least = self._index, self._layout.piece_rows
+            coarse = tuple(piece for piece in index.built.pieces if piece.coarse)[:1]
+            fine = [piece for piece in index.built.pieces if not piece.coarse]
+            return self._recode(coarse or to_join(fine, index.rows.alive, least))
+        recoding = self._recoding
+        if recoding.coder is not self.coder:  # trained again: all rows are coded anew
+            self._recoding = None
             return 1
-        finer = self._finer
-        if finer.coder is not self.coder:  # trained again: all rows are coded anew
-            self._finer = None
-            return 1
-        done = finer.step()
-        if finer.finished:
-            self._finer = None
-            self._publish(finer)
-        return max(1, done)
+        done = 1 + recoding.step()
+        if recoding.finished:
+            self._recoding = None
+            self._publish(recoding)
+        return done
+
+    def _recode(self, pieces: Sequence[Piece]) -> int:
+        """Begin to make one piece of these."""
+        if self.coder is None or not pieces:
+            return 0
+        rows = np.concatenate([piece.rows for piece in pieces])
+        self._recoding = self._coded(self.coder, rows, replaces=pieces)
+        return 1
 
     def _begin(self) -> Coding | None:
         index, layout = self._index, self._layout
@@ -121,12 +124,10 @@ class Listing:
             return self._train()
         with self._lock():
             waiting = index.for_lists.waiting()[:MOST_ROWS].copy()
-            pieces = [piece for piece in index.built.pieces if not piece.coarse]
-        if len(waiting) >= layout.piece_rows:
-            self._unchecked += len(waiting)
-            return self._coded(self.coder, waiting, taken=len(waiting))
-        joined = to_join(pieces, index.rows.alive, layout.piece_rows)
-        return self._joining(self.coder, joined) if joined else None
+        if len(waiting) < layout.piece_rows:
+            return None
+        self._unchecked += len(waiting)
+        return self._coded(self.coder, waiting, taken=len(waiting))
 
     def _drifted(self) -> bool:
         """Return whether the rows of today lie further from the centroids than the sample did."""
@@ -169,11 +170,9 @@ class Listing:
                 built.pieces = ()
             if not coding.replaces:  # else they are known, or another picture's by now
                 index.list_of[coding.rows] = coding.lists
-            gone = superseded(built.pieces, coding.rows, alive)
-            kept = [
-                piece
-                for piece, over in zip(built.pieces, gone, strict=True)
-                if not over and piece not in coding.replaces
-            ]
+                gone = superseded(built.pieces, coding.rows, alive)
+                kept = [p for p, over in zip(built.pieces, gone, strict=True) if not over]
+            else:
+                kept = [piece for piece in built.pieces if piece not in coding.replaces]
             built.pieces = (*kept, new) if len(new.rows) else tuple(kept)
             index.size_lists(len(coding.coder.centroids))

@@ -41,10 +41,9 @@ class LiveIndex:
         self._first: CodeArray = np.empty(0, dtype=np.int32)
         self._live: BoolArray = np.empty(0, dtype=np.bool_)
         self._changed: IntArray = np.empty(0, dtype=np.int64)
-        self._rows_of: list[tuple[int, ...] | None] = []  # None: as chained
         self._shown: list[int] = []  # how many rows of the slot are live
         self._wanted: dict[int, bool] = {}  # slots that changed: shall searches find them?
-        self._replaced: dict[int, None] = {}  # those with other rows than before
+        self._replaced: dict[int, tuple[int, ...]] = {}  # rows of those with others than before
         self._new: list[NewRows] = []
         self._dead: list[int] = []
         self._whole: View | None = None  # of all live rows, until something changes
@@ -68,7 +67,6 @@ class LiveIndex:
         self._first = first
         self._live = searchable & (first != NO_ROW)
         self._changed = np.zeros(len(first), dtype=np.int64)
-        self._rows_of = [None] * len(first)
         shown = np.bincount(saved.slot[live], minlength=len(first))
         self._shown = shown.tolist()
         self.live_rows = int(shown.sum())
@@ -90,15 +88,11 @@ class LiveIndex:
 
     def rows_of(self, slot: int) -> tuple[int, ...]:
         """Return the slot's current rows, in the order of its images."""
-        if slot >= len(self._rows_of):
-            return ()
-        rows = self._rows_of[slot]
-        if rows is None:  # of a snapshot, and never asked for
-            rows = self._rows_of[slot] = tuple(self._chained(slot))
-        return rows
+        rows = self._replaced.get(slot)
+        return tuple(self._chained(slot)) if rows is None else rows
 
     def _chained(self, slot: int) -> Iterator[int]:
-        row = int(self._first[slot])
+        row = int(self._first[slot]) if slot < len(self._first) else NO_ROW
         while row != NO_ROW:
             yield row
             row = int(self.rows.next[row])
@@ -115,12 +109,9 @@ class LiveIndex:
         """
         if slot in self._replaced:  # its former rows are not written yet
             self.flush()
-        if slot >= len(self._rows_of):
-            self._rows_of.extend(() for _ in range(len(self._rows_of), slot + 1))
         former = self.rows_of(slot)
-        self._replaced[slot] = None
         if vectors is None:
-            self._rows_of[slot] = ()
+            self._replaced[slot] = ()
             self._dead.extend(former)
             return
         whole, scales = vectors
@@ -130,7 +121,7 @@ class LiveIndex:
             self._new.append(NewRows(slot, rows, whole, scales, scenes))
         else:
             rows = self._keeping(slot, former, whole, scales, scenes)
-        self._rows_of[slot] = tuple(rows)
+        self._replaced[slot] = tuple(rows)
 
     def _keeping(
         self,
@@ -171,7 +162,6 @@ class LiveIndex:
             self._first = grown(self._first, most + 1, NO_ROW)
             self._live = grown(self._live, most + 1, fill=False)
             self._changed = grown(self._changed, most + 1, 0)
-        self._rows_of.extend(() for _ in range(len(self._rows_of), most + 1))
         self._shown.extend(0 for _ in range(len(self._shown), most + 1))
         if self._new:
             self._write_new()
@@ -195,8 +185,7 @@ class LiveIndex:
         heads: list[int] = []
         links: list[int] = []
         following: list[int] = []
-        for slot in self._replaced:
-            rows = self.rows_of(slot)
+        for rows in self._replaced.values():
             heads.append(rows[0] if rows else NO_ROW)
             links.extend(rows)
             following.extend(rows[1:])

@@ -24,8 +24,6 @@ ROUNDS = 8
 BULK = 2  # graphs' worth of waiting rows: they go straight into a dense one
 P = TypeVar("P")
 
-STEP_ROWS = 256  # as many as the active graph takes in a step, so that both go on
-
 
 def to_rebuild(segments: Sequence[Segment], most_rows: int, least_dead: int) -> tuple[Segment, ...]:
     """Return the graphs that should become one now, or none.
@@ -46,16 +44,18 @@ def to_rebuild(segments: Sequence[Segment], most_rows: int, least_dead: int) -> 
     return ()
 
 
-def to_tidy(parts: Sequence[P], size: Callable[[P], int], most: float) -> tuple[P, ...]:
+def to_tidy(
+    parts: Sequence[P], size: Callable[[P], int], most: float, smaller: float
+) -> tuple[P, ...]:
     """Return graphs, or pieces, that should become one when there is nothing else to do, or none.
 
-    The smallest ones, where they hold half as much together as the next larger one: each of them
-    costs a search its entry, and a row is so built in again a few times at most.
+    The smallest ones, where together they are at most so many times `smaller` than the next one:
+    each of them costs a search its entry, and a row is so built in again a few times at most.
     """
     ranked = sorted(parts, key=size)
     total = best = 0
     for place, part in enumerate(ranked):
-        if 0 < size(part) <= 2 * total and total + size(part) <= most:
+        if 0 < size(part) <= smaller * total and total + size(part) <= most:
             best = place + 1
         total += size(part)
     return tuple(ranked[:best])
@@ -127,7 +127,7 @@ class Merge:
         """Return how far it is."""
         return Progress(self._done, len(self.rows))
 
-    def step(self, count: int = STEP_ROWS) -> None:
+    def step(self, count: int) -> None:
         """Insert the next rows; those that died meanwhile are left out."""
         rows = self.rows[self._done : self._done + count].astype(np.int64)
         rows = rows[self._storage.alive[rows]]

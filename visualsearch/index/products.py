@@ -111,7 +111,9 @@ class Products:
             if slot in self._guesses:
                 self._describe(slot)
         else:
-            self._orders[slot] = record.order
+            base = self._bases[slot]  # mostly of the same event: one order is kept instead of two
+            same = base is not None and base.order == record.order
+            self._orders[slot] = base.order if base is not None and same else record.order
             self._images[slot] = images
             self._guess(slot, record.guessed)
         return slot

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from visualsearch.index.arrays import BoolArray, CodeArray, IntArray, grown
 from visualsearch.types import FloatArray, ImageVector, Outcome, Record, VectorsRecord
 
-BLOCK_ROWS = 256  # a block of widened rows stays in the cache while gemv reads it
+BLOCK_ROWS = 512  # widened rows that stay in the cache while gemv reads them
 UNIT_TOLERANCE = 0.02  # float16 rounding moves a unit vector's length by less than that
 LARGEST = 32_767
 NO_ROW = -1

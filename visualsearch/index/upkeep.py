@@ -22,7 +22,10 @@ from visualsearch.index.view import View
 from visualsearch.types import FloatArray
 
 Lock = Callable[[], AbstractContextManager[object]]
+PART_ROWS = 64  # that go into a graph at once
+MERGE_PARTS = 4  # in a step, as many rows as the active graph takes: both go on
 FRESH_MOST = 20_000  # waiting rows: with more, walks would be measured that none chooses
+SMALLER = 2  # at rest graphs become one with another that is at most so many times larger
 GROWTH = 1.3  # the curves are measured again when the index has grown or shrunk so much
 
 
@@ -39,6 +42,7 @@ class Upkeep:
         asked: Callable[[], list[FloatArray]],
         clock: Callable[[], float],
         on_swapped: Callable[[], object],
+        calm: Callable[[], object],
     ) -> None:
         self._index = index
         self._finder = finder
@@ -48,6 +52,7 @@ class Upkeep:
         self._asked = asked
         self._clock = clock
         self._on_swapped = on_swapped
+        self._calm = calm  # called before a core is kept busy for some 20 ms
         self._idle = True
         self._rng = np.random.default_rng(layout.seed)
         self._backlog = Backlog()
@@ -101,6 +106,12 @@ class Upkeep:
         return len(marks)
 
     def _insert(self, batch: int) -> int:
+        done = 0
+        while done < batch and (moved := self._insert_part(min(PART_ROWS, batch - done))):
+            done += moved
+        return done
+
+    def _insert_part(self, count: int) -> int:
         """Move fresh rows into the active graph; those that died meanwhile are left out."""
         if self._bulk:
             return 0
@@ -111,9 +122,10 @@ class Upkeep:
         active = self._active
         assert active is not None  # noqa: S101 - opened above
         with self._lock():
-            taken = self._index.for_graph.waiting()[: min(batch, active.free)].copy()
+            taken = self._index.for_graph.waiting()[: min(count, active.free)].copy()
             rows = taken[self._index.rows.alive[taken]].astype(np.int64)
         if len(rows):
+            self._calm()
             active.add(rows, self._index.rows.unit(rows))
         with self._publishing():
             self._index.for_graph.pop(len(taken))
@@ -148,7 +160,9 @@ class Upkeep:
         merge = self._merge
         if not merge.finished:
             before = merge.progress.done
-            merge.step()
+            for _ in range(MERGE_PARTS):
+                self._calm()
+                merge.step(PART_ROWS)
             return merge.progress.done - before
         self._publish_graph(merge)
         self._merge = None
@@ -176,7 +190,7 @@ class Upkeep:
         """Begin to make few graphs of many: only when nothing else is to be done."""
         index = self._index
         most = self._layout.most_rows
-        replaces = to_tidy(index.built.segments, lambda segment: segment.live, most)
+        replaces = to_tidy(index.built.segments, lambda segment: segment.live, most, SMALLER)
         return self._rebuild(replaces, index.for_graph.waiting()[:0]) if replaces else 0
 
     def _rebuild(self, replaces: tuple[Segment, ...], taken: CodeArray) -> int:

@@ -94,5 +94,4 @@ def _child(vectors_file: str, queries_file: str) -> dict[str, float]:
 
 if __name__ == "__main__":
     tune()
-    sys.setswitchinterval(0.0005)
     print(json.dumps(_child(*sys.argv[1:])))
