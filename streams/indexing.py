@@ -39,7 +39,7 @@ def engine_options(settings: Settings, metrics: Metrics) -> dict[str, Any]:
     return {
         "tuning": _tuning(settings),
         "layout": Layout(threads=settings.index_threads, probe_share=settings.recall_probe_share),
-        "hooks": Hooks(on_error=tell, on_recall=note, on_swapped=give_back),
+        "hooks": Hooks(on_error=tell, on_recall=note, on_freed=give_back),
     }
 
 

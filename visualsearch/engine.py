@@ -84,7 +84,7 @@ class Engine(Catalogue):
         self._calm.set()
         self._upkeep = Upkeep(
             self._index, self._finder, lambda: self._lock, layout, self._masked,
-            lambda: list(self._asked), clock, self._hooks.on_swapped,
+            lambda: list(self._asked), clock, self._hooks,
             lambda: self._calm.wait(PAUSE_S),
         )  # fmt: skip
         self._writer = Writer(self.index_pending, self._hooks.on_error)

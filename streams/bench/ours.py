@@ -50,7 +50,7 @@ class Stuck(RuntimeError):  # noqa: N818 - what it is, not what kind of thing
 def new_engine(dim: int) -> Engine:
     """Return a running engine whose writer's failures `settle` raises."""
     failures: list[Exception] = []
-    engine = Engine(MODEL, dim, hooks=Hooks(on_error=failures.append, on_swapped=give_back))
+    engine = Engine(MODEL, dim, hooks=Hooks(on_error=failures.append, on_freed=give_back))
     _failures[engine] = failures
     engine.start()
     return engine

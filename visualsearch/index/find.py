@@ -23,6 +23,8 @@ from visualsearch.index.view import View
 from visualsearch.search.group import near_best
 from visualsearch.types import FloatArray, Plan
 
+ASTRAY = 5  # times the rows wanted: right answers left at most 4 times as many, wrong ones 15
+USUAL = 0.04  # reach: the better rows of a list
 AVERSE = 0.5  # near the query less than this part of the share matches: the filter avoids it
 RELATED = 1.5  # and more than this: it keeps what is near
 NEAR_LISTS = 128  # one of so many, four at least: they hold about as much of any sample
@@ -66,7 +68,7 @@ class Finder:
             (rows, scores), near = self.walk(view, vector, ef)
             visited += len(rows)
             averse = self._too_few(view, near)
-            if averse:
+            if averse or self.astray(view, vector, scores, wanted):
                 break
             slots = near_best(view.slot[rows], scores, products)
             if len(slots) >= products:
@@ -138,6 +140,28 @@ class Finder:
                 near = min(near, np.count_nonzero(kept) / len(rows))
         parts.append(self._scan(view, vector, np.concatenate([view.building, view.fresh])))
         return _joined(parts), near
+
+    def walked(self, view: View, vector: FloatArray, ef: int, wanted: int) -> Scored:
+        """Return what a search that walks comes to: the lists' rows where it goes astray."""
+        found, _ = self.walk(view, vector, ef)
+        if self.astray(view, vector, found[1], wanted):
+            return self.listed(view, vector, wanted, Choice("ivfpq"))
+        return found
+
+    def astray(self, view: View, vector: FloatArray, scores: FloatArray, wanted: int) -> bool:
+        """Return whether a walk has missed where the best rows are.
+
+        Clusters are linked to each other by few edges: in a graph of 300,000 rows the beams of two
+        queries in a hundred ended in a wrong one, and a wider beam helped late. The lists tell:
+        many times the rows wanted are on such whose usual row beats the last of those found.
+        """
+        wanted = min(wanted, len(scores))
+        if not view.pieces or not wanted:
+            return False
+        last = np.partition(scores, len(scores) - wanted)[len(scores) - wanted]
+        coder = view.pieces[0].coder
+        better = view.list_sizes[coder.bounds(coder.scores(vector), USUAL) > last].sum()
+        return bool(better * view.matching_rows > ASTRAY * wanted * view.live_rows)
 
     def listed(self, view: View, vector: FloatArray, wanted: int, choice: Choice) -> Scored:
         """Return the matching rows near the vector by the lists, and all that are on none."""

@@ -29,7 +29,7 @@ class Shape:
 
 
 THIN = Shape(links=16, build_ef=100)  # takes 2,500 rows per core and second, for fresh rows
-DENSE = Shape(links=32, build_ef=200)  # half the beam for the same recall, for merged rows
+DENSE = Shape(links=32, build_ef=140)  # half the beam for the same recall, for merged rows
 
 
 class Segment:

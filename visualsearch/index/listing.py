@@ -31,12 +31,14 @@ class Listing:
         lock: Callable[[], AbstractContextManager[object]],
         layout: Layout,
         rng: np.random.Generator,
+        on_freed: Callable[[], object],
     ) -> None:
         self.coder: Coder | None = None
         self._index = index
         self._lock = lock
         self._layout = layout
         self._rng = rng
+        self._on_freed = on_freed
         self._coding: Coding | None = None
         self._recoding: Coding | None = None  # of rows that are on lists, beside the new ones
         self._listless = False
@@ -176,3 +178,5 @@ class Listing:
                 kept = [piece for piece in built.pieces if piece not in coding.replaces]
             built.pieces = (*kept, new) if len(new.rows) else tuple(kept)
             index.size_lists(len(coding.coder.centroids))
+        if len(new.rows) > index.live_rows // 4:
+            self._on_freed()

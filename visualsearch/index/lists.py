@@ -66,14 +66,19 @@ class Coder:
         cosines: FloatArray = self.centroids @ vector
         return cosines
 
-    def order(self, scores: FloatArray, reach: float) -> tuple[IntArray, FloatArray]:
-        """Return the lists by the best score that they may hold, and those bounds, falling.
+    def bounds(self, scores: FloatArray, reach: float) -> FloatArray:
+        """Return the best score that each list may hold.
 
         A row of list l is `a·c + rest` with `a` the list's usual cosine to its centroid c: its
         score is about a·(q·c), give or take `reach` times what is left of both.
         """
         rest = np.sqrt(np.maximum(0.0, 1.0 - scores * scores))
-        bounds = self.book.along * scores + np.float32(reach) * self._across * rest
+        bounds: FloatArray = self.book.along * scores + np.float32(reach) * self._across * rest
+        return bounds
+
+    def order(self, scores: FloatArray, reach: float) -> tuple[IntArray, FloatArray]:
+        """Return the lists by the best score that they may hold, and those bounds, falling."""
+        bounds = self.bounds(scores, reach)
         ranked = np.argsort(-bounds)
         return ranked, bounds[ranked]
 

@@ -88,7 +88,7 @@ def measured(
     for ef in EFS if view.segments else ():
 
         def walk(vector: FloatArray, ef: int = ef) -> IntArray:
-            (rows, scores), _ = finder.walk(view, vector, ef)
+            rows, scores = finder.walked(view, vector, ef, MANY)
             return rows[np.argsort(-scores)]
 
         graph.append(_point(float(ef), walk, queries, truth, clock))

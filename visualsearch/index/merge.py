@@ -21,6 +21,7 @@ from visualsearch.index.rows import Rows
 DEAD_SHARE = 0.2  # of a graph: above it the rebuild pays for itself and memory stays bounded
 FAN_IN = 4  # full thin graphs become one dense one
 ROUNDS = 8
+UNORDERED = 32  # one of so many rows comes before them
 BULK = 2  # graphs' worth of waiting rows: they go straight into a dense one
 P = TypeVar("P")
 
@@ -83,11 +84,16 @@ class Backlog:
 
 
 def insertion_order(lists: Sequence[int] | IntArray | CodeArray, seed: int) -> IntArray:
-    """Return positions in the order of insertion: rounds of a random part each, list by list."""
+    """Return positions in the order of insertion: rounds of a random part each, list by list.
+
+    A first few come in no order: what links clusters to each other is laid then.
+    """
     lists = np.asarray(lists)
     shuffled = np.random.default_rng(seed).permutation(len(lists))
-    rounds = np.array_split(shuffled, min(ROUNDS, max(1, len(lists) // 64)))
-    return np.concatenate([part[np.argsort(lists[part], kind="stable")] for part in rounds])
+    first, others = np.split(shuffled, [len(shuffled) // UNORDERED])
+    rounds = np.array_split(others, min(ROUNDS, max(1, len(others) // 64)))
+    sorted_rounds = [part[np.argsort(lists[part], kind="stable")] for part in rounds]
+    return np.concatenate([first, *sorted_rounds])
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,9 +59,9 @@ class Choice:
 
     strategy: Strategy
     beams: tuple[int, ...] = ()
-    effort: Effort = EFFORTS[-1]
-    related: Effort = EFFORTS[-1]  # when the filter turns out to keep what is near,
-    averse: Effort = EFFORTS[-1]  # or to leave it out
+    effort: Effort = EFFORTS[-2]
+    related: Effort = EFFORTS[-2]  # when the filter turns out to keep what is near,
+    averse: Effort = EFFORTS[-2]  # or to leave it out
 
 
 def choose(

@@ -51,7 +51,7 @@ class Trial:
         )
 
     def _walk(self, view: View, query: Query, ef: int) -> DoubleArray:
-        found, _ = self.finder.walk(view, query.vector, ef)
+        found = self.finder.walked(view, query.vector, ef, query.top_k)
         return self._products(view, query, found)
 
     def _products(self, view: View, query: Query, found: Scored) -> DoubleArray:

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 
+from visualsearch.hooks import Hooks
 from visualsearch.index.arrays import BoolArray, CodeArray, IntArray
 from visualsearch.index.find import Finder
 from visualsearch.index.graph import THIN, Segment
@@ -41,7 +42,7 @@ class Upkeep:
         view: Callable[[BoolArray | None], View],
         asked: Callable[[], list[FloatArray]],
         clock: Callable[[], float],
-        on_swapped: Callable[[], object],
+        hooks: Hooks,
         calm: Callable[[], object],
     ) -> None:
         self._index = index
@@ -51,14 +52,14 @@ class Upkeep:
         self._view = view
         self._asked = asked
         self._clock = clock
-        self._on_swapped = on_swapped
+        self._hooks = hooks
         self._calm = calm  # called before a core is kept busy for some 20 ms
         self._idle = True
         self._rng = np.random.default_rng(layout.seed)
         self._backlog = Backlog()
         self._made = 0  # graphs so far: the last one's number
         self._active: Segment | None = None
-        self._listing = Listing(index, lock, layout, self._rng)
+        self._listing = Listing(index, lock, layout, self._rng, hooks.on_freed)
         self._merge: Merge | None = None
         self._measuring: Measuring | None = None
 
@@ -167,7 +168,8 @@ class Upkeep:
         self._publish_graph(merge)
         self._merge = None
         del merge  # and with it the graphs that it replaced, unless a search still holds them
-        self._on_swapped()
+        self._hooks.on_swapped()
+        self._hooks.on_freed()
         return 1
 
     def _begin_merge(self) -> int:
@@ -245,6 +247,7 @@ class Upkeep:
         else:
             with self._publishing():
                 index.built.curves = curves
+            self._hooks.on_freed()
         return 1
 
     def _stale(self, *, busy: bool) -> bool:
