@@ -1,17 +1,18 @@
 """The lock that whoever takes it again and again does not keep from the others."""
 
 import threading
+import time
 
 import pytest
 
 from visualsearch.index.fair import FairLock
 
-ASKED = 50
+ASKED = 40
 
 
 def test_who_waits_comes_next() -> None:
     """A thread that lets go of it only to take it again lets the one that waits in between."""
-    lock, stop, waiting = FairLock(), threading.Event(), threading.Event()
+    lock, stop = FairLock(), threading.Event()
     holds = 0
 
     def hog() -> None:
@@ -19,24 +20,23 @@ def test_who_waits_comes_next() -> None:
         while not stop.is_set():
             with lock:
                 holds += 1
-                if waiting.is_set():
-                    waiting.wait(0.001)  # the other thread is on its way to the lock
+                sum(range(20_000))  # some work that keeps Python's own lock, too
 
     thread = threading.Thread(target=hog)
     thread.start()
     passed = []
     try:
         for _ in range(ASKED):
+            time.sleep(0.001)  # the other one is at it
             before = holds
-            waiting.set()
             with lock:
                 passed.append(holds - before)
-                waiting.clear()
     finally:
         stop.set()
         thread.join()
-    # It may have the lock when asked for, and be in front of the turnstile once more.
-    assert sorted(passed)[ASKED * 9 // 10] <= 3, passed
+    # It may have the lock when asked for, and stand in front of the turnstile once more. A plain
+    # lock lets it pass up to 50 times.
+    assert max(passed) <= 2, passed
 
 
 def test_one_at_a_time() -> None:
