@@ -155,7 +155,7 @@ class Finder:
         queries in a hundred ended in a wrong one, and a wider beam helped late. The lists tell:
         many times the rows wanted are on such whose usual row beats the last of those found.
         """
-        wanted = min(wanted, len(scores))
+        wanted = min(max(wanted, MANY), len(scores))  # the best of a few say less
         if not view.pieces or not wanted:
             return False
         last = np.partition(scores, len(scores) - wanted)[len(scores) - wanted]
