@@ -12,7 +12,6 @@ from visualsearch.index.curve import Curves, Point
 from visualsearch.index.find import Finder, Found
 from visualsearch.index.graph import Segment
 from visualsearch.index.planner import Costs, Tuning
-from visualsearch.index.products import Products
 from visualsearch.index.view import View
 from visualsearch.types import (
     BaseRecord,
@@ -130,26 +129,6 @@ def test_a_row_that_dies_while_a_graph_takes_it_is_marked_later(
     drain(engine)
     assert engine.stats().dead_ratio == pytest.approx(1 / 11)
     assert len(engine.search(Query(V[4], top_k=50)).hits) == 10
-
-
-def test_graphs_wait_for_records_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One batch after the other may come: each part waits for a moment at most, then goes on."""
-    engine = engine_with(40)
-    calm: list[bool] = []
-    real = Segment.add
-
-    def add(self: Segment, rows: IntArray, vectors: FloatArray, threads: int = 1) -> None:
-        calm.append(engine._calm.is_set())
-        real(self, rows, vectors, threads)
-
-    monkeypatch.setattr(Segment, "add", add)
-    engine._calm.clear()  # as if they were just being applied
-    assert engine.index_pending(20) == 20
-    monkeypatch.setattr(Products, "judge", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        put(engine, 50, V[50])
-    assert engine.index_pending(20) == 20, "also records that failed are over"
-    assert calm == [False, True]
 
 
 def test_pictures_that_stay_keep_their_rows() -> None:

@@ -1,11 +1,18 @@
-"""The lock that whoever takes it again and again does not keep from the others."""
+"""Who waits for whom: the lock that no thread keeps from the others, graphs that let records pass."""
 
 import threading
 import time
 
 import pytest
 
+from tests.snapshots import DIM, LISTED, MODEL
+from tests.strategies import clustered
+from visualsearch.engine import Engine
+from visualsearch.index.arrays import IntArray
 from visualsearch.index.fair import FairLock
+from visualsearch.index.graph import Segment
+from visualsearch.index.products import Products
+from visualsearch.types import BaseRecord, FloatArray, ImageVector, Record, VectorsRecord
 
 ASKED = 40
 
@@ -64,3 +71,34 @@ def test_an_error_lets_go_of_it() -> None:
         raise ValueError("inside")
     with lock:
         pass
+
+
+def records(count: int) -> list[Record]:
+    """Return the records of so many products."""
+    made: list[Record] = []
+    for n, vector in enumerate(clustered(count, DIM, clusters=4, seed=8)):
+        order, images = (1, 0, 0), (ImageVector("i", vector),)
+        made.append(BaseRecord(f"p{n}", order))
+        made.append(VectorsRecord(f"p{n}", order, model=MODEL, images=images))
+    return made
+
+
+def test_graphs_wait_for_records_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One batch after the other may come: each part waits for a moment at most, then goes on."""
+    engine = Engine(MODEL, DIM, layout=LISTED)
+    engine.apply(records(40))
+    calm: list[bool] = []
+    real = Segment.add
+
+    def add(self: Segment, rows: IntArray, vectors: FloatArray, threads: int = 1) -> None:
+        calm.append(engine._calm.is_set())
+        real(self, rows, vectors, threads)
+
+    monkeypatch.setattr(Segment, "add", add)
+    engine._calm.clear()  # as if they were just being applied
+    assert engine.index_pending(20) == 20
+    monkeypatch.setattr(Products, "judge", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        engine.apply(records(1))
+    assert engine.index_pending(20) == 20, "also records that failed are over"
+    assert calm == [False, True]
