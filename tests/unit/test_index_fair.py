@@ -1,4 +1,4 @@
-"""Who waits for whom: the lock that no thread keeps from the others, graphs that let records pass."""
+"""Who waits for whom: a lock that no thread keeps from others, graphs that let records pass."""
 
 import threading
 import time
