@@ -24,7 +24,6 @@ from visualsearch.search.group import near_best
 from visualsearch.types import FloatArray, Plan
 
 ASTRAY = 5  # times the rows wanted: right answers left at most 4 times as many, wrong ones 15
-USUAL = 0.04  # reach: the better rows of a list
 AVERSE = 0.5  # near the query less than this part of the share matches: the filter avoids it
 RELATED = 1.5  # and more than this: it keeps what is near
 NEAR_LISTS = 128  # one of so many, four at least: they hold about as much of any sample
@@ -159,8 +158,7 @@ class Finder:
         if not view.pieces or not wanted:
             return False
         last = np.partition(scores, len(scores) - wanted)[len(scores) - wanted]
-        coder = view.pieces[0].coder
-        better = view.list_sizes[coder.bounds(coder.scores(vector), USUAL) > last].sum()
+        better = view.list_sizes[view.pieces[0].coder.usual(vector) > last].sum()
         return bool(better * view.matching_rows > ASTRAY * wanted * view.live_rows)
 
     def listed(self, view: View, vector: FloatArray, wanted: int, choice: Choice) -> Scored:

@@ -31,6 +31,7 @@ from visualsearch.types import FloatArray
 
 FIRST = 2  # times what is wanted: matching rows in the lists that are searched first
 LEAST_REFINED = 100
+BETTER = np.float32(0.03)  # of what is left of a row besides its centroid: see `Coder.usual`
 COARSE_REFINED = 2  # times as many candidates, as long as there are codes of half the bytes
 WITHOUT_PAIRS = False  # labels are our row ids, not (list, place) pairs
 
@@ -56,6 +57,8 @@ class Coder:
         self.centroids = book.centroids
         self.quantizer = quantizer_of(book)  # of every index of this coder
         self._across = np.sqrt(np.maximum(0.0, 1.0 - book.along**2)).astype(np.float32)
+        self._usual = book.along[:, None] * book.centroids
+        self._better = BETTER * self._across
 
     def lists_of(self, vectors: FloatArray) -> ListArray:
         """Return the list of each unit row."""
@@ -66,19 +69,19 @@ class Coder:
         cosines: FloatArray = self.centroids @ vector
         return cosines
 
-    def bounds(self, scores: FloatArray, reach: float) -> FloatArray:
-        """Return the best score that each list may hold.
+    def usual(self, vector: FloatArray) -> FloatArray:
+        """Return what the better rows of each list score, as a rule."""
+        scores: FloatArray = self._usual @ vector + self._better
+        return scores
+
+    def order(self, scores: FloatArray, reach: float) -> tuple[IntArray, FloatArray]:
+        """Return the lists by the best score that they may hold, and those bounds, falling.
 
         A row of list l is `a·c + rest` with `a` the list's usual cosine to its centroid c: its
         score is about a·(q·c), give or take `reach` times what is left of both.
         """
         rest = np.sqrt(np.maximum(0.0, 1.0 - scores * scores))
-        bounds: FloatArray = self.book.along * scores + np.float32(reach) * self._across * rest
-        return bounds
-
-    def order(self, scores: FloatArray, reach: float) -> tuple[IntArray, FloatArray]:
-        """Return the lists by the best score that they may hold, and those bounds, falling."""
-        bounds = self.bounds(scores, reach)
+        bounds = self.book.along * scores + np.float32(reach) * self._across * rest
         ranked = np.argsort(-bounds)
         return ranked, bounds[ranked]
 
