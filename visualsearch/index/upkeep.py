@@ -25,6 +25,7 @@ from visualsearch.types import FloatArray
 Lock = Callable[[], AbstractContextManager[object]]
 PART_ROWS = 64  # that go into a graph at once
 MERGE_PARTS = 4  # in a step, as many rows as the active graph takes: both go on
+UNCODED_MOST = 8_192  # rows on no list: with more of them graphs take fewer
 FRESH_MOST = 20_000  # waiting rows: with more, walks would be measured that none chooses
 SMALLER = 2  # at rest graphs become one with another that is at most so many times larger
 GROWTH = 1.3  # the curves are measured again when the index has grown or shrunk so much
@@ -69,6 +70,8 @@ class Upkeep:
 
     def step(self, batch: int) -> int:
         """Do one bounded piece of each kind of work; return rows dealt with, 0 if idle."""
+        if self._listing.coder is not None and len(self._index.for_lists) > UNCODED_MOST:
+            batch = min(batch, PART_ROWS)  # lists first: until then every search scans the rows
         done = self._mark() + self._insert(batch)
         done += self._listing.step()
         done += self._merge_step()
