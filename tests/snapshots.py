@@ -12,6 +12,7 @@ from visualsearch.types import (
     Answer,
     BaseRecord,
     Filters,
+    FloatArray,
     Guess,
     ImageVector,
     OfferRecord,
@@ -60,6 +61,15 @@ def records(count: int = COUNT, time: int = 1) -> list[Record]:
             out.append(OfferRecord(name, order, price=float(n % 10), currency="EUR", in_stock=True))
     out += [BaseRecord(f"p{n}", (time, n, 1), deleted=True) for n in range(0, count, 17)]
     out.append(OfferRecord("offer-only", (time, 0, 0), price=1.0))
+    return out
+
+
+def pictured(vectors: FloatArray, time: int = 1, first: int = 0) -> list[Record]:
+    """Return products of one picture each, called p and their number, from `first` on."""
+    out: list[Record] = []
+    for n, vector in enumerate(vectors, first):
+        name, order, images = f"p{n}", (time, 0, 0), (ImageVector("i", vector),)
+        out += [BaseRecord(name, order), VectorsRecord(name, order, model=MODEL, images=images)]
     return out
 
 

@@ -5,14 +5,13 @@ import time
 
 import pytest
 
-from tests.snapshots import DIM, LISTED, MODEL
-from tests.strategies import clustered
+from tests.snapshots import DIM, LISTED, MODEL, V, pictured
 from visualsearch.engine import Engine
 from visualsearch.index.arrays import IntArray
 from visualsearch.index.fair import FairLock
 from visualsearch.index.graph import Segment
 from visualsearch.index.products import Products
-from visualsearch.types import BaseRecord, FloatArray, ImageVector, Record, VectorsRecord
+from visualsearch.types import FloatArray
 
 ASKED = 40
 
@@ -73,20 +72,10 @@ def test_an_error_lets_go_of_it() -> None:
         pass
 
 
-def records(count: int) -> list[Record]:
-    """Return the records of so many products."""
-    made: list[Record] = []
-    for n, vector in enumerate(clustered(count, DIM, clusters=4, seed=8)):
-        order, images = (1, 0, 0), (ImageVector("i", vector),)
-        made.append(BaseRecord(f"p{n}", order))
-        made.append(VectorsRecord(f"p{n}", order, model=MODEL, images=images))
-    return made
-
-
 def test_graphs_wait_for_records_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """One batch after the other may come: each part waits for a moment at most, then goes on."""
     engine = Engine(MODEL, DIM, layout=LISTED)
-    engine.apply(records(40))
+    engine.apply(pictured(V[:40]))
     calm: list[bool] = []
     real = Segment.add
 
@@ -99,6 +88,6 @@ def test_graphs_wait_for_records_but_not_for_ever(monkeypatch: pytest.MonkeyPatc
     assert engine.index_pending(20) == 20
     monkeypatch.setattr(Products, "judge", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        engine.apply(records(1))
+        engine.apply(pictured(V[:1]))
     assert engine.index_pending(20) == 20, "also records that failed are over"
     assert calm == [False, True]

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from tests.index_machine import drain
-from tests.snapshots import DIM, LISTED, MODEL
+from tests.snapshots import DIM, LISTED, MODEL, pictured
 from tests.strategies import clustered
 from visualsearch.engine import Engine
 from visualsearch.index import find
 from visualsearch.index.arrays import IntArray
 from visualsearch.index.graph import Segment
 from visualsearch.index.planner import Choice
-from visualsearch.types import BaseRecord, FloatArray, ImageVector, Query, VectorsRecord
+from visualsearch.types import FloatArray, Query
 
 V = clustered(900, DIM, clusters=30, seed=9)
 K = 5
@@ -24,12 +24,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     """Return an engine with graphs and lists that walks the graphs."""
     monkeypatch.setattr(find, "choose", lambda *_: Choice("graph", beams=(32,)))
     engine = Engine(MODEL, DIM, layout=LISTED)
-    for n, vector in enumerate(V):
-        name, order = f"{n}", (1, 0, 0)
-        pictures = (ImageVector("i", vector),)
-        engine.apply(
-            [BaseRecord(name, order), VectorsRecord(name, order, model=MODEL, images=pictures)]
-        )
+    engine.apply(pictured(V))
     drain(engine)
     return engine
 
@@ -50,7 +45,7 @@ def recall(engine: Engine) -> tuple[float, set[str]]:
     shares, strategies = [], set()
     for n in range(0, len(V), 30):
         answer = engine.search(Query(V[n], top_k=K))
-        truth = {str(row) for row in np.argsort(-(V @ V[n]))[:K]}
+        truth = {f"p{row}" for row in np.argsort(-(V @ V[n]))[:K]}
         shares.append(len(truth & {hit.product_id for hit in answer.hits}) / K)
         strategies.add(answer.plan.strategy)
     return float(np.mean(shares)), strategies

@@ -9,14 +9,14 @@ import pytest
 from tests.index_machine import drain
 from tests.index_storage import check_storage
 from tests.index_tiny import shrink
-from tests.snapshots import DIM, LISTED, MODEL, restored, written
+from tests.snapshots import DIM, LISTED, MODEL, pictured, restored, written
 from tests.strategies import clustered
 from visualsearch.engine import Engine
 from visualsearch.index import listing
 from visualsearch.index.codes import misfit
 from visualsearch.index.coding import Coding
 from visualsearch.index.lists import Coder
-from visualsearch.types import BaseRecord, FloatArray, ImageVector, VectorsRecord
+from visualsearch.types import FloatArray
 
 THIN_ONLY = replace(LISTED, segment_rows=1_000)  # no number of rows here is a bulk
 
@@ -33,15 +33,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def put(engine: Engine, vectors: FloatArray, time: int = 1, first: int = 0) -> None:
     """Upsert a product of one picture for each vector."""
-    for n, vector in enumerate(vectors, first):
-        order = (time, 0, 0)
-        pictures = (ImageVector("i", vector),)
-        engine.apply(
-            [
-                BaseRecord(f"p{n}", order),
-                VectorsRecord(f"p{n}", order, model=MODEL, images=pictures),
-            ]
-        )
+    for n in range(len(vectors)):
+        engine.apply(pictured(vectors[n : n + 1], time, first + n))
 
 
 def engine_with(vectors: FloatArray) -> Engine:

@@ -10,13 +10,13 @@ import pytest
 from tests.index_machine import drain
 from tests.index_storage import check_storage
 from tests.index_tiny import shrink
-from tests.snapshots import DIM, LISTED, MODEL, restored, written
+from tests.snapshots import DIM, LISTED, MODEL, pictured, restored, written
 from tests.strategies import clustered
 from visualsearch.engine import Engine
 from visualsearch.index.codes import sample_rows, trained
 from visualsearch.index.lists import Coder
 from visualsearch.snapshot import copying
-from visualsearch.types import BaseRecord, FloatArray, ImageVector, Query, VectorsRecord
+from visualsearch.types import FloatArray, Query
 
 COUNT = 200
 V = clustered(3 * COUNT, DIM, clusters=5, seed=21)
@@ -32,10 +32,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def put(engine: Engine, vectors: FloatArray, time: int) -> None:
     """Give the products 0, 1, 2 … these pictures."""
-    for n, vector in enumerate(vectors):
-        order = (time, 0, 0)
-        picture = VectorsRecord(f"p{n}", order, model=MODEL, images=(ImageVector("i", vector),))
-        engine.apply([BaseRecord(f"p{n}", order), picture])
+    for n in range(len(vectors)):
+        engine.apply(pictured(vectors[n : n + 1], time, n))
 
 
 def pictures(engine: Engine) -> dict[str, FloatArray]:

@@ -1,7 +1,6 @@
 """A lock that whoever takes it again and again does not keep from the others."""
 
 import threading
-from types import TracebackType
 
 
 class FairLock:
@@ -20,8 +19,5 @@ class FairLock:
         with self._turnstile:
             self._lock.acquire()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    def __exit__(self, *_: object) -> None:
         self._lock.release()

@@ -86,6 +86,8 @@ class Listing:
         coding, done = self._coding, 1
         for _ in range(CODING_STEPS):
             done += coding.step()
+            if coding.finished:
+                break
         if coding.finished:
             self._publish(coding)
             self._coding = None

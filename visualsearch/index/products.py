@@ -111,9 +111,10 @@ class Products:
             if slot in self._guesses:
                 self._describe(slot)
         else:
-            base = self._bases[slot]  # mostly of the same event: one order is kept instead of two
-            same = base is not None and base.order == record.order
-            self._orders[slot] = base.order if base is not None and same else record.order
+            base, order = self._bases[slot], record.order
+            if base is not None and base.order == order:  # mostly of the same event
+                order = base.order  # one is kept instead of two
+            self._orders[slot] = order
             self._images[slot] = images
             self._guess(slot, record.guessed)
         return slot

@@ -163,11 +163,12 @@ class Upkeep:
             return self._begin_merge()
         merge = self._merge
         if not merge.finished:
-            before = merge.progress.done
-            for _ in range(MERGE_PARTS):
+            before = merge.progress
+            left = -(-(before.total - before.done) // PART_ROWS)
+            for _ in range(min(MERGE_PARTS, left)):
                 self._calm()
                 merge.step(PART_ROWS)
-            return merge.progress.done - before
+            return merge.progress.done - before.done
         self._publish_graph(merge)
         self._merge = None
         del merge  # and with it the graphs that it replaced, unless a search still holds them
