@@ -123,22 +123,25 @@ class Finder:
         The second value is the share of a graph's results that match, in the worst of them: what
         the others found does not make up for a large one whose beam met hardly a match.
         """
+        waiting = [view.building, view.fresh]
         parts: list[Scored] = []
         near = 1.0
         for segment in view.segments:
             found = segment.search(vector, ef)
             if found is None:  # hnswlib failed twice: look at all of its rows
-                parts.append(self._scan(view, vector, segment.rows))
+                waiting.append(segment.rows)
                 continue
-            rows, scores = found
+            rows, estimates = found
             known = rows < len(view.mask)  # others are younger than the view
-            rows, scores = rows[known], scores[known]
+            rows, estimates = rows[known], estimates[known]
             kept = view.mask[rows]
-            parts.append((rows[kept], scores[kept]))
+            parts.append((rows[kept], estimates[kept]))
             if len(rows):
                 near = min(near, np.count_nonzero(kept) / len(rows))
-        parts.append(self._scan(view, vector, np.concatenate([view.building, view.fresh])))
-        return _joined(parts), near
+        rows, estimates = _joined(parts)
+        if len(rows) > ef:  # of several graphs
+            rows = rows[np.argpartition(estimates, len(rows) - ef)[-ef:]]
+        return self._scan(view, vector, np.concatenate([*waiting, rows])), near
 
     def walked(self, view: View, vector: FloatArray, ef: int, wanted: int) -> Scored:
         """Return what a search that walks comes to: the lists' rows where it goes astray."""

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from visualsearch.index.arrays import CodeArray, IntArray
+from visualsearch.index.reduction import Reduction
 from visualsearch.types import FloatArray
 
 
@@ -33,9 +34,20 @@ DENSE = Shape(links=32, build_ef=140)  # half the beam for the same recall, for 
 
 
 class Segment:
-    """A graph of fixed capacity and a number of its own, over the row ids in `rows`."""
+    """A graph of fixed capacity and a number of its own, over the row ids in `rows`.
 
-    def __init__(self, dim: int, capacity: int, shape: Shape, number: int, seed: int = 100) -> None:
+    With a `reduction` it holds projections, and what it says of scores are estimates.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        capacity: int,
+        shape: Shape,
+        number: int,
+        reduction: Reduction | None = None,
+        seed: int = 100,
+    ) -> None:
         import hnswlib
 
         self.number = number
@@ -45,8 +57,9 @@ class Segment:
         self.marked = 0
         self._torn = False  # a call has failed half-way
         self._rows: CodeArray = np.empty(capacity, dtype=np.int32)
+        self._reduction = reduction
         # Inner product on unit vectors: "cosine" would copy and normalise every row again.
-        self._graph: Any = hnswlib.Index(space="ip", dim=dim)
+        self._graph: Any = hnswlib.Index(space="ip", dim=reduction.kept if reduction else dim)
         self._graph.init_index(
             max_elements=capacity,
             M=shape.links,
@@ -78,6 +91,8 @@ class Segment:
         if self._torn:
             held = np.isin(rows, self.rows)
             rows, vectors = rows[~held], vectors[~held]
+        if self._reduction is not None:
+            vectors = self._reduction(vectors)
         try:
             self._graph.add_items(vectors, rows, num_threads=threads)
             self._rows[self.added : self.added + len(rows)] = rows
@@ -95,7 +110,9 @@ class Segment:
         self.marked += 1
 
     def search(self, vector: FloatArray, ef: int) -> tuple[IntArray, FloatArray] | None:
-        """Return up to `ef` near rows and their cosines, or None if hnswlib failed twice."""
+        """Return up to `ef` near rows and about their cosines, or None if hnswlib failed twice."""
+        if self._reduction is not None:
+            vector = self._reduction(vector)
         for _ in range(2):
             wanted = min(ef, self.live)
             if wanted <= 0:

@@ -16,6 +16,7 @@ import numpy as np
 from visualsearch.index.arrays import CodeArray, IntArray
 from visualsearch.index.graph import DENSE, THIN, Segment
 from visualsearch.index.layout import Layout
+from visualsearch.index.reduction import Reduction
 from visualsearch.index.rows import Rows
 
 DEAD_SHARE = 0.2  # of a graph: above it the rebuild pays for itself and memory stays bounded
@@ -115,9 +116,10 @@ class Merge:
         storage: Rows,
         number: int,
         threads: int,
+        reduction: Reduction | None = None,
     ) -> None:
         self.replaces = tuple(replaces)
-        self.result = Segment(storage.dim, max(1, len(rows)), DENSE, number)
+        self.result = Segment(storage.dim, max(1, len(rows)), DENSE, number, reduction)
         self.rows = rows[insertion_order(lists_of(rows), number)]
         self._storage = storage
         self._threads = threads

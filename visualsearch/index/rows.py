@@ -230,7 +230,7 @@ class Rows:
     def score(self, rows: IntArray, vector: FloatArray) -> FloatArray:
         """Return the cosines of the given rows, ascending ids, as float32 of shape (n,)."""
         out = np.empty(len(rows), dtype=np.float32)
-        wide = self._buffer()
+        wide = self._buffer[1]
         for begin, whole in self._blocks(rows):
             block = wide[: len(whole)]
             np.copyto(block, whole)
@@ -245,7 +245,7 @@ class Rows:
         pictures score equally wherever they are stored.
         """
         out = np.empty(len(rows), dtype=np.float64)
-        buffer = self._buffer()
+        buffer = self._buffer[1]
         for begin, whole in self._blocks(rows):
             wide = buffer[: len(whole)]
             np.copyto(wide, whole)
@@ -253,24 +253,43 @@ class Rows:
         return out * self._scale[rows]
 
     def _blocks(self, rows: IntArray) -> Iterator[tuple[int, StoredArray]]:
-        """Yield (position, stored rows) over ascending ids, a cacheful at a time."""
-        borders = self._chunk_rows * np.arange(1, len(self._chunks) + 1)
-        stops = np.searchsorted(rows, borders).tolist()
-        start = 0
-        for chunk, stop in enumerate(stops):
-            inside = rows[start:stop] - chunk * self._chunk_rows
-            for begin in range(0, stop - start, BLOCK_ROWS):
-                ids = inside[begin : begin + BLOCK_ROWS]
-                first, last = int(ids[0]), int(ids[-1])
-                if last - first + 1 == len(ids) and (np.diff(ids) == 1).all():
-                    yield start + begin, self._chunks[chunk][first : last + 1]
-                else:
-                    yield start + begin, self._chunks[chunk].take(ids, axis=0)
-            start = stop
+        """Yield (position, stored rows) over ascending ids, a cacheful at a time.
 
-    def _buffer(self) -> FloatArray:
-        """Return this thread's block of floats; a new one for each search would fault its pages."""
-        buffer: FloatArray | None = getattr(self._buffers, "wide", None)
-        if buffer is None:
-            buffer = self._buffers.wide = np.empty((BLOCK_ROWS, self.dim), dtype=np.float32)
-        return buffer
+        The stored rows are only there until the next ones are asked for.
+        """
+        size = self._chunk_rows
+        for begin in range(0, len(rows), BLOCK_ROWS):
+            ids = rows[begin : begin + BLOCK_ROWS]
+            first, last = int(ids[0]), int(ids[-1])
+            low, high = first // size, last // size
+            together = low == high and last - first + 1 == len(ids)
+            if together and (np.diff(ids) == 1).all():  # no id twice either
+                yield begin, self._chunks[low][first - low * size : last + 1 - low * size]
+            else:
+                yield begin, self._gathered(ids, low, high)
+
+    def _gathered(self, ids: IntArray, low: int, high: int) -> StoredArray:
+        """Return rows of these chunks, in this thread's buffer."""
+        out = self._buffer[0][: len(ids)]
+        chunks = range(low, high + 1)
+        borders = self._chunk_rows * np.arange(low + 1, high + 1)
+        stops = [*np.searchsorted(ids, borders).tolist(), len(ids)]
+        start = 0
+        for chunk, stop in zip(chunks, stops, strict=True):
+            if stop > start:
+                inside = ids[start:stop] - chunk * self._chunk_rows
+                # "clip", for with "raise" it would fill a buffer of its own first
+                self._chunks[chunk].take(inside, axis=0, out=out[start:stop], mode="clip")
+            start = stop
+        return out
+
+    @property
+    def _buffer(self) -> tuple[StoredArray, FloatArray]:
+        """Return this thread's blocks; new ones for each search would fault their pages."""
+        blocks: tuple[StoredArray, FloatArray] | None = getattr(self._buffers, "blocks", None)
+        if blocks is None:
+            blocks = self._buffers.blocks = (
+                np.empty((BLOCK_ROWS, self.dim), dtype=np.int16),
+                np.empty((BLOCK_ROWS, self.dim), dtype=np.float32),
+            )
+        return blocks

@@ -19,6 +19,7 @@ from visualsearch.index.lists import Coder
 from visualsearch.index.live import NO_GRAPH, LiveIndex
 from visualsearch.index.measure import QUERIES, Measuring, Sampler, measured
 from visualsearch.index.merge import Backlog, Merge, to_rebuild, to_tidy
+from visualsearch.index.reduction import SAMPLED, Reduction, reduction_of
 from visualsearch.index.view import View
 from visualsearch.types import FloatArray
 
@@ -60,7 +61,8 @@ class Upkeep:
         self._backlog = Backlog()
         self._made = 0  # graphs so far: the last one's number
         self._active: Segment | None = None
-        self._listing = Listing(index, lock, layout, self._rng, hooks.on_freed)
+        self._freed = False  # much memory, in the step before
+        self._listing = Listing(index, lock, layout, self._rng, self._free)
         self._merge: Merge | None = None
         self._measuring: Measuring | None = None
 
@@ -70,6 +72,9 @@ class Upkeep:
 
     def step(self, batch: int) -> int:
         """Do one bounded piece of each kind of work; return rows dealt with, 0 if idle."""
+        if self._freed:  # by now nothing on the stack holds it either
+            self._freed = False
+            self._hooks.on_freed()
         if self._listing.coder is not None and len(self._index.for_lists) > UNCODED_MOST:
             batch = min(batch, PART_ROWS)  # lists first: until then every search scans the rows
         done = self._mark() + self._insert(batch)
@@ -90,6 +95,9 @@ class Upkeep:
         """Return rows inserted by the rebuild under way, and its rows; zeros without one."""
         merge = self._merge
         return (merge.progress.done, merge.progress.total) if merge else (0, 0)
+
+    def _free(self) -> None:
+        self._freed = True
 
     @contextmanager
     def _publishing(self) -> Iterator[None]:
@@ -138,10 +146,21 @@ class Upkeep:
 
     def _open(self) -> None:
         self._made += 1
-        self._active = Segment(self._index.rows.dim, self._layout.segment_rows, THIN, self._made)
+        dim, rows = self._index.rows.dim, self._layout.segment_rows
+        self._active = Segment(dim, rows, THIN, self._made, self._reduction())
         with self._publishing():
             built = self._index.built
             built.segments = (*built.segments, self._active)
+
+    def _reduction(self) -> Reduction | None:
+        """Return what a new graph projects its rows by; None of a few, or if it takes them all."""
+        index = self._index
+        with self._lock():
+            rows = np.flatnonzero(index.rows.alive[: index.rows.count])
+        if len(rows) < self._layout.coder_rows:
+            return None
+        sample = self._rng.choice(rows, size=min(SAMPLED, len(rows)), replace=False)
+        return reduction_of(index.rows.unit(sample))
 
     @property
     def _bulk(self) -> bool:
@@ -171,9 +190,8 @@ class Upkeep:
             return merge.progress.done - before.done
         self._publish_graph(merge)
         self._merge = None
-        del merge  # and with it the graphs that it replaced, unless a search still holds them
         self._hooks.on_swapped()
-        self._hooks.on_freed()
+        self._free()
         return 1
 
     def _begin_merge(self) -> int:
@@ -207,7 +225,9 @@ class Upkeep:
             rows = rows[index.rows.alive[rows]]
         self._made += 1
         lists_of = self._listing.lists_of
-        self._merge = Merge(replaces, rows, lists_of, index.rows, self._made, layout.threads)
+        self._merge = Merge(
+            replaces, rows, lists_of, index.rows, self._made, layout.threads, self._reduction()
+        )
         if self._active in replaces:
             self._active = None
         with self._publishing():
@@ -251,7 +271,7 @@ class Upkeep:
         else:
             with self._publishing():
                 index.built.curves = curves
-            self._hooks.on_freed()
+            self._free()
         return 1
 
     def _stale(self, *, busy: bool) -> bool:

@@ -1,0 +1,81 @@
+"""Projections of rows on what they differ by, and graphs that hold them."""
+
+import numpy as np
+import pytest
+
+from tests.strategies import SCORE_TOLERANCE, clustered
+from visualsearch.index.graph import DENSE, Segment
+from visualsearch.index.reduction import LEFT_OUT, Reduction, reduction_of
+from visualsearch.types import FloatArray
+
+DIM = 32
+STEP = 4
+
+
+def within(depth: int, count: int = 2_000, noise: float = 0.0, mean: float = 0.0) -> FloatArray:
+    """Return unit rows that differ in `depth` directions, but for some noise."""
+    rng = np.random.default_rng(depth)
+    axes = np.linalg.qr(rng.standard_normal((DIM, DIM)))[0]
+    rows = rng.standard_normal((count, depth)) @ axes[:depth]
+    rows += noise * rng.standard_normal((count, DIM)) + mean * axes[-1]
+    unit: FloatArray = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return unit
+
+
+@pytest.mark.parametrize(("depth", "kept"), [(8, 8), (12, 12), (19, 20), (4, 4)])
+def test_it_keeps_the_directions_that_rows_differ_by(depth: int, kept: int) -> None:
+    """In whole steps of an eighth; products with any query are those of before."""
+    rows = within(depth, noise=0.01)
+    reduction = reduction_of(rows)
+    assert reduction is not None
+    assert reduction.kept == kept
+    assert np.allclose(reduction.axes.T @ reduction.axes, np.eye(kept), atol=1e-4)
+    assert reduction(rows).shape == (2_000, kept)
+    query = rows[0] + 0.1 * clustered(1, DIM, clusters=1, seed=1)[0]
+    assert np.allclose(reduction(rows) @ reduction(query), rows @ query, atol=0.05)
+
+
+def test_it_leaves_out_a_tenth_of_the_variance_at_most() -> None:
+    """And as many steps as that allows."""
+    rows = within(12, noise=0.3)
+    reduction = reduction_of(rows)
+    assert reduction is not None
+
+    def lost(axes: FloatArray) -> float:
+        rest = rows - (rows @ axes) @ axes.T
+        return float((rest**2).sum() / ((rows - rows.mean(axis=0)) ** 2).sum())
+
+    assert 0.0 < lost(reduction.axes) <= LEFT_OUT < lost(reduction.axes[:, STEP:])
+
+
+def test_what_all_rows_have_in_common_is_kept_though_none_differs_by_it() -> None:
+    """Queries have some of it too, more or less than rows."""
+    rows = within(8, mean=2.0)
+    reduction = reduction_of(rows)
+    assert reduction is not None
+    mean = rows.mean(axis=0)
+    assert np.linalg.norm(reduction(mean)) == pytest.approx(np.linalg.norm(mean), abs=1e-3)
+
+
+def test_rows_that_differ_in_every_direction_are_left_as_they_are() -> None:
+    """Nothing can be left out of these."""
+    assert reduction_of(within(DIM)) is None
+
+
+def test_a_graph_of_projections_finds_what_one_of_whole_rows_finds() -> None:
+    """Its estimates are near the cosines, so that the best are among some more."""
+    rows = within(8, count=500, noise=0.05)
+    reduction = reduction_of(rows)
+    assert isinstance(reduction, Reduction)
+    segment = Segment(DIM, 500, DENSE, 1, reduction)
+    segment.add(np.arange(500), rows)
+    for vector in rows[:50]:
+        found = segment.search(vector, 40)
+        assert found is not None
+        ids, estimates = found
+        assert np.allclose(estimates, rows[ids] @ vector, atol=0.2)
+        assert np.allclose(
+            estimates, reduction(rows[ids]) @ reduction(vector), atol=SCORE_TOLERANCE
+        )
+        best = np.argsort(-(rows @ vector))[:10]
+        assert len(np.intersect1d(ids, best)) == 10
