@@ -12,6 +12,7 @@ from visualsearch.errors import QueryError
 from visualsearch.hooks import Hooks
 from visualsearch.index.arrays import BoolArray, IntArray
 from visualsearch.index.counts import counted
+from visualsearch.index.fair import Busy
 from visualsearch.index.find import Finder, Found
 from visualsearch.index.frozen import Frozen, Saved
 from visualsearch.index.layout import Layout
@@ -42,7 +43,8 @@ from visualsearch.types import (
 OPTIMISTIC_ATTEMPTS = 3
 APPROXIMATE = ("graph", "ivfpq")
 INDEX_BATCH = 256  # rows: some 100 ms of one core
-PAUSE_S = 0.02  # at most that graphs wait at a time for records to be applied
+PAUSE_S = 0.02  # at most that graphs wait at a time for records to be applied,
+YIELD_S = 0.001  # and each group of records for searches: they would share one interpreter
 GROUP = 64  # records that are applied under one hold of the lock: under a millisecond
 SERVED = 20  # products of the search that `serving` is about
 ASKED = 256  # query vectors kept to measure with
@@ -80,12 +82,11 @@ class Engine(Catalogue):
         self._least_listed = layout.coder_rows
         self._asked: deque[FloatArray] = deque(maxlen=ASKED)
         self._probe = Probe(layout.probe_share, layout.probe_core)
-        self._calm = threading.Event()  # no records are being applied
-        self._calm.set()
+        self._applying, self._searching = Busy(), Busy()
         self._upkeep = Upkeep(
             self._index, self._finder, lambda: self._lock, layout, self._masked,
             lambda: list(self._asked), clock, self._hooks,
-            lambda: self._calm.wait(PAUSE_S),
+            lambda: self._applying.wait(PAUSE_S),
         )  # fmt: skip
         self._writer = Writer(self.index_pending, self._hooks.on_error)
 
@@ -95,16 +96,14 @@ class Engine(Catalogue):
         """Apply records in their order; return one outcome each. Never raises for bad data."""
         applied: list[Applied] = []
         ready = prepared(records, self.dim, self.model)
-        self._calm.clear()
-        try:
+        with self._applying:
             while group := list(islice(ready, GROUP)):
+                self._searching.wait(YIELD_S)
                 with self._lock:
                     self._index.version += 1
                     applied.extend(self._apply(record, vectors) for record, vectors in group)
                     self._products.flush()
                     self._index.flush()
-        finally:
-            self._calm.set()
         if self._pending:
             self._writer.wake()
         return applied
@@ -157,6 +156,16 @@ class Engine(Catalogue):
                 diversity=query.diversity, collapse=query.collapse,
             )  # fmt: skip
         self._asked.append(vector)
+        with self._searching:
+            answer, slots, version = self._answered(vector, query, target)
+        if answer.plan.strategy in APPROXIMATE and self._probe.offer(query, vector, version, slots):
+            self._writer.wake()
+        return answer
+
+    def _answered(
+        self, vector: FloatArray, query: Query, target: float
+    ) -> tuple[Answer, IntArray, int]:
+        """Return an answer, the slots of its products, and of which version it is."""
         for _ in range(OPTIMISTIC_ATTEMPTS):
             with self._lock:
                 view = self._view(query.filters)
@@ -172,11 +181,7 @@ class Engine(Catalogue):
                 view = self._view(query.filters)
                 found, best_ones = self._find(view, vector, query.top_k, target)
                 hits = self._hits(found, best_ones)
-        if found.plan.strategy in APPROXIMATE:
-            slots = found.slots[best_ones]
-            if self._probe.offer(query, vector, view.version, slots):
-                self._writer.wake()
-        return Answer(hits, found.plan)
+        return Answer(hits, found.plan), found.slots[best_ones], view.version
 
     def _find(
         self, view: View, vector: FloatArray, top_k: int, target: float

@@ -6,14 +6,15 @@ import time
 import pytest
 
 from tests.snapshots import DIM, LISTED, MODEL, V, pictured
-from visualsearch.engine import Engine
+from visualsearch.engine import YIELD_S, Engine
 from visualsearch.index.arrays import IntArray
-from visualsearch.index.fair import FairLock
+from visualsearch.index.fair import Busy, FairLock
 from visualsearch.index.graph import Segment
 from visualsearch.index.products import Products
-from visualsearch.types import FloatArray
+from visualsearch.types import FloatArray, Query
 
 ASKED = 40
+LONG_S = 60.0
 
 
 def test_who_waits_comes_next() -> None:
@@ -80,14 +81,53 @@ def test_graphs_wait_for_records_but_not_for_ever(monkeypatch: pytest.MonkeyPatc
     real = Segment.add
 
     def add(self: Segment, rows: IntArray, vectors: FloatArray, threads: int = 1) -> None:
-        calm.append(engine._calm.is_set())
+        calm.append(engine._applying.wait(0))
         real(self, rows, vectors, threads)
 
     monkeypatch.setattr(Segment, "add", add)
-    engine._calm.clear()  # as if they were just being applied
-    assert engine.index_pending(20) == 20
+    with engine._applying:  # as if they were just being applied
+        assert engine.index_pending(20) == 20
     monkeypatch.setattr(Products, "judge", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         engine.apply(pictured(V[:1]))
     assert engine.index_pending(20) == 20, "also records that failed are over"
     assert calm == [False, True]
+
+
+def test_records_let_a_search_pass_but_do_not_wait_for_the_next_ones() -> None:
+    """Each group of records waits for those at it, for a moment at most."""
+    engine = Engine(MODEL, DIM, layout=LISTED)
+    waited: list[tuple[float, bool]] = []
+    real = engine._searching.wait
+
+    def wait(most_s: float) -> bool:
+        waited.append((most_s, real(most_s)))
+        return waited[-1][1]
+
+    engine._searching.wait = wait  # type: ignore[method-assign]
+    with engine._searching:
+        engine.apply(pictured(V[:40]))
+    engine.apply(pictured(V[40:60]))
+    assert waited == [(YIELD_S, False)] * 2 + [(YIELD_S, True)]
+    assert len(engine.search(Query(V[0], top_k=100)).hits) == 40
+    assert real(0.0), "a search that is over is waited for no longer"
+
+
+def test_busy_until_the_last_one_has_left() -> None:
+    """Whoever waits goes on then, and not before."""
+    busy, inside, leave = Busy(), threading.Event(), threading.Event()
+
+    def other() -> None:
+        with busy:
+            inside.set()
+            leave.wait(LONG_S)
+
+    thread = threading.Thread(target=other)
+    assert busy.wait(0.0)
+    with busy:
+        thread.start()
+        assert inside.wait(LONG_S)
+    assert not busy.wait(0.01)
+    leave.set()
+    assert busy.wait(LONG_S)
+    thread.join()

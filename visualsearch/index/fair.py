@@ -1,4 +1,4 @@
-"""A lock that whoever takes it again and again does not keep from the others."""
+"""Taking turns: no thread that comes again and again keeps the others waiting."""
 
 import threading
 
@@ -21,3 +21,28 @@ class FairLock:
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
+
+
+class Busy:
+    """Says which threads are at something, with `with`, and lets others wait until none is.
+
+    It is a courtesy, not a lock: who waits may see a thread that has just come, or miss it.
+    """
+
+    def __init__(self) -> None:
+        self._threads: set[int] = set()
+        self._idle = threading.Event()
+        self._idle.set()
+
+    def __enter__(self) -> None:
+        self._threads.add(threading.get_ident())
+        self._idle.clear()
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.discard(threading.get_ident())
+        if not self._threads:
+            self._idle.set()
+
+    def wait(self, most_s: float) -> bool:
+        """Wait until no thread is at it, so many seconds at most; return whether none is."""
+        return self._idle.wait(most_s)
