@@ -10,10 +10,9 @@ from tests.snapshots import DIM, LISTED, MODEL, pictured
 from tests.strategies import clustered
 from visualsearch.engine import Engine
 from visualsearch.index import find
-from visualsearch.index.arrays import IntArray
 from visualsearch.index.graph import Segment
 from visualsearch.index.planner import Choice
-from visualsearch.types import FloatArray, Query
+from visualsearch.types import Query
 
 V = clustered(900, DIM, clusters=30, seed=9)
 K = 5
@@ -33,11 +32,7 @@ def opposite(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every walk end where it is worst."""
     real = Segment.search
 
-    def search(self: Segment, vector: FloatArray, ef: int) -> tuple[IntArray, FloatArray] | None:
-        found = real(self, -vector, ef)
-        return None if found is None else (found[0], -found[1])
-
-    monkeypatch.setattr(Segment, "search", search)
+    monkeypatch.setattr(Segment, "search", lambda self, vector, ef: real(self, -vector, ef))
 
 
 def recall(engine: Engine) -> tuple[float, set[str]]:

@@ -62,8 +62,8 @@ def test_rows_that_differ_in_every_direction_are_left_as_they_are() -> None:
     assert reduction_of(within(DIM)) is None
 
 
-def test_a_graph_of_projections_finds_what_one_of_whole_rows_finds() -> None:
-    """Its estimates are near the cosines, so that the best are among some more."""
+def test_a_graph_of_projections_finds_what_is_best_among_some_more() -> None:
+    """The nearest by the projections, in their order: what the whole rows say is near that."""
     rows = within(8, count=500, noise=0.05)
     reduction = reduction_of(rows)
     assert isinstance(reduction, Reduction)
@@ -72,10 +72,7 @@ def test_a_graph_of_projections_finds_what_one_of_whole_rows_finds() -> None:
     for vector in rows[:50]:
         found = segment.search(vector, 40)
         assert found is not None
-        ids, estimates = found
-        assert np.allclose(estimates, rows[ids] @ vector, atol=0.2)
-        assert np.allclose(
-            estimates, reduction(rows[ids]) @ reduction(vector), atol=SCORE_TOLERANCE
-        )
+        estimates = reduction(rows[found]) @ reduction(vector)
+        assert (np.diff(estimates) <= SCORE_TOLERANCE).all()
         best = np.argsort(-(rows @ vector))[:10]
-        assert len(np.intersect1d(ids, best)) == 10
+        assert len(np.intersect1d(found, best)) == 10

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
-from visualsearch.index.arrays import BoolArray, CodeArray, IntArray, ascending
+from visualsearch.index.arrays import BoolArray, IntArray, ascending
 from visualsearch.index.codes import NO_LIST
 from visualsearch.index.curve import MANY
 from visualsearch.index.lists import ByteArray, best_candidates
@@ -123,25 +124,19 @@ class Finder:
         The second value is the share of a graph's results that match, in the worst of them: what
         the others found does not make up for a large one whose beam met hardly a match.
         """
-        waiting = [view.building, view.fresh]
-        parts: list[Scored] = []
+        parts: list[npt.NDArray[np.integer]] = [view.building, view.fresh]
         near = 1.0
         for segment in view.segments:
-            found = segment.search(vector, ef)
-            if found is None:  # hnswlib failed twice: look at all of its rows
-                waiting.append(segment.rows)
+            rows = segment.search(vector, ef)
+            if rows is None:  # hnswlib failed twice: look at all of its rows
+                parts.append(segment.rows)
                 continue
-            rows, estimates = found
-            known = rows < len(view.mask)  # others are younger than the view
-            rows, estimates = rows[known], estimates[known]
-            kept = view.mask[rows]
-            parts.append((rows[kept], estimates[kept]))
+            rows = rows[rows < len(view.mask)]  # others are younger than the view
+            parts.append(rows)
             if len(rows):
-                near = min(near, np.count_nonzero(kept) / len(rows))
-        rows, estimates = _joined(parts)
-        if len(rows) > ef:  # of several graphs
-            rows = rows[np.argpartition(estimates, len(rows) - ef)[-ef:]]
-        return self._scan(view, vector, np.concatenate([*waiting, rows])), near
+                near = min(near, np.count_nonzero(view.mask[rows]) / len(rows))
+        # All are scored: the axes of one graph's projections are not those of another's.
+        return self._scan(view, vector, np.concatenate(parts)), near
 
     def walked(self, view: View, vector: FloatArray, ef: int, wanted: int) -> Scored:
         """Return what a search that walks comes to: the lists' rows where it goes astray."""
@@ -180,7 +175,7 @@ class Finder:
         rows = best_candidates(view.pieces, vector, scores, bits, sizes, wanted, effort)
         return _joined([self._scan(view, vector, rows), self._scan(view, vector, view.uncoded)])
 
-    def _scan(self, view: View, vector: FloatArray, rows: IntArray | CodeArray) -> Scored:
+    def _scan(self, view: View, vector: FloatArray, rows: npt.NDArray[np.integer]) -> Scored:
         """Score those of the rows that match, each once."""
         if not len(rows):
             return _NONE

@@ -36,7 +36,7 @@ DENSE = Shape(links=32, build_ef=140)  # half the beam for the same recall, for 
 class Segment:
     """A graph of fixed capacity and a number of its own, over the row ids in `rows`.
 
-    With a `reduction` it holds projections, and what it says of scores are estimates.
+    With a `reduction` it holds projections: what it finds nearest is so about.
     """
 
     def __init__(
@@ -109,17 +109,17 @@ class Segment:
         self._graph.mark_deleted(row)
         self.marked += 1
 
-    def search(self, vector: FloatArray, ef: int) -> tuple[IntArray, FloatArray] | None:
-        """Return up to `ef` near rows and about their cosines, or None if hnswlib failed twice."""
+    def search(self, vector: FloatArray, ef: int) -> IntArray | None:
+        """Return up to `ef` near rows, the nearest first, or None if hnswlib failed twice."""
         if self._reduction is not None:
             vector = self._reduction(vector)
         for _ in range(2):
             wanted = min(ef, self.live)
             if wanted <= 0:
-                return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
+                return np.empty(0, dtype=np.int64)
             try:
-                labels, distances = self._graph.knn_query(vector, k=wanted, num_threads=1)
+                labels, _ = self._graph.knn_query(vector, k=wanted, num_threads=1)
             except RuntimeError:
                 continue
-            return labels[0].astype(np.int64), np.float32(1.0) - distances[0]
+            return np.asarray(labels[0].astype(np.int64))
         return None
