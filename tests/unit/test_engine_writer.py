@@ -197,11 +197,7 @@ def test_when_every_beam_finds_too_few_all_matches_are_scanned(
 ) -> None:
     """Graphs may be unable to reach some rows: the answer is complete all the same."""
     engine, query = two_camps(per_camp=20)
-
-    def reach_nothing(*_: object) -> tuple[np.ndarray, np.ndarray]:
-        return np.empty(0, np.int64), np.empty(0, np.float32)
-
-    monkeypatch.setattr(Segment, "search", reach_nothing)
+    monkeypatch.setattr(Segment, "search", lambda *_: np.empty(0, np.int64))
     answer = engine.search(Query(query, Filters(category=("bags",)), 15))
     assert (answer.plan.strategy, answer.plan.matches, len(answer.hits)) == ("exact", 20, 15)
 
