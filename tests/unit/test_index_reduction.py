@@ -3,9 +3,13 @@
 import numpy as np
 import pytest
 
+from tests.index_machine import drain
+from tests.snapshots import MODEL, pictured
 from tests.strategies import SCORE_TOLERANCE, clustered
+from visualsearch.engine import Engine, Layout
 from visualsearch.index.graph import DENSE, Segment
-from visualsearch.index.reduction import LEFT_OUT, Reduction, reduction_of
+from visualsearch.index.reduction import LEFT_OUT, Reducer, Reduction, reduction_of
+from visualsearch.index.rows import NewRows, Rows, stored
 from visualsearch.types import FloatArray
 
 DIM = 32
@@ -76,3 +80,33 @@ def test_a_graph_of_projections_finds_what_is_best_among_some_more() -> None:
         assert (np.diff(estimates) <= SCORE_TOLERANCE).all()
         best = np.argsort(-(rows @ vector))[:10]
         assert len(np.intersect1d(found, best)) == 10
+
+
+def test_graphs_of_too_few_rows_stay_whole_until_there_are_more() -> None:
+    """A few rows say little of the axes; such a graph is outgrown when there are enough."""
+    vectors = within(8, count=300)
+    rows = Rows(DIM, chunk_rows=64)
+    rows.write([NewRows(0, rows.take(300), *stored(vectors), [False] * 300)])
+    reducer = Reducer(rows, 200, np.random.default_rng(0))
+    assert reducer.of(1, np.arange(199)) is None
+    reduction = reducer.of(2, np.arange(0, 300, 1))
+    assert reduction is not None
+    assert reduction.kept == 8
+    assert [reducer.outgrown(graph, count) for graph in (1, 2) for count in (199, 200)] == [
+        False, True, False, False,
+    ]  # fmt: skip
+
+
+def test_an_index_at_rest_has_no_graph_of_whole_rows_that_it_has_outgrown() -> None:
+    """The first ones are built again; then nothing is left to do."""
+    layout = Layout(
+        chunk_rows=64, segment_rows=100, piece_rows=32, coder_rows=100, threads=1, probe_share=0.0
+    )
+    engine = Engine(MODEL, DIM, layout=layout)
+    for begin in range(0, 160, 20):
+        engine.apply(pictured(within(8, count=160)[begin : begin + 20], first=begin))
+        drain(engine)
+        graphs = engine._index.built.segments
+        whole = [graph._reduction is None for graph in graphs]
+        assert whole == ([True] if begin + 20 < 100 else [False] * len(graphs))
+        assert sum(graph.live for graph in graphs) == begin + 20

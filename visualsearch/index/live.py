@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from visualsearch.index.arrays import BoolArray, CodeArray, IntArray, RowQueue, distinct, grown
+from visualsearch.index.chunks import StoredArray
 from visualsearch.index.codes import NO_LIST, ListArray
 from visualsearch.index.lists import Piece
 from visualsearch.index.resting import Resting
-from visualsearch.index.rows import NO_ROW, NewRows, Rows, SavedRows, StoredArray, Vectors
+from visualsearch.index.rows import NO_ROW, NewRows, Rows, SavedRows, Vectors
 from visualsearch.index.view import Built, View
 from visualsearch.types import FloatArray, ImageKind
 

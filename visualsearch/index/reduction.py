@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from visualsearch.index.arrays import IntArray
+from visualsearch.index.rows import Rows
 from visualsearch.types import FloatArray
 
 LEFT_OUT = 0.1  # at most, of the variance: measured curves make up for it by wider beams
@@ -52,3 +54,25 @@ def reduction_of(sample: FloatArray) -> Reduction | None:
     if dropped < step:
         return None
     return Reduction(np.ascontiguousarray(axes[:, dropped:], dtype=np.float32))
+
+
+class Reducer:
+    """Finds the axes of each new graph, by the rows in use when it is begun."""
+
+    def __init__(self, rows: Rows, least: int, rng: np.random.Generator) -> None:
+        self._rows = rows
+        self._least = least  # fewer rows say too little
+        self._rng = rng
+        self._whole: set[int] = set()  # graphs that were begun with so few
+
+    def of(self, graph: int, rows: IntArray) -> Reduction | None:
+        """Return what the graph of this number projects by, as these rows in use have it."""
+        if len(rows) < self._least:
+            self._whole.add(graph)
+            return None
+        sample = self._rng.choice(rows, size=min(SAMPLED, len(rows)), replace=False)
+        return reduction_of(self._rows.unit(sample))
+
+    def outgrown(self, graph: int, rows: int) -> bool:
+        """Return whether a graph holds whole rows only since there were few, and are no longer."""
+        return graph in self._whole and rows >= self._least

@@ -1,30 +1,28 @@
-"""Vectors in fixed chunks, one row per version of a picture: 16-bit integers and a scale each.
+"""Vectors, one row per version of a picture: 16-bit integers and a scale each.
 
 As small as half precision and five times as exact (a component of a 512-d unit vector is off by
 3e-6 at most, for the scale is the row's own), and NumPy widens integers with SIMD where its half
 precision takes 4 microseconds a row (docs/adr/0010-the-live-index-at-speed.md).
 """
 
-import threading
 from collections.abc import Iterator, Sequence
+from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from visualsearch.index.arrays import BoolArray, CodeArray, IntArray, grown
+from visualsearch.index.chunks import Chunks, StoredArray
 from visualsearch.types import FloatArray, ImageVector, Outcome, Record, VectorsRecord
 
-BLOCK_ROWS = 512  # widened rows that stay in the cache while gemv reads them
 UNIT_TOLERANCE = 0.02  # float16 rounding moves a unit vector's length by less than that
 LARGEST = 32_767
 NO_ROW = -1
 PREPARED = 512  # records whose vectors are worked out together
+RESERVE = 4_096  # free rows whose memory is kept for those that come next
 
-StoredArray = npt.NDArray[np.int16]
 DoubleArray = npt.NDArray[np.float64]
-
-
 Vectors = tuple[StoredArray, FloatArray]  # as they are stored: integers and scales
 
 
@@ -133,10 +131,8 @@ class Rows:
         self.live: BoolArray = np.empty(0, dtype=np.bool_)
         self.lifestyle: BoolArray = np.empty(0, dtype=np.bool_)
         self._scale: FloatArray = np.empty(0, dtype=np.float32)
-        self._chunk_rows = chunk_rows
-        self._chunks: list[StoredArray] = []
-        self._free: list[int] = []
-        self._buffers = threading.local()
+        self._chunks = Chunks(dim, chunk_rows)
+        self._free: list[int] = []  # a heap
 
     @property
     def used(self) -> int:
@@ -144,13 +140,14 @@ class Rows:
         return self.count - len(self._free)
 
     def take(self, count: int) -> list[int]:
-        """Return ids for new rows, free ones first; `write` must follow before anyone reads."""
-        taken = self._free[len(self._free) - min(count, len(self._free)) :]
-        del self._free[len(self._free) - len(taken) :]
+        """Return ids for new rows; `write` must follow before anyone reads.
+
+        The lowest free ones come first, so that what is free gathers where it can be given back.
+        """
+        taken = [heappop(self._free) for _ in range(min(count, len(self._free)))]
         first, stop = self.count, self.count + count - len(taken)
         if stop > first:
-            while stop > len(self._chunks) * self._chunk_rows:
-                self._chunks.append(np.empty((self._chunk_rows, self.dim), dtype=np.int16))
+            self._chunks.grow(stop)
             if stop > len(self.slot):
                 self.slot = grown(self.slot, stop, NO_ROW)
                 self.next = grown(self.next, stop, NO_ROW)
@@ -167,13 +164,7 @@ class Rows:
         rows = np.array([row for each in new for row in each.rows], dtype=np.int64)
         if not len(rows):  # products without pictures
             return rows
-        whole = np.concatenate([each.whole for each in new])
-        chunk_of = rows // self._chunk_rows
-        if chunk_of[0] == chunk_of[-1] and (chunk_of == chunk_of[0]).all():
-            self._chunks[chunk_of[0]][rows % self._chunk_rows] = whole
-        else:
-            for row, vector in zip(rows.tolist(), whole, strict=True):
-                self._chunks[row // self._chunk_rows][row % self._chunk_rows] = vector
+        self._chunks.put(rows, np.concatenate([each.whole for each in new]))
         self._scale[rows] = np.concatenate([each.scales for each in new])
         self.slot[rows] = [each.slot for each in new for _ in each.rows]
         self.lifestyle[rows] = [scene for each in new for scene in each.lifestyle]
@@ -183,18 +174,33 @@ class Rows:
 
     def free(self, rows: Sequence[int]) -> None:
         """Let dead rows that no queue and no graph holds be used again."""
-        self._free.extend(rows)
+        if 8 * len(rows) > len(self._free):
+            self._free.extend(rows)
+            heapify(self._free)
+        else:
+            for row in rows:
+                heappush(self._free, row)
+
+    def spare(self) -> list[int]:
+        """Take the free rows that are not needed soon, ascending, until `free` brings them back."""
+        self._free.sort()
+        spare = self._free[RESERVE:]
+        del self._free[RESERVE:]
+        return spare
+
+    def give_back(self, spare: Sequence[int]) -> None:
+        """Give the memory of spare rows back to the system; it needs no lock."""
+        self._chunks.give_back(np.array(spare, dtype=np.int64))
 
     def key(self, row: int) -> tuple[bytes, bool]:
         """Return what makes two pictures the same to a search."""
-        stored_row = self._chunks[row // self._chunk_rows][row % self._chunk_rows]
-        return stored_row.tobytes(), bool(self.lifestyle[row])
+        return self._chunks.row(row).tobytes(), bool(self.lifestyle[row])
 
     def unit(self, rows: IntArray) -> FloatArray:
         """Return unit vectors of the given rows, in their order, float32 of shape (n, dim)."""
         order = np.argsort(rows, kind="stable")
         out = np.empty((len(rows), self.dim), dtype=np.float32)
-        for begin, whole in self._blocks(rows[order]):
+        for begin, whole, _ in self._chunks.blocks(rows[order]):
             out[order[begin : begin + len(whole)]] = whole
         out *= self._scale[rows][:, None]
         return out
@@ -203,23 +209,14 @@ class Rows:
         """Return the given rows as they are stored, in their order."""
         order = np.argsort(rows, kind="stable")
         out = np.empty((len(rows), self.dim), dtype=np.int16)
-        for begin, whole in self._blocks(rows[order]):
+        for begin, whole, _ in self._chunks.blocks(rows[order]):
             out[order[begin : begin + len(whole)]] = whole
         return out, self._scale[rows]
 
     def adopt(self, saved: SavedRows) -> None:
-        """Take the rows of a snapshot for ids from 0 on; nothing may have been stored before.
-
-        Whole chunks are those of the snapshot's file, mapped: a page is read when it is first
-        used, and copied when it is first written. Only the last one is copied now.
-        """
-        count, size = len(saved.whole), self._chunk_rows
-        whole = count - count % size
-        self._chunks = [saved.whole[at : at + size] for at in range(0, whole, size)]
-        if count > whole:
-            last = np.empty((size, self.dim), dtype=np.int16)
-            last[: count - whole] = saved.whole[whole:]
-            self._chunks.append(last)
+        """Take the rows of a snapshot for ids from 0 on; nothing may have been stored before."""
+        count = len(saved.whole)
+        self._chunks.adopt(saved.whole)
         self.slot = saved.slot.astype(np.int64)
         self._scale, self.lifestyle = saved.scales, saved.lifestyle
         self.next = saved.next
@@ -230,11 +227,9 @@ class Rows:
     def score(self, rows: IntArray, vector: FloatArray) -> FloatArray:
         """Return the cosines of the given rows, ascending ids, as float32 of shape (n,)."""
         out = np.empty(len(rows), dtype=np.float32)
-        wide = self._buffer[1]
-        for begin, whole in self._blocks(rows):
-            block = wide[: len(whole)]
-            np.copyto(block, whole)
-            np.dot(block, vector, out=out[begin : begin + len(whole)])
+        for begin, whole, wide in self._chunks.blocks(rows):
+            np.copyto(wide, whole)
+            np.dot(wide, vector, out=out[begin : begin + len(whole)])
         out *= self._scale[rows]
         return out
 
@@ -245,51 +240,7 @@ class Rows:
         pictures score equally wherever they are stored.
         """
         out = np.empty(len(rows), dtype=np.float64)
-        buffer = self._buffer[1]
-        for begin, whole in self._blocks(rows):
-            wide = buffer[: len(whole)]
+        for begin, whole, wide in self._chunks.blocks(rows):
             np.copyto(wide, whole)
             out[begin : begin + len(whole)] = np.einsum("ij,j->i", wide, vector)
         return out * self._scale[rows]
-
-    def _blocks(self, rows: IntArray) -> Iterator[tuple[int, StoredArray]]:
-        """Yield (position, stored rows) over ascending ids, a cacheful at a time.
-
-        The stored rows are only there until the next ones are asked for.
-        """
-        size = self._chunk_rows
-        for begin in range(0, len(rows), BLOCK_ROWS):
-            ids = rows[begin : begin + BLOCK_ROWS]
-            first, last = int(ids[0]), int(ids[-1])
-            low, high = first // size, last // size
-            together = low == high and last - first + 1 == len(ids)
-            if together and (np.diff(ids) == 1).all():  # no id twice either
-                yield begin, self._chunks[low][first - low * size : last + 1 - low * size]
-            else:
-                yield begin, self._gathered(ids, low, high)
-
-    def _gathered(self, ids: IntArray, low: int, high: int) -> StoredArray:
-        """Return rows of these chunks, in this thread's buffer."""
-        out = self._buffer[0][: len(ids)]
-        chunks = range(low, high + 1)
-        borders = self._chunk_rows * np.arange(low + 1, high + 1)
-        stops = [*np.searchsorted(ids, borders).tolist(), len(ids)]
-        start = 0
-        for chunk, stop in zip(chunks, stops, strict=True):
-            if stop > start:
-                inside = ids[start:stop] - chunk * self._chunk_rows
-                # "clip", for with "raise" it would fill a buffer of its own first
-                self._chunks[chunk].take(inside, axis=0, out=out[start:stop], mode="clip")
-            start = stop
-        return out
-
-    @property
-    def _buffer(self) -> tuple[StoredArray, FloatArray]:
-        """Return this thread's blocks; new ones for each search would fault their pages."""
-        blocks: tuple[StoredArray, FloatArray] | None = getattr(self._buffers, "blocks", None)
-        if blocks is None:
-            blocks = self._buffers.blocks = (
-                np.empty((BLOCK_ROWS, self.dim), dtype=np.int16),
-                np.empty((BLOCK_ROWS, self.dim), dtype=np.float32),
-            )
-        return blocks

@@ -19,7 +19,7 @@ from visualsearch.index.lists import Coder
 from visualsearch.index.live import NO_GRAPH, LiveIndex
 from visualsearch.index.measure import QUERIES, Measuring, Sampler, measured
 from visualsearch.index.merge import Backlog, Merge, to_rebuild, to_tidy
-from visualsearch.index.reduction import SAMPLED, Reduction, reduction_of
+from visualsearch.index.reduction import Reducer, Reduction
 from visualsearch.index.view import View
 from visualsearch.types import FloatArray
 
@@ -58,6 +58,7 @@ class Upkeep:
         self._calm = calm  # called before a core is kept busy for some 20 ms
         self._idle = True
         self._rng = np.random.default_rng(layout.seed)
+        self._reducer = Reducer(index.rows, layout.coder_rows, self._rng)
         self._backlog = Backlog()
         self._made = 0  # graphs so far: the last one's number
         self._active: Segment | None = None
@@ -74,7 +75,7 @@ class Upkeep:
         """Do one bounded piece of each kind of work; return rows dealt with, 0 if idle."""
         if self._freed:  # by now nothing on the stack holds it either
             self._freed = False
-            self._hooks.on_freed()
+            self._give_back()
         if self._listing.coder is not None and len(self._index.for_lists) > UNCODED_MOST:
             batch = min(batch, PART_ROWS)  # lists first: until then every search scans the rows
         done = self._mark() + self._insert(batch)
@@ -98,6 +99,17 @@ class Upkeep:
 
     def _free(self) -> None:
         self._freed = True
+
+    def _give_back(self) -> None:
+        """Give the memory back of rows that are free, and let the process do so with the rest."""
+        index = self._index
+        with self._lock():
+            index.resting.free(index.version)
+            spare = index.rows.spare()
+        index.rows.give_back(spare)
+        with self._lock():
+            index.rows.free(spare)
+        self._hooks.on_freed()
 
     @contextmanager
     def _publishing(self) -> Iterator[None]:
@@ -153,14 +165,11 @@ class Upkeep:
             built.segments = (*built.segments, self._active)
 
     def _reduction(self) -> Reduction | None:
-        """Return what a new graph projects its rows by; None of a few, or if it takes them all."""
+        """Return what the newest graph projects its rows by."""
         index = self._index
         with self._lock():
             rows = np.flatnonzero(index.rows.alive[: index.rows.count])
-        if len(rows) < self._layout.coder_rows:
-            return None
-        sample = self._rng.choice(rows, size=min(SAMPLED, len(rows)), replace=False)
-        return reduction_of(index.rows.unit(sample))
+        return self._reducer.of(self._made, rows)
 
     @property
     def _bulk(self) -> bool:
@@ -211,10 +220,12 @@ class Upkeep:
         return self._rebuild(replaces, taken)
 
     def _tidy(self) -> int:
-        """Begin to make few graphs of many: only when nothing else is to be done."""
+        """Begin to make few graphs of many, or small of whole ones: when nothing else is to do."""
         index = self._index
-        most = self._layout.most_rows
-        replaces = to_tidy(index.built.segments, lambda segment: segment.live, most, SMALLER)
+        graphs, most = index.built.segments, self._layout.most_rows
+        replaces = to_tidy(graphs, lambda segment: segment.live, most, SMALLER) or tuple(
+            graph for graph in graphs if self._reducer.outgrown(graph.number, index.live_rows)
+        )
         return self._rebuild(replaces, index.for_graph.waiting()[:0]) if replaces else 0
 
     def _rebuild(self, replaces: tuple[Segment, ...], taken: CodeArray) -> int:

@@ -1,0 +1,96 @@
+"""Vectors by row id: blocks of them in order, and memory that is given back."""
+
+import mmap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from visualsearch.index import rows as rows_module
+from visualsearch.index.arrays import IntArray
+from visualsearch.index.chunks import BLOCK_ROWS, Chunks, StoredArray
+from visualsearch.index.rows import Rows
+
+DIM = mmap.PAGESIZE // 8  # four rows a page
+SIZE = 32
+
+
+def vectors(count: int) -> StoredArray:
+    """Return rows without a zero, each different."""
+    return np.arange(1, count + 1, dtype=np.int16)[:, None].repeat(DIM, axis=1)
+
+
+def filled(count: int) -> Chunks:
+    """Return chunks that hold so many rows."""
+    chunks = Chunks(DIM, SIZE)
+    chunks.grow(count)
+    chunks.put(np.arange(count), vectors(count))
+    return chunks
+
+
+def held(chunks: Chunks, rows: IntArray) -> list[int]:
+    """Return the first number of each row."""
+    found = np.empty(len(rows), dtype=np.int16)
+    for begin, whole, wide in chunks.blocks(rows):
+        assert wide.shape == whole.shape
+        found[begin : begin + len(whole)] = whole[:, 0]
+        assert (whole == whole[:, :1]).all()
+    return found.tolist()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        np.arange(700), np.arange(0, 700, 3), np.arange(31, 33), np.array([0, 31, 32, 699]),
+        np.array([5, 5, 7]), np.array([0, 640]), np.empty(0, dtype=np.int64),
+    ],
+)  # fmt: skip
+def test_rows_come_in_their_order_wherever_they_are(rows: IntArray) -> None:
+    """Together in one chunk, spread over many, twice, or more than a block holds."""
+    assert BLOCK_ROWS < 700
+    assert held(filled(700), rows) == (rows + 1).tolist()
+
+
+def test_memory_of_whole_pages_is_given_back_and_no_other() -> None:
+    """Four rows share a page: those that are still in use keep theirs. New rows find room again."""
+    chunks = filled(2 * SIZE)
+    gone = np.array([*range(2, 14), *range(16, 19), *range(27, 45), 60])
+    chunks.give_back(gone)
+    dropped = [*range(4, 12), *range(28, 44)]
+    expected = [0 if row in dropped else row + 1 for row in range(2 * SIZE)]
+    assert held(chunks, np.arange(2 * SIZE)) == expected
+    chunks.put(gone, vectors(len(gone)))
+    assert held(chunks, gone) == list(range(1, len(gone) + 1))
+    chunks.give_back(np.empty(0, dtype=np.int64))
+
+
+def test_a_snapshots_file_is_left_alone(tmp_path: Path) -> None:
+    """Its chunks are mapped: only the last one, which is not whole, is of our own memory."""
+    file = tmp_path / "rows.npy"
+    np.save(file, vectors(SIZE + 8))
+    chunks = Chunks(DIM, SIZE)
+    chunks.adopt(np.load(file, mmap_mode="c"))
+    chunks.give_back(np.arange(SIZE + 8))
+    assert held(chunks, np.arange(SIZE + 8)) == [*range(1, SIZE + 1), *([0] * 8)]
+    chunks.grow(3 * SIZE)
+    chunks.put(np.array([2 * SIZE]), vectors(1))
+    assert chunks.row(2 * SIZE)[0] == 1
+
+
+def test_the_lowest_free_rows_are_used_first_and_a_reserve_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is spare is nobody's until it is free again."""
+    monkeypatch.setattr(rows_module, "RESERVE", 3)
+    rows = Rows(DIM, chunk_rows=SIZE)
+    assert rows.take(12) == list(range(12))
+    rows.free([9, 1, 11])
+    rows.free([4])
+    rows.free([7, 0])
+    assert rows.take(1) == [0]
+    spare = rows.spare()
+    assert spare == [9, 11]
+    rows.give_back(spare)
+    assert rows.take(4) == [1, 4, 7, 12]
+    rows.free(spare)
+    assert rows.take(3) == [9, 11, 13]
