@@ -88,6 +88,7 @@ def _check_lists(index: LiveIndex) -> None:
     for piece in pieces:
         assert len(piece.rows) > 0
         assert piece.coder is pieces[0].coder
+        assert len(np.unique(piece.rows)) == len(piece.rows) == piece._index.ntotal
         coded[piece.rows] = True
     waiting[index.for_lists.waiting()] = True
     listed = index.list_of[: rows.count] != NO_LIST

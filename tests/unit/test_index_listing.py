@@ -13,9 +13,10 @@ from tests.snapshots import DIM, LISTED, MODEL, pictured, restored, written
 from tests.strategies import clustered
 from visualsearch.engine import Engine
 from visualsearch.index import listing
-from visualsearch.index.codes import misfit
+from visualsearch.index.arrays import CodeArray
+from visualsearch.index.codes import ListArray, misfit
 from visualsearch.index.coding import Coding
-from visualsearch.index.lists import Coder
+from visualsearch.index.lists import Coder, Piece
 from visualsearch.types import FloatArray
 
 THIN_ONLY = replace(LISTED, segment_rows=1_000)  # no number of rows here is a bulk
@@ -92,6 +93,34 @@ def test_a_coarse_piece_that_is_trained_over_is_dropped(tmp_path: Path) -> None:
     assert coder_of(engine) is not old
     assert all(piece.coder is coder_of(engine) for piece in engine._index.built.pieces)
     assert not any(piece.coarse for piece in engine._index.built.pieces)
+
+
+def test_the_newest_piece_grows_without_its_rows_being_coded_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So that a search has few pieces to look through while pictures pour in."""
+    monkeypatch.setattr(listing, "YOUNG", 6)  # pieces' worth of rows
+    engine = engine_with(V[:150])
+    coded: list[int] = []
+    real = Piece.add
+
+    def add(self: Piece, rows: CodeArray, vectors: FloatArray, lists: ListArray) -> None:
+        coded.extend(rows.tolist())
+        real(self, rows, vectors, lists)
+
+    monkeypatch.setattr(Piece, "add", add)
+    monkeypatch.setattr(listing, "to_join", lambda *_: ())
+    pieces = []
+    for begin in range(150, 390, 20):
+        put(engine, V[begin : begin + 20], first=begin)
+        for _ in range(4):
+            engine._upkeep._listing.step()
+        check_storage(engine)
+        pieces.append([len(piece.rows) for piece in engine._index.built.pieces])
+    assert len(coded) == len(set(coded)), "coded twice"
+    most = 6 * LISTED.piece_rows
+    assert most // 2 < max(max(sizes) for sizes in pieces) <= most
+    assert max(len(sizes) for sizes in pieces) <= 390 // (most // 2)
 
 
 def test_rows_that_lie_elsewhere_train_the_coder_again() -> None:

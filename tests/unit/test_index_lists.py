@@ -119,11 +119,40 @@ def test_a_bitmap_shorter_than_the_ids_leaves_the_younger_out(coder: Coder) -> N
     assert sorted(rows.tolist()) == list(range(2_500, 2_600))
 
 
+def test_a_young_piece_is_joined_without_coding_its_rows_again(coder: Coder) -> None:
+    """Dead rows and those that have other codes by now stay behind; it is itself not changed."""
+    young = coder.piece()
+    young.add(np.arange(1_000, dtype=np.int32), V[:1_000], coder.lists_of(V[:1_000]))
+    assert not young.young, "before it is complete"
+    young.complete(young=True)
+    alive = np.ones(COUNT, dtype=np.bool_)
+    alive[[3, 700]] = False
+    for first in (1_000, 990):  # with nothing but new rows, and with some that are used again
+        new = coder.piece()
+        ids, vectors = np.arange(first, 1_100, dtype=np.int32), V[2_000 : 3_100 - first]
+        new.add(ids, vectors, coder.lists_of(vectors))
+        new.join(young, alive)
+        new.complete()
+        assert not new.young
+        kept = [row for row in range(first) if row not in {3, 700}]
+        assert sorted(new.rows.tolist()) == [*kept, *range(first, 1_100)]
+        rows, estimates = new.search(everywhere(coder, V[9]), COUNT)
+        assert sorted(rows.tolist()) == sorted(new.rows.tolist())
+        whole = np.concatenate([V[:first], vectors])[rows]
+        assert np.abs(estimates - whole @ V[9]).mean() < 0.05
+        assert young.young
+        assert sorted(young.search(everywhere(coder, V[9]), COUNT)[0].tolist()) == [*range(1_000)]
+
+
+def everywhere(coder: Coder, query: FloatArray) -> Asked:
+    """Ask for all lists."""
+    return Asked(query, np.arange(len(coder.centroids)), coder.scores(query), None)
+
+
 def test_estimates_are_near_the_cosines(coder: Coder) -> None:
     """They choose candidates, and so must not be far off."""
     piece = piece_of(coder, np.arange(COUNT))
-    lists = np.arange(len(coder.centroids))
-    rows, estimates = piece.search(Asked(V[9], lists, coder.scores(V[9]), None), COUNT)
+    rows, estimates = piece.search(everywhere(coder, V[9]), COUNT)
     assert sorted(rows.tolist()) == list(range(COUNT))
     assert np.abs(estimates - V[rows] @ V[9]).mean() < 0.05
 

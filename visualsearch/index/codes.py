@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from visualsearch.errors import MissingLibraryError
-from visualsearch.index.arrays import IntArray
+from visualsearch.index.arrays import CodeArray, IntArray
 from visualsearch.types import FloatArray
 
 CENTROIDS_MOST = 2_048
@@ -163,6 +163,19 @@ def add_coded(index: Any, ids: IntArray, vectors: FloatArray, lists: ListArray) 
     owners = lists.astype(np.int64)  # in variables: a pointer keeps nothing alive
     vectors, ids = np.ascontiguousarray(vectors), np.ascontiguousarray(ids)
     index.add_core(len(ids), pointer(vectors), pointer(ids), pointer(owners))
+
+
+def join_coded(index: Any, other: Any, book: Book, dropped: CodeArray) -> None:
+    """Copy the codes of another index of the same book into this one, but for some ids."""
+    faiss = faiss_library()
+    copied = index
+    if len(dropped):  # this one may have the same ids
+        copied = fine_index(book, index.quantizer)
+    by_id = faiss.InvertedLists.SUBSET_TYPE_ID_RANGE
+    other.copy_subset_to(copied, by_id, 0, np.iinfo(np.int32).max)
+    if len(dropped):
+        copied.remove_ids(dropped.astype(np.int64))
+        index.merge_from(copied, 0)
 
 
 def index_bytes(index: Any) -> memoryview:

@@ -19,6 +19,7 @@ RETRAIN = 4.0  # times the rows of the last training: the coder is trained again
 DRIFT = 1.25  # and when rows lie so many times further from their centroids than they did then
 CHECKED = 2_048  # rows that say so
 CODING_STEPS = 8  # at once: until rows are on a list every search scans them
+YOUNG = 32  # times the rows that make a piece: so far the newest one grows without coding again
 SMALLER = 8  # at rest pieces become one with another that is at most so many times larger
 
 
@@ -100,8 +101,8 @@ class Listing:
                 return 0  # it replaces every piece
             index, least = self._index, self._layout.piece_rows
             coarse = tuple(piece for piece in index.built.pieces if piece.coarse)[:1]
-            fine = [piece for piece in index.built.pieces if not piece.coarse]
-            return self._recode(coarse or to_join(fine, index.rows.alive, least))
+            old = [piece for piece in index.built.pieces if not piece.coarse and not piece.young]
+            return self._recode(coarse or to_join(old, index.rows.alive, least))
         recoding = self._recoding
         if recoding.coder is not self.coder:  # trained again: all rows are coded anew
             self._recoding = None
@@ -163,8 +164,16 @@ class Listing:
         return self._coded(self.coder, rows, taken=taken, anew=True)
 
     def _publish(self, coding: Coding) -> None:
-        index = self._index
-        new = coding.piece.complete()
+        index, most = self._index, YOUNG * self._layout.piece_rows
+        new, joined = coding.piece, [] if coding.anew or coding.replaces else self._young()
+        count = len(coding.rows)
+        for piece in joined[:]:
+            if count + len(piece.rows) > most:
+                joined.remove(piece)
+                continue
+            new.join(piece, index.rows.alive)
+            count += len(piece.rows)
+        new.complete(young=count <= most)
         with self._lock():
             index.forget()
             built, alive = index.built, index.rows.alive
@@ -177,8 +186,14 @@ class Listing:
                 gone = superseded(built.pieces, coding.rows, alive)
                 kept = [p for p, over in zip(built.pieces, gone, strict=True) if not over]
             else:
-                kept = [piece for piece in built.pieces if piece not in coding.replaces]
+                kept = list(built.pieces)
+            kept = [p for p in kept if p not in coding.replaces and p not in joined]
             built.pieces = (*kept, new) if len(new.rows) else tuple(kept)
             index.size_lists(len(coding.coder.centroids))
         if len(new.rows) > index.live_rows // 4:
             self._on_freed()
+
+    def _young(self) -> list[Piece]:
+        """Return the pieces that can be joined to a new one."""
+        busy = self._recoding.replaces if self._recoding else ()
+        return [p for p in self._index.built.pieces if p.young and p not in busy]

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from visualsearch.index.arrays import CodeArray, IntArray
+from visualsearch.index.arrays import BoolArray, CodeArray, IntArray
 from visualsearch.index.codes import (
     Book,
     ListArray,
     add_coded,
     faiss_library,
     fine_index,
+    join_coded,
     nearest,
     packed,
     quantizer_of,
@@ -91,24 +92,43 @@ class Coder:
 
 
 class Piece:
-    """Coded rows; complete before it is searched. A coarse one, of a snapshot, finds less."""
+    """Coded rows; complete before it is searched. A coarse one, of a snapshot, finds less.
+
+    A young one keeps its codes as they were added, too, so that the next rows can be joined to it
+    without coding its own again: it is itself never changed.
+    """
 
     def __init__(self, coder: Coder, index: Any, *, coarse: bool = False) -> None:
         self.coder = coder
         self.coarse = coarse
         self.rows: CodeArray = np.empty(0, dtype=np.int32)
         self._index = index
+        self.codes: Any = None  # as they were added, while it is young
         self._parts: list[CodeArray] = []
+
+    @property
+    def young(self) -> bool:
+        """Return whether it can be joined to another."""
+        return self.codes is not None
 
     def add(self, rows: CodeArray, vectors: FloatArray, lists: ListArray) -> None:
         """Code rows that belong to these lists."""
         add_coded(self._index, rows.astype(np.int64), vectors, lists)
         self._parts.append(rows)
 
-    def complete(self) -> "Piece":
+    def join(self, young: "Piece", alive: BoolArray) -> None:
+        """Take the rows of a young piece that are alive, and not in this one with other codes."""
+        self.rows = np.concatenate([self.rows, *self._parts])
+        self._parts = []
+        kept = alive[young.rows] & ~np.isin(young.rows, self.rows)
+        join_coded(self._index, young.codes, self.coder.book, young.rows[~kept])
+        self.rows = np.concatenate([self.rows, young.rows[kept]])
+
+    def complete(self, *, young: bool = False) -> "Piece":
         """Say that no row will follow, and make it fit for searches."""
         self.rows = np.concatenate([self.rows, *self._parts])
         self._parts = []
+        self.codes = self._index if young else None
         self._index = packed(self._index, self.coder.quantizer)
         return self
 
