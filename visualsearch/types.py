@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from visualsearch.index.state import ProductState
 
 FloatArray = npt.NDArray[np.float32]
 ImageKind = Literal["catalog", "lifestyle"]
@@ -136,20 +139,35 @@ class Query:
 class Hit:
     """One product of an answer; `score` is the cosine of its best picture.
 
-    It shows the records as they were when the answer was made, without copying from them.
+    It shows the records as they were when the answer was made, without copying from them: one
+    reference, for following several to a hundred products takes as long as a walk of a graph.
     """
 
     score: float
-    image_id: str
-    base: BaseRecord
-    offer: OfferRecord | None
-    guesses: Mapping[str, Guess] | None = None  # of attributes that the product does not name
+    state: "ProductState"
+    place: int  # of the picture
     variants: "tuple[Hit, ...]" = ()  # its near-duplicates, where they were collapsed
+
+    @property
+    def image_id(self) -> str:
+        """Return the id of the picture that scored best."""
+        return self.state.images[self.place].image_id
+
+    @property
+    def base(self) -> BaseRecord:
+        """Return what the product is."""
+        assert self.state.base is not None  # noqa: S101 - it was searchable
+        return self.state.base
+
+    @property
+    def offer(self) -> OfferRecord | None:
+        """Return price and stock; None if no record of them has come."""
+        return self.state.offer
 
     @property
     def guessed(self) -> Mapping[str, Guess]:
         """Return the attributes guessed from its pictures; its own are in `attributes`."""
-        return self.guesses or {}
+        return self.state.guessed
 
     @property
     def product_id(self) -> str:

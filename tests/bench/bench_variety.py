@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tests.hits import hit_of
 from visualsearch import load_encoder
 from visualsearch.encoders.protocol import Encoder
 from visualsearch.search.align import aligned
@@ -87,7 +88,7 @@ def _hit(row: dict[str, Any]) -> Hit:
     base = BaseRecord(
         row["product_id"], (0, 0, 0), title=row["title"], brand=row["brand"], attributes=attributes
     )
-    return Hit(0.0, "0", base, None)
+    return hit_of(0.0, base)
 
 
 def alignment(encoder: Encoder, folder: Path) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.detectors import random_checkpoint
 from tests.fakes import DIM, unit
+from tests.hits import hit_of
 from visualsearch.errors import EncoderError, QueryError
 from visualsearch.search.look.boxes import Box, crop, overlaps, windows
 from visualsearch.search.look.checkpoint import CheckpointDetector
@@ -137,7 +138,7 @@ def test_merging_leaves_one_region_of_each_thing(
 
 def hit(name: str, score: float) -> Hit:
     """Return a hit."""
-    return Hit(score, "0", BaseRecord(name, (1, 0, 0), title=name), None)
+    return hit_of(score, BaseRecord(name, (1, 0, 0), title=name))
 
 
 def test_products_found_in_several_regions_stand_further_up() -> None:

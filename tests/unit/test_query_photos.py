@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from tests.hits import hit_of
 from visualsearch.search.fuse import fused
 from visualsearch.search.photos import (
     CROPS,
@@ -12,7 +13,7 @@ from visualsearch.search.photos import (
     subject_by_grabcut,
     without_ground,
 )
-from visualsearch.types import Answer, BaseRecord, Hit, Plan
+from visualsearch.types import Answer, BaseRecord, Plan
 
 
 def still_life(size: tuple[int, int] = (320, 240)) -> Image.Image:
@@ -81,7 +82,7 @@ def test_crops_are_the_whole_and_its_centre() -> None:
 def answer(matches: int, **scores: float) -> Answer:
     """Return an answer with these products."""
     hits = [
-        Hit(score, f"image of {score}", BaseRecord(name, (1, 0, 0), title=name), None)
+        hit_of(score, BaseRecord(name, (1, 0, 0), title=name), f"image of {score}")
         for name, score in scores.items()
     ]
     return Answer(tuple(hits), Plan("exact", 1.0, matches, 10))

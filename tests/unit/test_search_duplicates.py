@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.hits import hit_of
 from visualsearch.engine import Engine
 from visualsearch.search.duplicates import SAME_PICTURE, SAME_STYLE, grouped, style_of
 from visualsearch.types import BaseRecord, FloatArray, Hit, ImageVector, Query, VectorsRecord
@@ -13,11 +14,8 @@ V = np.eye(4, DIM, dtype=np.float32)
 
 def hit(title: str, brand: str | None = "Acme", **attributes: str) -> Hit:
     """Return a hit; its score does not count here."""
-    return Hit(
-        0.5,
-        "0",
-        BaseRecord(title, (1, 0, 0), title=title, brand=brand, attributes=attributes),
-        None,
+    return hit_of(
+        0.5, BaseRecord(title, (1, 0, 0), title=title, brand=brand, attributes=attributes)
     )
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from visualsearch.index.rows import stored, unit_rows
-from visualsearch.index.state import ImageRef, ProductState, counting, satisfies
+from visualsearch.index.state import ImageRef, ProductState, satisfies
 from visualsearch.search.compose import unit_vector
 from visualsearch.types import (
     Answer,
@@ -102,25 +102,20 @@ class ExactIndex:
                 continue
             kind = query.filters.image_kind
             scored = [
-                (float((row * vector).sum()), image_id)
-                for (image_id, row), image in zip(
-                    self.vectors_of(product_id), state.images, strict=True
+                (float((row * vector).sum()), place)
+                for place, ((_, row), image) in enumerate(
+                    zip(self.vectors_of(product_id), state.images, strict=True)
                 )
                 if kind is None or image.kind == kind
             ]
             matching += len(scored)
             if scored:
-                score, image_id = max(scored, key=lambda each: each[0])
-                hits.append(self._hit(product_id, score, image_id))
+                score, place = max(scored, key=lambda each: each[0])
+                hits.append(Hit(score, state, place))
         hits.sort(key=lambda hit: (-hit.score, hit.product_id))
         strategy: Literal["exact", "empty"] = "exact" if hits else "empty"
         plan = Plan(strategy, matching / live if live else 0.0, len(hits), matching)
         return Answer(tuple(hits[: query.top_k]), plan)
-
-    def _hit(self, product_id: str, score: float, image_id: str) -> Hit:
-        base, vectors = self._base[product_id], self._vectors[product_id]
-        guesses = counting(base, vectors.guessed) or None
-        return Hit(score, image_id, base, self._offer.get(product_id), guesses=guesses)
 
 
 def _older(record: Record, known: Mapping[str, Record]) -> bool:

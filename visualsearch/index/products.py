@@ -5,17 +5,10 @@ from collections.abc import Mapping, Sequence
 from visualsearch.index.arrays import BoolArray
 from visualsearch.index.columns import Columns, Held
 from visualsearch.index.shelf import Shelf
-from visualsearch.index.state import (
-    ImageRef,
-    ProductState,
-    attributes,
-    counting,
-    satisfies,
-)
+from visualsearch.index.state import NO_GUESSES, ImageRef, ProductState, attributes, satisfies
 from visualsearch.types import (
     BaseRecord,
     Filters,
-    Guess,
     Hit,
     OfferRecord,
     Order,
@@ -34,15 +27,9 @@ class Products:
     def __init__(self) -> None:
         self.names: list[str] = []
         self._slots: dict[str, int] = {}
-        self._bases: list[BaseRecord | None] = []
-        self._offers: list[OfferRecord | None] = []
-        self._orders: list[Order | None] = []  # of the vectors
-        self._images: list[tuple[ImageRef, ...]] = []
-        # Of those products that have any: most catalogues name their own attributes.
-        self._guesses: dict[int, Mapping[str, Guess]] = {}
+        self._states: list[ProductState | None] = []  # None is only on the shelf
         self._columns = Columns()
-        self._shelf: Shelf | None = None  # of a snapshot: what `_unread` says is only there
-        self._unread = bytearray()
+        self._shelf: Shelf | None = None  # of a snapshot
 
     def __len__(self) -> int:
         return len(self.names)
@@ -58,42 +45,33 @@ class Products:
         count = len(self.names)
         if len(self._slots) != count:
             raise ValueError("a product is there twice")
-        self._bases, self._offers, self._orders = [None] * count, [None] * count, [None] * count
-        self._images = [()] * count
+        self._states = [None] * count
         self._columns = shelf.columns()
-        self._shelf, self._unread = shelf, bytearray(b"\1" * count)
+        self._shelf = shelf
 
     def ahead(self, slots: Sequence[int]) -> dict[int, ProductState]:
         """Return what only the shelf knows of these products, for `keep`: it needs no lock."""
         if self._shelf is None:
             return {}
-        count, unread = len(self._unread), self._unread
-        missing = [slot for slot in slots if slot < count and unread[slot]]
+        states = self._states
+        missing = [slot for slot in slots if states[slot] is None]
         return dict(zip(missing, self._shelf.read(missing), strict=True))
 
     def keep(self, ahead: Mapping[int, ProductState]) -> None:
         """Take what was read from the shelf, but for what is newer meanwhile."""
         for slot, state in ahead.items():
-            if self._unread[slot]:
-                self._bases[slot], self._offers[slot] = state.base, state.offer
-                self._orders[slot], self._images[slot] = state.vectors_order, state.images
-                if state.guesses:
-                    self._guesses[slot] = state.guesses
-                self._unread[slot] = 0
-
-    def _fetch(self, slots: Sequence[int]) -> None:
-        if self._shelf is not None:
-            self.keep(self.ahead(slots))
+            if self._states[slot] is None:
+                self._states[slot] = state
 
     def judge(self, record: Record, slot: int | None) -> Outcome:
         """Say whether a record is newer than, or as new as, what is known of its kind."""
         known: Order | None = None
         if slot is not None:
-            self._fetch([slot])
+            state = self.state(slot)
             if isinstance(record, VectorsRecord):
-                known = self._orders[slot]
+                known = state.vectors_order
             else:
-                former = (self._bases if isinstance(record, BaseRecord) else self._offers)[slot]
+                former = state.base if isinstance(record, BaseRecord) else state.offer
                 known = None if former is None else former.order
         stale = known is not None and record.order < known
         return Outcome.STALE if stale else Outcome.APPLIED
@@ -102,36 +80,28 @@ class Products:
         """Keep a record that counts; return its product's slot. `images` go with vectors."""
         if slot is None:
             slot = self._open(record.product_id)
+        was = self.state(slot)
+        name, base, offer = was.product_id, was.base, was.offer
+        order, guesses = was.vectors_order, was.guesses
         if isinstance(record, OfferRecord):
-            self._offers[slot] = record
+            offer, images = record, was.images
             self._columns.put_offer(slot, record)
         elif isinstance(record, BaseRecord):
-            self._bases[slot] = record
+            base, images = record, was.images
             self._columns.put_base(slot, record)
-            if slot in self._guesses:
-                self._describe(slot)
         else:
-            base, order = self._bases[slot], record.order
-            if base is not None and base.order == order:  # mostly of the same event
-                order = base.order  # one is kept instead of two
-            self._orders[slot] = order
-            self._images[slot] = images
-            self._guess(slot, record.guessed)
+            # Mostly of the same event as the base: one order is kept instead of two.
+            order = base.order if base is not None and base.order == record.order else record.order
+            guesses = record.guessed or NO_GUESSES
+        self._states[slot] = now = ProductState(name, base, offer, order, images, guesses)
+        if not isinstance(record, OfferRecord) and (guesses or was.guesses):
+            self._describe(slot, now)
         return slot
 
-    def _guess(self, slot: int, guesses: Mapping[str, Guess]) -> None:
-        if guesses:
-            self._guesses[slot] = guesses
-        elif self._guesses.pop(slot, None) is None:
-            return
-        self._describe(slot)
-
-    def _describe(self, slot: int) -> None:
+    def _describe(self, slot: int, state: ProductState) -> None:
         """Let filters on attributes know of both kinds of record, whichever came last."""
-        base = self._bases[slot]
-        if base is not None and not base.deleted:
-            found = attributes(base, self._guesses.get(slot, {}))
-            self._columns.put_attributes(slot, found)
+        if state.base is not None and not state.base.deleted:
+            self._columns.put_attributes(slot, attributes(state.base, state.guesses))
 
     def flush(self) -> None:
         """Let filters know of every record that was put."""
@@ -140,27 +110,25 @@ class Products:
     def _open(self, product_id: str) -> int:
         slot = self._slots[product_id] = len(self.names)
         self.names.append(product_id)
-        self._bases.append(None)
-        self._offers.append(None)
-        self._orders.append(None)
-        self._images.append(())
+        self._states.append(ProductState(product_id))
         return slot
 
     def searchable(self, slot: int) -> bool:
         """Return whether a search can find it: a live base and at least one vector."""
-        self._fetch([slot])
-        base = self._bases[slot]
-        return base is not None and not base.deleted and bool(self._images[slot])
+        return self.state(slot).searchable
 
     def state(self, slot: int) -> ProductState:
         """Return what is known of a product, deleted ones included."""
-        self._fetch([slot])
-        return self._state(slot)
+        state = self._states[slot]
+        if state is None:
+            self.keep(self.ahead([slot]))
+            state = self._states[slot]
+            assert state is not None  # noqa: S101 - it was on the shelf
+        return state
 
     def states(self, slots: Sequence[int]) -> list[ProductState | None]:
         """Return what is known of products; None is of one that is still on the shelf as it was."""
-        count, unread = len(self._unread), self._unread
-        return [None if slot < count and unread[slot] else self._state(slot) for slot in slots]
+        return [self._states[slot] for slot in slots]
 
     def read(
         self, slots: Sequence[int], states: Sequence[ProductState | None]
@@ -170,40 +138,16 @@ class Products:
         shelved = iter(self._shelf.read(missing) if self._shelf and missing else ())
         return [next(shelved) if state is None else state for state in states]
 
-    def _state(self, slot: int) -> ProductState:
-        return ProductState(
-            self.names[slot],
-            self._bases[slot],
-            self._offers[slot],
-            self._orders[slot],
-            self._images[slot],
-            self._guesses.get(slot, {}),
-        )
-
     def hits(
         self, slots: Sequence[int], places: Sequence[int], scores: Sequence[float]
     ) -> tuple[Hit, ...]:
         """Return a hit for each searchable product, by the picture at its place."""
-        self._fetch(slots)
-        bases, offers, images = self._bases, self._offers, self._images
-        guesses = self._guesses
-        return tuple(
-            [
-                Hit(
-                    score,
-                    images[slot][place].image_id,
-                    base,
-                    offers[slot],
-                    guesses=counting(base, guesses[slot]) if slot in guesses else None,
-                )
-                for slot, place, score in zip(slots, places, scores, strict=True)
-                if (base := bases[slot]) is not None
-            ]
-        )
+        self.keep(self.ahead(slots))
+        return tuple(map(Hit, scores, [self.state(slot) for slot in slots], places))
 
     def satisfy(self, slots: Sequence[int], filters: Filters) -> bool:
         """Return whether all of these products are searchable and meet every clause."""
-        self._fetch(slots)
+        self.keep(self.ahead(slots))
         return all(satisfies(self.state(slot), filters) for slot in slots)
 
     def held(self) -> Held:

@@ -16,7 +16,10 @@ class ImageRef:
     url: str | None
 
 
-@dataclass(frozen=True, slots=True)
+NO_GUESSES: Mapping[str, Guess] = {}  # of every product that has none
+
+
+@dataclass(slots=True)  # not frozen, for one is made for each record, but never changed
 class ProductState:
     """A product's latest records; deleted ones stay as markers, for their order.
 
@@ -29,12 +32,12 @@ class ProductState:
     offer: OfferRecord | None = None
     vectors_order: Order | None = None
     images: tuple[ImageRef, ...] = ()
-    guesses: Mapping[str, Guess] = field(default_factory=dict)  # that came with the vectors
+    guesses: Mapping[str, Guess] = field(default_factory=lambda: NO_GUESSES)  # of the pictures
 
     @property
     def guessed(self) -> Mapping[str, Guess]:
         """Return the guesses that count: the product's own attributes win."""
-        return {} if self.base is None else counting(self.base, self.guesses)
+        return NO_GUESSES if self.base is None else counting(self.base, self.guesses)
 
     @property
     def searchable(self) -> bool:

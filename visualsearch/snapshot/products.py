@@ -13,7 +13,7 @@ import msgspec
 
 from visualsearch.index.arrays import BoolArray
 from visualsearch.index.columns import Columns
-from visualsearch.index.state import ImageRef, ProductState, attributes
+from visualsearch.index.state import NO_GUESSES, ImageRef, ProductState, attributes
 from visualsearch.snapshot.columns import cells_of
 from visualsearch.types import BaseRecord, Guess, ImageKind, OfferRecord, Order
 
@@ -109,7 +109,7 @@ def _decoded(name: str, record: bytes) -> ProductState:
         None if offer is None else OfferRecord(name, *offer),
         vectors,
         tuple([ImageRef(*image) for image in images]),
-        {name: Guess(*guess) for name, guess in guesses.items()},
+        {name: Guess(*guess) for name, guess in guesses.items()} or NO_GUESSES,
     )
 
 
