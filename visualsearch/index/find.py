@@ -31,6 +31,7 @@ NEAR_LISTS = 128  # one of so many, four at least: they hold about as much of an
 SAMPLED = 16_384  # rows that say how many near a vector match
 COUNTED = 8_192  # of more matching rows a part is counted for the sizes of lists
 
+ASTRAY_CHOICE = Choice("ivfpq")  # far: it is seldom, and what a beam finds counts on it
 Scored = tuple[IntArray, FloatArray]  # row ids and cosines
 _NONE: Scored = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
 
@@ -68,7 +69,10 @@ class Finder:
             (rows, scores), near = self.walk(view, vector, ef)
             visited += len(rows)
             averse = self._too_few(view, near)
-            if averse or self.astray(view, vector, scores, wanted):
+            if averse:
+                break
+            if self.astray(view, vector, scores, wanted):
+                choice = ASTRAY_CHOICE
                 break
             slots = near_best(view.slot[rows], scores, products)
             if len(slots) >= products:
@@ -142,7 +146,7 @@ class Finder:
         """Return what a search that walks comes to: the lists' rows where it goes astray."""
         found, _ = self.walk(view, vector, ef)
         if self.astray(view, vector, found[1], wanted):
-            return self.listed(view, vector, wanted, Choice("ivfpq"))
+            return self.listed(view, vector, wanted, ASTRAY_CHOICE)
         return found
 
     def astray(self, view: View, vector: FloatArray, scores: FloatArray, wanted: int) -> bool:
