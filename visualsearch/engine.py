@@ -45,6 +45,9 @@ APPROXIMATE = ("graph", "ivfpq")
 INDEX_BATCH = 256  # rows: some 100 ms of one core
 PAUSE_S = 0.02  # at most that graphs wait at a time for records to be applied,
 YIELD_S = 0.003  # and each group of records for searches: they would share one interpreter
+PATIENT = (
+    10_000  # rows that wait: with more it is a burst, and searches are quicker once it is over
+)
 GROUP = 64  # records that are applied under one hold of the lock: under a millisecond
 SERVED = 20  # products of the search that `serving` is about
 ASKED = 256  # query vectors kept to measure with
@@ -98,7 +101,8 @@ class Engine(Catalogue):
         ready = prepared(records, self.dim, self.model)
         with self._applying:
             while group := list(islice(ready, GROUP)):
-                self._searching.wait(YIELD_S)
+                if len(self._index.for_graph) < PATIENT:
+                    self._searching.wait(YIELD_S)
                 with self._lock:
                     self._index.version += 1
                     applied.extend(self._apply(record, vectors) for record, vectors in group)

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from tests.snapshots import DIM, LISTED, MODEL, V, pictured
+from visualsearch import engine as engine_module
 from visualsearch.engine import YIELD_S, Engine
 from visualsearch.index.arrays import IntArray
 from visualsearch.index.fair import Busy, FairLock
@@ -111,6 +112,16 @@ def test_records_let_a_search_pass_but_do_not_wait_for_the_next_ones() -> None:
     assert waited == [(YIELD_S, False)] * 2 + [(YIELD_S, True)]
     assert len(engine.search(Query(V[0], top_k=100)).hits) == 40
     assert real(0.0), "a search that is over is waited for no longer"
+
+
+def test_a_burst_waits_for_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sooner it is in and on lists, the sooner searches are quick again."""
+    monkeypatch.setattr(engine_module, "PATIENT", 40)
+    engine = Engine(MODEL, DIM, layout=LISTED)
+    waited: list[float] = []
+    monkeypatch.setattr(engine._searching, "wait", waited.append)
+    engine.apply(pictured(V[:100]))
+    assert len(waited) == 2, "by 64 records, of 32 products"
 
 
 def test_busy_until_the_last_one_has_left() -> None:
