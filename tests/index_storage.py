@@ -33,7 +33,7 @@ def _check_chains(engine: Engine, index: LiveIndex) -> None:
         assert own == _walked(index, slot)
         assert (rows.slot[list(own)] == slot).all()
         chained.update(own)
-        if products.searchable(slot):
+        if products.state(slot).searchable:
             live.update(own)
             searchable += 1
     assert max(chained.values(), default=1) == 1, "a row of two products"

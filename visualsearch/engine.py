@@ -115,22 +115,24 @@ class Engine(Catalogue):
     def _apply(self, record: Record, vectors: Vectors | Outcome | None) -> Applied:
         products = self._products
         slot = products.slot(record.product_id)
-        outcome = products.judge(record, slot)
+        was = None if slot is None else products.state(slot)
+        outcome = products.judge(record, was)
         if isinstance(vectors, Outcome):
             outcome, vectors = vectors if outcome is Outcome.APPLIED else outcome, None
         if outcome is not Outcome.APPLIED:
-            return _APPLIED[outcome, slot is not None and products.searchable(slot)]
+            return _APPLIED[outcome, was is not None and was.searchable]
+        if slot is None or was is None:
+            slot, was = products.open(record.product_id)
         if isinstance(record, OfferRecord):
-            slot = products.put(record, slot)
-            return _APPLIED[outcome, products.searchable(slot)]
+            return _APPLIED[outcome, products.put(record, slot, was).searchable]
         if isinstance(record, VectorsRecord):
             images = () if record.deleted else record.images
-            refs = tuple(ImageRef(image.image_id, image.kind, image.url) for image in images)
-            slot = products.put(record, slot, refs)
+            refs = tuple([ImageRef(image.image_id, image.kind, image.url) for image in images])
+            now = products.put(record, slot, was, refs)
             self._index.replace(slot, vectors, [image.kind for image in images])
         else:
-            slot = products.put(record, slot)
-        searchable = products.searchable(slot)
+            now = products.put(record, slot, was)
+        searchable = now.searchable
         self._index.show(slot, live=searchable)
         return _APPLIED[outcome, searchable]
 

@@ -60,7 +60,7 @@ def test_a_product_is_read_once_and_only_when_asked_for() -> None:
     assert (len(products), products.slot("p3"), shelf.asked) == (5, 3, [])
     for _ in range(2):
         assert products.state(3).orders["base"] == (3, 0, 0)
-        assert products.searchable(3)
+        assert products.state(3).searchable
         (hit,) = products.hits([3], [0], [0.5])
         assert (hit.title, hit.image_id) == ("old", "i")
     assert shelf.asked == [3]
@@ -69,9 +69,10 @@ def test_a_product_is_read_once_and_only_when_asked_for() -> None:
 def test_a_stale_record_is_stale_to_what_was_never_read() -> None:
     """The order comes from the shelf."""
     products = products_of(Shelf(3))
-    assert products.judge(BaseRecord("p2", (1, 0, 0)), 2) is Outcome.STALE
-    assert products.judge(BaseRecord("p2", (2, 0, 0)), 2) is Outcome.APPLIED
-    assert products.judge(OfferRecord("p2", (0, 0, 0)), 2) is Outcome.APPLIED
+    state = products.state(2)
+    assert products.judge(BaseRecord("p2", (1, 0, 0)), state) is Outcome.STALE
+    assert products.judge(BaseRecord("p2", (2, 0, 0)), state) is Outcome.APPLIED
+    assert products.judge(OfferRecord("p2", (0, 0, 0)), state) is Outcome.APPLIED
 
 
 def test_what_was_read_ahead_does_not_undo_a_newer_record() -> None:
@@ -79,8 +80,8 @@ def test_what_was_read_ahead_does_not_undo_a_newer_record() -> None:
     products = products_of(Shelf(3))
     ahead = products.ahead([1, 2])
     newer = BaseRecord("p1", (9, 0, 0), title="new")
-    assert products.judge(newer, 1) is Outcome.APPLIED
-    products.put(newer, 1)
+    assert products.judge(newer, products.state(1)) is Outcome.APPLIED
+    products.put(newer, 1, products.state(1))
     products.keep(ahead)
     assert products.state(1).base == newer
     assert products.state(1).images == IMAGES, "the other kinds are those of the shelf"
@@ -91,7 +92,7 @@ def test_a_copy_of_all_keeps_nothing() -> None:
     """The next snapshot reads what nobody asked for, and leaves it on the shelf."""
     shelf = Shelf(4)
     products = products_of(shelf)
-    products.put(BaseRecord("new", (1, 0, 0)), None)
+    products.put(BaseRecord("new", (1, 0, 0)), *products.open("new"))
     products.state(2)
     states = products.states(range(5))
     assert [state is None for state in states] == [True, True, False, True, False]
@@ -123,10 +124,7 @@ def test_columns_out_of_a_file_filter_like_those_of_the_records(
     for step in ([], more):
         for record in step:
             for each in (products, again):
-                slot = each.slot(record.product_id)
-                if each.judge(record, slot) is Outcome.APPLIED:
-                    each.put(record, slot)
-                each.flush()
+                put(each, record)
         bases = [products.state(slot).base for slot in range(len(products))]
         alive = np.array([base is not None and not base.deleted for base in bases], dtype=np.bool_)
         for each in filters:
@@ -134,6 +132,17 @@ def test_columns_out_of_a_file_filter_like_those_of_the_records(
             assert (one is None) == (other is None)
             if one is not None and other is not None:
                 assert np.array_equal(one & alive, other & alive)
+
+
+def put(products: Products, record: Record) -> None:
+    """Keep a record, unless it is stale."""
+    slot = products.slot(record.product_id)
+    was = None if slot is None else products.state(slot)
+    if products.judge(record, was) is Outcome.APPLIED:
+        if slot is None or was is None:
+            slot, was = products.open(record.product_id)
+        products.put(record, slot, was)
+    products.flush()
 
 
 def products_file(path: Path, states: Sequence[ProductState]) -> None:

@@ -63,11 +63,11 @@ class Products:
             if self._states[slot] is None:
                 self._states[slot] = state
 
-    def judge(self, record: Record, slot: int | None) -> Outcome:
+    @staticmethod
+    def judge(record: Record, state: ProductState | None) -> Outcome:
         """Say whether a record is newer than, or as new as, what is known of its kind."""
         known: Order | None = None
-        if slot is not None:
-            state = self.state(slot)
+        if state is not None:
             if isinstance(record, VectorsRecord):
                 known = state.vectors_order
             else:
@@ -76,13 +76,19 @@ class Products:
         stale = known is not None and record.order < known
         return Outcome.STALE if stale else Outcome.APPLIED
 
-    def put(self, record: Record, slot: int | None, images: tuple[ImageRef, ...] = ()) -> int:
-        """Keep a record that counts; return its product's slot. `images` go with vectors."""
-        if slot is None:
-            slot = self._open(record.product_id)
-        was = self.state(slot)
-        name, base, offer = was.product_id, was.base, was.offer
-        order, guesses = was.vectors_order, was.guesses
+    def open(self, product_id: str) -> tuple[int, ProductState]:
+        """Give a product its slot; nothing is known of it yet."""
+        state = ProductState(product_id)
+        slot = self._slots[product_id] = len(self.names)
+        self.names.append(product_id)
+        self._states.append(state)
+        return slot, state
+
+    def put(
+        self, record: Record, slot: int, was: ProductState, images: tuple[ImageRef, ...] = ()
+    ) -> ProductState:
+        """Keep a record that counts; return what is known now. `images` go with vectors."""
+        base, offer, order, guesses = was.base, was.offer, was.vectors_order, was.guesses
         if isinstance(record, OfferRecord):
             offer, images = record, was.images
             self._columns.put_offer(slot, record)
@@ -93,10 +99,11 @@ class Products:
             # Mostly of the same event as the base: one order is kept instead of two.
             order = base.order if base is not None and base.order == record.order else record.order
             guesses = record.guessed or NO_GUESSES
-        self._states[slot] = now = ProductState(name, base, offer, order, images, guesses)
-        if not isinstance(record, OfferRecord) and (guesses or was.guesses):
+        now = ProductState(was.product_id, base, offer, order, images, guesses)
+        self._states[slot] = now
+        if (guesses or was.guesses) and not isinstance(record, OfferRecord):
             self._describe(slot, now)
-        return slot
+        return now
 
     def _describe(self, slot: int, state: ProductState) -> None:
         """Let filters on attributes know of both kinds of record, whichever came last."""
@@ -106,16 +113,6 @@ class Products:
     def flush(self) -> None:
         """Let filters know of every record that was put."""
         self._columns.flush()
-
-    def _open(self, product_id: str) -> int:
-        slot = self._slots[product_id] = len(self.names)
-        self.names.append(product_id)
-        self._states.append(ProductState(product_id))
-        return slot
-
-    def searchable(self, slot: int) -> bool:
-        """Return whether a search can find it: a live base and at least one vector."""
-        return self.state(slot).searchable
 
     def state(self, slot: int) -> ProductState:
         """Return what is known of a product, deleted ones included."""

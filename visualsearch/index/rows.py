@@ -40,7 +40,10 @@ def prepared(
             record.images if isinstance(record, VectorsRecord) and not record.deleted else ()
             for record in part
         ]
-        fits = [all(np.shape(image.vector) == (dim,) for image in images) for images in given]
+        fits = [
+            not images or all(np.shape(image.vector) == (dim,) for image in images)
+            for images in given
+        ]
         stacked = [
             image.vector for images, fit in zip(given, fits, strict=True) if fit for image in images
         ]
