@@ -123,6 +123,16 @@ def test_the_newest_piece_grows_without_its_rows_being_coded_again(
     assert max(len(sizes) for sizes in pieces) <= 390 // (most // 2)
 
 
+def test_pieces_are_not_joined_in_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Joining takes some time, in which many rows wait that each search scans."""
+    engine = engine_with(V[:150])
+    monkeypatch.setattr(listing, "MOST_ROWS", 10)
+    put(engine, V[150:170], first=150)
+    assert len(engine._upkeep._listing._young()) == 1
+    put(engine, V[170:171], first=170)
+    assert engine._upkeep._listing._young() == []
+
+
 def test_rows_that_lie_elsewhere_train_the_coder_again() -> None:
     """The index has not grown, but what is in it has changed: measured, not guessed."""
     engine = engine_with(V[:300])

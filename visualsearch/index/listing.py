@@ -194,6 +194,8 @@ class Listing:
             self._on_freed()
 
     def _young(self) -> list[Piece]:
-        """Return the pieces that can be joined to a new one."""
+        """Return the pieces that can be joined to a new one; in a burst none: others wait."""
+        if len(self._index.for_lists) > 2 * MOST_ROWS:
+            return []
         busy = self._recoding.replaces if self._recoding else ()
         return [p for p in self._index.built.pieces if p.young and p not in busy]
