@@ -66,6 +66,7 @@ class Upkeep:
         self._listing = Listing(index, lock, layout, self._rng, self._free)
         self._merge: Merge | None = None
         self._measuring: Measuring | None = None
+        self._rebuilt = 0  # rows that are in other graphs than when the curves were measured
 
     def adopt(self, coder: Coder | None) -> None:
         """Take the coder of a snapshot; before the first step."""
@@ -117,8 +118,6 @@ class Upkeep:
         with self._lock():
             self._index.forget()
             yield
-
-    # Graphs
 
     def _mark(self) -> int:
         with self._lock():
@@ -251,6 +250,7 @@ class Upkeep:
         index = self._index
         gone = [segment.rows for segment in merge.replaces]
         held = merge.result.rows
+        self._rebuilt += len(held)
         with self._publishing():
             built = index.built
             former = np.concatenate([*gone, built.building]).astype(np.int64)
@@ -260,8 +260,6 @@ class Upkeep:
             index.graph_of[former] = NO_GRAPH
             index.to_mark = [row for row in index.to_mark if index.graph_of[row] != NO_GRAPH]
             self._settle(merge.result, held, former.astype(np.int32))
-
-    # Curves
 
     def _measure_step(self, *, busy: bool) -> int:
         """Measure when there is nothing else to do, or when what is known is far off.
@@ -274,6 +272,7 @@ class Upkeep:
                 return 0
             live = np.flatnonzero(self._view(None).mask)
             queries = Sampler(index.rows, self._rng).queries(self._asked(), live)
+            self._rebuilt = 0
             self._measuring = measured(self._finder, self._view, queries, self._rng, self._clock)
         measuring, self._measuring = self._measuring, None  # one that fails is over
         curves = next(measuring)
@@ -295,6 +294,7 @@ class Upkeep:
         growth = GROWTH if not busy else GROWTH**3
         if not known.rows / growth <= now <= known.rows * growth:
             return True
-        if self._index.built.pieces and not known.listed:
+        rebuilt = self._rebuilt > now // (1 if busy else 4)  # other axes need other beams
+        if rebuilt or (self._index.built.pieces and not known.listed):
             return True
         return not busy and 2 * known.asked < min(QUERIES, len(self._asked()))
