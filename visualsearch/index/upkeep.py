@@ -294,7 +294,7 @@ class Upkeep:
         growth = GROWTH if not busy else GROWTH**3
         if not known.rows / growth <= now <= known.rows * growth:
             return True
-        rebuilt = self._rebuilt > now // (1 if busy else 4)  # other axes need other beams
+        rebuilt = not busy and self._rebuilt > now // 4  # other axes need other beams
         if rebuilt or (self._index.built.pieces and not known.listed):
             return True
         return not busy and 2 * known.asked < min(QUERIES, len(self._asked()))
