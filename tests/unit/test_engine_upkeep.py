@@ -224,20 +224,6 @@ def test_curves_follow_an_index_that_never_rests() -> None:
     assert len(engine._index.resting._views) == 0
 
 
-def test_curves_are_measured_again_when_graphs_were_rebuilt() -> None:
-    """As many rows as before, but in other graphs: what was measured says nothing of these."""
-    engine = engine_with(400)
-    drain(engine)
-    before = engine._index.built.curves
-    assert before.rows == 400
-    for n in range(400):
-        put(engine, n, V[599 - n], time=2)
-        engine.index_pending(1)
-    drain(engine)
-    assert engine._index.built.curves is not before
-    assert engine._index.built.curves.rows == 400
-
-
 def test_without_faiss_it_is_said_once_and_searches_stay_right(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

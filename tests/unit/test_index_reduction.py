@@ -110,3 +110,19 @@ def test_an_index_at_rest_has_no_graph_of_whole_rows_that_it_has_outgrown() -> N
         whole = [graph._reduction is None for graph in graphs]
         assert whole == ([True] if begin + 20 < 100 else [False] * len(graphs))
         assert sum(graph.live for graph in graphs) == begin + 20
+
+
+def test_curves_are_measured_again_when_graphs_were_rebuilt() -> None:
+    """As many rows as before, in graphs of other axes: what was measured says nothing of them."""
+    layout = Layout(
+        chunk_rows=64, segment_rows=100, piece_rows=32, coder_rows=100, threads=1, probe_share=0.0
+    )
+    engine = Engine(MODEL, DIM, layout=layout)
+    for time, vectors in ((1, within(8, count=400)), (2, within(12, count=400))):
+        before = engine._index.built.curves
+        for begin in range(0, 400, 20):
+            engine.apply(pictured(vectors[begin : begin + 20], time, begin))
+            engine.index_pending(16)
+        drain(engine)
+        assert engine._index.built.curves is not before
+        assert engine._index.built.curves.rows == 400
