@@ -45,9 +45,7 @@ APPROXIMATE = ("graph", "ivfpq")
 INDEX_BATCH = 256  # rows: some 100 ms of one core
 PAUSE_S = 0.02  # at most that graphs wait at a time for records to be applied,
 YIELD_S = 0.003  # and each group of records for searches: they would share one interpreter
-PATIENT = (
-    10_000  # rows that wait: with more it is a burst, and searches are quicker once it is over
-)
+PATIENT = 10_000  # waiting rows: with more it is a burst, which should be over soon
 GROUP = 64  # records that are applied under one hold of the lock: under a millisecond
 SERVED = 20  # products of the search that `serving` is about
 ASKED = 256  # query vectors kept to measure with

@@ -128,9 +128,9 @@ def test_pieces_are_not_joined_in_a_burst(monkeypatch: pytest.MonkeyPatch) -> No
     engine = engine_with(V[:150])
     monkeypatch.setattr(listing, "MOST_ROWS", 10)
     put(engine, V[150:170], first=150)
-    assert len(engine._upkeep._listing._young()) == 1
+    assert len(engine._upkeep._listing._young(1_000)) == 1
     put(engine, V[170:171], first=170)
-    assert engine._upkeep._listing._young() == []
+    assert engine._upkeep._listing._young(1_000) == []
 
 
 def test_rows_that_lie_elsewhere_train_the_coder_again() -> None:

@@ -14,6 +14,9 @@ from visualsearch.types import FloatArray
 
 DIM = 32
 STEP = 4
+SMALL = Layout(
+    chunk_rows=64, segment_rows=100, piece_rows=32, coder_rows=100, threads=1, probe_share=0.0
+)
 
 
 def within(depth: int, count: int = 2_000, noise: float = 0.0, mean: float = 0.0) -> FloatArray:
@@ -99,10 +102,7 @@ def test_graphs_of_too_few_rows_stay_whole_until_there_are_more() -> None:
 
 def test_an_index_at_rest_has_no_graph_of_whole_rows_that_it_has_outgrown() -> None:
     """The first ones are built again; then nothing is left to do."""
-    layout = Layout(
-        chunk_rows=64, segment_rows=100, piece_rows=32, coder_rows=100, threads=1, probe_share=0.0
-    )
-    engine = Engine(MODEL, DIM, layout=layout)
+    engine = Engine(MODEL, DIM, layout=SMALL)
     for begin in range(0, 160, 20):
         engine.apply(pictured(within(8, count=160)[begin : begin + 20], first=begin))
         drain(engine)
@@ -114,10 +114,7 @@ def test_an_index_at_rest_has_no_graph_of_whole_rows_that_it_has_outgrown() -> N
 
 def test_curves_are_measured_again_when_graphs_were_rebuilt() -> None:
     """As many rows as before, in graphs of other axes: what was measured says nothing of them."""
-    layout = Layout(
-        chunk_rows=64, segment_rows=100, piece_rows=32, coder_rows=100, threads=1, probe_share=0.0
-    )
-    engine = Engine(MODEL, DIM, layout=layout)
+    engine = Engine(MODEL, DIM, layout=SMALL)
     for time, vectors in ((1, within(8, count=400)), (2, within(12, count=400))):
         before = engine._index.built.curves
         for begin in range(0, 400, 20):

@@ -164,16 +164,12 @@ class Listing:
         return self._coded(self.coder, rows, taken=taken, anew=True)
 
     def _publish(self, coding: Coding) -> None:
-        index, most = self._index, YOUNG * self._layout.piece_rows
-        new, joined = coding.piece, [] if coding.anew or coding.replaces else self._young()
+        index, new, most = self._index, coding.piece, YOUNG * self._layout.piece_rows
         count = len(coding.rows)
-        for piece in joined[:]:
-            if count + len(piece.rows) > most:
-                joined.remove(piece)
-                continue
+        joined = [] if coding.anew or coding.replaces else self._young(most - count)
+        for piece in joined:
             new.join(piece, index.rows.alive)
-            count += len(piece.rows)
-        new.complete(young=count <= most)
+        new.complete(young=count + sum(len(piece.rows) for piece in joined) <= most)
         with self._lock():
             index.forget()
             built, alive = index.built, index.rows.alive
@@ -193,9 +189,14 @@ class Listing:
         if len(new.rows) > index.live_rows // 4:
             self._on_freed()
 
-    def _young(self) -> list[Piece]:
-        """Return the pieces that can be joined to a new one; in a burst none: others wait."""
+    def _young(self, room: int) -> list[Piece]:
+        """Return pieces of `room` rows to join to a new one; in a burst none: others wait."""
+        found: list[Piece] = []
         if len(self._index.for_lists) > 2 * MOST_ROWS:
-            return []
+            return found
         busy = self._recoding.replaces if self._recoding else ()
-        return [p for p in self._index.built.pieces if p.young and p not in busy]
+        for piece in self._index.built.pieces:
+            if piece.young and piece not in busy and len(piece.rows) <= room:
+                found.append(piece)
+                room -= len(piece.rows)
+        return found

@@ -116,18 +116,20 @@ class Piece:
         add_coded(self._index, rows.astype(np.int64), vectors, lists)
         self._parts.append(rows)
 
-    def join(self, young: "Piece", alive: BoolArray) -> None:
-        """Take the rows of a young piece that are alive, and not in this one with other codes."""
+    def _gather(self) -> None:
         self.rows = np.concatenate([self.rows, *self._parts])
         self._parts = []
+
+    def join(self, young: "Piece", alive: BoolArray) -> None:
+        """Take the rows of a young piece that are alive, and not in this one with other codes."""
+        self._gather()
         kept = alive[young.rows] & ~np.isin(young.rows, self.rows)
         join_coded(self._index, young.codes, self.coder.book, young.rows[~kept])
         self.rows = np.concatenate([self.rows, young.rows[kept]])
 
     def complete(self, *, young: bool = False) -> "Piece":
         """Say that no row will follow, and make it fit for searches."""
-        self.rows = np.concatenate([self.rows, *self._parts])
-        self._parts = []
+        self._gather()
         self.codes = self._index if young else None
         self._index = packed(self._index, self.coder.quantizer)
         return self
