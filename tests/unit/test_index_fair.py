@@ -20,31 +20,25 @@ LONG_S = 60.0
 
 def test_who_waits_comes_next() -> None:
     """A thread that lets go of it only to take it again lets the one that waits in between."""
-    lock, stop = FairLock(), threading.Event()
-    holds = 0
+    lock = FairLock()
+    came: list[str] = []
 
-    def hog() -> None:
-        nonlocal holds
-        while not stop.is_set():
-            with lock:
-                holds += 1
-                sum(range(20_000))  # some work that keeps Python's own lock, too
+    def other() -> None:
+        with lock:
+            came.append("other")
 
-    thread = threading.Thread(target=hog)
-    thread.start()
-    passed = []
-    try:
-        for _ in range(ASKED):
-            time.sleep(0.001)  # the other one is at it
-            before = holds
-            with lock:
-                passed.append(holds - before)
-    finally:
-        stop.set()
+    for _ in range(ASKED):
+        thread = threading.Thread(target=other)
+        with lock:
+            thread.start()
+            ends = time.monotonic() + LONG_S
+            while not lock._turnstile.locked():  # until the other one stands in line
+                assert time.monotonic() < ends
+                time.sleep(0.0001)
+        with lock:  # at once again
+            came.append("first")
         thread.join()
-    # It may have the lock when asked for, and stand in front of the turnstile once more. A plain
-    # lock lets it pass up to 50 times.
-    assert max(passed) <= 2, passed
+    assert came == ["other", "first"] * ASKED
 
 
 def test_one_at_a_time() -> None:
