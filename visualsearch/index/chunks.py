@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from visualsearch.index.arrays import IntArray
+from visualsearch.index.pages import HUGE
 from visualsearch.types import FloatArray
 
 StoredArray = npt.NDArray[np.int16]
 BLOCK_ROWS = 512  # widened rows that stay in the cache while gemv reads them
-HUGE: int | None = getattr(mmap, "MADV_HUGEPAGE", None)  # Linux has it
 
 
 class Chunks:

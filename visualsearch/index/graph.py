@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from visualsearch.index.arrays import CodeArray, IntArray
+from visualsearch.index.pages import huge_pages
 from visualsearch.index.reduction import Reduction
 from visualsearch.types import FloatArray
 
@@ -60,12 +61,13 @@ class Segment:
         self._reduction = reduction
         # Inner product on unit vectors: "cosine" would copy and normalise every row again.
         self._graph: Any = hnswlib.Index(space="ip", dim=reduction.kept if reduction else dim)
-        self._graph.init_index(
-            max_elements=capacity,
-            M=shape.links,
-            ef_construction=shape.build_ef,
-            random_seed=seed + number,
-        )
+        with huge_pages():
+            self._graph.init_index(
+                max_elements=capacity,
+                M=shape.links,
+                ef_construction=shape.build_ef,
+                random_seed=seed + number,
+            )
         self._graph.set_num_threads(1)
 
     @property

@@ -1,0 +1,62 @@
+"""Huge pages for what a library allocates: graphs are read from anywhere.
+
+A walk reads a kilobyte here and there of gigabytes; on pages of 4 kB each of these reads misses the
+page tables' cache first. Linux gives huge pages to those that ask (`madvise`), which hnswlib does
+not; glibc would ask for all of a process (`glibc.malloc.hugetlb`), but only by its environment.
+"""
+
+import ctypes
+import mmap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+MAPS = Path("/proc/self/maps")
+HUGE_BYTES = 2 << 20  # of one page, on the machines we know
+HUGE: int | None = getattr(mmap, "MADV_HUGEPAGE", None)  # Linux has it
+
+Range = tuple[int, int]  # addresses: the first, and the one behind the last
+
+
+@contextmanager
+def huge_pages() -> Iterator[None]:
+    """Ask for huge pages for large blocks of memory that are taken meanwhile and not yet used.
+
+    It is a hint: where the system cannot give them, nothing happens.
+    """
+    if HUGE is None or not MAPS.exists():
+        yield
+        return
+    before = anonymous(MAPS.read_text())
+    yield
+    advise = ctypes.CDLL(None).madvise
+    for first, stop in beyond(anonymous(MAPS.read_text()), before):
+        if stop - first >= HUGE_BYTES:
+            advise(ctypes.c_void_p(first), ctypes.c_size_t(stop - first), HUGE)
+
+
+def anonymous(maps: str) -> list[Range]:
+    """Return the ranges that belong to no file, ascending, of a text like /proc/self/maps."""
+    ranges = []
+    for line in maps.splitlines():
+        fields = line.split()
+        if len(fields) == 5 and fields[1] == "rw-p":  # a sixth would be a name
+            first, _, stop = fields[0].partition("-")
+            ranges.append((int(first, 16), int(stop, 16)))
+    return ranges
+
+
+def beyond(after: Sequence[Range], before: Sequence[Range]) -> Iterator[Range]:
+    """Yield the parts of `after` that are in no range of `before`; both ascend.
+
+    The kernel makes one range of neighbours: what is new may have grown on to what was there.
+    """
+    for first, stop in after:
+        at = first
+        for known, end in before:
+            if known < stop and end > at:
+                if known > at:
+                    yield at, known
+                at = end
+        if at < stop:
+            yield at, stop
