@@ -4,15 +4,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from itertools import islice
 
 from visualsearch.catalogue import Catalogue
 from visualsearch.errors import QueryError
 from visualsearch.hooks import Hooks
 from visualsearch.index.arrays import BoolArray, IntArray
 from visualsearch.index.counts import counted
-from visualsearch.index.fair import Busy
+from visualsearch.index.fair import Busy, Turns
 from visualsearch.index.find import Finder, Found
 from visualsearch.index.frozen import Frozen, Saved
 from visualsearch.index.layout import Layout
@@ -44,9 +44,9 @@ OPTIMISTIC_ATTEMPTS = 3
 APPROXIMATE = ("graph", "ivfpq")
 INDEX_BATCH = 256  # rows: some 100 ms of one core
 PAUSE_S = 0.02  # at most that graphs wait at a time for records to be applied,
-YIELD_S = 0.003  # and each group of records for searches: they would share one interpreter
+YIELD_S = 0.008  # and each group of records for searches: they would share one interpreter
 PATIENT = 10_000  # waiting rows: with more it is a burst, which should be over soon
-GROUP = 64  # records that are applied under one hold of the lock: under a millisecond
+GROUP = 32  # records that are applied while searches wait: half a millisecond
 SERVED = 20  # products of the search that `serving` is about
 ASKED = 256  # query vectors kept to measure with
 __all__ = ["Engine", "Hooks", "Layout"]
@@ -83,7 +83,7 @@ class Engine(Catalogue):
         self._least_listed = layout.coder_rows
         self._asked: deque[FloatArray] = deque(maxlen=ASKED)
         self._probe = Probe(layout.probe_share, layout.probe_core)
-        self._applying, self._searching = Busy(), Busy()
+        self._applying, self._searching = Busy(), Turns()
         self._upkeep = Upkeep(
             self._index, self._finder, lambda: self._lock, layout, self._masked,
             lambda: list(self._asked), clock, self._hooks,
@@ -96,11 +96,9 @@ class Engine(Catalogue):
     def apply(self, records: Sequence[Record]) -> list[Applied]:
         """Apply records in their order; return one outcome each. Never raises for bad data."""
         applied: list[Applied] = []
-        ready = prepared(records, self.dim, self.model)
-        with self._applying:
-            while group := list(islice(ready, GROUP)):
-                if len(self._index.for_graph) < PATIENT:
-                    self._searching.wait(YIELD_S)
+        for begin in range(0, len(records), GROUP):
+            with self._turn(), self._applying:
+                group = list(prepared(records[begin : begin + GROUP], self.dim, self.model))
                 with self._lock:
                     self._index.version += 1
                     applied.extend(self._apply(record, vectors) for record, vectors in group)
@@ -109,6 +107,12 @@ class Engine(Catalogue):
         if self._pending:
             self._writer.wake()
         return applied
+
+    def _turn(self) -> AbstractContextManager[None]:
+        """Wait for the searches under way, and let no other begin; in a burst wait for nobody."""
+        if len(self._index.for_graph) < PATIENT:
+            return self._searching.alone(YIELD_S)
+        return nullcontext()
 
     def _apply(self, record: Record, vectors: Vectors | Outcome | None) -> Applied:
         products = self._products

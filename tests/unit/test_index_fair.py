@@ -9,7 +9,7 @@ from tests.snapshots import DIM, LISTED, MODEL, V, pictured
 from visualsearch import engine as engine_module
 from visualsearch.engine import YIELD_S, Engine
 from visualsearch.index.arrays import IntArray
-from visualsearch.index.fair import Busy, FairLock
+from visualsearch.index.fair import Busy, FairLock, Turns
 from visualsearch.index.graph import Segment
 from visualsearch.index.products import Products
 from visualsearch.types import FloatArray, Query
@@ -103,7 +103,7 @@ def test_records_let_a_search_pass_but_do_not_wait_for_the_next_ones() -> None:
     with engine._searching:
         engine.apply(pictured(V[:40]))
     engine.apply(pictured(V[40:60]))
-    assert waited == [(YIELD_S, False)] * 2 + [(YIELD_S, True)]
+    assert waited == [(YIELD_S, False)] * 3 + [(YIELD_S, True)] * 2, "by 32 records, of 16 products"
     assert len(engine.search(Query(V[0], top_k=100)).hits) == 40
     assert real(0.0), "a search that is over is waited for no longer"
 
@@ -115,7 +115,7 @@ def test_a_burst_waits_for_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
     monkeypatch.setattr(engine._searching, "wait", waited.append)
     engine.apply(pictured(V[:100]))
-    assert len(waited) == 2, "by 64 records, of 32 products"
+    assert len(waited) == 3, "by 32 records, of 16 products"
 
 
 def test_busy_until_the_last_one_has_left() -> None:
@@ -136,3 +136,50 @@ def test_busy_until_the_last_one_has_left() -> None:
     leave.set()
     assert busy.wait(LONG_S)
     thread.join()
+
+
+def test_one_alone_comes_before_those_who_come_later() -> None:
+    """It waits for those who are there, and whoever comes meanwhile for it."""
+    turns, leave = Turns(), threading.Event()
+    came: list[str] = []
+    inside = threading.Event()
+
+    def early() -> None:
+        with turns:
+            inside.set()
+            leave.wait(LONG_S)
+            came.append("early")
+
+    def alone() -> None:
+        with turns.alone(LONG_S):
+            came.append("alone")
+
+    def late() -> None:
+        with turns:
+            came.append("late")
+
+    threads = [threading.Thread(target=each) for each in (early, alone, late)]
+    threads[0].start()
+    assert inside.wait(LONG_S)
+    threads[1].start()
+    while not turns._door._lock.locked():
+        time.sleep(0.0001)
+    threads[2].start()
+    while not turns._door._turnstile.locked():
+        time.sleep(0.0001)
+    assert came == []
+    leave.set()
+    for thread in threads:
+        thread.join(LONG_S)
+    assert came == ["early", "alone", "late"]
+
+
+def test_one_alone_does_not_wait_for_ever() -> None:
+    """Nor does an error keep the others out."""
+    turns = Turns()
+    with turns:
+        with pytest.raises(ValueError, match="inside"), turns.alone(0.001):
+            raise ValueError("inside")
+        assert not turns.wait(0.0), "still there"
+    with turns.alone(0.0):
+        assert turns.wait(0.0)

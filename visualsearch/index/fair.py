@@ -1,6 +1,8 @@
 """Taking turns: no thread that comes again and again keeps the others waiting."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class FairLock:
@@ -46,3 +48,22 @@ class Busy:
     def wait(self, most_s: float) -> bool:
         """Wait until no thread is at it, so many seconds at most; return whether none is."""
         return self._idle.wait(most_s)
+
+
+class Turns(Busy):
+    """Many side by side, or one alone for a moment: it is let in before those who come later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._door = FairLock()
+
+    def __enter__(self) -> None:
+        with self._door:
+            super().__enter__()
+
+    @contextmanager
+    def alone(self, most_s: float) -> Iterator[None]:
+        """Wait until the others have left, so many seconds at most; meanwhile nobody comes."""
+        with self._door:
+            self.wait(most_s)
+            yield

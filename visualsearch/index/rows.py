@@ -7,6 +7,7 @@ precision takes 4 microseconds a row (docs/adr/0010-the-live-index-at-speed.md).
 
 from collections.abc import Iterator, Sequence
 from heapq import heapify, heappop, heappush
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,6 @@ from visualsearch.types import FloatArray, ImageVector, Outcome, Record, Vectors
 UNIT_TOLERANCE = 0.02  # float16 rounding moves a unit vector's length by less than that
 LARGEST = 32_767
 NO_ROW = -1
-PREPARED = 512  # records whose vectors are worked out together
 RESERVE = 4_096  # free rows whose memory is kept for those that come next
 
 DoubleArray = npt.NDArray[np.float64]
@@ -29,38 +29,37 @@ Vectors = tuple[StoredArray, FloatArray]  # as they are stored: integers and sca
 def prepared(
     records: Sequence[Record], dim: int, model: str
 ) -> Iterator[tuple[Record, Vectors | Outcome | None]]:
-    """Yield each record with what its vectors are to the index, worked out for many at once.
+    """Yield each record with what its vectors are to the index, worked out for all at once.
 
     Vectors as they are stored; the outcome INVALID or FOREIGN_MODEL of those that are of no use;
     None for a record without vectors or a delete marker.
     """
-    for begin in range(0, len(records), PREPARED):
-        part = records[begin : begin + PREPARED]
-        given = [
-            record.images if isinstance(record, VectorsRecord) and not record.deleted else ()
-            for record in part
-        ]
-        fits = [
-            not images or all(np.shape(image.vector) == (dim,) for image in images)
-            for images in given
-        ]
-        stacked = [
-            image.vector for images, fit in zip(given, fits, strict=True) if fit for image in images
-        ]
-        rows, usable = _normalised(stacked, dim)
-        whole, scales = stored(rows)
-        at = 0
-        for record, images, fit in zip(part, given, fits, strict=True):
-            stop = at + len(images) if fit else at
-            if not isinstance(record, VectorsRecord) or record.deleted:
-                yield record, None
-            elif record.model != model:
-                yield record, Outcome.FOREIGN_MODEL
-            elif not fit or not usable[at:stop].all():
-                yield record, Outcome.INVALID
-            else:
-                yield record, (whole[at:stop], scales[at:stop])
-            at = stop
+    coming = [isinstance(record, VectorsRecord) and not record.deleted for record in records]
+    if not any(coming):
+        yield from zip(records, repeat(None))
+        return
+    given = [
+        record.images if isinstance(record, VectorsRecord) and not record.deleted else ()
+        for record in records
+    ]
+    fits = [all(np.shape(image.vector) == (dim,) for image in images) for images in given]
+    rows, usable = _normalised(
+        [image.vector for images, fit in zip(given, fits, strict=True) if fit for image in images],
+        dim,
+    )
+    whole, scales = stored(rows)
+    at = 0
+    for record, images, fit in zip(records, given, fits, strict=True):
+        stop = at + len(images) if fit else at
+        if not isinstance(record, VectorsRecord) or record.deleted:
+            yield record, None
+        elif record.model != model:
+            yield record, Outcome.FOREIGN_MODEL
+        elif not fit or not usable[at:stop].all():
+            yield record, Outcome.INVALID
+        else:
+            yield record, (whole[at:stop], scales[at:stop])
+        at = stop
 
 
 def _normalised(vectors: Sequence[npt.ArrayLike], dim: int) -> tuple[FloatArray, BoolArray]:
