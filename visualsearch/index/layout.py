@@ -11,7 +11,7 @@ class Layout:
     chunk_rows: int = 131_072  # stored together; pages that no row has touched take no memory
     segment_rows: int = 50_000  # capacity of the graph that takes fresh rows
     most_rows: int = 1_000_000  # of the largest graph: it is there twice while it is rebuilt
-    piece_rows: int = 2_048  # on no list yet that become a piece of the lists
+    piece_rows: int = 1_024  # on no list yet that become a piece of the lists
     coder_rows: int = 16_384  # live ones from which on there are lists
     threads: int = min(8, os.cpu_count() or 1)  # that rebuild graphs in the background
     seed: int = 100

@@ -19,7 +19,7 @@ RETRAIN = 4.0  # times the rows of the last training: the coder is trained again
 DRIFT = 1.25  # and when rows lie so many times further from their centroids than they did then
 CHECKED = 2_048  # rows that say so
 CODING_STEPS = 8  # at once: until rows are on a list every search scans them
-YOUNG = 32  # times the rows that make a piece: so far the newest one grows without coding again
+YOUNG = 64  # times the rows that make a piece: so far the newest one grows without coding again
 SMALLER = 8  # at rest pieces become one with another that is at most so many times larger
 
 
