@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from visualsearch.index import pages
 from visualsearch.index.graph import Segment, Shape
-from visualsearch.index.pages import HUGE, Range, anonymous, beyond
+from visualsearch.index.pages import HUGE, Range, anonymous, beyond, huge_pages
 
 ENABLED = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 PAGE_KB = 2_048
@@ -67,3 +68,12 @@ def test_a_graph_lies_on_them() -> None:
     graph.add(np.arange(rows), vectors)
     # Of 17 MB; some may be missing where memory is in pieces.
     assert _huge_kb() - before >= 3 * PAGE_KB
+
+
+def test_a_system_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nothing to ask, and nothing asked."""
+    monkeypatch.setattr(pages, "MAPS", Path("/nowhere"))
+    monkeypatch.setattr("ctypes.CDLL", lambda _: 1 / 0)
+    with huge_pages():
+        taken = bytearray(1)
+    assert taken
