@@ -18,7 +18,7 @@ from visualsearch.index.frozen import Frozen, Saved
 from visualsearch.index.layout import Layout
 from visualsearch.index.planner import Costs, Strategy, Tuning
 from visualsearch.index.probe import Probe
-from visualsearch.index.rows import Vectors, prepared
+from visualsearch.index.rows import Vectors, parts, prepared
 from visualsearch.index.state import ImageRef, IndexStats
 from visualsearch.index.trial import Trial
 from visualsearch.index.upkeep import Upkeep
@@ -44,9 +44,9 @@ OPTIMISTIC_ATTEMPTS = 3
 APPROXIMATE = ("graph", "ivfpq")
 INDEX_BATCH = 256  # rows: some 100 ms of one core
 PAUSE_S = 0.02  # at most that graphs wait at a time for records to be applied,
-YIELD_S = 0.008  # and each group of records for searches: they would share one interpreter
+YIELD_S = 0.005  # and each part of the records for searches: they would share one interpreter
 PATIENT = 10_000  # waiting rows: with more it is a burst, which should be over soon
-GROUP = 32  # records that are applied while searches wait: half a millisecond
+TURN = 128  # prices, or as much work, that are applied while searches wait: under a millisecond
 SERVED = 20  # products of the search that `serving` is about
 ASKED = 256  # query vectors kept to measure with
 __all__ = ["Engine", "Hooks", "Layout"]
@@ -96,9 +96,9 @@ class Engine(Catalogue):
     def apply(self, records: Sequence[Record]) -> list[Applied]:
         """Apply records in their order; return one outcome each. Never raises for bad data."""
         applied: list[Applied] = []
-        for begin in range(0, len(records), GROUP):
+        for part in parts(records, TURN):
             with self._turn(), self._applying:
-                group = list(prepared(records[begin : begin + GROUP], self.dim, self.model))
+                group = list(prepared(part, self.dim, self.model))
                 with self._lock:
                     self._index.version += 1
                     applied.extend(self._apply(record, vectors) for record, vectors in group)

@@ -103,7 +103,7 @@ def test_records_let_a_search_pass_but_do_not_wait_for_the_next_ones() -> None:
     with engine._searching:
         engine.apply(pictured(V[:40]))
     engine.apply(pictured(V[40:60]))
-    assert waited == [(YIELD_S, False)] * 3 + [(YIELD_S, True)] * 2, "by 32 records, of 16 products"
+    assert waited == [(YIELD_S, False)] * 2 + [(YIELD_S, True)], "by some 25 products"
     assert len(engine.search(Query(V[0], top_k=100)).hits) == 40
     assert real(0.0), "a search that is over is waited for no longer"
 
@@ -115,7 +115,7 @@ def test_a_burst_waits_for_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
     monkeypatch.setattr(engine._searching, "wait", waited.append)
     engine.apply(pictured(V[:100]))
-    assert len(waited) == 3, "by 32 records, of 16 products"
+    assert len(waited) == 2, "by some 25 products"
 
 
 def test_busy_until_the_last_one_has_left() -> None:

@@ -1,16 +1,21 @@
 """Row storage: chunks, scores, reuse, and which vectors are taken at all."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.strategies import SCORE_TOLERANCE, clustered
-from visualsearch.index.rows import NewRows, Rows, prepared, stored, unit_rows
+from visualsearch.index.rows import WITH_VECTORS, NewRows, Rows, parts, prepared, stored, unit_rows
 from visualsearch.types import (
     BaseRecord,
     FloatArray,
     ImageVector,
     OfferRecord,
     Outcome,
+    Record,
     VectorsRecord,
 )
 
@@ -213,3 +218,18 @@ def test_one_unusable_vector_refuses_the_set(bad: np.ndarray) -> None:
     assert unit_rows(images, DIM) is None
     [(_, result)] = prepared([VectorsRecord("p", ORDER, model="m", images=images)], DIM, "m")
     assert result is Outcome.INVALID
+
+
+@given(st.lists(st.booleans()), st.integers(1, 20))
+def test_parts_of_as_much_work(pictured: list[bool], work: int) -> None:
+    """Every record comes once and in order; a part is full with its last record, not before."""
+    records = [VectorsRecord("p", ORDER) if each else OfferRecord("p", ORDER) for each in pictured]
+    found = list(parts(records, work))
+    assert [record for part in found for record in part] == records
+
+    def takes(part: Sequence[Record]) -> int:
+        return sum(WITH_VECTORS if isinstance(each, VectorsRecord) else 1 for each in part)
+
+    assert all(takes(part[:-1]) < work for part in found)
+    assert all(takes(part) >= work for part in found[:-1])
+    assert all(found)

@@ -20,10 +20,23 @@ from visualsearch.types import FloatArray, ImageVector, Outcome, Record, Vectors
 UNIT_TOLERANCE = 0.02  # float16 rounding moves a unit vector's length by less than that
 LARGEST = 32_767
 NO_ROW = -1
+WITH_VECTORS = 4  # times as long as another record does one with vectors take
 RESERVE = 4_096  # free rows whose memory is kept for those that come next
 
 DoubleArray = npt.NDArray[np.float64]
 Vectors = tuple[StoredArray, FloatArray]  # as they are stored: integers and scales
+
+
+def parts(records: Sequence[Record], work: int) -> Iterator[Sequence[Record]]:
+    """Yield the records in parts of about as much work; one without vectors counts as 1."""
+    begin = done = 0
+    for stop, record in enumerate(records, 1):
+        done += WITH_VECTORS if isinstance(record, VectorsRecord) else 1
+        if done >= work:
+            yield records[begin:stop]
+            begin, done = stop, 0
+    if begin < len(records):
+        yield records[begin:]
 
 
 def prepared(
