@@ -102,9 +102,11 @@ def measured(
         return
     plain = yield from _listed(finder, view, queries, truth, clock)
     lists = rng.permutation(len(view.list_sizes))
-    averse = np.isin(view.list_of, lists[: max(1, int(GROUP * len(lists)))])
+    # Of a copy: rows are given other lists meanwhile, and `isin` goes over them more than once.
+    list_of = view.list_of[: len(view.mask)].copy()
+    averse = np.isin(list_of, lists[: max(1, int(GROUP * len(lists)))])
     others: list[list[Point]] = []
-    for mask in (rng.random(len(view.mask)) < CHANCE, averse[: len(view.mask)]):
+    for mask in (rng.random(len(view.mask)) < CHANCE, averse):
         narrow = take_view(mask)
         inside = np.flatnonzero(narrow.mask)
         if len(inside) < 2 * MANY:

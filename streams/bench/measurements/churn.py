@@ -37,6 +37,8 @@ def _turned(bench: Bench, result: Measured, turnovers: int) -> None:
     rng = np.random.default_rng(SEED + turnovers)
     empty = trimmed_bytes() or 0
     engine, _ = bench.fresh(vectors)
+    # Not that of the fresh build below: it takes what this one's building has left to the process.
+    built = trimmed_bytes() or 0
     begin = time.perf_counter()
     for round_number in range(turnovers):
         bench.tell(f"turnover {round_number + 1} of {turnovers}")
@@ -58,7 +60,7 @@ def _turned(bench: Bench, result: Measured, turnovers: int) -> None:
     turned = trimmed_bytes() or 0
     bench.tell("a fresh build of the same")
     fresh, _ = bench.fresh(vectors)
-    pair = _Pair(engine, fresh, turned - empty, (trimmed_bytes() or 0) - turned)
+    pair = _Pair(engine, fresh, turned - empty, built - empty)
     _compare(bench, result, pair, vectors, (turnovers, took))
     engine.close()
     fresh.close()
@@ -66,7 +68,7 @@ def _turned(bench: Bench, result: Measured, turnovers: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """An engine that saw many changes, one that did not, and the bytes of each."""
+    """An engine that saw many changes, one that did not; bytes of the first, and before them."""
 
     turned: Engine
     fresh: Engine
