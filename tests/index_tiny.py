@@ -11,11 +11,11 @@ from visualsearch.index import coding, measure, upkeep
 
 MACHINE = Layout(
     chunk_rows=8, segment_rows=16, most_rows=64, piece_rows=8, coder_rows=24, threads=1,
-    probe_share=0.5, probe_core=inf,
+    probe_share=0.5, probe_core=inf, backlog_s=0.0,
 )  # fmt: skip
 STRESS = Layout(
     chunk_rows=64, segment_rows=48, most_rows=400, piece_rows=32, coder_rows=64, threads=1,
-    probe_share=0.2, probe_core=inf,
+    probe_share=0.2, probe_core=inf, backlog_s=0.0,
 )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """A small catalogue and its snapshot, for the tests of files, folders and damages."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ from visualsearch.types import (
 
 MODEL, DIM, COUNT = "a-model", 16, 120
 V = clustered(2 * COUNT, DIM, clusters=6, seed=11)
-LISTED = Layout(chunk_rows=64, segment_rows=100, piece_rows=32, coder_rows=100, threads=1)
-FLAT = Layout(chunk_rows=64, segment_rows=100, piece_rows=32, threads=1)
+FLAT = Layout(chunk_rows=64, segment_rows=100, piece_rows=32, threads=1, backlog_s=0.0)
+LISTED = replace(FLAT, coder_rows=100)
 QUERIES = [
     Query(V[n], filters, top_k)
     for n, filters, top_k in [

@@ -17,7 +17,7 @@ TARGET = 0.95
 SAMPLE = 0.02  # that the mean of so few queries may be off by
 LAYOUT = Layout(
     chunk_rows=4_096, segment_rows=1_000, most_rows=16_000, piece_rows=512, coder_rows=1_000,
-    threads=1, probe_share=0.0,
+    threads=1, probe_share=0.0, backlog_s=0.0,
 )  # fmt: skip
 SHARES = {"most": 0.7, "half": 0.45, "some": 0.1, "few": 0.02}
 FAR = "far"  # what is unlike the queries: those are about the first cluster

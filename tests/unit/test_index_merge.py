@@ -182,13 +182,33 @@ def test_a_step_that_fails_loses_no_row(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_backlog_is_taken_when_it_no_longer_grows_or_fills_a_graph() -> None:
     """While records pour in it becomes longer: the graph becomes larger."""
-    layout = Layout(segment_rows=10, most_rows=100)
-    backlog = Backlog()
+    layout = Layout(segment_rows=10, most_rows=100, backlog_s=0.0)
+    backlog = Backlog(lambda: 5.0)
     assert [backlog.due(n, layout) for n in (15, 15, 25, 40, 38, 41)] == [
         False, False, False, False, True, False,
     ]  # fmt: skip
     assert backlog.due(100, layout)
     assert not Backlog().due(99, layout), "nothing is known of it yet"
+
+
+def test_a_backlog_is_taken_when_it_grows_more_slowly_than_it_would_be_taken() -> None:
+    """A short stop says nothing yet; a trickle that never stops does not keep it waiting."""
+    layout = Layout(segment_rows=10, most_rows=100_000, backlog_s=0.02)
+    clock = [0.0]
+    backlog = Backlog(lambda: clock[0])
+
+    def at(ms: int, waiting: int) -> bool:
+        clock[0] = ms / 1e3
+        return backlog.due(waiting, layout)
+
+    assert not at(0, 100)
+    assert not at(1, 200)
+    assert not at(19, 200), "it stopped for a moment"
+    assert not at(20, 300), "200 in 20 ms are more than 40"
+    assert not at(39, 310)
+    assert at(40, 340), "40 in 20 ms"
+    assert not at(90, 100), "of the next ones nothing is known yet"
+    assert at(110, 100)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,13 @@ from visualsearch.types import FloatArray
 DIM = 32
 STEP = 4
 SMALL = Layout(
-    chunk_rows=64, segment_rows=100, piece_rows=32, coder_rows=100, threads=1, probe_share=0.0
+    chunk_rows=64,
+    segment_rows=100,
+    piece_rows=32,
+    coder_rows=100,
+    threads=1,
+    probe_share=0.0,
+    backlog_s=0.0,
 )
 
 

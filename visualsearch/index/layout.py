@@ -11,6 +11,7 @@ class Layout:
     chunk_rows: int = 131_072  # stored together; pages that no row has touched take no memory
     segment_rows: int = 50_000  # capacity of the graph that takes fresh rows
     most_rows: int = 1_000_000  # of the largest graph: it is there twice while it is rebuilt
+    backlog_s: float = 1.0  # in which it shows whether rows come faster than graphs take them
     piece_rows: int = 1_024  # on no list yet that become a piece of the lists
     coder_rows: int = 16_384  # live ones from which on there are lists
     threads: int = min(8, os.cpu_count() or 1)  # that rebuild graphs in the background

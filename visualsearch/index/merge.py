@@ -6,6 +6,7 @@ graph as good as one of random order, where one sorted round loses recall
 (docs/adr/0010-the-live-index-at-speed.md has the figures).
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,6 +25,8 @@ FAN_IN = 4  # full thin graphs become one dense one
 ROUNDS = 8
 UNORDERED = 32  # one of so many rows comes before them
 BULK = 2  # graphs' worth of waiting rows: they go straight into a dense one
+TAKEN = 2_000  # of them a second
+MOMENT_S = 0.005
 P = TypeVar("P")
 
 
@@ -66,17 +69,28 @@ def to_tidy(
 class Backlog:
     """Sees when so many rows wait for a graph that they should become a dense one at once."""
 
-    def __init__(self) -> None:
-        self._before = 0
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._seen: tuple[float, int] | None = None  # when it was looked at, and how many waited
 
     def due(self, waiting: int, layout: Layout) -> bool:
-        """Return whether to take them now.
+        """Return whether to take them now; if not, a moment has passed.
 
-        While they come in faster than they are taken they are left to become more: one large
-        graph costs a search less than several.
+        While they come in faster than they would be taken they are left to become more: one large
+        graph costs a search less than several. Whoever brings them may stop for a moment.
         """
-        growing, self._before = waiting > self._before, waiting
-        return waiting >= layout.most_rows or (not growing and self.large(waiting, layout))
+        now = self._now()
+        slow = False
+        if self._seen is None:
+            self._seen = now, waiting
+        elif now - self._seen[0] >= layout.backlog_s:
+            slow = waiting - self._seen[1] <= TAKEN * (now - self._seen[0])
+            self._seen = now, waiting
+        if waiting >= layout.most_rows or (slow and self.large(waiting, layout)):
+            self._seen = None
+            return True
+        time.sleep(min(MOMENT_S, layout.backlog_s))
+        return False
 
     @staticmethod
     def large(waiting: int, layout: Layout) -> bool:
