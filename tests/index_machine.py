@@ -92,7 +92,8 @@ def check_against(twin: ExactIndex, query: Query, answer: Answer) -> tuple[int, 
     assert len(answer.hits) == min(query.top_k, len(truth))
     assert len({hit.product_id for hit in answer.hits}) == len(answer.hits)
     for hit in answer.hits:
-        its = truth[hit.product_id]
+        its = truth.get(hit.product_id)
+        assert its is not None, f"{hit.product_id} does not match, or is dead"
         assert abs(hit.score - its.score) < TIE
         state = twin.product(hit.product_id)
         assert state is not None

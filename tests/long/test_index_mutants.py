@@ -8,6 +8,8 @@ from tests.index_machine import TwinMachine
 from tests.index_mutants import MUTANTS, Plant
 from tests.index_tiny import shrink
 
+pytestmark = pytest.mark.timeout(1_800)  # the luck of the draw, on a machine that may be busy
+
 
 @pytest.mark.parametrize("plant", MUTANTS)
 def test_the_state_machine_finds(monkeypatch: pytest.MonkeyPatch, plant: Plant) -> None:
