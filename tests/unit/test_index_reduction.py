@@ -1,12 +1,14 @@
 """Projections of rows on what they differ by, and graphs that hold them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.index_machine import drain
-from tests.snapshots import MODEL, pictured
+from tests.snapshots import LISTED, MODEL, pictured
 from tests.strategies import SCORE_TOLERANCE, clustered
-from visualsearch.engine import Engine, Layout
+from visualsearch.engine import Engine
 from visualsearch.index.graph import DENSE, Segment
 from visualsearch.index.reduction import LEFT_OUT, Reducer, Reduction, reduction_of
 from visualsearch.index.rows import NewRows, Rows, stored
@@ -14,15 +16,7 @@ from visualsearch.types import FloatArray
 
 DIM = 32
 STEP = 4
-SMALL = Layout(
-    chunk_rows=64,
-    segment_rows=100,
-    piece_rows=32,
-    coder_rows=100,
-    threads=1,
-    probe_share=0.0,
-    backlog_s=0.0,
-)
+SMALL = replace(LISTED, probe_share=0.0)
 
 
 def within(depth: int, count: int = 2_000, noise: float = 0.0, mean: float = 0.0) -> FloatArray:

@@ -25,8 +25,8 @@ FAN_IN = 4  # full thin graphs become one dense one
 ROUNDS = 8
 UNORDERED = 32  # one of so many rows comes before them
 BULK = 2  # graphs' worth of waiting rows: they go straight into a dense one
-TAKEN = 2_000  # of them a second
-MOMENT_S = 0.005
+TAKEN = 2_000  # of them a second, about: what comes faster is left to gather
+MOMENT_S = 0.005  # that the writer rests meanwhile, for it has little else to do
 P = TypeVar("P")
 
 
