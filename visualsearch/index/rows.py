@@ -47,28 +47,27 @@ def prepared(
     Vectors as they are stored; the outcome INVALID or FOREIGN_MODEL of those that are of no use;
     None for a record without vectors or a delete marker.
     """
-    coming = [isinstance(record, VectorsRecord) and not record.deleted for record in records]
-    if not any(coming):
-        yield from zip(records, repeat(None))
-        return
     given = [
-        record.images if isinstance(record, VectorsRecord) and not record.deleted else ()
+        record.images if isinstance(record, VectorsRecord) and not record.deleted else None
         for record in records
     ]
-    fits = [all(np.shape(image.vector) == (dim,) for image in images) for images in given]
-    rows, usable = _normalised(
-        [image.vector for images, fit in zip(given, fits, strict=True) if fit for image in images],
-        dim,
-    )
+    if all(images is None for images in given):
+        yield from zip(records, repeat(None))
+        return
+    fitting = [
+        images if images and all(np.shape(image.vector) == (dim,) for image in images) else ()
+        for images in given
+    ]
+    rows, usable = _normalised([image.vector for images in fitting for image in images], dim)
     whole, scales = stored(rows)
     at = 0
-    for record, images, fit in zip(records, given, fits, strict=True):
-        stop = at + len(images) if fit else at
-        if not isinstance(record, VectorsRecord) or record.deleted:
+    for record, images, fit in zip(records, given, fitting, strict=True):
+        stop = at + len(fit)
+        if not isinstance(record, VectorsRecord) or images is None:
             yield record, None
         elif record.model != model:
             yield record, Outcome.FOREIGN_MODEL
-        elif not fit or not usable[at:stop].all():
+        elif len(fit) < len(images) or not usable[at:stop].all():
             yield record, Outcome.INVALID
         else:
             yield record, (whole[at:stop], scales[at:stop])
