@@ -1,19 +1,17 @@
-"""Huge pages for what hnswlib allocates: which addresses they are asked for, and that they come."""
+"""Huge pages for what hnswlib allocates: which addresses they are asked for, and that they are."""
 
-import os
+import subprocess
+import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from visualsearch.index import pages
-from visualsearch.index.graph import Segment, Shape
 from visualsearch.index.pages import HUGE, Range, anonymous, beyond, huge_pages
 
 ENABLED = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-PAGE_KB = 2_048
 MAPPED = """\
 00400000-00452000 r-xp 00000000 08:02 173521 /usr/bin/dbus-daemon
 00e03000-00e24000 rw-p 00000000 00:00 0 [heap]
@@ -51,24 +49,32 @@ def test_what_is_new(before: set[int], after: set[int]) -> None:
     assert len(numbers) == len(set(numbers))
 
 
-def _huge_kb() -> int:
-    rolled = Path(f"/proc/{os.getpid()}/smaps_rollup").read_text()
-    return next(int(line.split()[1]) for line in rolled.splitlines() if "AnonHuge" in line)
+# A process of its own: others' threads in this one may give graphs back meanwhile.
+ASKED = """
+import re
+from pathlib import Path
+from visualsearch.index.graph import Segment, Shape
+
+def asked_kb():
+    smaps = Path("/proc/self/smaps").read_text()
+    areas = re.findall(r"^Size: +(\\d+) kB.*?^VmFlags:(.*?)$", smaps, re.M | re.S)
+    return sum(int(kb) for kb, flags in areas if "hg" in flags.split())
+
+before = asked_kb()
+graph = Segment(512, 8_192, Shape(links=4, build_ef=8), 1)
+print(asked_kb() - before)
+"""
 
 
-def test_a_graph_lies_on_them() -> None:
-    """The one block of its vectors and links, as it fills."""
-    if HUGE is None or not ENABLED.exists() or "[never]" in ENABLED.read_text():
-        pytest.skip("this system gives no huge pages")
-    dim, rows = 512, 8_192
-    vectors = np.zeros((rows, dim), dtype=np.float32)
-    vectors[np.arange(rows), np.arange(rows) % dim] = 1.0
-    # Over 32 MB: less may come from what glibc has kept, which belongs to others too.
-    graph = Segment(dim, 3 * rows, Shape(links=4, build_ef=8), 1)
-    before = _huge_kb()
-    graph.add(np.arange(rows), vectors)
-    # Of the 17 MB that are used; some may be missing where memory is in pieces.
-    assert _huge_kb() - before >= 3 * PAGE_KB
+def test_a_graph_asks_for_them() -> None:
+    """For the block of its vectors and links.
+
+    Whether they come is the system's to say: it refuses while its memory is in pieces.
+    """
+    if HUGE is None or not ENABLED.exists():
+        pytest.skip("this system has no huge pages")
+    done = subprocess.run([sys.executable, "-c", ASKED], capture_output=True, text=True, check=True)
+    assert 8_192 * 512 * 4 // 1024 <= int(done.stdout) <= 20_000  # kB; 2 kB of a row are its vector
 
 
 def test_a_system_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
