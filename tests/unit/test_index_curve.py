@@ -1,14 +1,18 @@
 """Choosing a setting from measured points."""
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visualsearch.index.curve import EFFORTS, FEW, MANY, Curves, Point, between, cheapest
+from visualsearch.index.curve import EFFORTS, FEW, MANY, Curves, Point, between, cheapest, rising
 
 POINTS = (Point(50, 0.90, 0.80, 100), Point(100, 0.97, 0.90, 180), Point(200, 0.99, 0.98, 300))
 
-rising = st.lists(st.tuples(st.floats(0.5, 1.0), st.floats(0.5, 1.0)), min_size=1, max_size=8).map(
+ascending = st.lists(
+    st.tuples(st.floats(0.5, 1.0), st.floats(0.5, 1.0)), min_size=1, max_size=8
+).map(
     lambda recalls: tuple(
         Point(50.0 * n, few, many, 100.0 * n)
         for n, (few, many) in enumerate(
@@ -44,7 +48,7 @@ def test_between_two_points_the_setting_is_in_proportion() -> None:
     assert between(POINTS[:1], MANY, 0.98) == (50, 100)
 
 
-@given(points=rising, k=st.sampled_from([1, FEW, MANY]), target=st.floats(0.01, 1.0))
+@given(points=ascending, k=st.sampled_from([1, FEW, MANY]), target=st.floats(0.01, 1.0))
 def test_settings_stay_within_the_measured_ones_and_rise_with_the_target(
     points: tuple[Point, ...], k: int, target: float
 ) -> None:
@@ -54,6 +58,21 @@ def test_settings_stay_within_the_measured_ones_and_rise_with_the_target(
     assert setting <= cheapest(points, k, target).setting
     assert cost == pytest.approx(2 * setting)
     assert between(points, k, target / 2)[0] <= setting
+
+
+@given(points=ascending, costs=st.data(), target=st.floats(0.5, 1.0))
+def test_a_setting_that_costs_more_than_a_further_one_is_left_out(
+    points: tuple[Point, ...], costs: st.DataObject, target: float
+) -> None:
+    """What is chosen then costs the least of all that reach the target."""
+    drawn = costs.draw(st.lists(st.integers(1, 50), min_size=len(points), max_size=len(points)))
+    measured = [dataclasses.replace(p, cost=float(c)) for p, c in zip(points, drawn, strict=True)]
+    kept = rising(measured)
+    assert kept[-1] == measured[-1]
+    assert [p.cost for p in kept] == sorted({p.cost for p in kept})
+    reach = [p.cost for p in measured if p.many >= target]
+    if reach:
+        assert cheapest(kept, MANY, target).cost == min(reach)
 
 
 def test_before_anything_is_measured_the_settings_are_safe() -> None:

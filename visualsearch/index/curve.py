@@ -36,6 +36,19 @@ class Point:
         return self.few if k <= FEW else self.many
 
 
+def rising(points: Sequence[Point]) -> list[Point]:
+    """Leave out the settings that cost more than a further one.
+
+    The narrow beams of a large graph go astray so often that lists answer, at several times the
+    cost.
+    """
+    kept: list[Point] = []
+    for point in reversed(points):
+        if not kept or point.cost < kept[-1].cost:
+            kept.append(point)
+    return kept[::-1]
+
+
 def cheapest(points: Sequence[Point], k: int, target: float) -> Point:
     """Return the first point, they rise, that reaches the target for k; the last if none does."""
     return next((point for point in points if point.recall(k) >= target), points[-1])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from visualsearch.index.arrays import BoolArray, IntArray
-from visualsearch.index.curve import CHANCE, EFFORTS, EFS, FEW, GROUP, MANY, Curves, Point
+from visualsearch.index.curve import CHANCE, EFFORTS, EFS, FEW, GROUP, MANY, Curves, Point, rising
 from visualsearch.index.find import Finder
 from visualsearch.index.planner import Choice
 from visualsearch.index.rows import Rows
@@ -95,6 +95,7 @@ def measured(
         yield None
         if graph[-1].many >= ENOUGH:
             break
+    graph = rising(graph)
     if not view.pieces:
         yield Curves(
             graph=tuple(graph) or guess.graph, rows=len(live), asked=asked, row_cost=row_cost
@@ -146,7 +147,7 @@ def _listed(
         yield None
         if points[-1].many >= ENOUGH:
             break
-    return points
+    return rising(points)
 
 
 def _point(
