@@ -10,6 +10,7 @@ from tests.snapshots import DIM, LISTED, MODEL, V, pictured
 from visualsearch.engine import Engine
 from visualsearch.index import measure
 from visualsearch.index.arrays import BoolArray, IntArray
+from visualsearch.index.astray import SPREAD, SPREADS
 from visualsearch.index.codes import ListArray
 
 
@@ -36,3 +37,5 @@ def test_rows_may_get_other_lists_meanwhile(monkeypatch: pytest.MonkeyPatch) -> 
     assert curves is not None
     assert curves.listed
     assert seen == [False]
+    assert curves.spread in SPREADS
+    assert curves.spread != SPREAD, "it is measured"

@@ -7,6 +7,7 @@ queries that were really asked, filled up with mixtures of stored pictures, agai
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from visualsearch.index.astray import SPREAD
 from visualsearch.index.lists import Effort
 
 FEW, MANY = 10, 100  # the k that are measured
@@ -93,3 +94,4 @@ class Curves:
     asked: int = 0  # queries that were really asked, of those that they were measured with
     listed: bool = False  # with lists; without, only `graph` was measured
     row_cost: float | None = None  # microseconds to score a row exactly
+    spread: float = SPREAD  # of the scores of a list's rows: see `astray`

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from visualsearch.index.arrays import BoolArray, IntArray, ascending
+from visualsearch.index.astray import ASTRAY, better_rows
 from visualsearch.index.codes import NO_LIST
 from visualsearch.index.curve import MANY
 from visualsearch.index.lists import ByteArray, best_candidates
@@ -24,7 +25,6 @@ from visualsearch.index.view import View
 from visualsearch.search.group import near_best
 from visualsearch.types import FloatArray, Plan
 
-ASTRAY = 5  # times the rows wanted: right answers left at most 4 times as many, wrong ones 15
 AVERSE = 0.5  # near the query less than this part of the share matches: the filter avoids it
 RELATED = 1.5  # and more than this: it keeps what is near
 NEAR_LISTS = 128  # one of so many, four at least: they hold about as much of any sample
@@ -150,17 +150,13 @@ class Finder:
         return found
 
     def astray(self, view: View, vector: FloatArray, scores: FloatArray, wanted: int) -> bool:
-        """Return whether a walk has missed where the best rows are.
-
-        Clusters are linked to each other by few edges: in a graph of 300,000 rows the beams of two
-        queries in a hundred ended in a wrong one, and a wider beam helped late. The lists tell:
-        many times the rows wanted are on such whose usual row beats the last of those found.
-        """
+        """Return whether a walk has missed where the best rows are; see `astray`."""
         wanted = min(max(wanted, MANY), len(scores))  # the best of a few say less
         if not view.pieces or not wanted:
             return False
         last = np.partition(scores, len(scores) - wanted)[len(scores) - wanted]
-        better = view.list_sizes[view.pieces[0].coder.usual(vector) > last].sum()
+        coder, spread = view.pieces[0].coder, view.curves.spread
+        better = better_rows(coder.usual(vector), coder.across, view.list_sizes, last, spread)
         return bool(better * view.matching_rows > ASTRAY * wanted * view.live_rows)
 
     def listed(self, view: View, vector: FloatArray, wanted: int, choice: Choice) -> Scored:

@@ -32,7 +32,7 @@ from visualsearch.types import FloatArray
 
 FIRST = 2  # times what is wanted: matching rows in the lists that are searched first
 LEAST_REFINED = 100
-BETTER = np.float32(0.03)  # of what is left of a row besides its centroid: see `Coder.usual`
+ACROSS = 1e-3  # of a list of one row nothing is left
 COARSE_REFINED = 2  # times as many candidates, as long as there are codes of half the bytes
 WITHOUT_PAIRS = False  # labels are our row ids, not (list, place) pairs
 
@@ -57,9 +57,9 @@ class Coder:
         self.dim = book.centroids.shape[1]
         self.centroids = book.centroids
         self.quantizer = quantizer_of(book)  # of every index of this coder
-        self._across = np.sqrt(np.maximum(0.0, 1.0 - book.along**2)).astype(np.float32)
+        across = np.sqrt(np.maximum(ACROSS**2, 1.0 - book.along**2))
+        self.across: FloatArray = across.astype(np.float32)  # what is left of a row of each list
         self._usual = book.along[:, None] * book.centroids
-        self._better = BETTER * self._across
 
     def lists_of(self, vectors: FloatArray) -> ListArray:
         """Return the list of each unit row."""
@@ -70,9 +70,9 @@ class Coder:
         cosines: FloatArray = self.centroids @ vector
         return cosines
 
-    def usual(self, vector: FloatArray) -> FloatArray:
-        """Return what the better rows of each list score, as a rule."""
-        scores: FloatArray = self._usual @ vector + self._better
+    def usual(self, vectors: FloatArray) -> FloatArray:
+        """Return what the rows of each list score, as a rule: of shape (lists,), or (n, lists)."""
+        scores: FloatArray = vectors @ self._usual.T
         return scores
 
     def order(self, scores: FloatArray, reach: float) -> tuple[IntArray, FloatArray]:
@@ -82,7 +82,7 @@ class Coder:
         score is about a·(q·c), give or take `reach` times what is left of both.
         """
         rest = np.sqrt(np.maximum(0.0, 1.0 - scores * scores))
-        bounds = self.book.along * scores + np.float32(reach) * self._across * rest
+        bounds = self.book.along * scores + np.float32(reach) * self.across * rest
         ranked = np.argsort(-bounds)
         return ranked, bounds[ranked]
 

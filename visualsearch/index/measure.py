@@ -1,11 +1,12 @@
 """Measuring the curves of an index: its own queries, exact answers, every setting in turn."""
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from visualsearch.index.arrays import BoolArray, IntArray
+from visualsearch.index.astray import measured_spread
 from visualsearch.index.curve import CHANCE, EFFORTS, EFS, FEW, GROUP, MANY, Curves, Point, rising
 from visualsearch.index.find import Finder
 from visualsearch.index.planner import Choice
@@ -84,6 +85,8 @@ def measured(
     truth = true_rows(finder.rows, live, queries, MANY)
     yield None
     guess = Curves()
+    spread = _spread(finder.rows, view, queries, truth) if view.pieces else guess.spread
+    view = replace(view, curves=replace(view.curves, spread=spread))
     graph: list[Point] = []
     for ef in EFS if view.segments else ():
 
@@ -98,7 +101,10 @@ def measured(
     graph = rising(graph)
     if not view.pieces:
         yield Curves(
-            graph=tuple(graph) or guess.graph, rows=len(live), asked=asked, row_cost=row_cost
+            graph=tuple(graph) or guess.graph,
+            rows=len(live),
+            asked=asked,
+            row_cost=row_cost,
         )
         return
     plain = yield from _listed(finder, view, queries, truth, clock)
@@ -125,7 +131,15 @@ def measured(
         asked=asked,
         listed=True,
         row_cost=row_cost,
+        spread=spread,
     )
+
+
+def _spread(rows: Rows, view: View, queries: FloatArray, truth: IntArray) -> float:
+    coder = view.pieces[0].coder
+    last = np.einsum("ij,ij->i", rows.unit(truth[:, -1]), queries)
+    usual = coder.usual(queries)
+    return measured_spread(usual, coder.across, view.list_sizes, last, truth.shape[1])
 
 
 def _listed(
