@@ -106,5 +106,5 @@ class Catalogue:
     def _held(self) -> tuple[Held, IntArray]:
         """Return what tells the names in use, and the slots of the searchable products."""
         with self._lock:
-            view, held = self._index.view(None, None), self._products.held()
+            view, held = self._index.whole(), self._products.held()
         return held, ascending(view.slot[: len(view.mask)][view.mask])

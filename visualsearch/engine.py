@@ -199,12 +199,12 @@ class Engine(Catalogue):
         return found, best(found.slots, found.scores, self._products.names, top_k)
 
     def _view(self, filters: Filters) -> View:
-        return self._index.view(self._products.matching(filters), filters.image_kind)
+        return self._index.shared(filters, self._products.matching)
 
     def _masked(self, rows: BoolArray | None) -> View:
         """Return a view of the live rows that a mask keeps."""
         with self._lock:
-            return self._index.view(None, None, rows)
+            return self._index.whole() if rows is None else self._index.view(None, None, rows)
 
     def _holds(self, view: View, found: Found, best_ones: IntArray, filters: Filters) -> bool:
         """Return whether an answer found without the lock is still true."""

@@ -122,6 +122,15 @@ class Filters:
     exclude: frozenset[str] = frozenset()
     image_kind: ImageKind | None = None
 
+    def __hash__(self) -> int:
+        """Return a hash by all clauses."""
+        return hash(
+            (
+                self.category, self.brand, self.tags, self.price_min, self.price_max, self.in_stock,
+                frozenset(self.attributes.items()), self.exclude, self.image_kind,
+            )
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Query:

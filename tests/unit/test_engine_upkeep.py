@@ -278,18 +278,3 @@ def test_a_bulk_load_becomes_one_dense_graph() -> None:
     drain(engine)
     assert engine.stats().segments == 1
     assert_right(engine, {n: V[n] for n in range(64)})
-
-
-def test_searches_share_a_view_until_something_changes() -> None:
-    """What is found without a filter is kept between records, and never past one."""
-    engine = engine_with(60)
-    drain(engine)
-    engine.search(Query(V[0], top_k=3))
-    view = engine._index.view(None, None)
-    assert engine._index.view(None, None) is view
-    put(engine, 60, V[60])
-    assert engine._index.view(None, None) is not view
-    assert engine.search(Query(V[60], top_k=1)).hits[0].product_id == "p60"
-    view = engine._index.view(None, None)
-    drain(engine)
-    assert engine._index.view(None, None) is not view, "it would hold graphs that have gone"

@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from visualsearch.index.arrays import BoolArray, IntArray, ascending
+from visualsearch.index.arrays import IntArray, ascending
 from visualsearch.index.astray import ASTRAY, better_rows
-from visualsearch.index.codes import NO_LIST
 from visualsearch.index.curve import MANY
-from visualsearch.index.lists import ByteArray, best_candidates
+from visualsearch.index.lists import best_candidates
 from visualsearch.index.planner import (
     Choice,
     Costs,
@@ -28,8 +27,6 @@ from visualsearch.types import FloatArray, Plan
 AVERSE = 0.5  # near the query less than this part of the share matches: the filter avoids it
 RELATED = 1.5  # and more than this: it keeps what is near
 NEAR_LISTS = 128  # one of so many, four at least: they hold about as much of any sample
-SAMPLED = 16_384  # rows that say how many near a vector match
-COUNTED = 8_192  # of more matching rows a part is counted for the sizes of lists
 
 ASTRAY_CHOICE = Choice("ivfpq")  # far: it is seldom, and what a beam finds counts on it
 Scored = tuple[IntArray, FloatArray]  # row ids and cosines
@@ -89,16 +86,10 @@ class Finder:
         return self.exact(view, vector, products, visited)
 
     def _averse(self, view: View, vector: FloatArray) -> bool:
-        """Return whether too few match near the vector for a walk, as a sample of rows says."""
+        """Return whether too few match near the vector for a walk, as the lists say."""
         if not view.pieces or view.matching_rows == view.live_rows:
             return False
-        step = max(1, len(view.mask) // SAMPLED) | 1
-        lists = _nearest_lists(view.pieces[0].coder.scores(vector))
-        near = np.zeros(NO_LIST + 1, dtype=np.bool_)
-        near[lists] = True
-        matching = near[view.list_of[: len(view.mask) : step]] & view.mask[::step]
-        share = np.count_nonzero(matching) * step / max(1, view.list_sizes[lists].sum())
-        return self._too_few(view, float(share))
+        return self._too_few(view, _near_share(view, view.pieces[0].coder.scores(vector)))
 
     def _too_few(self, view: View, near: float) -> bool:
         """Return whether lists should be looked through, when this share matches near the vector.
@@ -164,10 +155,9 @@ class Finder:
         scores = view.pieces[0].coder.scores(vector)
         bits, sizes, effort = None, view.list_sizes, choice.effort
         if view.matching_rows < view.live_rows:
-            bits, sizes = _bits(view.mask), _list_sizes(view, view.mask)
-            near = _nearest_lists(scores)
-            share = sizes[near].sum() / max(1, view.list_sizes[near].sum())
-            share *= view.live_rows / view.matching_rows
+            kept = view.on_lists()
+            bits, sizes = kept.bits, kept.sizes
+            share = _near_share(view, scores) * view.live_rows / view.matching_rows
             if share < AVERSE:
                 effort = choice.averse
             elif share > RELATED:
@@ -221,23 +211,11 @@ def _joined(parts: Sequence[Scored]) -> Scored:
     return np.concatenate([rows for rows, _ in some]), np.concatenate([s for _, s in some])
 
 
-def _bits(mask: BoolArray) -> ByteArray:
-    return np.packbits(mask, bitorder="little")
-
-
-def _list_sizes(view: View, mask: BoolArray) -> IntArray:
-    """Return about how many of the rows each list holds; a list that holds some never has 0."""
-    count, step = len(view.list_sizes), int(np.count_nonzero(mask)) // COUNTED
-    if step <= 1:
-        return np.bincount(view.list_of[np.flatnonzero(mask)], minlength=count)[:count]
-    step |= 1  # odd: pictures come in pairs
-    lists = view.list_of[: len(mask) : step][mask[::step]]
-    return np.maximum(1, np.bincount(lists, minlength=count)[:count] * step)
-
-
-def _nearest_lists(scores: FloatArray) -> IntArray:
+def _near_share(view: View, scores: FloatArray) -> float:
+    """Return which share of the rows matches on the lists that are nearest by these cosines."""
     count = min(len(scores), max(4, len(scores) // NEAR_LISTS))
-    return np.argpartition(scores, -count)[-count:]
+    near = np.argpartition(scores, -count)[-count:]
+    return float(view.on_lists().sizes[near].sum() / max(1, view.list_sizes[near].sum()))
 
 
 def _plan(strategy: Strategy, view: View, visited: int, ef: int | None = None) -> Plan:

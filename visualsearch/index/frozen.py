@@ -49,7 +49,7 @@ class Frozen:
         self._index = index
         self._lock = lock
         with lock():
-            self._view = index.view(None, None)
+            self._view = index.whole()
             self._count = len(products)
 
     def __len__(self) -> int:

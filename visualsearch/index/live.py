@@ -4,7 +4,7 @@ Whoever changes it or takes a `View` holds the engine's lock; `visualsearch.inde
 view without it, and `visualsearch.index.upkeep` builds graphs and lists, and publishes them here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +15,8 @@ from visualsearch.index.codes import NO_LIST, ListArray
 from visualsearch.index.lists import Piece
 from visualsearch.index.resting import Resting
 from visualsearch.index.rows import NO_ROW, NewRows, Rows, SavedRows, Vectors
-from visualsearch.index.view import Built, View
-from visualsearch.types import FloatArray, ImageKind
+from visualsearch.index.view import EVERYTHING, Built, Shared, View
+from visualsearch.types import Filters, FloatArray, ImageKind
 
 NO_GRAPH = -1
 
@@ -47,7 +47,7 @@ class LiveIndex:
         self._replaced: dict[int, tuple[int, ...]] = {}  # rows of those with others than before
         self._new: list[NewRows] = []
         self._dead: list[int] = []
-        self._whole: View | None = None  # of all live rows, until something changes
+        self._shared = Shared()
         self.resting = Resting(rows.free)
 
     def adopt(
@@ -227,6 +227,16 @@ class LiveIndex:
 
     # Views
 
+    def whole(self) -> View:
+        """Return the view of all live rows."""
+        return self.shared(EVERYTHING, lambda _: None)
+
+    def shared(self, filters: Filters, matching: Callable[[Filters], BoolArray | None]) -> View:
+        """Return the view of these filters; `matching` returns their mask of products, or None."""
+        return self._shared.of(
+            filters, self.version, lambda: self.view(matching(filters), filters.image_kind)
+        )
+
     def view(
         self,
         products: BoolArray | None,
@@ -234,9 +244,6 @@ class LiveIndex:
         rows: BoolArray | None = None,
     ) -> View:
         """Return the live rows of the given products (None: all), of the kind, of the rows."""
-        whole = products is None and kind is None and rows is None
-        if whole and self._whole is not None:
-            return self._whole
         count = self.rows.count
         mask = self.rows.live[:count].copy()
         matches, matching = self.live_products, self.live_rows
@@ -249,7 +256,7 @@ class LiveIndex:
             mask &= self.rows.lifestyle[:count] == (kind == "lifestyle")
         if rows is not None:
             mask[: len(rows)] &= rows[:count]
-        if not whole:
+        if products is not None or kind is not None or rows is not None:
             matching = int(np.count_nonzero(mask))
         if kind is not None or rows is not None:
             matches = distinct(self.rows.slot[:count][mask])
@@ -272,13 +279,11 @@ class LiveIndex:
             curves=self.built.curves,
         )
         self.resting.shown(view)
-        if whole:
-            self._whole = view
         return view
 
     def forget(self) -> None:
-        """Let the next search see what has changed; what is gone is no longer held."""
-        self._whole = None
+        """Let the next searches see what has changed; what is gone is no longer held."""
+        self._shared.clear()
 
     def changed_since(self, slots: npt.NDArray[np.integer], version: int) -> bool:
         """Return whether the pictures of one of these products changed, or came or went."""

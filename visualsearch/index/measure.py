@@ -86,12 +86,12 @@ def measured(
     yield None
     guess = Curves()
     spread = _spread(finder.rows, view, queries, truth) if view.pieces else guess.spread
-    view = replace(view, curves=replace(view.curves, spread=spread))
+    tuned = replace(view, curves=replace(view.curves, spread=spread))  # `view` keeps its rows
     graph: list[Point] = []
     for ef in EFS if view.segments else ():
 
         def walk(vector: FloatArray, ef: int = ef) -> IntArray:
-            rows, scores = finder.walked(view, vector, ef, MANY)
+            rows, scores = finder.walked(tuned, vector, ef, MANY)
             return rows[np.argsort(-scores)]
 
         graph.append(_point(float(ef), walk, queries, truth, clock))

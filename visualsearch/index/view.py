@@ -1,5 +1,6 @@
 """What a search sees: the matching rows of one moment, and what there was to find them with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,8 +9,21 @@ from visualsearch.index.arrays import BoolArray, CodeArray, IntArray
 from visualsearch.index.codes import ListArray
 from visualsearch.index.curve import Curves
 from visualsearch.index.graph import Segment
-from visualsearch.index.lists import Piece
+from visualsearch.index.lists import ByteArray, Piece
 from visualsearch.index.planner import Choice
+from visualsearch.types import Filters
+
+EVERYTHING = Filters()
+SHARED = 16  # filters whose views are kept, with a byte or so per row each
+COUNTED = 8_192  # of more matching rows a part is counted for the sizes of lists
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OnLists:
+    """What a filter keeps of the lists."""
+
+    bits: ByteArray  # a bit per row id, least significant first
+    sizes: IntArray  # about how many matching rows each holds; one that holds some never has 0
 
 
 # Not frozen: each search makes one, and freezing costs more than the rest of it.
@@ -39,6 +53,22 @@ class View:
     live_rows: int
     curves: Curves
     choices: dict[tuple[int, float], Choice] = field(default_factory=dict)  # by k and target
+    _on_lists: list[OnLists] = field(default_factory=list)  # once a search has asked
+
+    def on_lists(self) -> OnLists:
+        """Return what the mask keeps of the lists."""
+        if not self._on_lists:
+            bits = np.packbits(self.mask, bitorder="little")
+            self._on_lists.append(OnLists(bits, self._sizes()))
+        return self._on_lists[0]
+
+    def _sizes(self) -> IntArray:
+        count, step = len(self.list_sizes), self.matching_rows // COUNTED
+        if step <= 1:
+            return np.bincount(self.list_of[np.flatnonzero(self.mask)], minlength=count)[:count]
+        step |= 1  # odd: pictures come in pairs
+        lists = self.list_of[: len(self.mask) : step][self.mask[::step]]
+        return np.maximum(1, np.bincount(lists, minlength=count)[:count] * step)
 
     def rows_of(self, slots: IntArray) -> tuple[IntArray, IntArray]:
         """Return the matching rows of these products, ascending, and their images' places."""
@@ -59,6 +89,33 @@ class View:
         rows, places = rows[kept], places[kept]
         order = np.argsort(rows)
         return rows[order], places[order]
+
+
+class Shared:
+    """Views that searches have in common until something changes, by their filters."""
+
+    def __init__(self) -> None:
+        self._views: dict[Filters, View] = {}  # the one that was asked for last stands last
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    def of(self, filters: Filters, version: int, make: Callable[[], View]) -> View:
+        """Return the view of the filters in this version, made if there is none.
+
+        A price changes nothing of the rows, and so not the view of all.
+        """
+        view = self._views.pop(filters, None)
+        if view is None or (view.version != version and filters != EVERYTHING):
+            view = make()
+        self._views[filters] = view
+        if len(self._views) > SHARED:
+            del self._views[next(iter(self._views))]
+        return view
+
+    def clear(self) -> None:
+        """Let go of all: rows have changed, or graphs, or lists."""
+        self._views.clear()
 
 
 @dataclass(slots=True, eq=False)
