@@ -12,6 +12,7 @@ from visualsearch.index.lists import Effort
 
 FEW, MANY = 10, 100  # the k that are measured
 CHANCE = 0.1  # share of rows that the measured random filter keeps
+SAME = 0.0005  # recall that no effort is worth: a tenth of what measuring leaves open
 GROUP = 0.15  # share of lists that the measured averse filter keeps
 EFS = (48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536)
 EFFORTS = (
@@ -51,8 +52,9 @@ def rising(points: Sequence[Point]) -> list[Point]:
 
 
 def cheapest(points: Sequence[Point], k: int, target: float) -> Point:
-    """Return the first point, they rise, that reaches the target for k; the last if none does."""
-    return next((point for point in points if point.recall(k) >= target), points[-1])
+    """Return the first point, they rise, that reaches the target for k, or as much as any does."""
+    goal = min(target, max(point.recall(k) for point in points) - SAME)
+    return next(point for point in points if point.recall(k) >= goal)
 
 
 def between(points: Sequence[Point], k: int, target: float) -> tuple[float, float]:

@@ -16,8 +16,8 @@ from visualsearch.types import FloatArray
 
 Measuring = Generator[Curves | None, None, None]
 QUERIES = 256
-LOST = 2
-CAUTION = 2.0  # standard errors below the mean
+LOST = 1
+CAUTION = 3.0  # standard errors below the mean
 ENOUGH = 0.996  # recall@100 beyond which no more settings are tried
 BLOCK = 4_096
 

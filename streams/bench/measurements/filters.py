@@ -1,5 +1,6 @@
 """Filters: of chance, near to the queries and far from them, beside what one does with hnswlib."""
 
+import time
 from collections import Counter
 
 import numpy as np
@@ -11,7 +12,7 @@ from streams.bench.context import SEED, TARGET, Bench, K, Kept, Measured, Row
 from streams.bench.rivals import Hnswlib
 from streams.bench.truth import nearest, recall
 from visualsearch.engine import Engine
-from visualsearch.types import Filters, FloatArray, Query
+from visualsearch.types import Filters, FloatArray, OfferRecord, Query
 
 CALLBACK_EF = 200
 OVER_FETCH = 1.5  # times what the filter's share asks for, then four times as much
@@ -61,11 +62,23 @@ def _ours(
     )
     plan = ", ".join(name for name, _ in plans.most_common())
     share, hits = _add(result, "ours", (title, kept, done, truth), plan)
+    changed = _after_a_change(engine, wanted, queries).figures()
+    result.rows[-1]["p50 after a change"] = round(changed["p50_ms"], 3)
     figures = done.figures()
+    result.figures[f"p50 after a change {title}"] = changed["p50_ms"]
     result.figures[f"recall {title}"] = share
     result.figures[f"hits {title}"] = hits
     result.figures[f"p50 {title}"] = figures["p50_ms"]
     result.figures[f"p99 {title}"] = figures["p99_ms"]
+
+
+def _after_a_change(engine: Engine, wanted: Filters, queries: FloatArray) -> Searched:
+    """Search after an offer each: what searches with the same filters share ends with that."""
+    done = Searched()
+    for query in queries:
+        engine.apply([OfferRecord("of no product", (time.time_ns(), 0, 0), price=1.0)])
+        done.add(lambda query=query: engine.search(Query(query, wanted, K, TARGET)), ours.ids_of)  # type: ignore[misc]
+    return done
 
 
 def _add(
