@@ -82,6 +82,8 @@ class Upkeep:
         done = self._mark() + self._insert(batch)
         done += self._listing.step()
         done += self._merge_step()
+        if not done and self._measuring is None and self._index.built.curves.rows:
+            done = self._listing.tidy() or self._tidy()  # first: curves should be of what stays
         done += self._measure_step(busy=done > 0)
         done = done or self._listing.tidy() or self._tidy()
         self._idle = done == 0
@@ -214,9 +216,7 @@ class Upkeep:
             replaces = thin if sum(s.live for s in thin) <= len(taken) else ()
         else:
             replaces = to_rebuild(index.built.segments, layout.most_rows, layout.segment_rows // 64)
-            if not replaces:
-                return 0
-        return self._rebuild(replaces, taken)
+        return self._rebuild(replaces, taken) if replaces or len(taken) else 0
 
     def _tidy(self) -> int:
         """Begin to make few graphs of many, or small of whole ones: when nothing else is to do."""
