@@ -1,17 +1,23 @@
 """Measuring the curves of an index beside everything else."""
 
+from collections.abc import Callable
 from itertools import count
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.index_machine import drain
+from tests.index_tiny import MACHINE, rising_clock, shrink
 from tests.snapshots import DIM, LISTED, MODEL, V, pictured
+from tests.strategies import clustered
 from visualsearch.engine import Engine
-from visualsearch.index import measure
+from visualsearch.index import measure, upkeep
 from visualsearch.index.arrays import BoolArray, IntArray
 from visualsearch.index.astray import SPREAD, SPREADS
 from visualsearch.index.codes import ListArray
+from visualsearch.index.find import Finder
+from visualsearch.index.view import View
 
 
 def test_rows_may_get_other_lists_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,3 +45,29 @@ def test_rows_may_get_other_lists_meanwhile(monkeypatch: pytest.MonkeyPatch) -> 
     assert seen == [False]
     assert curves.spread in SPREADS
     assert curves.spread != SPREAD, "it is measured"
+
+
+def test_curves_are_of_what_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists and graphs become few first: many cost a search several times as much."""
+    shrink(monkeypatch)
+    seen: list[View] = []
+
+    def spy(finder: Finder, view: Callable[[None], View], *rest: Any) -> measure.Measuring:
+        seen.append(view(None))
+        return measure.measured(finder, view, *rest)
+
+    monkeypatch.setattr(upkeep, "measured", spy)
+    engine = Engine(MODEL, DIM, layout=MACHINE, clock=rising_clock())
+    rows = clustered(600, DIM, clusters=5, seed=8)
+    engine.apply(pictured(rows[:40]))
+    drain(engine)
+    begun = len(seen)
+    assert begun
+    for n in range(40, len(rows)):
+        engine.apply(pictured(rows[n : n + 1], first=n))
+        engine.index_pending(8)
+    drain(engine)
+    built = engine._index.built
+    assert len(seen) > begun
+    assert len(seen[-1].pieces) == len(built.pieces)
+    assert len(seen[-1].segments) == len(built.segments)

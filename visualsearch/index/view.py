@@ -53,7 +53,7 @@ class View:
     live_rows: int
     curves: Curves
     choices: dict[tuple[int, float], Choice] = field(default_factory=dict)  # by k and target
-    _on_lists: list[OnLists] = field(default_factory=list)  # once a search has asked
+    _on_lists: list[OnLists] = field(init=False, default_factory=list)  # once a search has asked
 
     def on_lists(self) -> OnLists:
         """Return what the mask keeps of the lists."""
