@@ -17,7 +17,8 @@ from visualsearch.types import FloatArray
 Measuring = Generator[Curves | None, None, None]
 QUERIES = 256
 LOST = 1
-CAUTION = 3.0  # standard errors below the mean
+CAUTION = 3.0  # standard errors below the mean: a beam between two points is chosen exactly,
+CAUTION_LISTS = 2.0  # of lists the next point that reaches the target
 ENOUGH = 0.996  # recall@100 beyond which no more settings are tried
 BLOCK = 4_096
 
@@ -94,7 +95,7 @@ def measured(
             rows, scores = finder.walked(tuned, vector, ef, MANY)
             return rows[np.argsort(-scores)]
 
-        graph.append(_point(float(ef), walk, queries, truth, clock))
+        graph.append(_point(float(ef), walk, queries, truth, clock, CAUTION))
         yield None
         if graph[-1].many >= ENOUGH:
             break
@@ -157,7 +158,7 @@ def _listed(
             rows, scores = finder.listed(view, vector, MANY, choice)
             return rows[np.argsort(-scores)]
 
-        points.append(_point(float(place), look, queries, truth, clock))
+        points.append(_point(float(place), look, queries, truth, clock, CAUTION_LISTS))
         yield None
         if points[-1].many >= ENOUGH:
             break
@@ -170,6 +171,7 @@ def _point(
     queries: FloatArray,
     truth: IntArray,
     clock: Callable[[], float],
+    caution: float,
 ) -> Point:
     """Measure one setting: recall at both k, and microseconds of this thread."""
     begin = clock()
@@ -184,5 +186,5 @@ def _point(
         # Of a few all are missed or none: as if so many queries more had found nothing.
         prior = len(shares) / (len(shares) + LOST) if k == FEW else 1.0
         error = np.std(shares) / np.sqrt(len(shares))
-        recalls.append(float(np.mean(shares) * prior - CAUTION * error))
+        recalls.append(float(np.mean(shares) * prior - caution * error))
     return Point(setting, recalls[0], recalls[1], cost)
