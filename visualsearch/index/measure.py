@@ -20,7 +20,8 @@ LOST = 1
 CAUTION = 3.0  # standard errors below the mean: a beam between two points is chosen exactly,
 CAUTION_LISTS = 2.0  # of lists the next point that reaches the target
 ENOUGH = 0.996  # recall@100 beyond which no more settings are tried
-BLOCK = 4_096
+BLOCK, BLOCKS = 4_096, 8  # rows that are scored at once, and blocks of a step
+AT_ONCE = 32  # queries of a step: rows that come meanwhile wait for its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,9 @@ class Sampler:
         return np.concatenate([first, mixed]), len(asked)
 
 
-def true_rows(rows: Rows, live: IntArray, queries: FloatArray, wanted: int) -> IntArray:
+def true_rows(
+    rows: Rows, live: IntArray, queries: FloatArray, wanted: int
+) -> Generator[None, None, IntArray]:
     """Return the ids of the best rows of each query, best first, of shape (n, <= wanted)."""
     best_rows = np.empty((len(queries), 0), dtype=np.int64)
     best_scores = np.empty((len(queries), 0), dtype=np.float32)
@@ -59,6 +62,8 @@ def true_rows(rows: Rows, live: IntArray, queries: FloatArray, wanted: int) -> I
             top = np.argpartition(-best_scores, wanted - 1, axis=1)[:, :wanted]
             best_scores = np.take_along_axis(best_scores, top, axis=1)
             best_rows = np.take_along_axis(best_rows, top, axis=1)
+        if begin // BLOCK % BLOCKS == BLOCKS - 1:
+            yield None
     order = np.argsort(-best_scores, axis=1, kind="stable")
     return np.take_along_axis(best_rows, order, axis=1)
 
@@ -83,7 +88,7 @@ def measured(
     begin = clock()
     finder.rows.score(some, queries[0])
     row_cost = 1e6 * (clock() - begin) / len(some)
-    truth = true_rows(finder.rows, live, queries, MANY)
+    truth = yield from true_rows(finder.rows, live, queries, MANY)
     yield None
     guess = Curves()
     spread = _spread(finder.rows, view, queries, truth) if view.pieces else guess.spread
@@ -95,8 +100,7 @@ def measured(
             rows, scores = finder.walked(tuned, vector, ef, MANY)
             return rows[np.argsort(-scores)]
 
-        graph.append(_point(float(ef), walk, queries, truth, clock, CAUTION))
-        yield None
+        graph.append((yield from _point(float(ef), walk, queries, truth, clock, CAUTION)))
         if graph[-1].many >= ENOUGH:
             break
     graph = rising(graph)
@@ -120,7 +124,7 @@ def measured(
         if len(inside) < 2 * MANY:
             others.append(list(guess.random))
             continue
-        best = true_rows(finder.rows, inside, queries, MANY)
+        best = yield from true_rows(finder.rows, inside, queries, MANY)
         yield None
         others.append((yield from _listed(finder, narrow, queries, best, clock)))
     yield Curves(
@@ -158,8 +162,8 @@ def _listed(
             rows, scores = finder.listed(view, vector, MANY, choice)
             return rows[np.argsort(-scores)]
 
-        points.append(_point(float(place), look, queries, truth, clock, CAUTION_LISTS))
-        yield None
+        point = yield from _point(float(place), look, queries, truth, clock, CAUTION_LISTS)
+        points.append(point)
         if points[-1].many >= ENOUGH:
             break
     return rising(points)
@@ -172,11 +176,16 @@ def _point(
     truth: IntArray,
     clock: Callable[[], float],
     caution: float,
-) -> Point:
+) -> Generator[None, None, Point]:
     """Measure one setting: recall at both k, and microseconds of this thread."""
-    begin = clock()
-    found = [search(query) for query in queries]
-    cost = 1e6 * (clock() - begin) / len(queries)
+    found: list[IntArray] = []
+    spent = 0.0
+    for first in range(0, len(queries), AT_ONCE):
+        begin = clock()
+        found += [search(query) for query in queries[first : first + AT_ONCE]]
+        spent += clock() - begin
+        yield None
+    cost = 1e6 * spent / len(queries)
     recalls = []
     for k in (FEW, MANY):
         shares = [

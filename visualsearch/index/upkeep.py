@@ -26,7 +26,7 @@ from visualsearch.types import FloatArray
 Lock = Callable[[], AbstractContextManager[object]]
 PART_ROWS = 64  # that go into a graph at once
 MERGE_PARTS = 4  # in a step, as many rows as the active graph takes: both go on
-UNCODED_MOST = 8_192  # rows on no list: with more of them graphs take fewer
+UNCODED_MOST = 8_192  # rows on no list: with more all else waits, for each search scans them
 FRESH_MOST = 20_000  # waiting rows: with more, walks would be measured that none chooses
 SMALLER = 2  # at rest graphs become one with another that is at most so many times larger
 GROWTH = 1.3  # the curves are measured again when the index has grown or shrunk so much
@@ -77,15 +77,14 @@ class Upkeep:
         if self._freed:  # by now nothing on the stack holds it either
             self._freed = False
             self._give_back()
-        if self._listing.coder is not None and len(self._index.for_lists) > UNCODED_MOST:
-            batch = min(batch, PART_ROWS)  # lists first: until then every search scans the rows
-        done = self._mark() + self._insert(batch)
-        done += self._listing.step()
-        done += self._merge_step()
-        if not done and self._measuring is None and self._index.built.curves.rows:
-            done = self._listing.tidy() or self._tidy()  # first: curves should be of what stays
-        done += self._measure_step(busy=done > 0)
-        done = done or self._listing.tidy() or self._tidy()
+        done = self._listing.step()
+        if not done or len(self._index.for_lists) <= UNCODED_MOST:
+            done += self._mark() + self._insert(batch)
+            done += self._merge_step()
+            if not done and self._measuring is None and self._index.built.curves.rows:
+                done = self._listing.tidy() or self._tidy()  # first: curves are of what stays
+            done += self._measure_step(busy=done > 0)
+            done = done or self._listing.tidy() or self._tidy()
         self._idle = done == 0
         return done
 
