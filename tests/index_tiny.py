@@ -22,8 +22,11 @@ STRESS = Layout(
 def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure with few queries, and take small steps."""
     monkeypatch.setattr(measure, "QUERIES", 8)
+    monkeypatch.setattr(measure, "AT_ONCE", 3)
+    monkeypatch.setattr(measure, "BLOCKS", 1)
     monkeypatch.setattr(coding, "STEP_ROWS", 8)
     monkeypatch.setattr(upkeep, "PART_ROWS", 8)
+    monkeypatch.setattr(upkeep, "UNCODED_MOST", 8)
 
 
 def rising_clock() -> Callable[[], float]:

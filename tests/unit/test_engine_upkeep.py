@@ -11,6 +11,7 @@ from tests.index_tiny import MACHINE, rising_clock, shrink
 from tests.strategies import SCORE_TOLERANCE, clustered
 from visualsearch.engine import Engine, Hooks
 from visualsearch.errors import MissingLibraryError
+from visualsearch.index import upkeep
 from visualsearch.index.coding import Coding
 from visualsearch.index.find import Finder, Found
 from visualsearch.index.merge import Merge
@@ -278,3 +279,19 @@ def test_a_bulk_load_becomes_one_dense_graph() -> None:
     drain(engine)
     assert engine.stats().segments == 1
     assert_right(engine, {n: V[n] for n in range(64)})
+
+
+def test_rows_go_on_lists_first() -> None:
+    """While many are on none no graph takes any, for every search scans them."""
+    engine = engine_with(60)
+    drain(engine)
+    for n in range(60, 100):
+        put(engine, n, V[n])
+    for_graph, for_lists = engine._index.for_graph, engine._index.for_lists
+    waiting = len(for_graph)
+    while len(for_lists) > upkeep.UNCODED_MOST:
+        assert len(for_graph) == waiting
+        assert engine.index_pending(8)
+    drain(engine)
+    assert engine.stats().fresh_rows == 0
+    assert_right(engine, {n: V[n] for n in range(100)})
