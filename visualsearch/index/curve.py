@@ -12,8 +12,8 @@ from visualsearch.index.lists import Effort
 
 FEW, MANY = 10, 100  # the k that are measured
 CHANCE = 0.1  # share of rows that the measured random filter keeps
-SAME = 0.0005  # recall that no effort is worth: a tenth of what measuring leaves open
 GROUP = 0.15  # share of lists that the measured averse filter keeps
+SAME = 0.0005  # recall that no effort is worth: a tenth of what measuring leaves open
 EFS = (48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536)
 EFFORTS = (
     Effort(0.08, 3.0), Effort(0.12, 3.0), Effort(0.15, 4.0), Effort(0.18, 5.0), Effort(0.21, 5.0),

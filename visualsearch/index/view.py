@@ -26,7 +26,7 @@ class OnLists:
     sizes: IntArray  # about how many matching rows each holds; one that holds some never has 0
 
 
-# Not frozen: each search makes one, and freezing costs more than the rest of it.
+# Not frozen: one is made after each change, and freezing costs more than the rest of it.
 @dataclass(slots=True, eq=False, weakref_slot=True)
 class View:
     """The matching rows of one moment, and what was there to find them with.

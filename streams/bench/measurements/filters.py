@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -74,11 +75,15 @@ def _ours(
 
 def _after_a_change(engine: Engine, wanted: Filters, queries: FloatArray) -> Searched:
     """Search after an offer each: what searches with the same filters share ends with that."""
-    done = Searched()
-    for query in queries:
-        engine.apply([OfferRecord("of no product", (time.time_ns(), 0, 0), price=1.0)])
-        done.add(lambda query=query: engine.search(Query(query, wanted, K, TARGET)), ours.ids_of)  # type: ignore[misc]
-    return done
+
+    def changing() -> Iterator[FloatArray]:
+        for query in queries:
+            engine.apply([OfferRecord("of no product", (time.time_ns(), 0, 0), price=1.0)])
+            yield query
+
+    return searched(
+        lambda query: engine.search(Query(query, wanted, K, TARGET)), ours.ids_of, changing()
+    )
 
 
 def _add(
