@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from streams.fetch.errors import FetchError
-from streams.lru import Lru
+from visualsearch.lru import Lru
 
 BREAK_AFTER = 5
 BREAK_S = 5.0

@@ -9,9 +9,9 @@ from collections import deque
 from dataclasses import dataclass
 
 from streams.compute import Priority
-from streams.lru import Lru
 from streams.model import Model
 from visualsearch.encoders.protocol import Prepared
+from visualsearch.lru import Lru
 
 KNOWN = 50_000  # vectors that are remembered, 1 kB each at 512 dimensions
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from schemas.records import Order
 from streams.lanes.lane import Outcome, Publish
-from streams.lru import Lru
 from streams.messages import SourceMessage
+from visualsearch.lru import Lru
 
 
 @dataclass(slots=True)

@@ -12,8 +12,8 @@ from streams.fetch.fetcher import Fetcher
 from streams.fetch.inline import decode_base64
 from streams.hosts import Hosts
 from streams.lanes.embedder import Embedder
-from streams.lru import Lru
 from streams.model import Model
+from visualsearch.lru import Lru
 
 log = logging.getLogger(__name__)
 REMEMBERED = 100_000  # URLs: about 300 bytes each

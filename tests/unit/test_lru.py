@@ -1,6 +1,6 @@
 """The bounded memory."""
 
-from streams.lru import Lru
+from visualsearch.lru import Lru
 
 
 def test_it_forgets_what_was_unused_for_longest() -> None:

@@ -11,6 +11,7 @@ from visualsearch.index.curve import Curves
 from visualsearch.index.graph import Segment
 from visualsearch.index.lists import ByteArray, Piece
 from visualsearch.index.planner import Choice
+from visualsearch.lru import Lru
 from visualsearch.types import Filters
 
 EVERYTHING = Filters()
@@ -95,22 +96,20 @@ class Shared:
     """Views that searches have in common until something changes, by their filters."""
 
     def __init__(self) -> None:
-        self._views: dict[Filters, View] = {}  # the one that was asked for last stands last
+        self._views: Lru[Filters, View] = Lru(SHARED)
 
     def __len__(self) -> int:
-        return len(self._views)
+        return len(self._views.values())
 
     def of(self, filters: Filters, version: int, make: Callable[[], View]) -> View:
         """Return the view of the filters in this version, made if there is none.
 
         A price changes nothing of the rows, and so not the view of all.
         """
-        view = self._views.pop(filters, None)
+        view = self._views.get(filters)
         if view is None or (view.version != version and filters != EVERYTHING):
             view = make()
-        self._views[filters] = view
-        if len(self._views) > SHARED:
-            del self._views[next(iter(self._views))]
+            self._views.put(filters, view)
         return view
 
     def clear(self) -> None:

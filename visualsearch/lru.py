@@ -31,3 +31,7 @@ class Lru(Generic[K, V]):
     def values(self) -> ValuesView[V]:
         """Return all values; this is no use of them."""
         return self._values.values()
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._values.clear()
