@@ -37,7 +37,7 @@ def product_json(product_id: str, model: str, state: ProductState | None) -> dic
         "guessed": {}
         if state is None
         else {name: asdict(guess) for name, guess in state.guessed.items()},
-        "images": [] if state is None else [asdict(image) for image in state.images],
+        "images": [] if state is None else [image._asdict() for image in state.images],
     }
 
 

@@ -4,7 +4,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 from visualsearch.catalogue import Catalogue
@@ -45,13 +44,14 @@ APPROXIMATE = ("graph", "ivfpq")
 INDEX_BATCH = 256  # rows: some 100 ms of one core
 PAUSE_S = 0.02  # at most that graphs wait at a time for records to be applied,
 YIELD_S = 0.005  # and each part of the records for searches: they would share one interpreter
-PATIENT = 10_000  # waiting rows: with more it is a burst, which should be over soon
-TURN = 128  # prices, or as much work, that are applied while searches wait: under a millisecond
+TURN = 128  # prices, or as much work, that are applied while searches wait: under a millisecond,
+BURST, BURST_TURN = 10_000, 768  # and with so many rows waiting more: it should be over soon
 SERVED = 20  # products of the search that `serving` is about
 ASKED = 256  # query vectors kept to measure with
 __all__ = ["Engine", "Hooks", "Layout"]
 
 _APPLIED = {(o, s): Applied(o, s) for o in Outcome for s in (False, True)}
+_HIDDEN, _SHOWN = (_APPLIED[Outcome.APPLIED, searchable] for searchable in (False, True))
 
 
 class Engine(Catalogue):
@@ -96,8 +96,9 @@ class Engine(Catalogue):
     def apply(self, records: Sequence[Record]) -> list[Applied]:
         """Apply records in their order; return one outcome each. Never raises for bad data."""
         applied: list[Applied] = []
-        for part in parts(records, TURN):
-            with self._turn(), self._applying:
+        burst = len(self._index.for_graph) >= BURST
+        for part in parts(records, BURST_TURN if burst else TURN):
+            with self._searching.alone(YIELD_S), self._applying:
                 group = list(prepared(part, self.dim, self.model))
                 with self._lock:
                     self._index.version += 1
@@ -107,12 +108,6 @@ class Engine(Catalogue):
         if self._pending:
             self._writer.wake()
         return applied
-
-    def _turn(self) -> AbstractContextManager[None]:
-        """Wait for the searches under way, and let no other begin; in a burst wait for nobody."""
-        if len(self._index.for_graph) < PATIENT:
-            return self._searching.alone(YIELD_S)
-        return nullcontext()
 
     def _apply(self, record: Record, vectors: Vectors | Outcome | None) -> Applied:
         products = self._products
@@ -126,7 +121,7 @@ class Engine(Catalogue):
         if slot is None or was is None:
             slot, was = products.open(record.product_id)
         if isinstance(record, OfferRecord):
-            return _APPLIED[outcome, products.put(record, slot, was).searchable]
+            return _SHOWN if products.put(record, slot, was).searchable else _HIDDEN
         if isinstance(record, VectorsRecord):
             images = () if record.deleted else record.images
             refs = tuple([ImageRef(image.image_id, image.kind, image.url) for image in images])
@@ -136,7 +131,7 @@ class Engine(Catalogue):
             now = products.put(record, slot, was)
         searchable = now.searchable
         self._index.show(slot, live=searchable)
-        return _APPLIED[outcome, searchable]
+        return _SHOWN if searchable else _HIDDEN
 
     # Searches
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -144,8 +144,7 @@ class Query:
     collapse: bool = False  # near-duplicates are one hit
 
 
-@dataclass(slots=True)  # not frozen: up to a thousand are made for one answer
-class Hit:
+class Hit(NamedTuple):
     """One product of an answer; `score` is the cosine of its best picture.
 
     It shows the records as they were when the answer was made, without copying from them: one

@@ -9,9 +9,9 @@ import numpy as np
 
 from visualsearch.engine import Engine
 from visualsearch.evaluation.sampling import Estimate, estimate, quantile
+from visualsearch.index.arrays import DoubleArray
 from visualsearch.index.curve import EFFORTS, EFS
 from visualsearch.index.planner import Tuning
-from visualsearch.index.rows import DoubleArray
 from visualsearch.index.trial import Trial
 from visualsearch.types import Filters, Query
 

@@ -101,11 +101,14 @@ def test_a_change_leaves_nothing_of_the_former_values(columns: Columns) -> None:
 def test_terms_survive_packing() -> None:
     """Thousands of changes blank thousands of pairs; packing keeps the last terms of each slot."""
     rng = np.random.default_rng(0)
-    column, truth = TermColumn(), {}
+    column, truth = TermColumn(), dict[int, set[str]]()
     for _ in range(6000):
-        slot = int(rng.integers(40))
-        truth[slot] = {f"t{n}" for n in rng.integers(6, size=rng.integers(4))}
-        column.put(slot, truth[slot])
+        new = {
+            int(slot): {f"t{n}" for n in rng.integers(6, size=rng.integers(4))}
+            for slot in rng.integers(40, size=rng.integers(1, 4))
+        }
+        truth |= new
+        column.put(new)
     assert len(column._codes) < 6000
     for term in ("t0", "t5"):
         having = np.flatnonzero(column.matching([term], 40)).tolist()
@@ -121,9 +124,12 @@ def test_masks_that_are_kept_follow_every_change(
     rng = np.random.default_rng(3)
     column, truth = TermColumn(), dict[int, set[str]]()
     for _ in range(1_000):
-        slot = int(rng.integers(60))
-        truth[slot] = set(rng.choice(list("abcde"), size=int(rng.integers(4))))
-        column.put(slot, truth[slot])
+        new = {
+            int(slot): set(rng.choice(list("abcde"), size=int(rng.integers(4))))
+            for slot in rng.integers(60, size=rng.integers(1, 4))
+        }
+        truth |= new
+        column.put(new)
         terms = set(rng.choice(list("abcdef"), size=int(rng.integers(3))))
         slots = max(truth) + 1
         due = [terms <= truth.get(one, set()) for one in range(slots)]

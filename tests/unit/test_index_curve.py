@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visualsearch.index.curve import EFFORTS, FEW, MANY, Curves, Point, between, cheapest, rising
+from visualsearch.index.curve import (
+    DEARER,
+    EFFORTS,
+    FEW,
+    MANY,
+    Curves,
+    Point,
+    between,
+    cheapest,
+    rising,
+)
 
 POINTS = (Point(50, 0.90, 0.80, 100), Point(100, 0.97, 0.90, 180), Point(200, 0.99, 0.98, 300))
 
@@ -61,18 +71,19 @@ def test_settings_stay_within_the_measured_ones_and_rise_with_the_target(
 
 
 @given(points=ascending, costs=st.data(), target=st.floats(0.5, 1.0))
-def test_a_setting_that_costs_more_than_a_further_one_is_left_out(
+def test_a_setting_that_is_dearer_than_a_further_one_is_left_out(
     points: tuple[Point, ...], costs: st.DataObject, target: float
 ) -> None:
-    """What is chosen then costs the least of all that reach the target."""
+    """What is chosen then costs about the least of all that reach the target."""
     drawn = costs.draw(st.lists(st.integers(1, 50), min_size=len(points), max_size=len(points)))
     measured = [dataclasses.replace(p, cost=float(c)) for p, c in zip(points, drawn, strict=True)]
     kept = rising(measured)
     assert kept[-1] == measured[-1]
-    assert [p.cost for p in kept] == sorted({p.cost for p in kept})
+    for n, point in enumerate(kept):
+        assert point.cost <= DEARER * min(further.cost for further in kept[n:])
     reach = [p.cost for p in measured if p.many >= target]
     if reach:
-        assert cheapest(kept, MANY, target).cost == min(reach)
+        assert cheapest(kept, MANY, target).cost <= DEARER * min(reach)
 
 
 def test_before_anything_is_measured_the_settings_are_safe() -> None:

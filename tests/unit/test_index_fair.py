@@ -108,14 +108,16 @@ def test_records_let_a_search_pass_but_do_not_wait_for_the_next_ones() -> None:
     assert real(0.0), "a search that is over is waited for no longer"
 
 
-def test_a_burst_waits_for_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_burst_comes_in_larger_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sooner it is in and on lists, the sooner searches are quick again."""
-    monkeypatch.setattr(engine_module, "PATIENT", 40)
+    monkeypatch.setattr(engine_module, "BURST", 40)
     engine = Engine(MODEL, DIM, layout=LISTED)
     waited: list[float] = []
     monkeypatch.setattr(engine._searching, "wait", waited.append)
-    engine.apply(pictured(V[:100]))
+    engine.apply(pictured(V[:40]))
     assert len(waited) == 2, "by some 25 products"
+    engine.apply(pictured(V[40:160]))
+    assert len(waited) == 3, "by some 150"
 
 
 def test_busy_until_the_last_one_has_left() -> None:

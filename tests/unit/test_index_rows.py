@@ -120,20 +120,19 @@ def test_rows_wherever_they_are_score_their_cosine(share: float, start: int, sto
     query = clustered(1, DIM, clusters=1, seed=5)[0]
     cosines = clustered(1300, DIM, clusters=3, seed=1)[wanted] @ query
     assert np.allclose(rows.score(wanted, query), cosines, atol=SCORE_TOLERANCE)
-    assert np.allclose(rows.exact(wanted, query), cosines, atol=SCORE_TOLERANCE)
 
 
 @pytest.mark.parametrize("dim", [512, 513])
 def test_equal_pictures_score_equally_wherever_they_are(dim: int) -> None:
-    """The same vector at any place of any block has the very same exact score."""
+    """The same vector at any place of any block has the very same score."""
     one, query = clustered(2, dim, clusters=2, seed=0)
     block = clustered(37, dim, clusters=3, seed=1)
     same = [0, 3, 17, 36]
     block[same] = one
     rows = Rows(dim, chunk_rows=16)
     put(rows, block, 0)
-    scores = rows.exact(np.arange(37), query)[same]
-    alone = rows.exact(np.array([17]), query)
+    scores = rows.score(np.arange(37), query)[same]
+    alone = rows.score(np.array([17]), query)
     assert len({*scores.tolist(), *alone.tolist()}) == 1
 
 

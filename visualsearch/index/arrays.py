@@ -8,6 +8,7 @@ import numpy.typing as npt
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 CodeArray = npt.NDArray[np.int32]
+DoubleArray = npt.NDArray[np.float64]
 
 
 def grown(array: npt.NDArray[Any], size: int, fill: float) -> npt.NDArray[Any]:
@@ -47,6 +48,7 @@ class RowQueue:
         self._ids: CodeArray = np.empty(1024, dtype=np.int32)
         self._head = 0
         self._tail = 0
+        self.popped = 0  # so far: the place of the oldest one that waits
 
     def __len__(self) -> int:
         return self._tail - self._head
@@ -69,3 +71,4 @@ class RowQueue:
     def pop(self, count: int) -> None:
         """Drop the oldest ones."""
         self._head += count
+        self.popped += count

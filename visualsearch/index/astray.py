@@ -35,8 +35,10 @@ def better_rows(
     """
     deviations = (last[..., None] - usual) * (np.float32(1 / (spread * _STEP)) / across)
     deviations -= np.float32(_LEAST / _STEP)
-    np.clip(deviations, 0, len(_TAIL) - 1, out=deviations)
-    rows: npt.NDArray[np.floating] = _TAIL[deviations.astype(np.intp)] @ sizes.astype(np.float32)
+    np.maximum(deviations, 0, out=deviations)  # `clip` takes ten times as long for so few
+    np.minimum(deviations, len(_TAIL) - 1, out=deviations)
+    tails = _TAIL.take(deviations.astype(np.intp))
+    rows: npt.NDArray[np.floating] = tails @ sizes.astype(np.float32)
     return rows
 
 

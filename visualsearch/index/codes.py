@@ -3,6 +3,7 @@
 A book is a few arrays, so that a snapshot can keep it: training is what costs.
 """
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,9 @@ class Book:
     fine: FloatArray  # code books of the residuals by FINE dimensions, flat
     coarse: FloatArray  # and by COARSE
     misfit: float  # 1 - cosine of a row to its centroid, the mean of rows not trained on
+
+
+Training = Generator[Book | None, None, None]
 
 
 def faiss_library() -> Any:
@@ -73,21 +77,25 @@ def sample_rows(rows: int) -> int:
 def trained(sample: FloatArray, rows: int, seed: int = 1) -> Book:
     """Train on unit rows, in any order, for an index of about `rows` rows: seconds of one core.
 
+    Raises MissingLibraryError without FAISS.
+    """
+    return next(book for book in training(sample, rows, seed) if book is not None)
+
+
+def training(sample: FloatArray, rows: int, seed: int = 1) -> Training:
+    """Train in steps of under a second: yield None after each, and the book at last.
+
     k-means runs on a GPU where FAISS has one. Raises MissingLibraryError without FAISS.
     """
-    faiss = faiss_library()
-    faiss.omp_set_num_threads(1)  # of this thread only: searches keep the other cores
     dim = sample.shape[1]
     held = min(HELD_ROWS, len(sample) // 8)
     others, sample = sample[:held], sample[held:]
     count = min(centroids_for(rows), len(sample))
-    means = faiss.Kmeans(
-        dim, count, niter=ROUNDS, spherical=True, seed=seed,
-        max_points_per_centroid=TRAINING_ROWS, min_points_per_centroid=1,
-        gpu=faiss.get_num_gpus() > 0,
-    )  # fmt: skip
-    means.train(sample)
-    centroids: FloatArray = means.centroids.copy()
+    centroids: FloatArray | None = None
+    for n in range(ROUNDS):
+        centroids = _refined(sample, count, seed + n, centroids)
+        yield None
+    assert centroids is not None  # noqa: S101 - after the first round
     part = sample[:PQ_ROWS]
     lists = nearest(part, centroids)
     residual = np.ascontiguousarray(part - centroids[lists])
@@ -96,14 +104,30 @@ def trained(sample: FloatArray, rows: int, seed: int = 1) -> Book:
     sums = np.bincount(lists, weights=near, minlength=count)
     sizes = np.bincount(lists, minlength=count)
     whole = float(near.mean())
-    return Book(
+    fine = _code_book(residual, dim // FINE)
+    yield None
+    yield Book(
         rows=rows,
         centroids=centroids,
         along=((sums + whole) / (sizes + 1)).astype(np.float32),  # one row's worth of prior
-        fine=_code_book(residual, dim // FINE),
+        fine=fine,
         coarse=_code_book(residual, dim // coarse_width(dim)),
         misfit=misfit(others, centroids) if held else 1.0 - whole,
     )
+
+
+def _refined(sample: FloatArray, count: int, seed: int, centroids: FloatArray | None) -> FloatArray:
+    """Return centroids after one more round of spherical k-means; None are drawn first."""
+    faiss = faiss_library()
+    faiss.omp_set_num_threads(1)  # of this thread only: searches keep the other cores
+    means = faiss.Kmeans(
+        sample.shape[1], count, niter=1, spherical=True, seed=seed,
+        max_points_per_centroid=TRAINING_ROWS, min_points_per_centroid=1,
+        gpu=faiss.get_num_gpus() > 0,
+    )  # fmt: skip
+    means.train(sample, init_centroids=centroids)
+    refined: FloatArray = means.centroids.copy()
+    return refined
 
 
 def misfit(vectors: FloatArray, centroids: FloatArray) -> float:

@@ -1,4 +1,4 @@
-"""Putting rows on the lists, in steps: new ones, small pieces as one, or all of them anew."""
+"""Putting rows on the lists, in steps: new ones, or those of pieces again."""
 
 from collections.abc import Callable, Sequence
 
@@ -26,7 +26,6 @@ class Coding:
         lists_of: Callable[[CodeArray], ListArray],
         *,
         taken: int = 0,
-        anew: bool = False,
         replaces: Sequence[Piece] = (),
     ) -> None:
         self.coder = coder
@@ -34,7 +33,6 @@ class Coding:
         self.rows = np.unique(rows[storage.alive[rows]])
         self.lists = np.empty(len(self.rows), dtype=np.uint16)
         self.taken = taken  # from the queue
-        self.anew = anew  # by a new coder: replaces every piece
         # They go for good: what they have and this one has not was used again meanwhile, and waits
         # for lists as the new rows that it is.
         self.replaces = tuple(replaces)

@@ -110,28 +110,40 @@ class TermColumn:
         column._locate()
         return column
 
-    def put(self, slot: int, terms: Collection[Hashable]) -> None:
-        """Replace the slot's terms."""
-        known = slot < len(self._first)
-        first, stop = (int(self._first[slot]), int(self._stop[slot])) if known else (0, 0)
-        if not terms and first == stop:
-            return
-        codes = sorted({self._code_of.setdefault(term, len(self._code_of)) for term in terms})
-        former = self._codes[first:stop].tolist()
-        if former == codes:
-            return
-        self._masks.change(slot, former, codes)
-        self._codes[first:stop] = ABSENT
-        self._blank += stop - first
-        first, stop = self._used, self._used + len(codes)
-        self._slots = grown(self._slots, stop, ABSENT)
-        self._codes = grown(self._codes, stop, ABSENT)
-        self._slots[first:stop], self._codes[first:stop] = slot, codes
-        self._first = grown(self._first, slot + 1, 0)
-        self._stop = grown(self._stop, slot + 1, 0)
-        self._first[slot], self._stop[slot], self._used = first, stop, stop
+    def put(self, changes: Mapping[int, Collection[Hashable]]) -> None:
+        """Replace the terms of each slot."""
+        slots = list(changes)
+        self._first = grown(self._first, max(slots) + 1, 0)
+        self._stop = grown(self._stop, max(slots) + 1, 0)
+        firsts, stops = self._first[slots].tolist(), self._stop[slots].tolist()
+        changed: list[int] = []
+        new: list[list[int]] = []
+        for slot, terms, first, stop in zip(slots, changes.values(), firsts, stops, strict=True):
+            if not terms and first == stop:
+                continue
+            codes = sorted({self._code_of.setdefault(t, len(self._code_of)) for t in terms})
+            former = self._codes[first:stop].tolist() if first < stop else []
+            if former != codes:
+                self._masks.change(slot, former, codes)
+                self._codes[first:stop] = ABSENT
+                self._blank += stop - first
+                changed.append(slot)
+                new.append(codes)
+        if changed:
+            self._append(changed, new)
         if self._blank > max(1024, self._used // 2):
             self._pack()
+
+    def _append(self, slots: Sequence[int], codes: Sequence[Sequence[int]]) -> None:
+        """Write a run of pairs for each slot."""
+        lengths = [len(each) for each in codes]
+        stops = self._used + np.cumsum(lengths)
+        begin, self._used = self._used, int(stops[-1])
+        self._slots = grown(self._slots, self._used, ABSENT)
+        self._codes = grown(self._codes, self._used, ABSENT)
+        self._slots[begin : self._used] = np.repeat(slots, lengths)
+        self._codes[begin : self._used] = [code for each in codes for code in each]
+        self._first[slots], self._stop[slots] = stops - lengths, stops
 
     def matching(self, terms: Iterable[Hashable], slots: int) -> BoolArray:
         """Return a mask of shape (slots,): the slot has every one of `terms`."""
@@ -227,12 +239,11 @@ class Columns:
             slots, bases = list(self._bases), self._bases.values()
             cells.category.put(slots, [base.category for base in bases])
             cells.brand.put(slots, [base.brand for base in bases])
-            for slot, base in self._bases.items():
-                cells.tags.put(slot, base.tags)
+            cells.tags.put({slot: base.tags for slot, base in self._bases.items()})
             self._bases = {}
-        for slot, attributes in self._described.items():
-            cells.attributes.put(slot, attributes.items())
-        self._described = {}
+        if self._described:
+            cells.attributes.put({slot: each.items() for slot, each in self._described.items()})
+            self._described = {}
         if self._offers:
             slots, offers = list(self._offers), self._offers.values()
             cells.price = grown(cells.price, max(slots) + 1, np.nan)

@@ -13,8 +13,9 @@ from visualsearch.index.lists import Effort
 FEW, MANY = 10, 100  # the k that are measured
 CHANCE = 0.1  # share of rows that the measured random filter keeps
 GROUP = 0.15  # share of lists that the measured averse filter keeps
+DEARER = 1.3  # times the cost of a further setting: on a machine that is shared less means nothing
 SAME = 0.0005  # recall that no effort is worth: a tenth of what measuring leaves open
-EFS = (48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536)
+EFS = (24, 32, 48, 64, 96, 128, 160, 192, 256, 384, 512, 768, 1024, 1536)
 EFFORTS = (
     Effort(0.08, 3.0), Effort(0.12, 3.0), Effort(0.15, 4.0), Effort(0.18, 5.0), Effort(0.21, 5.0),
     Effort(0.25, 6.0), Effort(0.30, 10.0), Effort(0.40, 15.0),
@@ -39,14 +40,16 @@ class Point:
 
 
 def rising(points: Sequence[Point]) -> list[Point]:
-    """Leave out the settings that cost more than a further one.
+    """Leave out the settings that are dearer than a further one.
 
     The narrow beams of a large graph go astray so often that lists answer, at several times the
     cost.
     """
     kept: list[Point] = []
+    least = float("inf")
     for point in reversed(points):
-        if not kept or point.cost < kept[-1].cost:
+        least = min(least, point.cost)
+        if point.cost <= DEARER * least:
             kept.append(point)
     return kept[::-1]
 

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from visualsearch.index.arrays import IntArray, ascending
+from visualsearch.index.arrays import CodeArray, DoubleArray, IntArray, ascending
 from visualsearch.index.astray import ASTRAY, better_rows
 from visualsearch.index.curve import MANY
 from visualsearch.index.lists import best_candidates
@@ -19,7 +18,7 @@ from visualsearch.index.planner import (
     choose,
     wanted_rows,
 )
-from visualsearch.index.rows import DoubleArray, Rows
+from visualsearch.index.rows import Rows
 from visualsearch.index.view import View
 from visualsearch.search.group import near_best
 from visualsearch.types import FloatArray, Plan
@@ -29,8 +28,7 @@ RELATED = 1.5  # and more than this: it keeps what is near
 NEAR_LISTS = 128  # one of so many, four at least: they hold about as much of any sample
 
 ASTRAY_CHOICE = Choice("ivfpq")  # far: it is seldom, and what a beam finds counts on it
-Scored = tuple[IntArray, FloatArray]  # row ids and cosines
-_NONE: Scored = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
+Scored = tuple[IntArray, DoubleArray]  # row ids, ascending, each once; and their cosines
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,26 +61,26 @@ class Finder:
         visited = 0
         averse = bool(choice.beams) and self._averse(view, vector)
         for ef in () if averse else choice.beams:
-            (rows, scores), near = self.walk(view, vector, ef)
-            visited += len(rows)
+            scored, near = self.walk(view, vector, ef)
+            visited += len(scored[0])
             averse = self._too_few(view, near)
             if averse:
                 break
-            if self.astray(view, vector, scores, wanted):
+            if self.astray(view, vector, scored[1], wanted):
                 choice = ASTRAY_CHOICE
                 break
-            slots = near_best(view.slot[rows], scores, products)
+            slots = near_best(view.slot[scored[0]], scored[1], products)
             if len(slots) >= products:
-                return self._scored(view, vector, slots, _plan("graph", view, visited, ef))
+                return self._found(view, vector, slots, scored, _plan("graph", view, visited, ef))
         if averse:
             choice = replace(choice, effort=choice.averse, related=choice.averse)
         if view.pieces and choice.strategy != "exact":
             # No fewer than were measured: the best estimate of a few says little of the best row.
-            rows, scores = self.listed(view, vector, max(wanted, MANY), choice)
-            visited += len(rows)
-            slots = near_best(view.slot[rows], scores, products)
+            scored = self.listed(view, vector, max(wanted, MANY), choice)
+            visited += len(scored[0])
+            slots = near_best(view.slot[scored[0]], scored[1], products)
             if len(slots) >= products:
-                return self._scored(view, vector, slots, _plan("ivfpq", view, visited))
+                return self._found(view, vector, slots, scored, _plan("ivfpq", view, visited))
         return self.exact(view, vector, products, visited)
 
     def _averse(self, view: View, vector: FloatArray) -> bool:
@@ -110,8 +108,9 @@ class Finder:
     def exact(self, view: View, vector: FloatArray, products: int, visited: int = 0) -> Found:
         """Score every matching row."""
         rows = np.flatnonzero(view.mask)
-        slots = near_best(view.slot[rows], self.rows.score(rows, vector), products)
-        return self._scored(view, vector, slots, _plan("exact", view, visited + len(rows)))
+        scored = rows, self.rows.score(rows, vector)
+        slots = near_best(view.slot[rows], scored[1], products)
+        return self._found(view, vector, slots, scored, _plan("exact", view, visited + len(rows)))
 
     def walk(self, view: View, vector: FloatArray, ef: int) -> tuple[Scored, float]:
         """Return matching rows near the vector, from every graph, and all that are on none.
@@ -119,19 +118,19 @@ class Finder:
         The second value is the share of a graph's results that match, in the worst of them: what
         the others found does not make up for a large one whose beam met hardly a match.
         """
-        parts: list[npt.NDArray[np.integer]] = [view.building, view.fresh]
+        parts = [view.matching(view.fresh)]
+        if len(view.building):
+            parts.append(view.matching(view.building))
         near = 1.0
         for segment in view.segments:
             rows = segment.search(vector, ef)
             if rows is None:  # hnswlib failed twice: look at all of its rows
-                parts.append(segment.rows)
-                continue
-            rows = rows[rows < len(view.mask)]  # others are younger than the view
-            parts.append(rows)
-            if len(rows):
-                near = min(near, np.count_nonzero(view.mask[rows]) / len(rows))
+                parts.append(view.matching(segment.rows))
+            elif len(rows):
+                parts.append(view.matching(rows))
+                near = min(near, len(parts[-1]) / len(rows))
         # All are scored: the axes of one graph's projections are not those of another's.
-        return self._scan(view, vector, np.concatenate(parts)), near
+        return self._scan(vector, parts), near
 
     def walked(self, view: View, vector: FloatArray, ef: int, wanted: int) -> Scored:
         """Return what a search that walks comes to: the lists' rows where it goes astray."""
@@ -140,12 +139,12 @@ class Finder:
             return self.listed(view, vector, wanted, ASTRAY_CHOICE)
         return found
 
-    def astray(self, view: View, vector: FloatArray, scores: FloatArray, wanted: int) -> bool:
+    def astray(self, view: View, vector: FloatArray, scores: DoubleArray, wanted: int) -> bool:
         """Return whether a walk has missed where the best rows are; see `astray`."""
         wanted = min(max(wanted, MANY), len(scores))  # the best of a few say less
         if not view.pieces or not wanted:
             return False
-        last = np.partition(scores, len(scores) - wanted)[len(scores) - wanted]
+        last = np.partition(scores, len(scores) - wanted)[len(scores) - wanted].astype(np.float32)
         coder, spread = view.pieces[0].coder, view.curves.spread
         better = better_rows(coder.usual(vector), coder.across, view.list_sizes, last, spread)
         return bool(better * view.matching_rows > ASTRAY * wanted * view.live_rows)
@@ -163,28 +162,39 @@ class Finder:
             elif share > RELATED:
                 effort = choice.related
         rows = best_candidates(view.pieces, vector, scores, bits, sizes, wanted, effort)
-        return _joined([self._scan(view, vector, rows), self._scan(view, vector, view.uncoded)])
+        parts = [view.matching(rows)]
+        if len(view.uncoded):
+            parts.append(view.matching(view.uncoded))
+        return self._scan(vector, parts)
 
-    def _scan(self, view: View, vector: FloatArray, rows: npt.NDArray[np.integer]) -> Scored:
-        """Score those of the rows that match, each once."""
-        if not len(rows):
-            return _NONE
-        each = ascending(rows)
-        each = each[: np.searchsorted(each, len(view.mask))]  # others are younger than the view
-        each = each[view.mask[each]]
-        return each, self.rows.score(each, vector)
+    def _scan(self, vector: FloatArray, parts: Sequence[IntArray | CodeArray]) -> Scored:
+        """Score rows, each once; one that moved meanwhile may be in two of the parts."""
+        rows = ascending(parts[0] if len(parts) == 1 else np.concatenate(parts))
+        return rows, self.rows.score(rows, vector)
 
-    def _scored(self, view: View, vector: FloatArray, slots: IntArray, plan: Plan) -> Found:
-        """Score every matching row of the products exactly, and keep each one's best."""
+    def _found(
+        self, view: View, vector: FloatArray, slots: IntArray, scored: Scored, plan: Plan
+    ) -> Found:
+        """Score the other pictures of these products, too, and keep the best of each."""
         rows, places = view.rows_of(slots)
-        scores = self.rows.exact(rows, vector)
-        owners: IntArray = view.slot[rows].astype(np.int64)
+        scores = self._scores(rows, vector, scored)
+        owners = view.slot[rows]
         if len(rows) > len(slots):
             order = np.lexsort((places, -scores, owners))
             kept = np.flatnonzero(np.diff(owners[order], prepend=-1))
             firsts = order[kept]
             owners, places, scores = owners[firsts], places[firsts], scores[firsts]
         return Found(owners, places, scores, slots, plan)
+
+    def _scores(self, rows: IntArray, vector: FloatArray, scored: Scored) -> DoubleArray:
+        """Return the scores of rows, of which most are known."""
+        ids, known = scored
+        at = np.minimum(np.searchsorted(ids, rows), len(ids) - 1)
+        scores = known[at]
+        others = np.flatnonzero(ids[at] != rows)
+        if len(others):
+            scores[others] = self.rows.score(rows[others], vector)
+        return scores
 
 
 def situation_of(view: View, top_k: int) -> Situation:
@@ -201,14 +211,6 @@ def situation_of(view: View, top_k: int) -> Situation:
         coded=bool(view.pieces),
         largest=max(held) / max(1, sum(held)) if held else 1.0,
     )
-
-
-def _joined(parts: Sequence[Scored]) -> Scored:
-    """Return the parts as one; a row that moved meanwhile may be in two of them."""
-    some = [part for part in parts if len(part[0])]
-    if len(some) < 2:
-        return some[0] if some else _NONE
-    return np.concatenate([rows for rows, _ in some]), np.concatenate([s for _, s in some])
 
 
 def _near_share(view: View, scores: FloatArray) -> float:

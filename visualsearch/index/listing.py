@@ -7,19 +7,21 @@ from math import inf
 import numpy as np
 
 from visualsearch.errors import MissingLibraryError
-from visualsearch.index.arrays import CodeArray, IntArray
-from visualsearch.index.codes import NO_LIST, misfit, sample_rows, trained
+from visualsearch.index.arrays import CodeArray, IntArray, RowQueue
+from visualsearch.index.codes import NO_LIST, misfit, sample_rows, training
 from visualsearch.index.coding import MOST_ROWS, Coding, superseded, to_join
 from visualsearch.index.layout import Layout
 from visualsearch.index.lists import Coder, Piece
 from visualsearch.index.live import LiveIndex
 from visualsearch.index.merge import to_tidy
+from visualsearch.index.retraining import Retraining
 
 RETRAIN = 4.0  # times the rows of the last training: the coder is trained again
 DRIFT = 1.25  # and when rows lie so many times further from their centroids than they did then
 CHECKED = 2_048  # rows that say so
 CODING_STEPS = 8  # at once: until rows are on a list every search scans them
 YOUNG = 64  # times the rows that make a piece: so far the newest one grows without coding again
+NOTED = 128  # of so many rows one must die before pieces are looked through for dead ones
 SMALLER = 8  # at rest pieces become one with another that is at most so many times larger
 
 
@@ -42,12 +44,19 @@ class Listing:
         self._on_freed = on_freed
         self._coding: Coding | None = None
         self._recoding: Coding | None = None  # of rows that are on lists, beside the new ones
+        self._retraining: Retraining | None = None  # of all of them, beside the new ones
+        self._looked: tuple[tuple[Piece, ...] | None, int] = None, 0  # what pieces were, and deaths
         self._listless = False
         self._unchecked = 0  # rows coded since the coder was last compared with them
 
     def step(self) -> int:
         """Code some rows; return how many, 0 if there is nothing to do."""
-        return self._code_step() + self._recode_step()
+        done = self._code_step()
+        if self._retraining is None:
+            done += self._recode_step() or self._begin_retraining()
+        else:
+            done += self._retrain_step(self._retraining)
+        return done
 
     def tidy(self) -> int:
         """Begin to make few pieces of many, when there is nothing else to do; 0 if they are."""
@@ -60,13 +69,12 @@ class Listing:
         rows: CodeArray,
         *,
         taken: int = 0,
-        anew: bool = False,
         replaces: Sequence[Piece] = (),
     ) -> Coding:
         index = self._index
         return Coding(
             coder, rows, index.rows, lambda rows: index.list_of[rows],
-            taken=taken, anew=anew, replaces=replaces,
+            taken=taken, replaces=replaces,
         )  # fmt: skip
 
     def lists_of(self, rows: CodeArray) -> IntArray:
@@ -97,21 +105,24 @@ class Listing:
     def _recode_step(self) -> int:
         """Code the rows of pieces again, so that these can go."""
         if self._recoding is None:
-            if self._coding is not None and self._coding.anew:
-                return 0  # it replaces every piece
-            index, least = self._index, self._layout.piece_rows
-            coarse = tuple(piece for piece in index.built.pieces if piece.coarse)[:1]
-            old = [piece for piece in index.built.pieces if not piece.coarse and not piece.young]
-            return self._recode(coarse or to_join(old, index.rows.alive, least))
+            return self._recode(self._to_recode())
         recoding = self._recoding
-        if recoding.coder is not self.coder:  # trained again: all rows are coded anew
-            self._recoding = None
-            return 1
         done = 1 + recoding.step()
         if recoding.finished:
             self._recoding = None
             self._publish(recoding)
         return done
+
+    def _to_recode(self) -> tuple[Piece, ...]:
+        """Return pieces to make one of; they are looked through when there is something new."""
+        index = self._index
+        pieces, deaths = index.built.pieces, index.deaths // max(1, index.live_rows // NOTED)
+        if pieces is self._looked[0] and deaths == self._looked[1]:
+            return ()
+        self._looked = pieces, deaths
+        coarse = tuple(piece for piece in pieces if piece.coarse)[:1]
+        old = [piece for piece in pieces if not piece.coarse and not piece.young]
+        return coarse or to_join(old, index.rows.alive, self._layout.piece_rows)
 
     def _recode(self, pieces: Sequence[Piece]) -> int:
         """Begin to make one piece of these."""
@@ -122,17 +133,54 @@ class Listing:
         return 1
 
     def _begin(self) -> Coding | None:
-        index, layout = self._index, self._layout
-        if self.coder is None or index.live_rows > RETRAIN * self.coder.rows or self._drifted():
-            if index.live_rows < layout.coder_rows or self._listless:
-                return None
-            return self._train()
+        index = self._index
+        if self.coder is None or len(index.for_lists) < self._layout.piece_rows:
+            return None
         with self._lock():
             waiting = index.for_lists.waiting()[:MOST_ROWS].copy()
-        if len(waiting) < layout.piece_rows:
-            return None
         self._unchecked += len(waiting)
         return self._coded(self.coder, waiting, taken=len(waiting))
+
+    def _begin_retraining(self) -> int:
+        """Begin to train when there are rows enough, many more than at the last time, or others."""
+        index = self._index
+        if self._listless or index.live_rows < self._layout.coder_rows:
+            return 0
+        coder = self.coder
+        if coder is not None and index.live_rows <= RETRAIN * coder.rows and not self._drifted():
+            return 0
+        with self._lock():
+            rows = self._in_use()
+        sample = self._rng.choice(rows, size=sample_rows(len(rows)), replace=False)
+        steps = training(index.rows.unit(sample.astype(np.int64)), len(rows))
+        self._retraining = Retraining(steps, serving=coder is not None)
+        return 1
+
+    def _in_use(self) -> CodeArray:
+        rows = self._index.rows
+        return np.flatnonzero(rows.alive[: rows.count]).astype(np.int32)
+
+    def _retrain_step(self, retraining: Retraining) -> int:
+        if retraining.coder is None:
+            self._train(retraining)
+        elif not retraining.codings:
+            with self._lock():
+                coding = self._coded(retraining.coder, self._in_use())
+                retraining.begin(coding, self._index.for_lists)
+        elif done := retraining.step(self._coded):
+            return done
+        else:
+            self._publish_all(retraining)
+        return 1
+
+    def _train(self, retraining: Retraining) -> None:
+        try:
+            retraining.train()
+        except Exception as error:  # what has failed half-way cannot go on
+            # Told once: searches are right without lists, but slower.
+            self._listless = isinstance(error, MissingLibraryError)
+            self._retraining = None
+            raise
 
     def _drifted(self) -> bool:
         """Return whether the rows of today lie further from the centroids than the sample did."""
@@ -148,35 +196,39 @@ class Listing:
         vectors = self._index.rows.unit(sample)
         return misfit(vectors, coder.centroids) > DRIFT * coder.book.misfit
 
-    def _train(self) -> Coding:
-        """Train on a sample of the rows in use, and code all of them by it."""
-        index = self._index
+    def _publish_all(self, retraining: Retraining) -> None:
+        """Swap in what a new coder has coded, and that coder; no list of the former one stays."""
+        index, codings = self._index, retraining.codings
+        most = YOUNG * self._layout.piece_rows
+        pieces = [coding.piece.complete(young=len(coding.rows) <= most) for coding in codings]
         with self._lock():
-            rows = np.flatnonzero(index.rows.alive[: index.rows.count]).astype(np.int32)
-            taken = len(index.for_lists)
-        sample = self._rng.choice(rows, size=sample_rows(len(rows)), replace=False)
-        try:
-            book = trained(index.rows.unit(sample.astype(np.int64)), len(rows))
-        except MissingLibraryError:  # told once: searches are right without lists, but slower
-            self._listless = True
-            raise
-        self.coder = Coder(book)
-        return self._coded(self.coder, rows, taken=taken, anew=True)
+            index.forget()
+            left = retraining.left(index.for_lists)
+            index.for_lists = RowQueue()
+            index.for_lists.push(left)
+            index.list_of = np.full_like(index.list_of, NO_LIST)  # views keep the former
+            for coding in codings:
+                index.list_of[coding.rows] = coding.lists
+            index.list_of[left] = NO_LIST
+            index.built.pieces = tuple(piece for piece in pieces if len(piece.rows))
+            self.coder = retraining.coder
+            index.size_lists(len(codings[0].coder.centroids))
+        self._retraining = self._coding = self._recoding = None
+        self._on_freed()
 
     def _publish(self, coding: Coding) -> None:
         index, new, most = self._index, coding.piece, YOUNG * self._layout.piece_rows
         count = len(coding.rows)
-        joined = [] if coding.anew or coding.replaces else self._young(most - count)
+        joined = [] if coding.replaces else self._young(most - count)
         for piece in joined:
             new.join(piece, index.rows.alive)
         new.complete(young=count + sum(len(piece.rows) for piece in joined) <= most)
         with self._lock():
             index.forget()
             built, alive = index.built, index.rows.alive
+            if self._retraining is not None:
+                self._retraining.listed(index.for_lists, coding.taken)
             index.for_lists.pop(coding.taken)
-            if coding.anew:  # lists of another coder mean nothing to views of this one
-                index.list_of = np.full_like(index.list_of, NO_LIST)
-                built.pieces = ()
             if not coding.replaces:  # else they are known, or another picture's by now
                 index.list_of[coding.rows] = coding.lists
                 gone = superseded(built.pieces, coding.rows, alive)

@@ -35,6 +35,7 @@ class LiveIndex:
         self.for_graph = RowQueue()  # rows on no graph yet, oldest first
         self.for_lists = RowQueue()  # rows on no list yet
         self.to_mark: list[int] = []  # dead rows that graphs still return
+        self.deaths = 0  # of rows, so far
         self.live_rows = 0
         self.live_products = 0
         self.graph_of: CodeArray = np.empty(0, dtype=np.int32)  # the row's segment, or NO_GRAPH
@@ -166,11 +167,11 @@ class LiveIndex:
         self._shown.extend(0 for _ in range(len(self._shown), most + 1))
         if self._new:
             self._write_new()
-        if self._replaced:
-            self._link()
         if self._dead:
             self._bury()
         self._write_live()
+        if self._replaced:
+            self._link()
 
     def _write_new(self) -> None:
         added = self.rows.write(self._new)
@@ -201,6 +202,7 @@ class LiveIndex:
         self.rows.alive[dead] = False
         self.rows.live[dead] = False
         self.to_mark.extend(dead[self.graph_of[dead] != NO_GRAPH].tolist())
+        self.deaths += len(dead)
         self._dead = []
 
     def _write_live(self) -> None:

@@ -1,6 +1,7 @@
 """What is known of each product, by slot: its latest records, and the columns to filter on."""
 
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 
 from visualsearch.index.arrays import BoolArray
 from visualsearch.index.columns import Columns, Held
@@ -140,7 +141,8 @@ class Products:
     ) -> tuple[Hit, ...]:
         """Return a hit for each searchable product, by the picture at its place."""
         self.keep(self.ahead(slots))
-        return tuple(map(Hit, scores, [self.state(slot) for slot in slots], places))
+        states = map(self._states.__getitem__, slots)
+        return tuple(map(Hit._make, zip(scores, states, places, repeat(()), strict=False)))
 
     def satisfy(self, slots: Sequence[int], filters: Filters) -> bool:
         """Return whether all of these products are searchable and meet every clause."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from visualsearch.index.arrays import BoolArray, CodeArray, IntArray, grown
+from visualsearch.index.arrays import BoolArray, CodeArray, DoubleArray, IntArray, grown
 from visualsearch.index.chunks import Chunks, StoredArray
 from visualsearch.types import FloatArray, ImageVector, Outcome, Record, VectorsRecord
 
@@ -23,7 +23,6 @@ NO_ROW = -1
 WITH_VECTORS = 4  # times as long as another record does one with vectors take
 RESERVE = 4_096  # free rows whose memory is kept for those that come next
 
-DoubleArray = npt.NDArray[np.float64]
 Vectors = tuple[StoredArray, FloatArray]  # as they are stored: integers and scales
 
 
@@ -31,7 +30,7 @@ def parts(records: Sequence[Record], work: int) -> Iterator[Sequence[Record]]:
     """Yield the records in parts of about as much work; one without vectors counts as 1."""
     begin = done = 0
     for stop, record in enumerate(records, 1):
-        done += WITH_VECTORS if isinstance(record, VectorsRecord) else 1
+        done += WITH_VECTORS if isinstance(record, VectorsRecord) and not record.deleted else 1
         if done >= work:
             yield records[begin:stop]
             begin, done = stop, 0
@@ -55,10 +54,10 @@ def prepared(
         yield from zip(records, repeat(None))
         return
     fitting = [
-        images if images and all(np.shape(image.vector) == (dim,) for image in images) else ()
+        images if images and all(image.vector.shape == (dim,) for image in images) else ()
         for images in given
     ]
-    rows, usable = _normalised([image.vector for images in fitting for image in images], dim)
+    rows, usable = _checked([image.vector for images in fitting for image in images], dim)
     whole, scales = stored(rows)
     at = 0
     for record, images, fit in zip(records, given, fitting, strict=True):
@@ -74,14 +73,14 @@ def prepared(
         at = stop
 
 
-def _normalised(vectors: Sequence[npt.ArrayLike], dim: int) -> tuple[FloatArray, BoolArray]:
-    """Return float32 unit rows, and which of them can be used; the others are zero."""
+def _checked(vectors: Sequence[npt.ArrayLike], dim: int) -> tuple[FloatArray, BoolArray]:
+    """Return float32 rows, and which of them can be used; the others are zero."""
     with np.errstate(over="ignore", invalid="ignore"):
         rows = np.array(vectors, dtype=np.float32).reshape(-1, dim)
-        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+        lengths = np.sqrt(np.vecdot(rows, rows))
         usable = np.abs(lengths - 1.0) <= UNIT_TOLERANCE  # false for NaN and infinity too
-        rows /= np.where(usable, lengths, 1.0)[:, None]
-    rows[~usable] = 0.0
+    if not usable.all():
+        rows[~usable] = 0.0
     return rows, usable
 
 
@@ -91,18 +90,19 @@ def unit_rows(images: Sequence[ImageVector], dim: int) -> FloatArray | None:
     Unusable is: another shape, not finite, or a length that rounding cannot explain. hnswlib
     would take all of these silently and answer nonsense, so they stop here.
     """
-    if any(np.shape(image.vector) != (dim,) for image in images):
+    if any(image.vector.shape != (dim,) for image in images):
         return None
-    rows, usable = _normalised([image.vector for image in images], dim)
-    return rows if usable.all() else None
+    rows, usable = _checked([image.vector for image in images], dim)
+    return rows / np.sqrt(np.vecdot(rows, rows))[:, None] if usable.all() else None
 
 
 def stored(rows: FloatArray) -> Vectors:
-    """Return unit rows as integers and the factors that give them unit length again."""
-    peaks = np.abs(rows).max(axis=1, initial=0.0)
-    whole = np.rint(rows * (LARGEST / np.maximum(peaks, 1e-9))[:, None]).astype(np.int16)
-    lengths = np.sqrt(np.einsum("ij,ij->i", whole, whole, dtype=np.float64))
-    return whole, (1.0 / np.maximum(lengths, 1.0)).astype(np.float32)
+    """Return rows of about unit length as integers and the factors that give them unit length."""
+    peaks = np.maximum(rows.max(axis=1, initial=0.0), -rows.min(axis=1, initial=0.0))
+    wide = rows * (LARGEST / np.maximum(peaks, np.float32(1e-9)))[:, None]
+    np.rint(wide, out=wide)
+    lengths = np.sqrt(np.vecdot(wide, wide))
+    return wide.astype(np.int16), 1 / np.maximum(lengths, np.float32(1))
 
 
 class NewRows(NamedTuple):
@@ -238,23 +238,16 @@ class Rows:
         self.live = np.zeros(count, dtype=np.bool_)
         self.count = count
 
-    def score(self, rows: IntArray, vector: FloatArray) -> FloatArray:
-        """Return the cosines of the given rows, ascending ids, as float32 of shape (n,)."""
+    def score(self, rows: IntArray, vector: FloatArray) -> DoubleArray:
+        """Return the cosines of the given rows, ascending ids, as float64 of shape (n,).
+
+        Equal pictures score equally wherever they are stored: `vecdot` sums each row for itself,
+        where BLAS's product of a matrix sums the last rows of a block differently.
+        """
         out = np.empty(len(rows), dtype=np.float32)
         for begin, whole, wide in self._chunks.blocks(rows):
             np.copyto(wide, whole)
-            np.dot(wide, vector, out=out[begin : begin + len(whole)])
-        out *= self._scale[rows]
-        return out
-
-    def exact(self, rows: IntArray, vector: FloatArray) -> DoubleArray:
-        """Return float64 cosines of the given rows, ascending, that do not depend on the others.
-
-        BLAS sums a row differently at the end of a block; a sum per row does not, so that equal
-        pictures score equally wherever they are stored.
-        """
-        out = np.empty(len(rows), dtype=np.float64)
-        for begin, whole, wide in self._chunks.blocks(rows):
-            np.copyto(wide, whole)
-            out[begin : begin + len(whole)] = np.einsum("ij,j->i", wide, vector)
-        return out * self._scale[rows]
+            np.vecdot(wide, vector, out=out[begin : begin + len(whole)])
+        scores = out.astype(np.float64)
+        scores *= self._scale[rows]
+        return scores

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from visualsearch.index.paths import within
 from visualsearch.types import BaseRecord, Filters, Guess, ImageKind, OfferRecord, Order
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRef:
+class ImageRef(NamedTuple):
     """A picture that the index holds a vector of."""
 
     image_id: str

@@ -6,10 +6,10 @@ from math import ceil
 
 import numpy as np
 
+from visualsearch.index.arrays import DoubleArray
 from visualsearch.index.find import Finder, Scored
 from visualsearch.index.lists import Effort
 from visualsearch.index.planner import Choice
-from visualsearch.index.rows import DoubleArray
 from visualsearch.index.view import View
 from visualsearch.types import Filters, Query
 

@@ -25,6 +25,7 @@ from visualsearch.types import FloatArray
 
 Lock = Callable[[], AbstractContextManager[object]]
 PART_ROWS = 64  # that go into a graph at once
+MARK_PARTS = 16  # of as many rows, in a step
 MERGE_PARTS = 4  # in a step, as many rows as the active graph takes: both go on
 UNCODED_MOST = 8_192  # rows on no list: with more all else waits, for each search scans them
 FRESH_MOST = 20_000  # waiting rows: with more, walks would be measured that none chooses
@@ -121,13 +122,22 @@ class Upkeep:
             yield
 
     def _mark(self) -> int:
-        with self._lock():
-            marks, self._index.to_mark = self._index.to_mark, []
-            numbers = self._index.graph_of[marks].tolist()
+        """Let graphs leave out the dead; return how many are left for the next step.
+
+        There is no hurry: searches leave them out, and records should not wait for this.
+        """
         graphs = {segment.number: segment for segment in self._index.built.segments}
-        for row, number in zip(marks, numbers, strict=True):
-            graphs[number].mark(row)
-        return len(marks)
+        for _ in range(MARK_PARTS):
+            if not self._index.to_mark:
+                break
+            self._calm()
+            with self._lock():
+                waiting = self._index.to_mark
+                marks, self._index.to_mark = waiting[:PART_ROWS], waiting[PART_ROWS:]
+                numbers = self._index.graph_of[marks].tolist()
+            for row, number in zip(marks, numbers, strict=True):
+                graphs[number].mark(row)
+        return len(self._index.to_mark)
 
     def _insert(self, batch: int) -> int:
         done = 0
@@ -137,11 +147,9 @@ class Upkeep:
 
     def _insert_part(self, count: int) -> int:
         """Move fresh rows into the active graph; those that died meanwhile are left out."""
-        if self._bulk:
+        if self._bulk or not len(self._index.for_graph):
             return 0
         if self._active is None or self._active.free == 0:
-            if not len(self._index.for_graph):
-                return 0
             self._open()
         active = self._active
         assert active is not None  # noqa: S101 - opened above

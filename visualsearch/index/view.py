@@ -63,6 +63,12 @@ class View:
             self._on_lists.append(OnLists(bits, self._sizes()))
         return self._on_lists[0]
 
+    def matching(self, rows: IntArray | CodeArray) -> IntArray | CodeArray:
+        """Return those of the rows that match; what is younger than the view does not."""
+        if len(rows) and rows.max() >= len(self.mask):
+            rows = rows[rows < len(self.mask)]
+        return rows[self.mask[rows]]
+
     def _sizes(self) -> IntArray:
         count, step = len(self.list_sizes), self.matching_rows // COUNTED
         if step <= 1:

@@ -3,27 +3,23 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from visualsearch.index.arrays import IntArray, ascending
-from visualsearch.types import FloatArray
-
-MARGIN = 1e-5
-"""float32 sums of unit vectors in another order differ by less; see `near_best`."""
+from visualsearch.index.arrays import DoubleArray, IntArray, ascending
 
 
-def near_best(slots: npt.NDArray[np.integer], scores: FloatArray, wanted: int) -> IntArray:
-    """Return the slots of every product that may be among the `wanted` best, ascending.
+def near_best(slots: IntArray, scores: DoubleArray, wanted: int) -> IntArray:
+    """Return the slots of the `wanted` best products and of those that score as the last one.
 
-    `slots` and `scores` are per row, of shape (n,). float32 scores only select, with a margin;
-    exact scores decide afterwards, so that equal pictures rank equally wherever they are
-    stored. Fewer than `wanted` slots come back only if the rows hold no more products.
+    `slots` and `scores` are per row, of shape (n,); the slots come back ascending. Fewer than
+    `wanted` come back only if the rows hold no more products.
     """
     count = len(scores)
     if count > wanted:  # mostly each row is another product's
         top = np.argpartition(scores, count - wanted)[-wanted:]
-        if len(ascending(slots[top])) == wanted:
-            return ascending(slots[scores >= scores[top].min() - np.float32(MARGIN)])
+        products = ascending(slots[top])
+        if len(products) == wanted:
+            tied = scores >= scores[top].min()
+            return products if np.count_nonzero(tied) == wanted else ascending(slots[tied])
     take = min(count, 2 * wanted + 16)
     while True:
         top = np.arange(count) if take == count else np.argpartition(scores, count - take)[-take:]
@@ -35,13 +31,10 @@ def near_best(slots: npt.NDArray[np.integer], scores: FloatArray, wanted: int) -
     if len(products) < wanted:
         return np.asarray(products, dtype=np.int64)
     last_wanted = np.partition(firsts, wanted - 1)[wanted - 1]
-    threshold = scores[ranked[last_wanted]] - MARGIN
-    return ascending(slots[scores >= threshold])
+    return ascending(slots[scores >= scores[ranked[last_wanted]]])
 
 
-def best(
-    slots: IntArray, scores: npt.NDArray[np.float64], names: Sequence[str], top_k: int
-) -> IntArray:
+def best(slots: IntArray, scores: DoubleArray, names: Sequence[str], top_k: int) -> IntArray:
     """Return places of the `top_k` best, highest score first, equal scores by product id."""
     places = np.arange(len(scores))
     if len(scores) > top_k:

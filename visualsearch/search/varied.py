@@ -52,4 +52,4 @@ def varied(
 
 def _with_variants(hits: Sequence[Hit], group: Sequence[int]) -> Hit:
     head, *others = (hits[place] for place in group)
-    return replace(head, variants=tuple(others)) if others else head
+    return head._replace(variants=tuple(others)) if others else head
