@@ -8,6 +8,7 @@ import pytest
 
 from visualsearch.engine import Layout
 from visualsearch.index import coding, measure, upkeep
+from visualsearch.index.curve import EFS
 
 MACHINE = Layout(
     chunk_rows=8, segment_rows=16, most_rows=64, piece_rows=8, coder_rows=24, threads=1,
@@ -23,6 +24,7 @@ def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure with few queries, and take small steps."""
     monkeypatch.setattr(measure, "QUERIES", 8)
     monkeypatch.setattr(measure, "AT_ONCE", 3)
+    monkeypatch.setattr(measure, "EFS", EFS[2:])  # so few queries say little of narrow beams
     monkeypatch.setattr(measure, "BLOCKS", 1)
     monkeypatch.setattr(coding, "STEP_ROWS", 8)
     monkeypatch.setattr(upkeep, "PART_ROWS", 8)

@@ -21,7 +21,7 @@ from visualsearch.index.rows import Vectors, parts, prepared
 from visualsearch.index.state import ImageRef, IndexStats
 from visualsearch.index.trial import Trial
 from visualsearch.index.upkeep import Upkeep
-from visualsearch.index.view import View
+from visualsearch.index.view import EVERYTHING, View
 from visualsearch.index.writer import Writer
 from visualsearch.search.compose import unit_vector
 from visualsearch.search.group import best
@@ -102,8 +102,8 @@ class Engine(Catalogue):
                 group = list(prepared(part, self.dim, self.model))
                 with self._lock:
                     self._index.version += 1
-                    applied.extend(self._apply(record, vectors) for record, vectors in group)
-                    self._products.flush()
+                    applied += [self._apply(record, vectors) for record, vectors in group]
+                    self._products.flush(self._index.version)
                     self._index.flush()
         if self._pending:
             self._writer.wake()
@@ -111,26 +111,22 @@ class Engine(Catalogue):
 
     def _apply(self, record: Record, vectors: Vectors | Outcome | None) -> Applied:
         products = self._products
-        slot = products.slot(record.product_id)
-        was = None if slot is None else products.state(slot)
+        slot, was = products.known(record.product_id)
         outcome = products.judge(record, was)
-        if isinstance(vectors, Outcome):
+        if vectors is not None and isinstance(vectors, Outcome):
             outcome, vectors = vectors if outcome is Outcome.APPLIED else outcome, None
         if outcome is not Outcome.APPLIED:
             return _APPLIED[outcome, was is not None and was.searchable]
         if slot is None or was is None:
             slot, was = products.open(record.product_id)
-        if isinstance(record, OfferRecord):
-            return _SHOWN if products.put(record, slot, was).searchable else _HIDDEN
+        refs: tuple[ImageRef, ...] = ()
         if isinstance(record, VectorsRecord):
             images = () if record.deleted else record.images
             refs = tuple([ImageRef(image.image_id, image.kind, image.url) for image in images])
-            now = products.put(record, slot, was, refs)
             self._index.replace(slot, vectors, [image.kind for image in images])
-        else:
-            now = products.put(record, slot, was)
-        searchable = now.searchable
-        self._index.show(slot, live=searchable)
+        searchable = products.put(record, slot, was, refs).searchable
+        if not isinstance(record, OfferRecord):
+            self._index.show(slot, live=searchable)
         return _SHOWN if searchable else _HIDDEN
 
     # Searches
@@ -151,15 +147,17 @@ class Engine(Catalogue):
             raise QueryError("recall_target must lie between 0 and 1", field="recall_target")
         if not 0.0 <= query.diversity <= 1.0:
             raise QueryError("diversity must lie between 0 and 1", field="diversity")
-        vector = unit_vector(query.vector, self.dim, field="vector")
         if query.collapse or query.diversity:
             plain = replace(query, diversity=0.0, collapse=False)
             return varied(
                 lambda count: self.search(replace(plain, top_k=count)), self.pictures, query.top_k,
                 diversity=query.diversity, collapse=query.collapse,
             )  # fmt: skip
-        self._asked.append(vector)
+        # All of it in turn: beside records each return to Python from a call that has let go of its
+        # lock takes a millisecond, be it only to look at the vector.
         with self._searching:
+            vector = unit_vector(query.vector, self.dim, field="vector")
+            self._asked.append(vector)
             answer, slots, version = self._answered(vector, query, target)
         if answer.plan.strategy in APPROXIMATE and self._probe.offer(query, vector, version, slots):
             self._writer.wake()
@@ -203,10 +201,12 @@ class Engine(Catalogue):
 
     def _holds(self, view: View, found: Found, best_ones: IntArray, filters: Filters) -> bool:
         """Return whether an answer found without the lock is still true."""
-        return self._index.version == view.version or (
-            not self._index.changed_since(found.looked_at, view.version)
-            and self._products.satisfy(found.slots[best_ones].tolist(), filters)
-        )
+        if self._index.version == view.version:
+            return True
+        if self._index.changed_since(found.looked_at, view.version):
+            return False
+        slots = found.slots[best_ones]
+        return filters == EVERYTHING or self._products.satisfy(slots, filters, view.version)
 
     def _hits(self, found: Found, best_ones: IntArray) -> tuple[Hit, ...]:
         return self._products.hits(

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from visualsearch.index import masks
-from visualsearch.index.columns import Columns, TermColumn
+from visualsearch.index.columns import Columns
+from visualsearch.index.terms import TermColumn
 from visualsearch.types import BaseRecord, Filters, OfferRecord
 
 ORDER = (1, 0, 0)

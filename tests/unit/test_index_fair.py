@@ -103,7 +103,7 @@ def test_records_let_a_search_pass_but_do_not_wait_for_the_next_ones() -> None:
     with engine._searching:
         engine.apply(pictured(V[:40]))
     engine.apply(pictured(V[40:60]))
-    assert waited == [(YIELD_S, False)] * 2 + [(YIELD_S, True)], "by some 25 products"
+    assert waited == [(YIELD_S, False)] * 3 + [(YIELD_S, True)] * 2, "by some 15 products"
     assert len(engine.search(Query(V[0], top_k=100)).hits) == 40
     assert real(0.0), "a search that is over is waited for no longer"
 
@@ -115,9 +115,9 @@ def test_a_burst_comes_in_larger_groups(monkeypatch: pytest.MonkeyPatch) -> None
     waited: list[float] = []
     monkeypatch.setattr(engine._searching, "wait", waited.append)
     engine.apply(pictured(V[:40]))
-    assert len(waited) == 2, "by some 25 products"
-    engine.apply(pictured(V[40:160]))
-    assert len(waited) == 3, "by some 150"
+    assert len(waited) == 3, "by some 15 products"
+    engine.apply(pictured(V[40:120]))
+    assert len(waited) == 4, "by some 85"
 
 
 def test_busy_until_the_last_one_has_left() -> None:

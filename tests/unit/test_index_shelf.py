@@ -142,7 +142,7 @@ def put(products: Products, record: Record) -> None:
         if slot is None or was is None:
             slot, was = products.open(record.product_id)
         products.put(record, slot, was)
-    products.flush()
+    products.flush(1)
 
 
 def products_file(path: Path, states: Sequence[ProductState]) -> None:

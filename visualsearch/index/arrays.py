@@ -10,6 +10,8 @@ IntArray = npt.NDArray[np.int64]
 CodeArray = npt.NDArray[np.int32]
 DoubleArray = npt.NDArray[np.float64]
 
+ABSENT = -1  # the code of no value
+
 
 def grown(array: npt.NDArray[Any], size: int, fill: float) -> npt.NDArray[Any]:
     """Return `array`, or a copy of at least twice its length whose new cells hold `fill`.

@@ -17,8 +17,8 @@ from visualsearch.types import FloatArray
 Measuring = Generator[Curves | None, None, None]
 QUERIES = 256
 LOST = 1
-CAUTION = 3.0  # standard errors below the mean: a beam between two points is chosen exactly,
-CAUTION_LISTS = 2.0  # of lists the next point that reaches the target
+CAUTION = 4.0  # standard errors below the mean: a beam between two points is chosen exactly,
+CAUTION_LISTS = 3.0  # of lists the next point that reaches the target
 ENOUGH = 0.996  # recall@100 beyond which no more settings are tried
 BLOCK, BLOCKS = 4_096, 8  # rows that are scored at once, and blocks of a step
 AT_ONCE = 32  # queries of a step: rows that come meanwhile wait for its end

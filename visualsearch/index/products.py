@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from itertools import repeat
 
-from visualsearch.index.arrays import BoolArray
+import numpy as np
+
+from visualsearch.index.arrays import BoolArray, IntArray, grown
 from visualsearch.index.columns import Columns, Held
 from visualsearch.index.shelf import Shelf
 from visualsearch.index.state import NO_GUESSES, ImageRef, ProductState, attributes, satisfies
@@ -31,6 +33,7 @@ class Products:
         self._states: list[ProductState | None] = []  # None is only on the shelf
         self._columns = Columns()
         self._shelf: Shelf | None = None  # of a snapshot
+        self._changed: IntArray = np.empty(0, dtype=np.int64)  # the version of the last change
 
     def __len__(self) -> int:
         return len(self.names)
@@ -38,6 +41,11 @@ class Products:
     def slot(self, product_id: str) -> int | None:
         """Return the product's slot; None if nothing is known of it."""
         return self._slots.get(product_id)
+
+    def known(self, product_id: str) -> tuple[int | None, ProductState | None]:
+        """Return the product's slot and what is known of it; None twice if nothing is."""
+        slot = self._slots.get(product_id)
+        return (None, None) if slot is None else (slot, self._states[slot] or self.state(slot))
 
     def adopt(self, shelf: Shelf) -> None:
         """Take the products of a snapshot; none may be known yet."""
@@ -111,9 +119,11 @@ class Products:
         if state.base is not None and not state.base.deleted:
             self._columns.put_attributes(slot, attributes(state.base, state.guesses))
 
-    def flush(self) -> None:
-        """Let filters know of every record that was put."""
-        self._columns.flush()
+    def flush(self, version: int) -> None:
+        """Let filters know of every record that was put; it is of this version."""
+        slots = self._columns.flush()
+        self._changed = grown(self._changed, len(self.names), 0)
+        self._changed[slots] = version
 
     def state(self, slot: int) -> ProductState:
         """Return what is known of a product, deleted ones included."""
@@ -144,10 +154,12 @@ class Products:
         states = map(self._states.__getitem__, slots)
         return tuple(map(Hit._make, zip(scores, states, places, repeat(()), strict=False)))
 
-    def satisfy(self, slots: Sequence[int], filters: Filters) -> bool:
-        """Return whether all of these products are searchable and meet every clause."""
-        self.keep(self.ahead(slots))
-        return all(satisfies(self.state(slot), filters) for slot in slots)
+    def satisfy(self, slots: IntArray, filters: Filters, since: int) -> bool:
+        """Return whether those that have changed since a version still meet every clause."""
+        self._changed = grown(self._changed, len(self.names), 0)
+        changed = slots[self._changed[slots] > since].tolist()
+        self.keep(self.ahead(changed))
+        return all(satisfies(self.state(slot), filters) for slot in changed)
 
     def held(self) -> Held:
         """Return what tells the names that some products are filtered by."""

@@ -20,7 +20,7 @@ from visualsearch.types import FloatArray, ImageVector, Outcome, Record, Vectors
 UNIT_TOLERANCE = 0.02  # float16 rounding moves a unit vector's length by less than that
 LARGEST = 32_767
 NO_ROW = -1
-WITH_VECTORS = 4  # times as long as another record does one with vectors take
+WITH_VECTORS = 8  # times as long as another record does one with vectors take
 RESERVE = 4_096  # free rows whose memory is kept for those that come next
 
 Vectors = tuple[StoredArray, FloatArray]  # as they are stored: integers and scales

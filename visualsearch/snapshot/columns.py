@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from visualsearch.index.arrays import CodeArray, IntArray
-from visualsearch.index.columns import ABSENT, Cells, CodeColumn, TermColumn
+from visualsearch.index.arrays import ABSENT, CodeArray, IntArray
+from visualsearch.index.columns import Cells, CodeColumn
 from visualsearch.index.paths import prefixes
+from visualsearch.index.terms import TermColumn
 
 
 def cells_of(table: Any) -> Cells:
