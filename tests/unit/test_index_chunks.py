@@ -1,7 +1,9 @@
 """Vectors by row id: blocks of them in order, and memory that is given back."""
 
 import mmap
+import sys
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from visualsearch.index import rows as rows_module
 from visualsearch.index.arrays import IntArray
 from visualsearch.index.chunks import BLOCK_ROWS, Chunks, StoredArray
+from visualsearch.index.pages import populate
 from visualsearch.index.rows import Rows
 
 DIM = mmap.PAGESIZE // 8  # four rows a page
@@ -94,3 +97,42 @@ def test_the_lowest_free_rows_are_used_first_and_a_reserve_is_kept(
     assert rows.take(4) == [1, 4, 7, 12]
     rows.free(spare)
     assert rows.take(3) == [9, 11, 13]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a hint to Linux")
+def test_rows_ahead_have_memory_before_they_come() -> None:
+    """Writing to them waits for no page, and what is there already stays as it is."""
+    dim, room = 512, 8_192
+    rows = Rows(dim, chunk_rows=16 * room)
+    whole = np.ones((room // 2, dim), dtype=np.int16)
+
+    def put() -> int:
+        """Store rows; return how often that waited for memory."""
+        ids = np.array(rows.take(len(whole)))
+        before = getrusage(RUSAGE_SELF).ru_minflt
+        rows._chunks.put(ids, whole)
+        return getrusage(RUSAGE_SELF).ru_minflt - before
+
+    assert rows.short
+    unready = put()
+    assert rows.short
+    populate(rows.reach())
+    assert not rows.short
+    assert (rows._chunks.row(room // 2 - 1) == 1).all()
+    ready = put()
+    assert not rows.short
+    assert unready > 0
+    assert ready < unready / 4, "but for what Python itself takes"
+    put()
+    assert rows.short
+
+
+def test_memory_ahead_goes_from_chunk_to_chunk() -> None:
+    """Whole pages that hold these rows, of two chunks."""
+    chunks = Chunks(DIM, SIZE)
+    (one, other) = chunks.reach(SIZE - 6, SIZE + 3)
+    assert [(stop - first) // mmap.PAGESIZE for first, stop in (one, other)] == [2, 1]
+    assert all(edge % mmap.PAGESIZE == 0 for edge in (*one, *other))
+    chunks.put(np.arange(SIZE + 3), vectors(SIZE + 3))
+    populate([one, other])
+    assert held(chunks, np.arange(SIZE + 3)) == list(range(1, SIZE + 4))

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from visualsearch.index.arrays import IntArray
-from visualsearch.index.pages import HUGE
+from visualsearch.index.pages import HUGE, Range
 from visualsearch.types import FloatArray
 
 StoredArray = npt.NDArray[np.int16]
+PAGE = mmap.PAGESIZE
 BLOCK_ROWS = 512  # widened rows that stay in the cache while gemv reads them
 
 
@@ -51,6 +52,25 @@ class Chunks:
         if len(whole) > filled:
             self.grow(len(whole))
             self._chunks[-1][: len(whole) - filled] = whole[filled:]
+
+    def reach(self, begin: int, stop: int) -> list[Range]:
+        """Return the memory of the ids in between, to `populate` before rows come to it.
+
+        The first row of a page waits for the system to clear it: half a millisecond, where the
+        system has it at hand, and in a virtual machine ten.
+        """
+        self.grow(stop)
+        ranges: list[Range] = []
+        at = begin
+        while at < stop:
+            chunk = self._chunks[at // self._size]
+            end = min(stop, (at // self._size + 1) * self._size)
+            address = chunk.ctypes.data
+            first = address + (at % self._size) * 2 * self.dim
+            last = address + ((end - 1) % self._size + 1) * 2 * self.dim
+            ranges.append((first // PAGE * PAGE, -(-last // PAGE) * PAGE))
+            at = end
+        return ranges
 
     def put(self, rows: IntArray, whole: StoredArray) -> None:
         """Store rows by their ids, in any order."""

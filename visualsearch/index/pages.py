@@ -1,4 +1,4 @@
-"""Huge pages for what a library allocates: graphs are read from anywhere.
+"""Pages of memory: huge ones for what a library allocates, and some before they are used.
 
 A walk reads a kilobyte here and there of gigabytes; on pages of 4 kB each of these reads misses the
 page tables' cache first. Linux gives huge pages to those that ask (`madvise`), which hnswlib does
@@ -14,6 +14,7 @@ from pathlib import Path
 MAPS = Path("/proc/self/maps")
 HUGE_BYTES = 2 << 20  # of one page, on the machines we know
 HUGE: int | None = getattr(mmap, "MADV_HUGEPAGE", None)  # Linux has it
+POPULATE_WRITE = 23  # <linux/mman.h>, since 5.14
 
 Range = tuple[int, int]  # addresses: the first, and the one behind the last
 
@@ -33,6 +34,17 @@ def huge_pages() -> Iterator[None]:
     for first, stop in beyond(anonymous(MAPS.read_text()), before):
         if stop - first >= HUGE_BYTES:
             advise(ctypes.c_void_p(first), ctypes.c_size_t(stop - first), HUGE)
+
+
+def populate(ranges: Sequence[Range]) -> None:
+    """Let the system put memory behind these whole pages now, not when they are first written to.
+
+    What is in them stays as it is, and Python's lock is let go of. It is a hint, as above.
+    """
+    if HUGE is not None:
+        advise = ctypes.CDLL(None).madvise
+        for first, stop in ranges:
+            advise(ctypes.c_void_p(first), ctypes.c_size_t(stop - first), POPULATE_WRITE)
 
 
 def anonymous(maps: str) -> list[Range]:

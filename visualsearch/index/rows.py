@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from visualsearch.index.arrays import BoolArray, CodeArray, DoubleArray, IntArray, grown
 from visualsearch.index.chunks import Chunks, StoredArray
+from visualsearch.index.pages import Range
 from visualsearch.types import FloatArray, ImageVector, Outcome, Record, VectorsRecord
 
 UNIT_TOLERANCE = 0.02  # float16 rounding moves a unit vector's length by less than that
@@ -22,6 +23,8 @@ LARGEST = 32_767
 NO_ROW = -1
 WITH_VECTORS = 8  # times as long as another record does one with vectors take
 RESERVE = 4_096  # free rows whose memory is kept for those that come next
+AHEAD = 8_192  # rows beyond those in use that memory is there for,
+AHEAD_OF = 16  # but one of so many of a chunk
 
 Vectors = tuple[StoredArray, FloatArray]  # as they are stored: integers and scales
 
@@ -147,6 +150,8 @@ class Rows:
         self._scale: FloatArray = np.empty(0, dtype=np.float32)
         self._chunks = Chunks(dim, chunk_rows)
         self._free: list[int] = []  # a heap
+        self._ahead = 0  # the id up to which there is memory
+        self._room = min(AHEAD, chunk_rows // AHEAD_OF)
 
     @property
     def used(self) -> int:
@@ -206,6 +211,16 @@ class Rows:
         """Give the memory of spare rows back to the system; it needs no lock."""
         self._chunks.give_back(np.array(spare, dtype=np.int64))
 
+    @property
+    def short(self) -> bool:
+        """Return whether the rows that come next will soon have no memory yet."""
+        return self.count + self._room // 2 > self._ahead
+
+    def reach(self) -> list[Range]:
+        """Return the memory of rows that come next, to be populated; it needs the lock."""
+        begin, self._ahead = max(self.count, self._ahead), self.count + self._room
+        return self._chunks.reach(begin, self._ahead)
+
     def key(self, row: int) -> tuple[bytes, bool]:
         """Return what makes two pictures the same to a search."""
         return self._chunks.row(row).tobytes(), bool(self.lifestyle[row])
@@ -236,7 +251,7 @@ class Rows:
         self.next = saved.next
         self.alive = np.ones(count, dtype=np.bool_)
         self.live = np.zeros(count, dtype=np.bool_)
-        self.count = count
+        self.count = self._ahead = count
 
     def score(self, rows: IntArray, vector: FloatArray) -> DoubleArray:
         """Return the cosines of the given rows, ascending ids, as float64 of shape (n,).

@@ -18,6 +18,7 @@ from visualsearch.index.listing import Listing
 from visualsearch.index.lists import Coder
 from visualsearch.index.live import NO_GRAPH, LiveIndex
 from visualsearch.index.measure import QUERIES, Measuring, Sampler, measured
+from visualsearch.index.memory import Memory
 from visualsearch.index.merge import Backlog, Merge, to_rebuild, to_tidy
 from visualsearch.index.reduction import Reducer, Reduction
 from visualsearch.index.view import View
@@ -63,8 +64,8 @@ class Upkeep:
         self._backlog = Backlog()
         self._made = 0  # graphs so far: the last one's number
         self._active: Segment | None = None
-        self._freed = False  # much memory, in the step before
-        self._listing = Listing(index, lock, layout, self._rng, self._free)
+        self._memory = Memory(index, lock, hooks.on_freed)
+        self._listing = Listing(index, lock, layout, self._rng, self._memory.freed)
         self._merge: Merge | None = None
         self._measuring: Measuring | None = None
         self._rebuilt = 0  # rows that are in other graphs than when the curves were measured
@@ -75,9 +76,7 @@ class Upkeep:
 
     def step(self, batch: int) -> int:
         """Do one bounded piece of each kind of work; return rows dealt with, 0 if idle."""
-        if self._freed:  # by now nothing on the stack holds it either
-            self._freed = False
-            self._give_back()
+        self._memory.step()
         done = self._listing.step()
         if not done or len(self._index.for_lists) <= UNCODED_MOST:
             done += self._mark() + self._insert(batch)
@@ -99,20 +98,6 @@ class Upkeep:
         """Return rows inserted by the rebuild under way, and its rows; zeros without one."""
         merge = self._merge
         return (merge.progress.done, merge.progress.total) if merge else (0, 0)
-
-    def _free(self) -> None:
-        self._freed = True
-
-    def _give_back(self) -> None:
-        """Give the memory back of rows that are free, and let the process do so with the rest."""
-        index = self._index
-        with self._lock():
-            index.resting.free(index.version)
-            spare = index.rows.spare()
-        index.rows.give_back(spare)
-        with self._lock():
-            index.rows.free(spare)
-        self._hooks.on_freed()
 
     @contextmanager
     def _publishing(self) -> Iterator[None]:
@@ -208,7 +193,7 @@ class Upkeep:
         self._publish_graph(merge)
         self._merge = None
         self._hooks.on_swapped()
-        self._free()
+        self._memory.freed()
         return 1
 
     def _begin_merge(self) -> int:
@@ -288,7 +273,7 @@ class Upkeep:
         else:
             with self._publishing():
                 index.built.curves = curves
-            self._free()
+            self._memory.freed()
         return 1
 
     def _stale(self, *, busy: bool) -> bool:
