@@ -26,7 +26,7 @@ def grown(array: npt.NDArray[Any], size: int, fill: float) -> npt.NDArray[Any]:
 
 
 def ascending(ids: npt.NDArray[np.integer]) -> IntArray:
-    """Return the different ids, ascending; `np.unique` hashes, which is slower for so few."""
+    """Return the different ids, ascending; `np.unique` hashes, slowly and with Python's lock."""
     ranked = np.sort(ids).astype(np.int64)
     if len(ranked) < 2:
         return ranked

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from visualsearch.index.arrays import BoolArray, CodeArray, IntArray
+from visualsearch.index.arrays import BoolArray, CodeArray, IntArray, ascending
 from visualsearch.index.codes import NO_LIST, ListArray
 from visualsearch.index.lists import Coder, Piece
 from visualsearch.index.merge import DEAD_SHARE
@@ -30,7 +30,7 @@ class Coding:
     ) -> None:
         self.coder = coder
         self.piece: Piece = coder.piece()
-        self.rows = np.unique(rows[storage.alive[rows]])
+        self.rows: CodeArray = ascending(rows[storage.alive[rows]]).astype(np.int32)
         self.lists = np.empty(len(self.rows), dtype=np.uint16)
         self.taken = taken  # from the queue
         # They go for good: what they have and this one has not was used again meanwhile, and waits

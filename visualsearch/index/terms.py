@@ -105,8 +105,9 @@ class TermColumn:
 
     def _locate(self) -> None:
         """Note where each slot's run of pairs is."""
-        owners, firsts, lengths = np.unique(self._slots, return_index=True, return_counts=True)
+        firsts = np.flatnonzero(np.diff(self._slots, prepend=ABSENT))
+        owners, stops = self._slots[firsts], np.append(firsts[1:], len(self._slots))
         size = max(len(self._first), int(owners.max(initial=-1)) + 1)
         self._first = np.zeros(size, dtype=np.int32)
         self._stop = np.zeros(size, dtype=np.int32)
-        self._first[owners], self._stop[owners] = firsts, firsts + lengths
+        self._first[owners], self._stop[owners] = firsts, stops
