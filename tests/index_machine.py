@@ -30,6 +30,7 @@ COSTS = {
 }
 WAYS: tuple[Way, ...] = ("exact", "graph", "mixed")
 RECALL_FLOOR = 0.97
+LOST = 2  # hits that a narrow beam may miss by chance, of however few
 TIE = 1e-6
 PRODUCTS = [f"p{n:02d}" for n in range(28)]  # half of them are those of `world.records`
 SEEN: Counter[str] = Counter()  # strategies of answers, merges, rows used again ...
@@ -212,5 +213,4 @@ class TwinMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Hold the recall of the whole run against the floor."""
         for way, wanted in self.wanted.items():
-            if wanted >= 30:
-                assert self.good[way] / wanted >= RECALL_FLOOR, way
+            assert self.good[way] + LOST >= RECALL_FLOOR * wanted, way

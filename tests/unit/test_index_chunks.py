@@ -1,9 +1,9 @@
 """Vectors by row id: blocks of them in order, and memory that is given back."""
 
+import ctypes
 import mmap
 import sys
 from pathlib import Path
-from resource import RUSAGE_SELF, getrusage
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from visualsearch.index import rows as rows_module
 from visualsearch.index.arrays import IntArray
 from visualsearch.index.chunks import BLOCK_ROWS, Chunks, StoredArray
-from visualsearch.index.pages import populate
+from visualsearch.index.pages import Range, populate
 from visualsearch.index.rows import Rows
 
 DIM = mmap.PAGESIZE // 8  # four rows a page
@@ -99,32 +99,37 @@ def test_the_lowest_free_rows_are_used_first_and_a_reserve_is_kept(
     assert rows.take(3) == [9, 11, 13]
 
 
+def resident(ranges: list[Range]) -> list[bool]:
+    """Return whether each page has memory behind it (`man mincore`)."""
+    found: list[bool] = []
+    for first, stop in ranges:
+        pages = (ctypes.c_ubyte * ((stop - first) // mmap.PAGESIZE))()
+        length = ctypes.c_size_t(stop - first)
+        assert ctypes.CDLL(None).mincore(ctypes.c_void_p(first), length, pages) == 0
+        found += [bool(page & 1) for page in pages]
+    return found
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a hint to Linux")
 def test_rows_ahead_have_memory_before_they_come() -> None:
     """Writing to them waits for no page, and what is there already stays as it is."""
     dim, room = 512, 8_192
     rows = Rows(dim, chunk_rows=16 * room)
+    assert rows.short
     whole = np.ones((room // 2, dim), dtype=np.int16)
-
-    def put() -> int:
-        """Store rows; return how often that waited for memory."""
-        ids = np.array(rows.take(len(whole)))
-        before = getrusage(RUSAGE_SELF).ru_minflt
-        rows._chunks.put(ids, whole)
-        return getrusage(RUSAGE_SELF).ru_minflt - before
-
-    assert rows.short
-    unready = put()
-    assert rows.short
-    populate(rows.reach())
+    rows._chunks.put(np.array(rows.take(len(whole))), whole)
+    ahead = rows.reach()
     assert not rows.short
+    pages = resident(ahead)
+    assert pages.count(False) > len(pages) // 2
+    populate(ahead)
+    assert all(resident(ahead))
     assert (rows._chunks.row(room // 2 - 1) == 1).all()
-    ready = put()
+    rows.take(room // 2)
     assert not rows.short
-    assert unready > 0
-    assert ready < unready / 4, "but for what Python itself takes"
-    put()
+    rows.take(1)
     assert rows.short
+    assert rows.reach()[0][0] >= ahead[-1][1] - mmap.PAGESIZE, "no page twice"
 
 
 def test_memory_ahead_goes_from_chunk_to_chunk() -> None:

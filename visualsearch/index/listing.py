@@ -119,10 +119,12 @@ class Listing:
         pieces, deaths = index.built.pieces, index.deaths // max(1, index.live_rows // NOTED)
         if pieces is self._looked[0] and deaths == self._looked[1]:
             return ()
-        self._looked = pieces, deaths
         coarse = tuple(piece for piece in pieces if piece.coarse)[:1]
         old = [piece for piece in pieces if not piece.coarse and not piece.young]
-        return coarse or to_join(old, index.rows.alive, self._layout.piece_rows)
+        found = coarse or to_join(old, index.rows.alive, self._layout.piece_rows)
+        if not found:
+            self._looked = pieces, deaths
+        return found
 
     def _recode(self, pieces: Sequence[Piece]) -> int:
         """Begin to make one piece of these."""

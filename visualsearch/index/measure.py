@@ -15,6 +15,7 @@ from visualsearch.index.view import View
 from visualsearch.types import FloatArray
 
 Measuring = Generator[Curves | None, None, None]
+Points = Generator[None, None, list[Point]]
 QUERIES = 256
 LOST = 1
 CAUTION = 4.0  # standard errors below the mean: a beam between two points is chosen exactly,
@@ -93,17 +94,10 @@ def measured(
     guess = Curves()
     spread = _spread(finder.rows, view, queries, truth) if view.pieces else guess.spread
     tuned = replace(view, curves=replace(view.curves, spread=spread))  # `view` keeps its rows
-    graph: list[Point] = []
-    for ef in EFS if view.segments else ():
-
-        def walk(vector: FloatArray, ef: int = ef) -> IntArray:
-            rows, scores = finder.walked(tuned, vector, ef, MANY)
-            return rows[np.argsort(-scores)]
-
-        graph.append((yield from _point(float(ef), walk, queries, truth, clock, CAUTION)))
-        if graph[-1].many >= ENOUGH:
-            break
-    graph = rising(graph)
+    graph, plain = yield from _taking_turns(
+        _walked(finder, tuned, queries, truth, clock),
+        _listed(finder, view, queries, truth, clock) if view.pieces else _nothing(),
+    )
     if not view.pieces:
         yield Curves(
             graph=tuple(graph) or guess.graph,
@@ -112,7 +106,6 @@ def measured(
             row_cost=row_cost,
         )
         return
-    plain = yield from _listed(finder, view, queries, truth, clock)
     lists = rng.permutation(len(view.list_sizes))
     # Of a copy: rows are given other lists meanwhile, and `isin` goes over them more than once.
     list_of = view.list_of[: len(view.mask)].copy()
@@ -147,13 +140,55 @@ def _spread(rows: Rows, view: View, queries: FloatArray, truth: IntArray) -> flo
     return measured_spread(usual, coder.across, view.list_sizes, last, truth.shape[1])
 
 
+def _taking_turns(one: Points, other: Points) -> Generator[None, None, tuple[list[Point], ...]]:
+    """Return what both measure, block by block in turn.
+
+    Their costs are compared, and on a machine that is shared each second is another.
+    """
+    found: list[list[Point]] = [[], []]
+    left = {0: one, 1: other}
+    while left:
+        for place, points in list(left.items()):
+            try:
+                yield next(points)
+            except StopIteration as end:
+                found[place] = end.value
+                del left[place]
+    return tuple(found)
+
+
+def _nothing() -> Points:
+    yield from ()
+    return []
+
+
+def _walked(
+    finder: Finder,
+    view: View,
+    queries: FloatArray,
+    truth: IntArray,
+    clock: Callable[[], float],
+) -> Points:
+    points: list[Point] = []
+    for ef in EFS if view.segments else ():
+
+        def walk(vector: FloatArray, ef: int = ef) -> IntArray:
+            rows, scores = finder.walked(view, vector, ef, MANY)
+            return rows[np.argsort(-scores)]
+
+        points.append((yield from _point(float(ef), walk, queries, truth, clock, CAUTION)))
+        if points[-1].many >= ENOUGH:
+            break
+    return rising(points)
+
+
 def _listed(
     finder: Finder,
     view: View,
     queries: FloatArray,
     truth: IntArray,
     clock: Callable[[], float],
-) -> Generator[None, None, list[Point]]:
+) -> Points:
     points: list[Point] = []
     for place, effort in enumerate(EFFORTS):
         choice = Choice("ivfpq", (), effort, effort, effort)
@@ -166,7 +201,7 @@ def _listed(
         points.append(point)
         if points[-1].many >= ENOUGH:
             break
-    return rising(points)
+    return points
 
 
 def _point(

@@ -26,7 +26,7 @@ from visualsearch.types import FloatArray
 
 Lock = Callable[[], AbstractContextManager[object]]
 PART_ROWS = 64  # that go into a graph at once
-MARK_PARTS = 16  # of as many rows, in a step
+MARKED = 1_024  # dead rows in a step
 MERGE_PARTS = 4  # in a step, as many rows as the active graph takes: both go on
 UNCODED_MOST = 8_192  # rows on no list: with more all else waits, for each search scans them
 FRESH_MOST = 20_000  # waiting rows: with more, walks would be measured that none chooses
@@ -111,18 +111,18 @@ class Upkeep:
 
         There is no hurry: searches leave them out, and records should not wait for this.
         """
-        graphs = {segment.number: segment for segment in self._index.built.segments}
-        for _ in range(MARK_PARTS):
-            if not self._index.to_mark:
-                break
-            self._calm()
-            with self._lock():
-                waiting = self._index.to_mark
-                marks, self._index.to_mark = waiting[:PART_ROWS], waiting[PART_ROWS:]
-                numbers = self._index.graph_of[marks].tolist()
-            for row, number in zip(marks, numbers, strict=True):
-                graphs[number].mark(row)
-        return len(self._index.to_mark)
+        index = self._index
+        if not index.to_mark:
+            return 0
+        with self._lock():
+            marks, index.to_mark = index.to_mark[:MARKED], index.to_mark[MARKED:]
+            numbers = index.graph_of[marks].tolist()
+        graphs = {segment.number: segment for segment in index.built.segments}
+        for n, (row, number) in enumerate(zip(marks, numbers, strict=True)):
+            if n % PART_ROWS == 0:
+                self._calm()
+            graphs[number].mark(row)
+        return len(index.to_mark)
 
     def _insert(self, batch: int) -> int:
         done = 0
