@@ -19,7 +19,7 @@ from visualsearch.index.lists import Coder
 from visualsearch.index.live import NO_GRAPH, LiveIndex
 from visualsearch.index.measure import QUERIES, Measuring, Sampler, measured
 from visualsearch.index.memory import Memory
-from visualsearch.index.merge import Backlog, Merge, to_rebuild, to_tidy
+from visualsearch.index.merge import FAN_IN, Backlog, Merge, to_rebuild, to_tidy
 from visualsearch.index.reduction import Reducer, Reduction
 from visualsearch.index.view import View
 from visualsearch.types import FloatArray
@@ -30,7 +30,8 @@ MARKED = 1_024  # dead rows in a step
 MERGE_PARTS = 4  # in a step, as many rows as the active graph takes: both go on
 UNCODED_MOST = 8_192  # rows on no list: with more all else waits, for each search scans them
 FRESH_MOST = 20_000  # waiting rows: with more, walks would be measured that none chooses
-SMALLER = 2  # at rest graphs become one with another that is at most so many times larger
+SMALLER = 2  # at rest graphs become one with another that is at most so many times larger,
+MUCH_SMALLER = 8  # or so many where no more rows come together than when thin ones do
 GROWTH = 1.3  # the curves are measured again when the index has grown or shrunk so much
 
 
@@ -213,9 +214,13 @@ class Upkeep:
     def _tidy(self) -> int:
         """Begin to make few graphs of many, or small of whole ones: when nothing else is to do."""
         index = self._index
-        graphs, most = index.built.segments, self._layout.most_rows
-        replaces = to_tidy(graphs, lambda segment: segment.live, most, SMALLER) or tuple(
-            graph for graph in graphs if self._reducer.outgrown(graph.number, index.live_rows)
+        graphs, layout = index.built.segments, self._layout
+        replaces = (
+            to_tidy(
+                graphs, lambda segment: segment.live, FAN_IN * layout.segment_rows, MUCH_SMALLER
+            )
+            or to_tidy(graphs, lambda segment: segment.live, layout.most_rows, SMALLER)
+            or tuple(g for g in graphs if self._reducer.outgrown(g.number, index.live_rows))
         )
         return self._rebuild(replaces, index.for_graph.waiting()[:0]) if replaces else 0
 
