@@ -122,7 +122,21 @@ def test_rows_wherever_they_are_score_their_cosine(share: float, start: int, sto
     assert np.allclose(rows.score(wanted, query), cosines, atol=SCORE_TOLERANCE)
 
 
-@pytest.mark.parametrize("dim", [512, 513])
+@pytest.mark.parametrize("dim", [24, 512, 513])
+@pytest.mark.parametrize("shift", range(0, 16, 3))
+def test_a_row_is_stored_alike_wherever_it_comes_from(dim: int, shift: int) -> None:
+    """Alone or among others, at any alignment: a replay must come to the same numbers."""
+    block = clustered(37, dim, clusters=3, seed=1)
+    whole, scales = stored(block)
+    for n in (0, 17, 36):
+        room = np.empty(dim + 16, dtype=np.float32)[shift : shift + dim].reshape(1, dim)
+        room[:] = block[n]
+        alone, scale = stored(room)
+        assert np.array_equal(alone[0], whole[n])
+        assert scale[0] == scales[n]
+
+
+@pytest.mark.parametrize("dim", [24, 512, 513])
 def test_equal_pictures_score_equally_wherever_they_are(dim: int) -> None:
     """The same vector at any place of any block has the very same score."""
     one, query = clustered(2, dim, clusters=2, seed=0)

@@ -20,6 +20,7 @@ from visualsearch.types import FloatArray, ImageVector, Outcome, Record, Vectors
 
 UNIT_TOLERANCE = 0.02  # float16 rounding moves a unit vector's length by less than that
 LARGEST = 32_767
+BLOCK = 32  # numbers that BLAS multiplies and adds at once, wherever they are
 NO_ROW = -1
 WITH_VECTORS = 8  # times as long as another record does one with vectors take
 RESERVE = 4_096  # free rows whose memory is kept for those that come next
@@ -60,7 +61,7 @@ def prepared(
         images if images and all(image.vector.shape == (dim,) for image in images) else ()
         for images in given
     ]
-    rows, usable = _checked([image.vector for images in fitting for image in images], dim)
+    rows, usable = _normalised([image.vector for images in fitting for image in images], dim)
     whole, scales = stored(rows)
     at = 0
     for record, images, fit in zip(records, given, fitting, strict=True):
@@ -76,14 +77,14 @@ def prepared(
         at = stop
 
 
-def _checked(vectors: Sequence[npt.ArrayLike], dim: int) -> tuple[FloatArray, BoolArray]:
-    """Return float32 rows, and which of them can be used; the others are zero."""
+def _normalised(vectors: Sequence[npt.ArrayLike], dim: int) -> tuple[FloatArray, BoolArray]:
+    """Return float32 unit rows, and which of them can be used; the others are zero."""
     with np.errstate(over="ignore", invalid="ignore"):
         rows = np.array(vectors, dtype=np.float32).reshape(-1, dim)
-        lengths = np.sqrt(np.vecdot(rows, rows))
+        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
         usable = np.abs(lengths - 1.0) <= UNIT_TOLERANCE  # false for NaN and infinity too
-    if not usable.all():
-        rows[~usable] = 0.0
+        rows /= np.where(usable, lengths, 1.0)[:, None]
+    rows[~usable] = 0.0
     return rows, usable
 
 
@@ -95,17 +96,16 @@ def unit_rows(images: Sequence[ImageVector], dim: int) -> FloatArray | None:
     """
     if any(image.vector.shape != (dim,) for image in images):
         return None
-    rows, usable = _checked([image.vector for image in images], dim)
-    return rows / np.sqrt(np.vecdot(rows, rows))[:, None] if usable.all() else None
+    rows, usable = _normalised([image.vector for image in images], dim)
+    return rows if usable.all() else None
 
 
 def stored(rows: FloatArray) -> Vectors:
-    """Return rows of about unit length as integers and the factors that give them unit length."""
-    peaks = np.maximum(rows.max(axis=1, initial=0.0), -rows.min(axis=1, initial=0.0))
-    wide = rows * (LARGEST / np.maximum(peaks, np.float32(1e-9)))[:, None]
-    np.rint(wide, out=wide)
-    lengths = np.sqrt(np.vecdot(wide, wide))
-    return wide.astype(np.int16), 1 / np.maximum(lengths, np.float32(1))
+    """Return unit rows as integers and the factors that give them unit length again."""
+    peaks = np.abs(rows).max(axis=1, initial=0.0)
+    whole = np.rint(rows * (LARGEST / np.maximum(peaks, 1e-9))[:, None]).astype(np.int16)
+    lengths = np.sqrt(np.einsum("ij,ij->i", whole, whole, dtype=np.float64))
+    return whole, (1.0 / np.maximum(lengths, 1.0)).astype(np.float32)
 
 
 class NewRows(NamedTuple):
@@ -257,12 +257,16 @@ class Rows:
         """Return the cosines of the given rows, ascending ids, as float64 of shape (n,).
 
         Equal pictures score equally wherever they are stored: `vecdot` sums each row for itself,
-        where BLAS's product of a matrix sums the last rows of a block differently.
+        where BLAS's product of a matrix sums the last rows of a block differently. A row's numbers
+        beyond whole BLOCKs are summed as the alignment has it, so `einsum` takes such rows.
         """
         out = np.empty(len(rows), dtype=np.float32)
         for begin, whole, wide in self._chunks.blocks(rows):
             np.copyto(wide, whole)
-            np.vecdot(wide, vector, out=out[begin : begin + len(whole)])
+            if self.dim % BLOCK == 0:
+                np.vecdot(wide, vector, out=out[begin : begin + len(whole)])
+            else:
+                np.einsum("ij,j->i", wide, vector, out=out[begin : begin + len(whole)])
         scores = out.astype(np.float64)
         scores *= self._scale[rows]
         return scores
