@@ -15,7 +15,6 @@ from visualsearch.index.pages import HUGE, Range
 from visualsearch.types import FloatArray
 
 StoredArray = npt.NDArray[np.int16]
-PAGE = mmap.PAGESIZE
 BLOCK_ROWS = 512  # widened rows that stay in the cache while gemv reads them
 
 
@@ -61,14 +60,14 @@ class Chunks:
         """
         self.grow(stop)
         ranges: list[Range] = []
-        at = begin
+        at, page = begin, mmap.PAGESIZE
         while at < stop:
             chunk = self._chunks[at // self._size]
             end = min(stop, (at // self._size + 1) * self._size)
             address = chunk.ctypes.data
             first = address + (at % self._size) * 2 * self.dim
             last = address + ((end - 1) % self._size + 1) * 2 * self.dim
-            ranges.append((first // PAGE * PAGE, -(-last // PAGE) * PAGE))
+            ranges.append((first // page * page, -(-last // page) * page))
             at = end
         return ranges
 

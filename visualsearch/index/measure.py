@@ -1,6 +1,6 @@
 """Measuring the curves of an index: its own queries, exact answers, every setting in turn."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from visualsearch.index.arrays import BoolArray, IntArray
 from visualsearch.index.astray import measured_spread
 from visualsearch.index.curve import CHANCE, EFFORTS, EFS, FEW, GROUP, MANY, Curves, Point, rising
-from visualsearch.index.find import Finder
+from visualsearch.index.find import Finder, Scored
 from visualsearch.index.planner import Choice
 from visualsearch.index.rows import Rows
 from visualsearch.index.view import View
@@ -96,7 +96,7 @@ def measured(
     tuned = replace(view, curves=replace(view.curves, spread=spread))  # `view` keeps its rows
     graph, plain = yield from _taking_turns(
         _walked(finder, tuned, queries, truth, clock),
-        _listed(finder, view, queries, truth, clock) if view.pieces else _nothing(),
+        _listed(finder, view, queries, truth, clock),
     )
     if not view.pieces:
         yield Curves(
@@ -157,48 +157,44 @@ def _taking_turns(one: Points, other: Points) -> Generator[None, None, tuple[lis
     return tuple(found)
 
 
-def _nothing() -> Points:
-    yield from ()
-    return []
-
-
 def _walked(
-    finder: Finder,
-    view: View,
-    queries: FloatArray,
-    truth: IntArray,
-    clock: Callable[[], float],
+    finder: Finder, view: View, queries: FloatArray, truth: IntArray, clock: Callable[[], float]
 ) -> Points:
-    points: list[Point] = []
-    for ef in EFS if view.segments else ():
+    def walk(vector: FloatArray, ef: float) -> Scored:
+        return finder.walked(view, vector, int(ef), MANY)
 
-        def walk(vector: FloatArray, ef: int = ef) -> IntArray:
-            rows, scores = finder.walked(view, vector, ef, MANY)
-            return rows[np.argsort(-scores)]
-
-        points.append((yield from _point(float(ef), walk, queries, truth, clock, CAUTION)))
-        if points[-1].many >= ENOUGH:
-            break
-    return rising(points)
+    settings = EFS if view.segments else ()
+    return rising((yield from _points(settings, walk, queries, truth, clock, CAUTION)))
 
 
 def _listed(
-    finder: Finder,
-    view: View,
+    finder: Finder, view: View, queries: FloatArray, truth: IntArray, clock: Callable[[], float]
+) -> Points:
+    def look(vector: FloatArray, place: float) -> Scored:
+        effort = EFFORTS[int(place)]
+        return finder.listed(view, vector, MANY, Choice("ivfpq", (), effort, effort, effort))
+
+    settings = range(len(EFFORTS)) if view.pieces else ()
+    return (yield from _points(settings, look, queries, truth, clock, CAUTION_LISTS))
+
+
+def _points(
+    settings: Iterable[float],
+    search: Callable[[FloatArray, float], Scored],
     queries: FloatArray,
     truth: IntArray,
     clock: Callable[[], float],
+    caution: float,
 ) -> Points:
+    """Measure one setting after the other, until one finds enough."""
     points: list[Point] = []
-    for place, effort in enumerate(EFFORTS):
-        choice = Choice("ivfpq", (), effort, effort, effort)
+    for setting in settings:
 
-        def look(vector: FloatArray, choice: Choice = choice) -> IntArray:
-            rows, scores = finder.listed(view, vector, MANY, choice)
+        def ranked(vector: FloatArray, setting: float = setting) -> IntArray:
+            rows, scores = search(vector, setting)
             return rows[np.argsort(-scores)]
 
-        point = yield from _point(float(place), look, queries, truth, clock, CAUTION_LISTS)
-        points.append(point)
+        points.append((yield from _point(float(setting), ranked, queries, truth, clock, caution)))
         if points[-1].many >= ENOUGH:
             break
     return points

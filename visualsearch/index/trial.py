@@ -59,5 +59,5 @@ class Trial:
         rows, scores = found
         order = np.argsort(-scores, kind="stable")
         _, firsts = np.unique(view.slot[rows[order]], return_index=True)
-        best = np.sort(scores[order][firsts].astype(np.float64))[::-1]
+        best = np.sort(scores[order][firsts])[::-1]
         return np.asarray(best[: query.top_k])
