@@ -47,7 +47,7 @@ YIELD_S = 0.005  # and each part of the records for searches: they would share o
 TURN = 128  # prices, or as much work, that are applied while searches wait: under a millisecond,
 BURST, BURST_TURN = 10_000, 768  # and with so many rows waiting more: it should be over soon
 SERVED = 20  # products of the search that `serving` is about
-ASKED = 256  # query vectors kept to measure with
+ASKED = 512  # query vectors kept to measure with
 __all__ = ["Engine", "Hooks", "Layout"]
 
 _APPLIED = {(o, s): Applied(o, s) for o in Outcome for s in (False, True)}

@@ -26,7 +26,7 @@ from visualsearch.types import (
 MODEL = "bench"
 BATCH = 1_000  # records of one call of `apply`
 POLL_S = 0.05
-ASKED = 200  # queries that are searched for during a build
+ASKED = 400  # queries that are searched for during a build, as many as rivals learn from
 LONGEST_S = 7_200.0
 NO_FILTER = Filters()
 _failures: WeakKeyDictionary[Engine, list[Exception]] = WeakKeyDictionary()

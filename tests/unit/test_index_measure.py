@@ -16,8 +16,46 @@ from visualsearch.index import measure, upkeep
 from visualsearch.index.arrays import BoolArray, IntArray
 from visualsearch.index.astray import SPREAD, SPREADS
 from visualsearch.index.codes import ListArray
-from visualsearch.index.find import Finder
+from visualsearch.index.curve import Point
+from visualsearch.index.find import Finder, Scored
 from visualsearch.index.view import View
+from visualsearch.types import FloatArray
+
+TRUTH = np.tile(np.arange(measure.MANY), (measure.QUERIES, 1))
+QUERIES = np.zeros((measure.QUERIES, 4), dtype=np.float32)
+
+
+def knob(every: int = 1) -> measure._Knob:
+    """Return one of which the setting n finds 60 + 10 n of a hundred."""
+
+    def search(_: FloatArray, setting: float) -> Scored:
+        found = TRUTH[0][: int(60 + 10 * setting)]
+        return found, -found.astype(np.float64)
+
+    return measure._Knob(range(9), search, caution=3.0, every=every)
+
+
+def points(*knobs: measure._Knob, clock: Callable[[], float]) -> list[list[Point]]:
+    """Return what is measured."""
+    steps = measure._points(knobs, QUERIES, TRUTH, clock)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return list(end.value)
+
+
+def test_a_slow_spell_makes_every_setting_dearer_alike() -> None:
+    """The costs of settings are compared: none is measured at another time than the others."""
+    both = points(knob(), knob(2), clock=map(float, (n * n for n in count())).__next__)
+    costs = [point.cost for each in both for point in each]
+    assert max(costs) < 1.3 * min(costs)
+
+
+def test_what_is_further_than_enough_is_not_measured() -> None:
+    """A wider beam than one that finds all costs more and finds no more."""
+    [found] = points(knob(), clock=map(float, count()).__next__)
+    assert [point.many for point in found] == pytest.approx([0.6, 0.7, 0.8, 0.9, 1.0])
 
 
 def test_rows_may_get_other_lists_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from visualsearch.index.lists import Effort
 FEW, MANY = 10, 100  # the k that are measured
 CHANCE = 0.1  # share of rows that the measured random filter keeps
 GROUP = 0.15  # share of lists that the measured averse filter keeps
-DEARER = 1.8  # times the cost of a further setting: on a machine that is shared less says nothing
+DEARER = 1.3  # times the cost of a further setting: less is chance
 SAME = 0.0005  # recall that no effort is worth: a tenth of what measuring leaves open
 EFS = (24, 32, 48, 64, 96, 128, 160, 192, 256, 384, 512, 768, 1024, 1536)
 EFFORTS = (

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from visualsearch.index.arrays import BoolArray, IntArray
+from visualsearch.index.arrays import BoolArray, DoubleArray, IntArray
 from visualsearch.index.astray import measured_spread
 from visualsearch.index.curve import CHANCE, EFFORTS, EFS, FEW, GROUP, MANY, Curves, Point, rising
 from visualsearch.index.find import Finder, Scored
@@ -15,13 +15,13 @@ from visualsearch.index.view import View
 from visualsearch.types import FloatArray
 
 Measuring = Generator[Curves | None, None, None]
-Points = Generator[None, None, list[Point]]
-QUERIES = 256
+QUERIES = 512  # walks are measured with: the error of their recall falls with the root of it
+EVERY = 2  # of so many blocks of them lists go through one: they are dearer
 LOST = 1
 CAUTION = 4.0  # standard errors below the mean: a beam between two points is chosen exactly,
 CAUTION_LISTS = 3.0  # of lists the next point that reaches the target
 ENOUGH = 0.996  # recall@100 beyond which no more settings are tried
-BLOCK, BLOCKS = 4_096, 8  # rows that are scored at once, and blocks of a step
+BLOCK, BLOCKS = 4_096, 4  # rows that are scored at once, and blocks of a step
 AT_ONCE = 32  # queries of a step: rows that come meanwhile wait for its end
 
 
@@ -94,10 +94,9 @@ def measured(
     guess = Curves()
     spread = _spread(finder.rows, view, queries, truth) if view.pieces else guess.spread
     tuned = replace(view, curves=replace(view.curves, spread=spread))  # `view` keeps its rows
-    graph, plain = yield from _taking_turns(
-        _walked(finder, tuned, queries, truth, clock),
-        _listed(finder, view, queries, truth, clock),
-    )
+    knobs = [_walks(finder, tuned), _looks(finder, view)]
+    graph, plain = yield from _points(knobs, queries, truth, clock)
+    graph = rising(graph)
     if not view.pieces:
         yield Curves(
             graph=tuple(graph) or guess.graph,
@@ -119,7 +118,7 @@ def measured(
             continue
         best = yield from true_rows(finder.rows, inside, queries, MANY)
         yield None
-        others.append((yield from _listed(finder, narrow, queries, best, clock)))
+        others += yield from _points([_looks(finder, narrow)], queries, best, clock)
     yield Curves(
         graph=tuple(graph) or guess.graph,
         plain=tuple(plain),
@@ -140,91 +139,86 @@ def _spread(rows: Rows, view: View, queries: FloatArray, truth: IntArray) -> flo
     return measured_spread(usual, coder.across, view.list_sizes, last, truth.shape[1])
 
 
-def _taking_turns(one: Points, other: Points) -> Generator[None, None, tuple[list[Point], ...]]:
-    """Return what both measure, block by block in turn.
+class _Tried:
+    """One setting so far: what it found of the best rows at both k, and what it took."""
 
-    Their costs are compared, and on a machine that is shared each second is another.
+    def __init__(self, setting: float) -> None:
+        self.setting = setting
+        self._shares: dict[int, list[float]] = {FEW: [], MANY: []}
+        self._spent = 0.0
+
+    def add(self, found: Sequence[IntArray], truth: IntArray, seconds: float) -> None:
+        """Take what was found for some queries, best first, within these seconds."""
+        self._spent += seconds
+        for k, shares in self._shares.items():
+            shares += [
+                len(np.intersect1d(rows[:k], best[:k])) / min(k, len(best))
+                for rows, best in zip(found, truth, strict=True)
+            ]
+
+    def point(self, caution: float) -> Point:
+        """Return recall at both k, as cautious as that, and microseconds of this thread."""
+        count = len(self._shares[MANY])
+        recalls = []
+        for k, shares in self._shares.items():
+            # Of a few all are missed or none: as if so many queries more had found nothing.
+            prior = count / (count + LOST) if k == FEW else 1.0
+            error = np.std(shares) / np.sqrt(count)
+            recalls.append(float(np.mean(shares) * prior - caution * error))
+        return Point(self.setting, recalls[0], recalls[1], 1e6 * self._spent / count)
+
+
+@dataclass(frozen=True, slots=True)
+class _Knob:
+    """What can be set, and how to search by it; one of so many blocks of queries is enough."""
+
+    settings: Iterable[float]
+    search: Callable[[FloatArray, float], Scored]
+    caution: float
+    every: int = 1
+
+
+def _points(
+    knobs: Sequence[_Knob], queries: FloatArray, truth: IntArray, clock: Callable[[], float]
+) -> Generator[None, None, list[list[Point]]]:
+    """Return the points of each knob, up to the first setting that finds enough.
+
+    Each block of queries goes through all of them before the next one does: their costs are
+    compared, and on a machine that is shared each second is another.
     """
-    found: list[list[Point]] = [[], []]
-    left = {0: one, 1: other}
-    while left:
-        for place, points in list(left.items()):
-            try:
-                yield next(points)
-            except StopIteration as end:
-                found[place] = end.value
-                del left[place]
-    return tuple(found)
+    tried = [[_Tried(float(setting)) for setting in knob.settings] for knob in knobs]
+    for block, first in enumerate(range(0, len(queries), AT_ONCE)):
+        asked, best = queries[first : first + AT_ONCE], truth[first : first + AT_ONCE]
+        for knob, settings in zip(knobs, tried, strict=True):
+            for place, one in enumerate(settings if block % knob.every == 0 else ()):
+                begin = clock()
+                found = [_ranked(*knob.search(query, one.setting)) for query in asked]
+                one.add(found, best, clock() - begin)
+                yield None
+                if one.point(knob.caution).many >= ENOUGH:
+                    del settings[place + 1 :]
+                    break
+    return [
+        [one.point(knob.caution) for one in settings]
+        for knob, settings in zip(knobs, tried, strict=True)
+    ]
 
 
-def _walked(
-    finder: Finder, view: View, queries: FloatArray, truth: IntArray, clock: Callable[[], float]
-) -> Points:
+def _ranked(rows: IntArray, scores: DoubleArray) -> IntArray:
+    return rows[np.argsort(-scores)]
+
+
+def _walks(finder: Finder, view: View) -> _Knob:
     def walk(vector: FloatArray, ef: float) -> Scored:
         return finder.walked(view, vector, int(ef), MANY)
 
-    settings = EFS if view.segments else ()
-    return rising((yield from _points(settings, walk, queries, truth, clock, CAUTION)))
+    return _Knob(EFS if view.segments else (), walk, CAUTION)
 
 
-def _listed(
-    finder: Finder, view: View, queries: FloatArray, truth: IntArray, clock: Callable[[], float]
-) -> Points:
+def _looks(finder: Finder, view: View) -> _Knob:
     def look(vector: FloatArray, place: float) -> Scored:
         effort = EFFORTS[int(place)]
         return finder.listed(view, vector, MANY, Choice("ivfpq", (), effort, effort, effort))
 
     settings = range(len(EFFORTS)) if view.pieces else ()
-    return (yield from _points(settings, look, queries, truth, clock, CAUTION_LISTS))
-
-
-def _points(
-    settings: Iterable[float],
-    search: Callable[[FloatArray, float], Scored],
-    queries: FloatArray,
-    truth: IntArray,
-    clock: Callable[[], float],
-    caution: float,
-) -> Points:
-    """Measure one setting after the other, until one finds enough."""
-    points: list[Point] = []
-    for setting in settings:
-
-        def ranked(vector: FloatArray, setting: float = setting) -> IntArray:
-            rows, scores = search(vector, setting)
-            return rows[np.argsort(-scores)]
-
-        points.append((yield from _point(float(setting), ranked, queries, truth, clock, caution)))
-        if points[-1].many >= ENOUGH:
-            break
-    return points
-
-
-def _point(
-    setting: float,
-    search: Callable[[FloatArray], IntArray],
-    queries: FloatArray,
-    truth: IntArray,
-    clock: Callable[[], float],
-    caution: float,
-) -> Generator[None, None, Point]:
-    """Measure one setting: recall at both k, and microseconds of this thread."""
-    found: list[IntArray] = []
-    spent = 0.0
-    for first in range(0, len(queries), AT_ONCE):
-        begin = clock()
-        found += [search(query) for query in queries[first : first + AT_ONCE]]
-        spent += clock() - begin
-        yield None
-    cost = 1e6 * spent / len(queries)
-    recalls = []
-    for k in (FEW, MANY):
-        shares = [
-            len(np.intersect1d(rows[:k], best[:k])) / min(k, len(best))
-            for rows, best in zip(found, truth, strict=True)
-        ]
-        # Of a few all are missed or none: as if so many queries more had found nothing.
-        prior = len(shares) / (len(shares) + LOST) if k == FEW else 1.0
-        error = np.std(shares) / np.sqrt(len(shares))
-        recalls.append(float(np.mean(shares) * prior - caution * error))
-    return Point(setting, recalls[0], recalls[1], cost)
+    return _Knob(settings, look, CAUTION_LISTS, every=EVERY)
