@@ -50,8 +50,9 @@ SERVED = 20  # products of the search that `serving` is about
 ASKED = 512  # query vectors kept to measure with
 __all__ = ["Engine", "Hooks", "Layout"]
 
-_APPLIED = {(o, s): Applied(o, s) for o in Outcome for s in (False, True)}
-_HIDDEN, _SHOWN = (_APPLIED[Outcome.APPLIED, searchable] for searchable in (False, True))
+_APPLIED = Outcome.APPLIED  # to look a member up takes Python 3.11 as long as to keep a price
+_RESULTS = {(o, s): Applied(o, s) for o in Outcome for s in (False, True)}
+_HIDDEN, _SHOWN = _RESULTS[_APPLIED, False], _RESULTS[_APPLIED, True]
 
 
 class Engine(Catalogue):
@@ -115,9 +116,9 @@ class Engine(Catalogue):
         slot, was = products.known(record.product_id)
         outcome = products.judge(record, was)
         if vectors is not None and isinstance(vectors, Outcome):
-            outcome, vectors = vectors if outcome is Outcome.APPLIED else outcome, None
-        if outcome is not Outcome.APPLIED:
-            return _APPLIED[outcome, was is not None and was.searchable]
+            outcome, vectors = vectors if outcome is _APPLIED else outcome, None
+        if outcome is not _APPLIED:
+            return _RESULTS[outcome, was is not None and was.searchable]
         if slot is None or was is None:
             slot, was = products.open(record.product_id)
         refs: tuple[ImageRef, ...] = ()

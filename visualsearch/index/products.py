@@ -20,6 +20,8 @@ from visualsearch.types import (
     VectorsRecord,
 )
 
+_APPLIED, _STALE = Outcome.APPLIED, Outcome.STALE  # looked up once: it is slow (see the engine)
+
 
 class Products:
     """Slots are given out in the order in which products become known, and never change.
@@ -75,15 +77,15 @@ class Products:
     @staticmethod
     def judge(record: Record, state: ProductState | None) -> Outcome:
         """Say whether a record is newer than, or as new as, what is known of its kind."""
-        known: Order | None = None
-        if state is not None:
-            if isinstance(record, VectorsRecord):
-                known = state.vectors_order
-            else:
-                former = state.base if isinstance(record, BaseRecord) else state.offer
-                known = None if former is None else former.order
-        stale = known is not None and record.order < known
-        return Outcome.STALE if stale else Outcome.APPLIED
+        if state is None:
+            return _APPLIED
+        known: Order | None
+        if isinstance(record, VectorsRecord):
+            known = state.vectors_order
+        else:
+            former = state.base if isinstance(record, BaseRecord) else state.offer
+            known = None if former is None else former.order
+        return _STALE if known is not None and record.order < known else _APPLIED
 
     def open(self, product_id: str) -> tuple[int, ProductState]:
         """Give a product its slot; nothing is known of it yet."""

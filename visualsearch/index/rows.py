@@ -54,7 +54,7 @@ def prepared(
         record.images if isinstance(record, VectorsRecord) and not record.deleted else None
         for record in records
     ]
-    if all(images is None for images in given):
+    if given.count(None) == len(given):
         yield from zip(records, repeat(None))
         return
     fitting = [
