@@ -14,6 +14,7 @@ FEW, MANY = 10, 100  # the k that are measured
 CHANCE = 0.1  # share of rows that the measured random filter keeps
 GROUP = 0.15  # share of lists that the measured averse filter keeps
 DEARER = 1.3  # times the cost of a further setting: less is chance
+MORE = 0.01  # recall: as much may a setting find more than a further one by chance
 SAME = 0.0005  # recall that no effort is worth: a tenth of what measuring leaves open
 EFS = (24, 32, 48, 64, 96, 128, 160, 192, 256, 384, 512, 768, 1024, 1536)
 EFFORTS = (
@@ -40,16 +41,17 @@ class Point:
 
 
 def rising(points: Sequence[Point]) -> list[Point]:
-    """Leave out the settings that are dearer than a further one.
+    """Leave out the settings that are dearer than a further one, or find more than it.
 
-    The narrow beams of a large graph go astray so often that lists answer, at several times the
-    cost.
+    Narrow beams go astray so often that lists answer, mostly at several times the cost; what they
+    find so says nothing of the beams between them and wider ones.
     """
     kept: list[Point] = []
-    least = float("inf")
+    least = few = many = float("inf")
     for point in reversed(points):
         least = min(least, point.cost)
-        if point.cost <= DEARER * least:
+        few, many = min(few, point.few + MORE), min(many, point.many + MORE)
+        if point.cost <= DEARER * least and point.few <= few and point.many <= many:
             kept.append(point)
     return kept[::-1]
 
