@@ -98,15 +98,14 @@ class Engine(Catalogue):
         """Apply records in their order; return one outcome each. Never raises for bad data."""
         applied: list[Applied] = []
         burst = len(self._index.for_graph) >= BURST
-        with self._applying:  # all of them: a writer that came between two parts would stay
-            for part in parts(records, BURST_TURN if burst else TURN):
-                with self._searching.alone(YIELD_S):
-                    group = list(prepared(part, self.dim, self.model))
-                    with self._lock:
-                        self._index.version += 1
-                        applied += [self._apply(record, vectors) for record, vectors in group]
-                        self._products.flush(self._index.version)
-                        self._index.flush()
+        for part in parts(records, BURST_TURN if burst else TURN):
+            with self._searching.alone(YIELD_S), self._applying:
+                group = list(prepared(part, self.dim, self.model))
+                with self._lock:
+                    self._index.version += 1
+                    applied += [self._apply(record, vectors) for record, vectors in group]
+                    self._products.flush(self._index.version)
+                    self._index.flush()
         if self._pending:
             self._writer.wake()
         return applied

@@ -119,9 +119,8 @@ class Upkeep:
             marks, index.to_mark = index.to_mark[:MARKED], index.to_mark[MARKED:]
             numbers = index.graph_of[marks].tolist()
         graphs = {segment.number: segment for segment in index.built.segments}
-        for n, (row, number) in enumerate(zip(marks, numbers, strict=True)):
-            if n % PART_ROWS == 0:
-                self._calm()
+        self._calm()  # once: each time that it comes back costs whoever applies more than the marks
+        for row, number in zip(marks, numbers, strict=True):
             graphs[number].mark(row)
         return len(index.to_mark)
 
