@@ -18,6 +18,7 @@ from visualsearch.types import FloatArray, Query, Record
 TURNOVERS = (1, 3)
 EF = 200  # at which recall is compared: a plan may ask for more of one index than of the other
 TIE = 1e-4  # of scores that stand for ids: those of rows as they are stored
+LEFT = 0.001  # of the rows: what dies while the last ones are rebuilt
 MOST_FRESH = 8_000  # changes wait while so many rows are on no graph: a steady load
 
 
@@ -179,7 +180,10 @@ def _compaction(bench: Bench, result: Measured) -> None:
 
 
 def _until_compacted(engine: Engine) -> Callable[[], bool]:
-    """Return what says whether there is something left to do, looking now and then."""
+    """Return what says whether dead rows are stored or graphs rebuilt, looking now and then.
+
+    What comes after it, measuring the curves again, is not waited for.
+    """
     looks = iter(range(10**9))
     quiet = 0
 
@@ -188,8 +192,8 @@ def _until_compacted(engine: Engine) -> Callable[[], bool]:
         if next(looks) % 20:
             return True
         stats = engine.stats()
-        still = engine.settled and not stats.merging_rows and not stats.fresh_rows
-        quiet = quiet + 1 if still else 0
+        clean = stats.rows - stats.vectors <= LEFT * stats.rows
+        quiet = quiet + 1 if clean and not stats.merging_rows and not stats.fresh_rows else 0
         return quiet < 2
 
     return going_on
