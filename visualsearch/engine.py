@@ -17,6 +17,7 @@ from visualsearch.index.frozen import Frozen, Saved
 from visualsearch.index.layout import Layout
 from visualsearch.index.planner import Costs, Strategy, Tuning
 from visualsearch.index.probe import Probe
+from visualsearch.index.products import APPLIED
 from visualsearch.index.rows import Vectors, parts, prepared
 from visualsearch.index.state import ImageRef, IndexStats
 from visualsearch.index.trial import Trial
@@ -50,9 +51,8 @@ SERVED = 20  # products of the search that `serving` is about
 ASKED = 512  # query vectors kept to measure with
 __all__ = ["Engine", "Hooks", "Layout"]
 
-_APPLIED = Outcome.APPLIED  # to look a member up takes Python 3.11 as long as to keep a price
 _RESULTS = {(o, s): Applied(o, s) for o in Outcome for s in (False, True)}
-_HIDDEN, _SHOWN = _RESULTS[_APPLIED, False], _RESULTS[_APPLIED, True]
+_HIDDEN, _SHOWN = _RESULTS[APPLIED, False], _RESULTS[APPLIED, True]
 
 
 class Engine(Catalogue):
@@ -115,8 +115,8 @@ class Engine(Catalogue):
         slot, was = products.known(record.product_id)
         outcome = products.judge(record, was)
         if vectors is not None and isinstance(vectors, Outcome):
-            outcome, vectors = vectors if outcome is _APPLIED else outcome, None
-        if outcome is not _APPLIED:
+            outcome, vectors = vectors if outcome is APPLIED else outcome, None
+        if outcome is not APPLIED:
             return _RESULTS[outcome, was is not None and was.searchable]
         if slot is None or was is None:
             slot, was = products.open(record.product_id)

@@ -190,7 +190,9 @@ def _points(
     for block, first in enumerate(range(0, len(queries), AT_ONCE)):
         asked, best = queries[first : first + AT_ONCE], truth[first : first + AT_ONCE]
         for knob, settings in zip(knobs, tried, strict=True):
-            for place, one in enumerate(settings if block % knob.every == 0 else ()):
+            if block % knob.every:
+                continue
+            for place, one in enumerate(settings):
                 begin = clock()
                 found = [_ranked(*knob.search(query, one.setting)) for query in asked]
                 one.add(found, best, clock() - begin)
@@ -216,9 +218,9 @@ def _walks(finder: Finder, view: View) -> _Knob:
 
 
 def _looks(finder: Finder, view: View) -> _Knob:
-    def look(vector: FloatArray, place: float) -> Scored:
-        effort = EFFORTS[int(place)]
-        return finder.listed(view, vector, MANY, Choice("ivfpq", (), effort, effort, effort))
+    choices = [Choice("ivfpq", (), effort, effort, effort) for effort in EFFORTS]
 
-    settings = range(len(EFFORTS)) if view.pieces else ()
-    return _Knob(settings, look, CAUTION_LISTS, every=EVERY)
+    def look(vector: FloatArray, place: float) -> Scored:
+        return finder.listed(view, vector, MANY, choices[int(place)])
+
+    return _Knob(range(len(choices)) if view.pieces else (), look, CAUTION_LISTS, every=EVERY)

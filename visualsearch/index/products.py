@@ -20,7 +20,8 @@ from visualsearch.types import (
     VectorsRecord,
 )
 
-_APPLIED, _STALE = Outcome.APPLIED, Outcome.STALE  # looked up once: it is slow (see the engine)
+# Once, not per record: to look a member up takes Python 3.11 as long as to keep a price.
+APPLIED, STALE = Outcome.APPLIED, Outcome.STALE
 
 
 class Products:
@@ -78,14 +79,14 @@ class Products:
     def judge(record: Record, state: ProductState | None) -> Outcome:
         """Say whether a record is newer than, or as new as, what is known of its kind."""
         if state is None:
-            return _APPLIED
+            return APPLIED
         known: Order | None
         if isinstance(record, VectorsRecord):
             known = state.vectors_order
         else:
             former = state.base if isinstance(record, BaseRecord) else state.offer
             known = None if former is None else former.order
-        return _STALE if known is not None and record.order < known else _APPLIED
+        return STALE if known is not None and record.order < known else APPLIED
 
     def open(self, product_id: str) -> tuple[int, ProductState]:
         """Give a product its slot; nothing is known of it yet."""

@@ -18,7 +18,7 @@ from visualsearch.types import FloatArray, Query, Record
 TURNOVERS = (1, 3)
 EF = 200  # at which recall is compared: a plan may ask for more of one index than of the other
 TIE = 1e-4  # of scores that stand for ids: those of rows as they are stored
-LEFT = 0.001  # of the rows: what dies while the last ones are rebuilt
+LEFT = 0.001  # of the rows: those that the last searches still keep from being used again
 MOST_FRESH = 8_000  # changes wait while so many rows are on no graph: a steady load
 
 
