@@ -15,6 +15,7 @@ from visualsearch.index.curve import (
     Point,
     between,
     cheapest,
+    effort,
     rising,
 )
 
@@ -46,6 +47,15 @@ ascending = st.lists(
 def test_the_first_point_that_reaches_the_target(k: int, target: float, setting: float) -> None:
     """The cheapest of those that were measured."""
     assert cheapest(POINTS, k, target).setting == setting
+
+
+def test_between_two_efforts_reach_and_refining_are_in_proportion() -> None:
+    """A place in EFFORTS is that effort; beyond the last there is no more."""
+    assert [effort(place) for place in range(len(EFFORTS))] == list(EFFORTS)
+    half = effort(5.5)
+    assert half.reach == pytest.approx(0.275)
+    assert half.refine == pytest.approx(8.0)
+    assert effort(len(EFFORTS) + 1.5) == EFFORTS[-1]
 
 
 def test_between_two_points_the_setting_is_in_proportion() -> None:

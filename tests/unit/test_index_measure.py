@@ -32,7 +32,7 @@ def knob(every: int = 1) -> measure._Knob:
         found = TRUTH[0][: int(60 + 10 * setting)]
         return found, -found.astype(np.float64)
 
-    return measure._Knob(range(9), search, caution=3.0, every=every)
+    return measure._Knob(range(9), search, every=every)
 
 
 def points(*knobs: measure._Knob, clock: Callable[[], float]) -> list[list[Point]]:

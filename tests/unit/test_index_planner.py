@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from visualsearch.index.curve import EFFORTS, Curves, Point
+from visualsearch.index.curve import Curves, Point, effort
 from visualsearch.index.planner import (
     Choice,
     Costs,
@@ -130,29 +130,35 @@ def test_all_of_the_recall_is_a_scan(coded: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "target", "effort", "averse"),
+    ("count", "target", "usual", "related", "averse"),
     [
-        (20_000, 0.98, 2, 5),  # as many as were measured
-        (20_000, 0.94, 0, 3),
-        (100_000, 0.98, 2, 6),  # more: the further of both ends, and a step beyond an averse one
-        (150_000, 0.98, 2, 7),  # or two
-        (150_000, 0.94, 0, 5),
+        (20_000, 0.98, 1.5, 1.75, 4.5),  # as many as were measured: between its points
+        (20_000, 0.94, 0, 1, 3),
+        (100_000, 0.98, 1.5, 1.75, 5.5),  # more: the further of both ends, a step more if averse
+        (150_000, 0.98, 1.5, 1.75, 6.5),  # or two
+        (150_000, 0.94, 0, 1, 5),
+        (150_000, 0.99, 2, 2, 7),
     ],
 )
 def test_the_recall_asked_for_decides_the_effort(
-    count: int, target: float, effort: int, averse: int
+    count: int, target: float, usual: float, related: float, averse: float
 ) -> None:
     """Under a filter the curve of chance counts, and the averse one waits beside it."""
     situation = dataclasses.replace(BIG, matches=count, matching_rows=count, coded=True)
     choice = choose(situation, Tuning(), Costs(), MEASURED, target)
-    assert (choice.effort, choice.averse) == (EFFORTS[effort], EFFORTS[averse])
+    for chosen_effort, place in zip(
+        (choice.effort, choice.related, choice.averse), (usual, related, averse), strict=True
+    ):
+        expected = effort(place)
+        assert chosen_effort.reach == pytest.approx(expected.reach)
+        assert chosen_effort.refine == pytest.approx(expected.refine)
 
 
 def test_a_filter_that_keeps_much_needs_what_no_filter_needs() -> None:
     """A tenth of the rows is found with less effort than half of them."""
     easy = dataclasses.replace(MEASURED, random=(Point(0, 1.0, 1.0, 800),))
-    assert matching(100_000, easy, coded=True).effort == EFFORTS[1]
-    assert matching(20_000, easy, coded=True).effort == EFFORTS[0]
+    assert matching(20_000, easy, coded=True).effort == effort(0)
+    assert matching(100_000, easy, coded=True).effort.reach > effort(0).reach
 
 
 def test_measured_costs_replace_the_guessed_ones() -> None:

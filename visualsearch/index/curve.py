@@ -75,6 +75,17 @@ def between(points: Sequence[Point], k: int, target: float) -> tuple[float, floa
     )
 
 
+def effort(place: float) -> Effort:
+    """Return the effort at a place in EFFORTS, between two of them too; beyond all, the last."""
+    last = len(EFFORTS) - 1
+    low = min(int(place), last)
+    high, share = min(low + 1, last), place - low
+    return Effort(
+        EFFORTS[low].reach + share * (EFFORTS[high].reach - EFFORTS[low].reach),
+        EFFORTS[low].refine + share * (EFFORTS[high].refine - EFFORTS[low].refine),
+    )
+
+
 def _guessed_graph() -> tuple[Point, ...]:
     return (Point(200.0, 1.0, 1.0, 530.0),)
 

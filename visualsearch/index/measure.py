@@ -18,8 +18,7 @@ Measuring = Generator[Curves | None, None, None]
 QUERIES = 512  # walks are measured with: the error of their recall falls with the root of it
 EVERY = 2  # of so many blocks of them lists go through one: they are dearer
 LOST = 1
-CAUTION = 4.0  # standard errors below the mean: a beam between two points is chosen exactly,
-CAUTION_LISTS = 3.0  # of lists the next point that reaches the target
+CAUTION = 4.0  # standard errors below the mean: settings between two points are chosen exactly
 ENOUGH = 0.996  # recall@100 beyond which no more settings are tried
 BLOCK, BLOCKS = 4_096, 4  # rows that are scored at once, and blocks of a step
 AT_ONCE = 32  # queries of a step: rows that come meanwhile wait for its end
@@ -156,15 +155,15 @@ class _Tried:
                 for rows, best in zip(found, truth, strict=True)
             ]
 
-    def point(self, caution: float) -> Point:
-        """Return recall at both k, as cautious as that, and microseconds of this thread."""
+    def point(self) -> Point:
+        """Return recall at both k, on the safe side, and microseconds of this thread."""
         count = len(self._shares[MANY])
         recalls = []
         for k, shares in self._shares.items():
             # Of a few all are missed or none: as if so many queries more had found nothing.
             prior = count / (count + LOST) if k == FEW else 1.0
             error = np.std(shares) / np.sqrt(count)
-            recalls.append(float(np.mean(shares) * prior - caution * error))
+            recalls.append(float(np.mean(shares) * prior - CAUTION * error))
         return Point(self.setting, recalls[0], recalls[1], 1e6 * self._spent / count)
 
 
@@ -174,7 +173,6 @@ class _Knob:
 
     settings: Iterable[float]
     search: Callable[[FloatArray, float], Scored]
-    caution: float
     every: int = 1
 
 
@@ -197,13 +195,10 @@ def _points(
                 found = [_ranked(*knob.search(query, one.setting)) for query in asked]
                 one.add(found, best, clock() - begin)
                 yield None
-                if one.point(knob.caution).many >= ENOUGH:
+                if one.point().many >= ENOUGH:
                     del settings[place + 1 :]
                     break
-    return [
-        [one.point(knob.caution) for one in settings]
-        for knob, settings in zip(knobs, tried, strict=True)
-    ]
+    return [[one.point() for one in settings] for settings in tried]
 
 
 def _ranked(rows: IntArray, scores: DoubleArray) -> IntArray:
@@ -214,7 +209,7 @@ def _walks(finder: Finder, view: View) -> _Knob:
     def walk(vector: FloatArray, ef: float) -> Scored:
         return finder.walked(view, vector, int(ef), MANY)
 
-    return _Knob(EFS if view.segments else (), walk, CAUTION)
+    return _Knob(EFS if view.segments else (), walk)
 
 
 def _looks(finder: Finder, view: View) -> _Knob:
@@ -223,4 +218,4 @@ def _looks(finder: Finder, view: View) -> _Knob:
     def look(vector: FloatArray, place: float) -> Scored:
         return finder.listed(view, vector, MANY, choices[int(place)])
 
-    return _Knob(range(len(choices)) if view.pieces else (), look, CAUTION_LISTS, every=EVERY)
+    return _Knob(range(len(choices)) if view.pieces else (), look, every=EVERY)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
-from visualsearch.index.curve import CHANCE, EFFORTS, GROUP, MANY, Curves, Point, between, cheapest
+from visualsearch.index.curve import CHANCE, EFFORTS, GROUP, MANY, Curves, between, effort
 from visualsearch.index.lists import Effort
 
 MOST = 0.6  # a filter that keeps so much and avoids the query leaves out just what is near it
@@ -108,37 +108,36 @@ def wanted_rows(top_k: int, matches: int, matching_rows: int) -> int:
     return ceil(min(top_k, matches) * matching_rows / matches)
 
 
-def _usual(situation: Situation, curves: Curves, wanted: int, target: float) -> Point:
-    """Return the point of the lists that reaches the target, unless the filter is averse.
+def _usual(situation: Situation, curves: Curves, wanted: int, target: float) -> tuple[float, float]:
+    """Return how far to look in lists for the target, and its cost, unless the filter is averse.
 
     The more rows match, the more of them are in each other's way: a filter that keeps more than
     the measured one needs what the further of both ends needs.
     """
-    plain = cheapest(curves.plain, wanted, target)
+    plain = between(curves.plain, wanted, target)
     if situation.matching_rows == situation.live_rows:
         return plain
-    chance = cheapest(curves.random, wanted, target)
+    chance = between(curves.random, wanted, target)
     if situation.matching_rows <= CHANCE * situation.live_rows:
         return chance
-    return max(plain, chance, key=lambda point: point.setting)
+    return max(plain, chance)
 
 
 def _efforts(
     situation: Situation, curves: Curves, wanted: int, target: float
 ) -> tuple[Effort, Effort, Effort]:
     """Return how far to look in lists: usually, if the filter is related, and if it is averse."""
-    usual = int(_usual(situation, curves, wanted, target).setting)
+    usual, _ = _usual(situation, curves, wanted, target)
     if situation.matching_rows == situation.live_rows:
-        return EFFORTS[usual], EFFORTS[usual], EFFORTS[usual]
+        return effort(usual), effort(usual), effort(usual)
     # What is near the query and matches is as dense there as if there were no filter, and denser
     # than around other queries; of a filter that keeps much, more is second best than was measured.
-    related = max(usual, int(cheapest(curves.plain, wanted, target).setting) + 1)
+    related = max(usual, between(curves.plain, wanted, target)[0] + 1)
     # Of a few the best is as easily missed: what many need counts.
-    averse = max(usual, int(cheapest(curves.averse, max(wanted, MANY), target).setting))
+    averse, _ = between(curves.averse, max(wanted, MANY), target)
     averse += situation.matching_rows > GROUP * situation.live_rows
     averse += situation.matching_rows > MOST * situation.live_rows
-    last = len(EFFORTS) - 1
-    return EFFORTS[usual], EFFORTS[min(related, last)], EFFORTS[min(averse, last)]
+    return effort(usual), effort(related), effort(max(usual, averse))
 
 
 def _lists(
@@ -147,9 +146,9 @@ def _lists(
     efforts = _efforts(situation, curves, wanted, target)
     more = max(0, wanted - MANY) * efforts[0].refine * row  # candidates beyond the measured
     uncoded = situation.uncoded_rows * situation.matching_rows / max(situation.live_rows, 1)
-    cost = _usual(situation, curves, wanted, target).cost
+    _, cost = _usual(situation, curves, wanted, target)
     if situation.matching_rows < situation.live_rows:  # masks and a selector cost, too
-        cost = max(cost, cheapest(curves.random, wanted, target).cost)
+        cost = max(cost, between(curves.random, wanted, target)[1])
     cost += more + uncoded * row
     return cost, Choice("ivfpq", (), *efforts)
 

@@ -16,7 +16,8 @@ from visualsearch.types import Filters
 
 EVERYTHING = Filters()
 SHARED = 16  # filters whose views are kept, with a byte or so per row each
-COUNTED = 8_192  # of more matching rows a part is counted for the sizes of lists
+COUNTED = 8_192  # of more matching rows a part is counted for the sizes of lists,
+SPREAD_OUT = 0.5  # unless it is on less than this share of the lists: the others are left out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +64,11 @@ class View:
             self._on_lists.append(OnLists(bits, self._sizes()))
         return self._on_lists[0]
 
+    def learn(self, former: "View") -> None:
+        """Take over what was worked out for a view of the same rows, graphs and lists, if it is."""
+        if np.array_equal(self.mask, former.mask):
+            self.choices, self._on_lists = former.choices, former._on_lists
+
     def matching(self, rows: IntArray | CodeArray) -> IntArray | CodeArray:
         """Return those of the rows that match; what is younger than the view does not."""
         if len(rows) and rows.max() >= len(self.mask):
@@ -71,11 +77,13 @@ class View:
 
     def _sizes(self) -> IntArray:
         count, step = len(self.list_sizes), self.matching_rows // COUNTED
-        if step <= 1:
-            return np.bincount(self.list_of[np.flatnonzero(self.mask)], minlength=count)[:count]
-        step |= 1  # odd: pictures come in pairs
-        lists = self.list_of[: len(self.mask) : step][self.mask[::step]]
-        return np.maximum(1, np.bincount(lists, minlength=count)[:count] * step)
+        if step > 1:
+            step |= 1  # odd: pictures come in pairs
+            lists = self.list_of[: len(self.mask) : step][self.mask[::step]]
+            sizes: IntArray = np.bincount(lists, minlength=count)[:count] * step
+            if np.count_nonzero(sizes) >= SPREAD_OUT * count:
+                return np.maximum(1, sizes)
+        return np.bincount(self.list_of[np.flatnonzero(self.mask)], minlength=count)[:count]
 
     def rows_of(self, slots: IntArray) -> tuple[IntArray, IntArray]:
         """Return the matching rows of these products, ascending, and their images' places."""
@@ -114,7 +122,9 @@ class Shared:
         """
         view = self._views.get(filters)
         if view is None or (view.version != version and filters != EVERYTHING):
-            view = make()
+            former, view = view, make()
+            if former is not None:
+                view.learn(former)
             self._views.put(filters, view)
         return view
 

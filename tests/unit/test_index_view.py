@@ -1,0 +1,73 @@
+"""What a view works out of its filter, once, and what the next view takes over."""
+
+import numpy as np
+import pytest
+
+from tests.index_machine import drain
+from tests.snapshots import DIM, LISTED, MODEL, pictured
+from tests.strategies import clustered
+from visualsearch.engine import Engine
+from visualsearch.index import view
+from visualsearch.index.arrays import BoolArray
+from visualsearch.types import Filters, OfferRecord, Query
+
+COUNT = 900
+V = clustered(COUNT, DIM, clusters=30, seed=9)
+CHEAP = Filters(price_max=1.0)
+
+
+@pytest.fixture
+def engine() -> Engine:
+    """Return an engine whose products are on lists and cost 2."""
+    engine = Engine(MODEL, DIM, layout=LISTED)
+    engine.apply(pictured(V))
+    engine.apply([OfferRecord(f"p{n}", (1, n, 0), price=2.0) for n in range(COUNT)])
+    drain(engine)
+    return engine
+
+
+def cheapen(engine: Engine, chosen: BoolArray) -> None:
+    """Let these products cost 1."""
+    engine.apply([OfferRecord(f"p{n}", (2, int(n), 0), price=1.0) for n in np.flatnonzero(chosen)])
+
+
+@pytest.mark.parametrize("counted", [32, 100_000])
+def test_only_lists_that_hold_nothing_that_matches_count_none(
+    engine: Engine, counted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether all is counted or a part: an empty list is left out, another one never is."""
+    monkeypatch.setattr(view, "COUNTED", counted)
+    list_of = engine._index.list_of
+    few = np.isin(list_of[:COUNT], np.unique(list_of[:COUNT])[:4])
+    for chosen, exact in ((few, True), (few | (np.arange(COUNT) % 5 == 0), counted > COUNT)):
+        cheapen(engine, chosen)
+        shown = engine._view(CHEAP)
+        true = np.bincount(list_of[np.flatnonzero(shown.mask)], minlength=len(shown.list_sizes))
+        sizes = shown.on_lists().sizes
+        assert (sizes[true > 0] > 0).all()
+        assert np.array_equal(sizes, true) == exact
+
+
+def test_what_changes_no_row_of_a_filter_costs_it_nothing(engine: Engine) -> None:
+    """The next view knows what the former one worked out, and is one of its own moment."""
+    cheapen(engine, np.arange(COUNT) % 5 == 0)
+    query = Query(V[0], CHEAP, top_k=3)
+    engine.search(query)
+    former = engine._view(CHEAP)
+    lists = former.on_lists()
+    engine.apply([OfferRecord("p1", (3, 0, 0), price=9.0)])
+    later = engine._view(CHEAP)
+    assert later is not former
+    assert later.version > former.version
+    assert later.on_lists() is lists
+    assert later.choices == former.choices != {}
+
+
+def test_what_changes_a_row_of_a_filter_is_worked_out_again(engine: Engine) -> None:
+    """A product that now matches is on the lists that are looked at."""
+    cheapen(engine, np.arange(COUNT) % 5 == 0)
+    former = engine._view(CHEAP).on_lists()
+    cheapen(engine, np.arange(COUNT) == 1)
+    later = engine._view(CHEAP).on_lists()
+    assert later.sizes.sum() == former.sizes.sum() + 1
+    assert np.count_nonzero(np.unpackbits(later.bits)) == 181
