@@ -72,11 +72,20 @@ def _check_graphs(index: LiveIndex) -> None:
     assert np.array_equal(index.graph_of[: rows.count], graph_of)
     assert holders.max(initial=0) <= 1, "a row in two graphs"
     assert holders[alive].all(), "an alive row that no graph will ever hold"
-    free = np.array([*rows._free, *index.resting.rows], dtype=int)
+    _check_places(index)
+    free = np.array([*rows._ids._free, *index.resting.waiting(rows.free)], dtype=int)
     assert len(np.unique(free)) == len(free), "a row free twice"
     assert not alive[free].any(), "a free row that is in use"
     assert not holders[free].any(), "a free row that a graph holds"
     assert np.count_nonzero(holders) + len(free) == rows.count, "a row that is lost"
+
+
+def _check_places(index: LiveIndex) -> None:
+    """Each alive row's vector has a place of its own; all other places are free, or will be."""
+    rows = index.rows
+    alive = np.flatnonzero(rows.alive[: rows.count])
+    places = [*rows._places._free, *index.resting.waiting(rows.vacate), *rows.places_of(alive)]
+    assert sorted(places) == list(range(rows._places.top)), "a place that is lost, or given twice"
 
 
 def _check_lists(index: LiveIndex) -> None:

@@ -34,11 +34,11 @@ headers = st.lists(
 
 
 def decode(event: Any) -> ProductEvent:
-    """Decode a JSON event under the key that it names."""
+    """Decode a JSON event under the key that it names, or another where that can be no key."""
     key = "p"
     with contextlib.suppress(KeyError, TypeError, AttributeError):
         key = event["product"]["product_id"]
-    raw_key = key.encode() if isinstance(key, str) else b"p"
+    raw_key = key.encode() if isinstance(key, str) and 0 < len(key) <= 256 else b"p"
     value = json.dumps(event).encode()
     return decode_event(value, key=raw_key, headers=[], timestamp_ms=0, source="t[0]@0")
 

@@ -221,7 +221,7 @@ def test_curves_follow_an_index_that_never_rests() -> None:
         assert not engine.settled
     assert engine._index.built.curves.rows > 2 * known
     drain(engine)
-    assert not engine._index.resting.rows
+    assert not engine._index.resting._waiting
     assert len(engine._index.resting._views) == 0
 
 

@@ -12,7 +12,7 @@ from visualsearch.index import rows as rows_module
 from visualsearch.index.arrays import IntArray
 from visualsearch.index.chunks import BLOCK_ROWS, Chunks, StoredArray
 from visualsearch.index.pages import Range, populate
-from visualsearch.index.rows import Rows
+from visualsearch.index.rows import NewRows, Rows
 
 DIM = mmap.PAGESIZE // 8  # four rows a page
 SIZE = 32
@@ -80,23 +80,31 @@ def test_a_snapshots_file_is_left_alone(tmp_path: Path) -> None:
     assert chunks.row(2 * SIZE)[0] == 1
 
 
-def test_the_lowest_free_rows_are_used_first_and_a_reserve_is_kept(
+def test_vectors_come_to_the_lowest_places_and_a_reserve_of_these_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What is spare is nobody's until it is free again."""
+    """Where rows have died others lie at once, whatever their ids; what is spare is nobody's."""
     monkeypatch.setattr(rows_module, "RESERVE", 3)
     rows = Rows(DIM, chunk_rows=SIZE)
-    assert rows.take(12) == list(range(12))
-    rows.free([9, 1, 11])
-    rows.free([4])
-    rows.free([7, 0])
-    assert rows.take(1) == [0]
+
+    def put(count: int) -> tuple[list[int], list[int]]:
+        whole, scales = vectors(count), np.ones(count, dtype=np.float32)
+        added = rows.write([NewRows(0, rows.take(count), whole, scales, [False] * count)])
+        assert [int(row[0]) for row in rows.raw(added)[0]] == list(range(1, count + 1))
+        return added.tolist(), rows.places_of(added)
+
+    assert put(12) == (list(range(12)), list(range(12)))
+    rows.vacate([9, 1, 11])
+    rows.vacate([4])
+    rows.vacate([7, 0])
+    assert put(1) == ([12], [0])
     spare = rows.spare()
     assert spare == [9, 11]
     rows.give_back(spare)
-    assert rows.take(4) == [1, 4, 7, 12]
-    rows.free(spare)
-    assert rows.take(3) == [9, 11, 13]
+    assert put(4) == ([13, 14, 15, 16], [1, 4, 7, 12])
+    rows.vacate(spare)
+    rows.free([2, 5])
+    assert put(3) == ([2, 5, 17], [9, 11, 13])
 
 
 def resident(ranges: list[Range]) -> list[bool]:
@@ -116,8 +124,12 @@ def test_rows_ahead_have_memory_before_they_come() -> None:
     dim, room = 512, 8_192
     rows = Rows(dim, chunk_rows=16 * room)
     assert rows.short
-    whole = np.ones((room // 2, dim), dtype=np.int16)
-    rows._chunks.put(np.array(rows.take(len(whole))), whole)
+
+    def put(count: int) -> None:
+        whole, scales = np.ones((count, dim), dtype=np.int16), np.ones(count, dtype=np.float32)
+        rows.write([NewRows(0, rows.take(count), whole, scales, [False] * count)])
+
+    put(room // 2)
     ahead = rows.reach()
     assert not rows.short
     pages = resident(ahead)
@@ -125,9 +137,9 @@ def test_rows_ahead_have_memory_before_they_come() -> None:
     populate(ahead)
     assert all(resident(ahead))
     assert (rows._chunks.row(room // 2 - 1) == 1).all()
-    rows.take(room // 2)
+    put(room // 2)
     assert not rows.short
-    rows.take(1)
+    put(1)
     assert rows.short
     assert rows.reach()[0][0] >= ahead[-1][1] - mmap.PAGESIZE, "no page twice"
 

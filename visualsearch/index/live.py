@@ -49,7 +49,7 @@ class LiveIndex:
         self._new: list[NewRows] = []
         self._dead: list[int] = []
         self._shared = Shared()
-        self.resting = Resting(rows.free)
+        self.resting = Resting()
 
     def adopt(
         self, saved: SavedRows, first: CodeArray, searchable: BoolArray, piece: Piece | None
@@ -201,6 +201,7 @@ class LiveIndex:
         dead = np.array(self._dead, dtype=np.int64)
         self.rows.alive[dead] = False
         self.rows.live[dead] = False
+        self.resting.add(self.rows.vacate, self.rows.places_of(dead), self.version)
         self.to_mark.extend(dead[self.graph_of[dead] != NO_GRAPH].tolist())
         self.deaths += len(dead)
         self._dead = []
@@ -224,7 +225,7 @@ class LiveIndex:
 
     def let_go(self, rows: list[int]) -> None:
         """Let dead rows that no queue and no graph holds be used again, but not too soon."""
-        self.resting.add(rows, self.version)
+        self.resting.add(self.rows.free, rows, self.version)
         self.resting.free(self.version)
 
     # Views

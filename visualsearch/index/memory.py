@@ -36,12 +36,12 @@ class Memory:
             populate(ranges)
 
     def _give_back(self) -> None:
-        """Give the memory of free rows back, and let the process do so with the rest."""
+        """Give the memory of free places back, and let the process do so with the rest."""
         index = self._index
         with self._lock():
             index.resting.free(index.version)
             spare = index.rows.spare()
         index.rows.give_back(spare)
         with self._lock():
-            index.rows.free(spare)
+            index.rows.vacate(spare)
         self._on_freed()

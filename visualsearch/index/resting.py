@@ -1,4 +1,4 @@
-"""Dead rows that nothing holds any more, and the searches that keep them from being used again."""
+"""What dead rows have left, and the searches that keep it from being used again."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -6,32 +6,32 @@ from weakref import ref
 
 from visualsearch.index.view import View
 
+Free = Callable[[Sequence[int]], object]
+
 
 class Resting:
-    """Rows wait here until no view is left that is older than their end.
+    """Ids and places of rows wait here until no view is left that is older than their end.
 
-    A search whose view is older may still take one for the product that it was of: it would miss
-    that product, and need not notice.
+    A search whose view is older may still read the vector at such a place, and take such a row for
+    the product that it was of: it would miss that product, and need not notice.
     """
 
-    def __init__(self, free: Callable[[Sequence[int]], object]) -> None:
-        self._free = free
+    def __init__(self) -> None:
         self._views: set[ref[View]] = set()  # those that something still searches
-        self._waiting: deque[tuple[int, list[int]]] = deque()  # (version, rows)
+        self._waiting: deque[tuple[int, Free, Sequence[int]]] = deque()  # (version, how, numbers)
 
-    @property
-    def rows(self) -> list[int]:
-        """Return the rows that wait."""
-        return [row for _, rows in self._waiting for row in rows]
+    def waiting(self, how: Free) -> list[int]:
+        """Return what waits to be freed so."""
+        return [number for _, free, numbers in self._waiting if free == how for number in numbers]
 
     def shown(self, view: View) -> None:
         """Keep what the view shows, as long as anybody has it."""
         self._views.add(ref(view, self._views.discard))  # a WeakSet is not for several threads
 
-    def add(self, rows: list[int], version: int) -> None:
-        """Let rows wait that are dead in this version."""
-        if rows:
-            self._waiting.append((version, rows))
+    def add(self, how: Free, numbers: Sequence[int], version: int) -> None:
+        """Let ids or places of rows that are dead in this version wait to be freed so."""
+        if numbers:
+            self._waiting.append((version, how, numbers))
 
     def free(self, version: int) -> None:
         """Free what no view shows; `version` is that of now."""
@@ -40,4 +40,5 @@ class Resting:
         views = [view for each in list(self._views) if (view := each()) is not None]
         oldest = min((view.version for view in views), default=version)
         while self._waiting and self._waiting[0][0] <= oldest:
-            self._free(self._waiting.popleft()[1])
+            _, how, numbers = self._waiting.popleft()
+            how(numbers)

@@ -6,7 +6,6 @@ precision takes 4 microseconds a row (docs/adr/0010-the-live-index-at-speed.md).
 """
 
 from collections.abc import Iterator, Sequence
-from heapq import heapify, heappop, heappush
 from itertools import repeat
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from visualsearch.index.arrays import BoolArray, CodeArray, DoubleArray, IntArray, grown
 from visualsearch.index.chunks import Chunks, StoredArray
+from visualsearch.index.lowest import LowestFirst
 from visualsearch.index.pages import Range
 from visualsearch.types import FloatArray, ImageVector, Outcome, Record, VectorsRecord
 
@@ -23,7 +23,7 @@ LARGEST = 32_767
 BLOCK = 32  # numbers that BLAS multiplies and adds at once, wherever they are
 NO_ROW = -1
 WITH_VECTORS = 8  # times as long as another record does one with vectors take
-RESERVE = 4_096  # free rows whose memory is kept for those that come next
+RESERVE = 4_096  # free places whose memory is kept for rows that come next
 AHEAD = 8_192  # rows beyond those in use that memory is there for,
 AHEAD_OF = 16  # but one of so many of a chunk
 
@@ -136,6 +136,9 @@ class Rows:
     replaces the row. `live` is alive and its product searchable; it may change back and forth.
     `next` is the product's next row or NO_ROW. One thread writes, under the engine's lock;
     readers look at rows that a view of theirs showed alive.
+
+    A row's vector lies at a place of its own, which is used again as soon as no search shows the
+    row: its id, by which a graph knows it, is kept until that graph is built again.
     """
 
     def __init__(self, dim: int, *, chunk_rows: int) -> None:
@@ -148,34 +151,31 @@ class Rows:
         self.live: BoolArray = np.empty(0, dtype=np.bool_)
         self.lifestyle: BoolArray = np.empty(0, dtype=np.bool_)
         self._scale: FloatArray = np.empty(0, dtype=np.float32)
+        self._place: IntArray = np.empty(0, dtype=np.int64)
         self._chunks = Chunks(dim, chunk_rows)
-        self._free: list[int] = []  # a heap
-        self._ahead = 0  # the id up to which there is memory
+        self._ids = LowestFirst()
+        self._places = LowestFirst()
+        self._ahead = 0  # the place up to which there is memory
         self._room = min(AHEAD, chunk_rows // AHEAD_OF)
 
     @property
     def used(self) -> int:
         """Return how many rows something holds, superseded ones included."""
-        return self.count - len(self._free)
+        return self.count - self._ids.free
 
     def take(self, count: int) -> list[int]:
-        """Return ids for new rows; `write` must follow before anyone reads.
-
-        The lowest free ones come first, so that what is free gathers where it can be given back.
-        """
-        taken = [heappop(self._free) for _ in range(min(count, len(self._free)))]
-        first, stop = self.count, self.count + count - len(taken)
-        if stop > first:
-            self._chunks.grow(stop)
-            if stop > len(self.slot):
-                self.slot = grown(self.slot, stop, NO_ROW)
-                self.next = grown(self.next, stop, NO_ROW)
-                self.alive = grown(self.alive, stop, fill=False)
-                self.live = grown(self.live, stop, fill=False)
-                self.lifestyle = grown(self.lifestyle, stop, fill=False)
-                self._scale = grown(self._scale, stop, 0.0)
-            taken.extend(range(first, stop))
-            self.count = stop  # last: whoever reads the count finds the arrays large enough
+        """Return ids for new rows; `write` must follow before anyone reads."""
+        taken = self._ids.take(count)
+        stop = self._ids.top
+        if stop > len(self.slot):
+            self.slot = grown(self.slot, stop, NO_ROW)
+            self.next = grown(self.next, stop, NO_ROW)
+            self.alive = grown(self.alive, stop, fill=False)
+            self.live = grown(self.live, stop, fill=False)
+            self.lifestyle = grown(self.lifestyle, stop, fill=False)
+            self._scale = grown(self._scale, stop, 0.0)
+            self._place = grown(self._place, stop, 0)
+        self.count = stop  # last: whoever reads the count finds the arrays large enough
         return taken
 
     def write(self, new: Sequence[NewRows]) -> IntArray:
@@ -183,7 +183,10 @@ class Rows:
         rows = np.array([row for each in new for row in each.rows], dtype=np.int64)
         if not len(rows):  # products without pictures
             return rows
-        self._chunks.put(rows, np.concatenate([each.whole for each in new]))
+        places = np.array(self._places.take(len(rows)), dtype=np.int64)
+        self._chunks.grow(self._places.top)
+        self._chunks.put(places, np.concatenate([each.whole for each in new]))
+        self._place[rows] = places
         self._scale[rows] = np.concatenate([each.scales for each in new])
         self.slot[rows] = [each.slot for each in new for _ in each.rows]
         self.lifestyle[rows] = [scene for each in new for scene in each.lifestyle]
@@ -191,54 +194,58 @@ class Rows:
         self.alive[rows] = True
         return rows
 
+    def places_of(self, dead: IntArray) -> list[int]:
+        """Return where the vectors of rows lie, to be vacated when no search shows them."""
+        places: list[int] = self._place[dead].tolist()
+        return places
+
+    def vacate(self, places: Sequence[int]) -> None:
+        """Let other vectors be written to these places."""
+        self._places.give(places)
+
     def free(self, rows: Sequence[int]) -> None:
-        """Let dead rows that no queue and no graph holds be used again."""
-        if 8 * len(rows) > len(self._free):
-            self._free.extend(rows)
-            heapify(self._free)
-        else:
-            for row in rows:
-                heappush(self._free, row)
+        """Let the ids of dead rows that no queue and no graph holds be used again."""
+        self._ids.give(rows)
 
     def spare(self) -> list[int]:
-        """Take the free rows that are not needed soon, ascending, until `free` brings them back."""
-        self._free.sort()
-        spare = self._free[RESERVE:]
-        del self._free[RESERVE:]
-        return spare
+        """Take the places that are not needed soon, until `vacate` brings them back."""
+        return self._places.spare(RESERVE)
 
     def give_back(self, spare: Sequence[int]) -> None:
-        """Give the memory of spare rows back to the system; it needs no lock."""
+        """Give the memory of spare places back to the system; it needs no lock."""
         self._chunks.give_back(np.array(spare, dtype=np.int64))
 
     @property
     def short(self) -> bool:
         """Return whether the rows that come next will soon have no memory yet."""
-        return self.count + self._room // 2 > self._ahead
+        return self._places.top + self._room // 2 > self._ahead
 
     def reach(self) -> list[Range]:
         """Return the memory of rows that come next, to be populated; it needs the lock."""
-        begin, self._ahead = max(self.count, self._ahead), self.count + self._room
+        top = self._places.top
+        begin, self._ahead = max(top, self._ahead), top + self._room
         return self._chunks.reach(begin, self._ahead)
 
     def key(self, row: int) -> tuple[bytes, bool]:
         """Return what makes two pictures the same to a search."""
-        return self._chunks.row(row).tobytes(), bool(self.lifestyle[row])
+        return self._chunks.row(int(self._place[row])).tobytes(), bool(self.lifestyle[row])
 
     def unit(self, rows: IntArray) -> FloatArray:
         """Return unit vectors of the given rows, in their order, float32 of shape (n, dim)."""
-        order = np.argsort(rows, kind="stable")
+        places = self._place[rows]
+        order = np.argsort(places, kind="stable")
         out = np.empty((len(rows), self.dim), dtype=np.float32)
-        for begin, whole, _ in self._chunks.blocks(rows[order]):
+        for begin, whole, _ in self._chunks.blocks(places[order]):
             out[order[begin : begin + len(whole)]] = whole
         out *= self._scale[rows][:, None]
         return out
 
     def raw(self, rows: IntArray) -> Vectors:
         """Return the given rows as they are stored, in their order."""
-        order = np.argsort(rows, kind="stable")
+        places = self._place[rows]
+        order = np.argsort(places, kind="stable")
         out = np.empty((len(rows), self.dim), dtype=np.int16)
-        for begin, whole, _ in self._chunks.blocks(rows[order]):
+        for begin, whole, _ in self._chunks.blocks(places[order]):
             out[order[begin : begin + len(whole)]] = whole
         return out, self._scale[rows]
 
@@ -251,22 +258,29 @@ class Rows:
         self.next = saved.next
         self.alive = np.ones(count, dtype=np.bool_)
         self.live = np.zeros(count, dtype=np.bool_)
+        self._place = np.arange(count)
+        self._ids, self._places = LowestFirst(count), LowestFirst(count)
         self.count = self._ahead = count
 
     def score(self, rows: IntArray, vector: FloatArray) -> DoubleArray:
-        """Return the cosines of the given rows, ascending ids, as float64 of shape (n,).
+        """Return the cosines of the given rows as float64 of shape (n,).
 
         Equal pictures score equally wherever they are stored: `vecdot` sums each row for itself,
         where BLAS's product of a matrix sums the last rows of a block differently. A row's numbers
         beyond whole BLOCKs are summed as the alignment has it, so `einsum` takes such rows.
         """
+        places, order = self._place[rows], None
+        if (places[1:] < places[:-1]).any():  # some were written where others had died
+            order = np.argsort(places)
+            places = places[order]
         out = np.empty(len(rows), dtype=np.float32)
-        for begin, whole, wide in self._chunks.blocks(rows):
+        for begin, whole, wide in self._chunks.blocks(places):
             np.copyto(wide, whole)
             if self.dim % BLOCK == 0:
                 np.vecdot(wide, vector, out=out[begin : begin + len(whole)])
             else:
                 np.einsum("ij,j->i", wide, vector, out=out[begin : begin + len(whole)])
-        scores = out.astype(np.float64)
+        scores = np.empty(len(rows), dtype=np.float64)
+        scores[slice(None) if order is None else order] = out
         scores *= self._scale[rows]
         return scores

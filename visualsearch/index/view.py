@@ -55,19 +55,19 @@ class View:
     live_rows: int
     curves: Curves
     choices: dict[tuple[int, float], Choice] = field(default_factory=dict)  # by k and target
-    _on_lists: list[OnLists] = field(init=False, default_factory=list)  # once a search has asked
+    known_lists: list[OnLists] = field(init=False, default_factory=list)  # once a search has asked
 
     def on_lists(self) -> OnLists:
         """Return what the mask keeps of the lists."""
-        if not self._on_lists:
+        if not self.known_lists:
             bits = np.packbits(self.mask, bitorder="little")
-            self._on_lists.append(OnLists(bits, self._sizes()))
-        return self._on_lists[0]
+            self.known_lists.append(OnLists(bits, self._sizes()))
+        return self.known_lists[0]
 
     def learn(self, former: "View") -> None:
         """Take over what was worked out for a view of the same rows, graphs and lists, if it is."""
         if np.array_equal(self.mask, former.mask):
-            self.choices, self._on_lists = former.choices, former._on_lists
+            self.choices, self.known_lists = former.choices, former.known_lists
 
     def matching(self, rows: IntArray | CodeArray) -> IntArray | CodeArray:
         """Return those of the rows that match; what is younger than the view does not."""
