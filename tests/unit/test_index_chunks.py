@@ -1,4 +1,4 @@
-"""Vectors by row id: blocks of them in order, and memory that is given back."""
+"""Vectors by their place: blocks of them in order, and memory that is given back."""
 
 import ctypes
 import mmap

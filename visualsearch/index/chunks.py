@@ -1,4 +1,4 @@
-"""Vectors by row id, in chunks of memory of their own: what is no longer used goes back.
+"""Vectors by their place, in chunks of memory of their own: what is no longer used goes back.
 
 They grow without being copied, and searches go on reading meanwhile.
 """
@@ -19,7 +19,7 @@ BLOCK_ROWS = 512  # widened rows that stay in the cache while gemv reads them
 
 
 class Chunks:
-    """Rows of `dim` integers by ids from 0 on; `size` of them lie together."""
+    """Rows of `dim` integers by places from 0 on; `size` of them lie together."""
 
     def __init__(self, dim: int, size: int) -> None:
         self.dim = dim
@@ -29,7 +29,7 @@ class Chunks:
         self._buffers = threading.local()
 
     def grow(self, count: int) -> None:
-        """Make room for the ids below `count`; what no row has touched takes no memory."""
+        """Make room for the places below `count`; what no row has touched takes no memory."""
         while count > len(self._chunks) * self._size:
             taken = mmap.mmap(
                 -1, self._size * self.dim * 2, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
@@ -40,7 +40,7 @@ class Chunks:
             self._chunks.append(np.frombuffer(taken, dtype=np.int16).reshape(-1, self.dim))
 
     def adopt(self, whole: StoredArray) -> None:
-        """Take the rows of a snapshot for ids from 0 on; nothing may have been stored before.
+        """Take the rows of a snapshot for places from 0 on; nothing may have been stored before.
 
         Whole chunks are those of the snapshot's file, mapped: a page is read when it is first
         used, and copied when it is first written. Only the last one is copied now.
@@ -53,7 +53,7 @@ class Chunks:
             self._chunks[-1][: len(whole) - filled] = whole[filled:]
 
     def reach(self, begin: int, stop: int) -> list[Range]:
-        """Return the memory of the ids in between, to `populate` before rows come to it.
+        """Return the memory of the places in between, to `populate` before rows come to it.
 
         The first row of a page waits for the system to clear it: half a millisecond, where the
         system has it at hand, and in a virtual machine ten.
@@ -72,7 +72,7 @@ class Chunks:
         return ranges
 
     def put(self, rows: IntArray, whole: StoredArray) -> None:
-        """Store rows by their ids, in any order."""
+        """Store rows by their places, in any order."""
         chunk_of = rows // self._size
         if (chunk_of == chunk_of[0]).all():
             self._chunks[chunk_of[0]][rows % self._size] = whole
@@ -86,7 +86,7 @@ class Chunks:
         return found
 
     def blocks(self, rows: IntArray) -> Iterator[tuple[int, StoredArray, FloatArray]]:
-        """Yield (position, stored rows, room for as many floats) over ascending ids.
+        """Yield (position, stored rows, room for as many floats) over ascending places.
 
         As many at a time as the cache holds; they are there until the next ones are asked for.
         """
