@@ -137,9 +137,9 @@ class TwinMachine(RuleBasedStateMachine):
         outcomes = self.twin.apply(batch)
         for engine in self.engines.values():
             former = engine._index.rows.count
-            free = set(engine._index.rows._ids._free)
+            free = set(engine._index.rows._ids.free)
             assert engine.apply(batch) == outcomes
-            SEEN["reuse"] += len(free - set(engine._index.rows._ids._free))
+            SEEN["reuse"] += len(free - set(engine._index.rows._ids.free))
             SEEN["growth"] += engine._index.rows.count > former
 
     @rule(

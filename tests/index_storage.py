@@ -73,7 +73,7 @@ def _check_graphs(index: LiveIndex) -> None:
     assert holders.max(initial=0) <= 1, "a row in two graphs"
     assert holders[alive].all(), "an alive row that no graph will ever hold"
     _check_places(index)
-    free = np.array([*rows._ids._free, *index.resting.waiting(rows.free)], dtype=int)
+    free = np.array([*rows._ids.free, *index.resting.waiting(rows.free)], dtype=int)
     assert len(np.unique(free)) == len(free), "a row free twice"
     assert not alive[free].any(), "a free row that is in use"
     assert not holders[free].any(), "a free row that a graph holds"
@@ -84,7 +84,7 @@ def _check_places(index: LiveIndex) -> None:
     """Each alive row's vector has a place of its own; all other places are free, or will be."""
     rows = index.rows
     alive = np.flatnonzero(rows.alive[: rows.count])
-    places = [*rows._places._free, *index.resting.waiting(rows.vacate), *rows.places_of(alive)]
+    places = [*rows._places.free, *index.resting.waiting(rows.vacate), *rows.places_of(alive)]
     assert sorted(places) == list(range(rows._places.top)), "a place that is lost, or given twice"
 
 

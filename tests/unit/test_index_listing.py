@@ -161,9 +161,9 @@ def test_rows_that_are_used_again_are_no_rows_of_a_coarse_piece(tmp_path: Path) 
     rows = engine._index.rows
     reused = steps = 0
     while any(piece.coarse for piece in engine._index.built.pieces):
-        free = set(rows._ids._free)
+        free = set(rows._ids.free)
         put(engine, V[400 + 4 * steps : 404 + 4 * steps], time=3 + steps, first=100 + 4 * steps)
-        reused += len(free - set(rows._ids._free))
+        reused += len(free - set(rows._ids.free))
         engine.index_pending(8)
         check_storage(engine)
         steps += 1

@@ -133,12 +133,12 @@ def test_rows_that_are_used_again_meanwhile_wait_for_new_lists() -> None:
 
     def meanwhile(step: int) -> None:
         nonlocal reused
-        free = set(rows._ids._free)
+        free = set(rows._ids.free)
         for place in (2 * step % FIRST, (2 * step + 1) % FIRST):
             for time in (2 * step + 2, 2 * step + 3):  # the first one dies before a graph has it
                 now[place] = THEN + (17 * time + place) % 400
                 put(engine, V[now[place] : now[place] + 1], place, time)
-        reused += len(free - set(rows._ids._free))
+        reused += len(free - set(rows._ids.free))
         engine._upkeep._mark()
         engine._upkeep._insert(32)
 

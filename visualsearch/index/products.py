@@ -1,7 +1,7 @@
 """What is known of each product, by slot: its latest records, and the columns to filter on."""
 
-from collections.abc import Mapping, Sequence
-from itertools import repeat
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 import numpy as np
 
@@ -154,8 +154,8 @@ class Products:
     ) -> tuple[Hit, ...]:
         """Return a hit for each searchable product, by the picture at its place."""
         self.keep(self.ahead(slots))
-        states = map(self._states.__getitem__, slots)
-        return tuple(map(Hit._make, zip(scores, states, places, repeat(()), strict=False)))
+        states = cast("Iterable[ProductState]", map(self._states.__getitem__, slots))
+        return tuple(map(Hit, scores, states, places))
 
     def satisfy(self, slots: IntArray, filters: Filters, since: int) -> bool:
         """Return whether those that have changed since a version still meet every clause."""

@@ -161,7 +161,7 @@ class Rows:
     @property
     def used(self) -> int:
         """Return how many rows something holds, superseded ones included."""
-        return self.count - self._ids.free
+        return len(self._ids)
 
     def take(self, count: int) -> list[int]:
         """Return ids for new rows; `write` must follow before anyone reads."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 
 from visualsearch.search.duplicates import grouped
@@ -52,4 +53,4 @@ def varied(
 
 def _with_variants(hits: Sequence[Hit], group: Sequence[int]) -> Hit:
     head, *others = (hits[place] for place in group)
-    return head._replace(variants=tuple(others)) if others else head
+    return msgspec.structs.replace(head, variants=tuple(others)) if others else head
