@@ -16,7 +16,6 @@ from visualsearch.index.coding import Coding
 from visualsearch.index.find import Finder, Found
 from visualsearch.index.merge import Merge
 from visualsearch.index.planner import Costs, Tuning
-from visualsearch.index.resting import Resting
 from visualsearch.index.view import View
 from visualsearch.types import BaseRecord, FloatArray, ImageVector, Query, VectorsRecord
 
@@ -267,30 +266,6 @@ def test_a_row_used_again_under_a_search_hides_no_product(
     monkeypatch.setattr(Finder, "find", find)
     answer = engine.search(Query(V[0], top_k=count))
     assert "p0" in [hit.product_id for hit in answer.hits]
-
-
-@pytest.mark.parametrize("rests", [True, False])
-def test_a_vector_stays_where_it_was_under_a_search(
-    monkeypatch: pytest.MonkeyPatch, *, rests: bool
-) -> None:
-    """Its product has other pictures by now, and newcomers want the place: they get another."""
-    engine = engine_with(64)
-    real, calls = Finder.find, []
-    moved = V[0] + np.float32(0.1) * V[500]
-    moved /= np.linalg.norm(moved)
-    if not rests:  # what it is there for
-        monkeypatch.setattr(Resting, "add", lambda _, how, numbers, __: how(numbers))
-
-    def find(self: Finder, view: View, *args: object) -> Found:
-        if not calls:
-            put(engine, 0, moved, time=2)
-            put(engine, 64, -V[500])
-        calls.append(view)
-        return real(self, view, *args)
-
-    monkeypatch.setattr(Finder, "find", find)
-    [hit] = engine.search(Query(V[0], top_k=1)).hits
-    assert (hit.product_id == "p0") == rests
 
 
 def test_a_bulk_load_becomes_one_dense_graph() -> None:

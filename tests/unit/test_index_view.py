@@ -9,6 +9,9 @@ from tests.strategies import clustered
 from visualsearch.engine import Engine
 from visualsearch.index import view
 from visualsearch.index.arrays import BoolArray
+from visualsearch.index.find import Finder, Found
+from visualsearch.index.resting import Resting
+from visualsearch.index.view import View
 from visualsearch.types import Filters, OfferRecord, Query
 
 COUNT = 900
@@ -71,3 +74,26 @@ def test_what_changes_a_row_of_a_filter_is_worked_out_again(engine: Engine) -> N
     later = engine._view(CHEAP).on_lists()
     assert later.sizes.sum() == former.sizes.sum() + 1
     assert np.count_nonzero(np.unpackbits(later.bits)) == 181
+
+
+@pytest.mark.parametrize("rests", [True, False])
+def test_a_vector_stays_where_it_was_under_a_search(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, *, rests: bool
+) -> None:
+    """Its product has other pictures by now, and newcomers want the place: they get another."""
+    real, calls = Finder.find, []
+    moved = V[:1] + np.float32(0.1) * V[500]
+    moved /= np.linalg.norm(moved)
+    if not rests:  # what it is there for
+        monkeypatch.setattr(Resting, "add", lambda _, how, numbers, __: how(numbers))
+
+    def find(self: Finder, view: View, *args: object) -> Found:
+        if not calls:
+            engine.apply(pictured(moved, time=2))
+            engine.apply(pictured(-V[500:501], first=COUNT))
+        calls.append(view)
+        return real(self, view, *args)
+
+    monkeypatch.setattr(Finder, "find", find)
+    [hit] = engine.search(Query(V[0], top_k=1, recall_target=1.0)).hits
+    assert (hit.product_id == "p0") == rests
