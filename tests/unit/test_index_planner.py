@@ -158,7 +158,9 @@ def test_a_filter_that_keeps_much_needs_what_no_filter_needs() -> None:
     """A tenth of the rows is found with less effort than half of them."""
     easy = dataclasses.replace(MEASURED, random=(Point(0, 1.0, 1.0, 800),))
     assert matching(20_000, easy, coded=True).effort == effort(0)
-    assert matching(100_000, easy, coded=True).effort.reach > effort(0).reach
+    further = matching(100_000, easy, coded=True).effort
+    assert further.reach == pytest.approx(effort(0.75).reach)
+    assert further.refine == pytest.approx(effort(0.75).refine)
 
 
 def test_measured_costs_replace_the_guessed_ones() -> None:

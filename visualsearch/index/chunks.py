@@ -92,24 +92,24 @@ class Chunks:
         """
         gathered, wide = self._buffer
         for begin in range(0, len(rows), BLOCK_ROWS):
-            ids = rows[begin : begin + BLOCK_ROWS]
-            first, last = int(ids[0]), int(ids[-1])
+            places = rows[begin : begin + BLOCK_ROWS]
+            first, last = int(places[0]), int(places[-1])
             low, high = first // self._size, last // self._size
-            together = low == high and last - first + 1 == len(ids)
-            if together and (np.diff(ids) == 1).all():  # no id twice either
+            together = low == high and last - first + 1 == len(places)
+            if together and (np.diff(places) == 1).all():  # no place twice either
                 at = first - low * self._size
-                yield begin, self._chunks[low][at : at + len(ids)], wide[: len(ids)]
+                yield begin, self._chunks[low][at : at + len(places)], wide[: len(places)]
             else:
-                self._gather(ids, range(low, high + 1), gathered)
-                yield begin, gathered[: len(ids)], wide[: len(ids)]
+                self._gather(places, range(low, high + 1), gathered)
+                yield begin, gathered[: len(places)], wide[: len(places)]
 
-    def _gather(self, ids: IntArray, chunks: Sequence[int], out: StoredArray) -> None:
+    def _gather(self, places: IntArray, chunks: Sequence[int], out: StoredArray) -> None:
         borders = self._size * (np.array(chunks[1:], dtype=np.int64))
-        stops = [*np.searchsorted(ids, borders).tolist(), len(ids)]
+        stops = [*np.searchsorted(places, borders).tolist(), len(places)]
         start = 0
         for chunk, stop in zip(chunks, stops, strict=True):
             if stop > start:
-                inside = ids[start:stop] - chunk * self._size
+                inside = places[start:stop] - chunk * self._size
                 # "clip", for with "raise" it would fill a buffer of its own first
                 self._chunks[chunk].take(inside, axis=0, out=out[start:stop], mode="clip")
             start = stop

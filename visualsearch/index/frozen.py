@@ -34,7 +34,8 @@ class Copied:
 class Frozen:
     """What was there when it was made, and later versions of it; one thread copies.
 
-    As long as it is kept, rows that it may have copied the ids of are not used again.
+    As long as it is kept, rows that it may have copied the ids of are not used again, nor are the
+    places of their vectors.
     """
 
     def __init__(

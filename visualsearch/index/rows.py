@@ -194,9 +194,9 @@ class Rows:
         self.alive[rows] = True
         return rows
 
-    def places_of(self, dead: IntArray) -> list[int]:
-        """Return where the vectors of rows lie, to be vacated when no search shows them."""
-        places: list[int] = self._place[dead].tolist()
+    def places_of(self, rows: IntArray) -> list[int]:
+        """Return where the vectors of rows lie: dead ones' are to be vacated, see `Resting`."""
+        places: list[int] = self._place[rows].tolist()
         return places
 
     def vacate(self, places: Sequence[int]) -> None:
@@ -232,22 +232,23 @@ class Rows:
 
     def unit(self, rows: IntArray) -> FloatArray:
         """Return unit vectors of the given rows, in their order, float32 of shape (n, dim)."""
-        places = self._place[rows]
-        order = np.argsort(places, kind="stable")
-        out = np.empty((len(rows), self.dim), dtype=np.float32)
-        for begin, whole, _ in self._chunks.blocks(places[order]):
-            out[order[begin : begin + len(whole)]] = whole
+        out: FloatArray = np.empty((len(rows), self.dim), dtype=np.float32)
+        self._copy(rows, out)
         out *= self._scale[rows][:, None]
         return out
 
     def raw(self, rows: IntArray) -> Vectors:
         """Return the given rows as they are stored, in their order."""
+        out: StoredArray = np.empty((len(rows), self.dim), dtype=np.int16)
+        self._copy(rows, out)
+        return out, self._scale[rows]
+
+    def _copy(self, rows: IntArray, out: StoredArray | FloatArray) -> None:
+        """Copy the stored integers of the given rows, in their order."""
         places = self._place[rows]
         order = np.argsort(places, kind="stable")
-        out = np.empty((len(rows), self.dim), dtype=np.int16)
         for begin, whole, _ in self._chunks.blocks(places[order]):
             out[order[begin : begin + len(whole)]] = whole
-        return out, self._scale[rows]
 
     def adopt(self, saved: SavedRows) -> None:
         """Take the rows of a snapshot for ids from 0 on; nothing may have been stored before."""

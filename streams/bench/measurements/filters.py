@@ -66,7 +66,7 @@ def _ours(
     changed = _after_a_change(engine, wanted, queries).figures()
     result.rows[-1]["p50 after a change"] = round(changed["p50_ms"], 3)
     figures = done.figures()
-    result.figures[f"after a change p50 {title}"] = changed["p50_ms"]
+    result.figures[f"p50 after a change {title}"] = changed["p50_ms"]
     result.figures[f"recall {title}"] = share
     result.figures[f"hits {title}"] = hits
     result.figures[f"p50 {title}"] = figures["p50_ms"]
