@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -31,10 +33,7 @@ def test_who_waits_comes_next() -> None:
         thread = threading.Thread(target=other)
         with lock:
             thread.start()
-            ends = time.monotonic() + LONG_S
-            while not lock._turnstile.locked():  # until the other one stands in line
-                assert time.monotonic() < ends
-                time.sleep(0.0001)
+            _until(lock._turnstile.locked)  # until the other one stands in line
         with lock:  # at once again
             came.append("first")
         thread.join()
@@ -89,35 +88,45 @@ def test_graphs_wait_for_records_but_not_for_ever(monkeypatch: pytest.MonkeyPatc
     assert calm == [False, True]
 
 
-def test_records_let_a_search_pass_but_do_not_wait_for_the_next_ones() -> None:
+def test_records_let_a_search_pass_but_do_not_wait_for_the_next_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Each group of records waits for those at it, for a moment at most."""
     engine = Engine(MODEL, DIM, layout=LISTED)
-    waited: list[tuple[float, bool]] = []
-    real = engine._searching.wait
-
-    def wait(most_s: float) -> bool:
-        waited.append((most_s, real(most_s)))
-        return waited[-1][1]
-
-    engine._searching.wait = wait  # type: ignore[method-assign]
+    waited = _waits(engine, monkeypatch)
     with engine._searching:
         engine.apply(pictured(V[:40]))
     engine.apply(pictured(V[40:60]))
     assert waited == [(YIELD_S, False)] * 3 + [(YIELD_S, True)] * 2, "by some 15 products"
     assert len(engine.search(Query(V[0], top_k=100)).hits) == 40
-    assert real(0.0), "a search that is over is waited for no longer"
+    engine.apply(pictured(V[60:61]))
+    assert waited[5:] == [(YIELD_S, True)], "a search that is over is waited for no longer"
 
 
 def test_a_burst_comes_in_larger_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sooner it is in and on lists, the sooner searches are quick again."""
     monkeypatch.setattr(engine_module, "BURST", 40)
     engine = Engine(MODEL, DIM, layout=LISTED)
-    waited: list[float] = []
-    monkeypatch.setattr(engine._searching, "wait", waited.append)
+    waited = _waits(engine, monkeypatch)
     engine.apply(pictured(V[:40]))
     assert len(waited) == 3, "by some 15 products"
     engine.apply(pictured(V[40:120]))
     assert len(waited) == 4, "by some 85"
+
+
+def _waits(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, bool]]:
+    """Return what becomes a list of how long each group was ready to wait, and whether all left."""
+    waited: list[tuple[float, bool]] = []
+    real = engine._searching.alone
+
+    @contextmanager
+    def alone(most_s: float) -> Iterator[bool]:
+        with real(most_s) as left:
+            waited.append((most_s, left))
+            yield left
+
+    monkeypatch.setattr(engine._searching, "alone", alone)
+    return waited
 
 
 def test_busy_until_the_last_one_has_left() -> None:
@@ -153,35 +162,95 @@ def test_one_alone_comes_before_those_who_come_later() -> None:
             came.append("early")
 
     def alone() -> None:
-        with turns.alone(LONG_S):
-            came.append("alone")
+        with turns.alone(LONG_S) as left:
+            came.append(f"alone {left}")
 
     def late() -> None:
         with turns:
             came.append("late")
 
-    threads = [threading.Thread(target=each) for each in (early, alone, late)]
-    threads[0].start()
+    early_one, lone, *late_ones = [
+        threading.Thread(target=each) for each in (early, alone, late, late)
+    ]
+    early_one.start()
     assert inside.wait(LONG_S)
-    threads[1].start()
-    while not turns._door._lock.locked():
-        time.sleep(0.0001)
-    threads[2].start()
-    while not turns._door._turnstile.locked():
-        time.sleep(0.0001)
+    lone.start()
+    _until(lambda: turns._closed)
+    for thread in late_ones:
+        thread.start()
+    _until(lambda: len(turns._waiting) == 2)
     assert came == []
     leave.set()
+    for thread in (early_one, lone, *late_ones):
+        thread.join(LONG_S)
+    assert came == ["early", "alone True", "late", "late"]
+
+
+def test_those_who_have_waited_come_before_the_next_one_alone() -> None:
+    """One who wants to be alone again and again keeps nobody out."""
+    turns, came = Turns(), list[str]()
+
+    def late() -> None:
+        with turns:
+            came.append("late")
+
+    for _ in range(ASKED):
+        thread = threading.Thread(target=late)
+        with turns.alone(LONG_S):
+            thread.start()
+            _until(lambda: bool(turns._waiting))
+        with turns.alone(LONG_S) as left:  # at once again
+            came.append(f"alone {left}")
+        thread.join()
+    assert came == ["late", "alone True"] * ASKED
+
+
+def test_alone_is_alone() -> None:
+    """Of many threads that come and go, no other is there while one is."""
+    turns, inside, seen = Turns(), [False] * 4, set[tuple[bool, ...]]()
+
+    def many(me: int) -> None:
+        for _ in range(2_000):
+            with turns:
+                inside[me] = True
+                time.sleep(0)  # lets the others go on
+                inside[me] = False
+
+    def one(me: int) -> None:
+        for _ in range(1_000):
+            with turns.alone(LONG_S) as left:
+                inside[me] = left
+                time.sleep(0)
+                seen.add(tuple(inside))
+                inside[me] = False
+
+    threads = [
+        threading.Thread(target=each, args=(me,)) for me, each in enumerate((many, many, one, one))
+    ]
+    for thread in threads:
+        thread.start()
     for thread in threads:
         thread.join(LONG_S)
-    assert came == ["early", "alone", "late"]
+    assert seen == {(False, False, True, False), (False, False, False, True)}
+    assert (turns._inside, turns._closed, turns._waiting) == (0, False, [])
 
 
 def test_one_alone_does_not_wait_for_ever() -> None:
-    """Nor does an error keep the others out."""
+    """Nor does an error keep the others out, and who left too late is waited for no longer."""
     turns = Turns()
     with turns:
+        with turns.alone(0.001) as left:
+            assert not left, "it is still there"
         with pytest.raises(ValueError, match="inside"), turns.alone(0.001):
             raise ValueError("inside")
-        assert not turns.wait(0.0), "still there"
-    with turns.alone(0.0):
-        assert turns.wait(0.0)
+        with turns:  # as another thread would
+            pass
+    with turns.alone(0.0) as left:
+        assert left
+
+
+def _until(true: Callable[[], bool]) -> None:
+    ends = time.monotonic() + LONG_S
+    while not true():
+        assert time.monotonic() < ends
+        time.sleep(0.0001)

@@ -50,20 +50,73 @@ class Busy:
         return self._idle.wait(most_s)
 
 
-class Turns(Busy):
-    """Many side by side, or one alone for a moment: it is let in before those who come later."""
+class Turns:
+    """Many side by side, or one alone for a moment: it comes before those who come later.
+
+    They come before the next one alone, so that neither keeps the other out: a phase-fair lock for
+    readers and writers (Brandenburg and Anderson, ECRTS 2009), but for the limit to the waiting.
+    Who leaves hands over, and wakes each thread once, when it may go on. With two locks to pass, or
+    an event to look at, a thread wakes in between, wants Python's own lock of the one whose turn it
+    is, and sleeps again: three switches for one, of 0.2 to 0.3 ms each where both cores are busy.
+    """
 
     def __init__(self) -> None:
-        super().__init__()
-        self._door = FairLock()
+        self._one = threading.Lock()  # who is alone, or next to be
+        self._mutex = threading.Lock()  # held for a microsecond: to what follows
+        self._inside = 0  # of the many
+        self._closed = False  # to those who come
+        self._waiting: list[threading.Lock] = []  # these, each at a lock of its own
+        self._last_out: threading.Lock | None = None  # opened when no more are inside
 
     def __enter__(self) -> None:
-        with self._door:
-            super().__enter__()
+        with self._mutex:
+            if not self._closed:
+                self._inside += 1
+                return
+            gate = _shut()
+            self._waiting.append(gate)
+        gate.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        with self._mutex:
+            self._inside -= 1
+            if not self._inside and self._last_out is not None:
+                self._last_out.release()
+                self._last_out = None
 
     @contextmanager
-    def alone(self, most_s: float) -> Iterator[None]:
-        """Wait until the others have left, so many seconds at most; meanwhile nobody comes."""
-        with self._door:
-            self.wait(most_s)
-            yield
+    def alone(self, most_s: float) -> Iterator[bool]:
+        """Wait until the others have left, so many seconds at most; meanwhile nobody comes.
+
+        The value says whether they have.
+        """
+        with self._one:
+            gate = self._close()
+            left = gate is None or gate.acquire(timeout=most_s)
+            try:
+                yield left
+            finally:
+                self._open()
+
+    def _close(self) -> "threading.Lock | None":  # quoted: in Python 3.11 it is a function
+        """Let nobody come; return what opens when all have left, None if nobody is there."""
+        with self._mutex:
+            self._closed = True
+            if self._inside:
+                self._last_out = _shut()
+            return self._last_out
+
+    def _open(self) -> None:
+        """Let those in who have waited, and whoever comes."""
+        with self._mutex:
+            self._closed, self._last_out = False, None
+            self._inside += len(self._waiting)
+            waiting, self._waiting = self._waiting, []
+        for gate in waiting:
+            gate.release()
+
+
+def _shut() -> threading.Lock:
+    gate = threading.Lock()
+    gate.acquire()
+    return gate
