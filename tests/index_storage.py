@@ -6,7 +6,8 @@ import numpy as np
 
 from visualsearch.engine import Engine
 from visualsearch.index.codes import NO_LIST
-from visualsearch.index.live import NO_GRAPH, LiveIndex
+from visualsearch.index.graph import NO_GRAPH
+from visualsearch.index.live import LiveIndex
 
 
 def check_storage(engine: Engine) -> None:

@@ -106,7 +106,7 @@ class Engine(Catalogue):
                     applied += [self._apply(record, vectors) for record, vectors in group]
                     self._products.flush(self._index.version)
                     self._index.flush()
-        if self._pending:
+        if self._upkeep.due:
             self._writer.wake()
         return applied
 
@@ -264,13 +264,9 @@ class Engine(Catalogue):
             return self._view(filters)
 
     @property
-    def _pending(self) -> bool:
-        return bool(len(self._index.for_graph)) or bool(self._index.to_mark)
-
-    @property
     def settled(self) -> bool:
         """Return whether the background writer has nothing to do, for the moment."""
-        return not self._pending and self._upkeep.idle
+        return not self._upkeep.due and self._upkeep.idle
 
     def start(self) -> None:
         """Start the background writer; a second call does nothing."""

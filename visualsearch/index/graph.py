@@ -7,10 +7,12 @@
 - k above the rows it can reach raises, and so, about once in 8,000 searches, does a search
   beside an insert: k is clamped, the search is repeated once, and then the caller must scan.
 - A Python filter costs one GIL round trip per visited node: none is used, the caller masks.
-- Threads: adding and marking are one thread's; searching is anybody's, beside it.
+- Threads: a mark beside an insert crashes it if no other row is left, so while a graph takes rows
+  both are one thread's; later marking is anybody's, under a lock. Searching is anybody's, always.
 - Batches of up to four rows per thread are added by one thread: steps should be larger.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +32,7 @@ class Shape:
     build_ef: int
 
 
+NO_GRAPH = -1  # no number of any
 THIN = Shape(links=16, build_ef=100)  # takes 2,500 rows per core and second, for fresh rows
 DENSE = Shape(links=32, build_ef=140)  # half the beam for the same recall, for merged rows
 
@@ -125,3 +128,13 @@ class Segment:
                 continue
             return np.asarray(labels[0].astype(np.int64))
         return None
+
+
+def leave_out(graphs: Sequence[Segment], rows: Sequence[int], numbers: Sequence[int]) -> None:
+    """Mark each row in the graph of its number.
+
+    It takes a microsecond, less than it costs a thread that kills rows if another comes to do it.
+    """
+    by_number = {graph.number: graph for graph in graphs}
+    for row, number in zip(rows, numbers, strict=True):
+        by_number[number].mark(row)

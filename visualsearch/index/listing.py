@@ -20,8 +20,8 @@ RETRAIN = 4.0  # times the rows of the last training: the coder is trained again
 DRIFT = 1.25  # and when rows lie so many times further from their centroids than they did then
 CHECKED = 2_048  # rows that say so
 CODING_STEPS = 8  # at once: until rows are on a list every search scans them
+NOTED = 128  # of so many rows one must die before graphs and pieces are looked through for it
 YOUNG = 64  # times the rows that make a piece: so far the newest one grows without coding again
-NOTED = 128  # of so many rows one must die before pieces are looked through for dead ones
 SMALLER = 8  # at rest pieces become one with another that is at most so many times larger
 
 
@@ -45,9 +45,14 @@ class Listing:
         self._coding: Coding | None = None
         self._recoding: Coding | None = None  # of rows that are on lists, beside the new ones
         self._retraining: Retraining | None = None  # of all of them, beside the new ones
-        self._looked: tuple[tuple[Piece, ...] | None, int] = None, 0  # what pieces were, and deaths
+        self._looked: tuple[tuple[Piece, ...] | None, int] = None, 0  # what pieces were, and decay
         self._listless = False
         self._unchecked = 0  # rows coded since the coder was last compared with them
+
+    @property
+    def decay(self) -> int:
+        """Return a number that changes whenever one row in NOTED has died."""
+        return self._index.deaths // max(1, self._index.live_rows // NOTED)
 
     def step(self) -> int:
         """Code some rows; return how many, 0 if there is nothing to do."""
@@ -116,14 +121,14 @@ class Listing:
     def _to_recode(self) -> tuple[Piece, ...]:
         """Return pieces to make one of; they are looked through when there is something new."""
         index = self._index
-        pieces, deaths = index.built.pieces, index.deaths // max(1, index.live_rows // NOTED)
-        if pieces is self._looked[0] and deaths == self._looked[1]:
+        pieces, decay = index.built.pieces, self.decay
+        if pieces is self._looked[0] and decay == self._looked[1]:
             return ()
         coarse = tuple(piece for piece in pieces if piece.coarse)[:1]
         old = [piece for piece in pieces if not piece.coarse and not piece.young]
         found = coarse or to_join(old, index.rows.alive, self._layout.piece_rows)
         if not found:
-            self._looked = pieces, deaths
+            self._looked = pieces, decay
         return found
 
     def _recode(self, pieces: Sequence[Piece]) -> int:

@@ -12,13 +12,12 @@ import numpy.typing as npt
 from visualsearch.index.arrays import BoolArray, CodeArray, IntArray, RowQueue, distinct, grown
 from visualsearch.index.chunks import StoredArray
 from visualsearch.index.codes import NO_LIST, ListArray
+from visualsearch.index.graph import NO_GRAPH, leave_out
 from visualsearch.index.lists import Piece
 from visualsearch.index.resting import Resting
 from visualsearch.index.rows import NO_ROW, NewRows, Rows, SavedRows, Vectors
 from visualsearch.index.view import EVERYTHING, Built, Shared, View
 from visualsearch.types import Filters, FloatArray, ImageKind
-
-NO_GRAPH = -1
 
 
 class LiveIndex:
@@ -34,6 +33,7 @@ class LiveIndex:
         self.built = Built()
         self.for_graph = RowQueue()  # rows on no graph yet, oldest first
         self.for_lists = RowQueue()  # rows on no list yet
+        self.growing = 0  # the number of the graph that takes fresh rows; 0: there is none
         self.to_mark: list[int] = []  # dead rows that graphs still return
         self.deaths = 0  # of rows, so far
         self.live_rows = 0
@@ -202,7 +202,10 @@ class LiveIndex:
         self.rows.alive[dead] = False
         self.rows.live[dead] = False
         self.resting.add(self.rows.vacate, self.rows.places_of(dead), self.version)
-        self.to_mark.extend(dead[self.graph_of[dead] != NO_GRAPH].tolist())
+        graphs = self.graph_of[dead]
+        full = (graphs != NO_GRAPH) & (graphs != self.growing)
+        leave_out(self.built.segments, dead[full].tolist(), graphs[full].tolist())
+        self.to_mark.extend(dead[graphs == self.growing].tolist())
         self.deaths += len(dead)
         self._dead = []
 

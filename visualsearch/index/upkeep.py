@@ -12,11 +12,11 @@ import numpy as np
 from visualsearch.hooks import Hooks
 from visualsearch.index.arrays import BoolArray, CodeArray, IntArray
 from visualsearch.index.find import Finder
-from visualsearch.index.graph import THIN, Segment
+from visualsearch.index.graph import NO_GRAPH, THIN, Segment, leave_out
 from visualsearch.index.layout import Layout
 from visualsearch.index.listing import Listing
 from visualsearch.index.lists import Coder
-from visualsearch.index.live import NO_GRAPH, LiveIndex
+from visualsearch.index.live import LiveIndex
 from visualsearch.index.measure import QUERIES, Measuring, Sampler, measured
 from visualsearch.index.memory import Memory
 from visualsearch.index.merge import FAN_IN, Backlog, Merge, to_rebuild, to_tidy
@@ -25,8 +25,8 @@ from visualsearch.index.view import View
 from visualsearch.types import FloatArray
 
 Lock = Callable[[], AbstractContextManager[object]]
+MARKED = 256  # dead rows in a step
 PART_ROWS = 64  # that go into a graph at once
-MARKED = 1_024  # dead rows in a step
 MERGE_PARTS = 4  # in a step, as many rows as the active graph takes: both go on
 UNCODED_MOST = 8_192  # rows on no list: with more all else waits, for each search scans them
 FRESH_MOST = 20_000  # waiting rows: with more, walks would be measured that none chooses
@@ -60,6 +60,7 @@ class Upkeep:
         self._hooks = hooks
         self._calm = calm  # called before a core is kept busy for some 20 ms
         self._idle = True
+        self._decay = 0  # when the last step began
         self._rng = np.random.default_rng(layout.seed)
         self._reducer = Reducer(index.rows, layout.coder_rows, self._rng)
         self._backlog = Backlog()
@@ -77,6 +78,7 @@ class Upkeep:
 
     def step(self, batch: int) -> int:
         """Do one bounded piece of each kind of work; return rows dealt with, 0 if idle."""
+        self._decay = self._listing.decay
         self._memory.step()
         done = self._listing.step()
         if not done or len(self._index.for_lists) <= UNCODED_MOST:
@@ -88,6 +90,12 @@ class Upkeep:
             done = done or self._listing.tidy() or self._tidy()
         self._idle = done == 0
         return done
+
+    @property
+    def due(self) -> bool:
+        """Return whether rows wait for a graph, or so many have died that a step should look."""
+        index = self._index
+        return bool(len(index.for_graph) or index.to_mark) or self._listing.decay != self._decay
 
     @property
     def idle(self) -> bool:
@@ -108,20 +116,14 @@ class Upkeep:
             yield
 
     def _mark(self) -> int:
-        """Let graphs leave out the dead; return how many are left for the next step.
-
-        There is no hurry: searches leave them out, and records should not wait for this.
-        """
+        """Let graphs leave out the dead that no other thread may mark; return how many remain."""
         index = self._index
         if not index.to_mark:
             return 0
+        self._calm()
         with self._lock():
             marks, index.to_mark = index.to_mark[:MARKED], index.to_mark[MARKED:]
-            numbers = index.graph_of[marks].tolist()
-        graphs = {segment.number: segment for segment in index.built.segments}
-        self._calm()  # once: each time that it comes back costs whoever applies more than the marks
-        for row, number in zip(marks, numbers, strict=True):
-            graphs[number].mark(row)
+            leave_out(index.built.segments, marks, index.graph_of[marks].tolist())
         return len(index.to_mark)
 
     def _insert(self, batch: int) -> int:
@@ -156,6 +158,7 @@ class Upkeep:
         with self._publishing():
             built = self._index.built
             built.segments = (*built.segments, self._active)
+            self._index.growing = self._made
 
     def _reduction(self) -> Reduction | None:
         """Return what the newest graph projects its rows by."""
