@@ -26,7 +26,7 @@ from visualsearch.index.state import ProductState
 from visualsearch.types import Applied, BaseRecord, OfferRecord, Outcome, Record, VectorsRecord
 
 log = logging.getLogger(__name__)
-_KINDS = {BaseRecord: "base", OfferRecord: "offer", VectorsRecord: "vectors"}
+_KINDS: dict[type, str] = {BaseRecord: "base", OfferRecord: "offer", VectorsRecord: "vectors"}
 _FRESH = {
     ("product-created", "vectors"): "create",
     ("product-updated", "vectors"): "update",

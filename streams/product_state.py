@@ -3,6 +3,8 @@
 from dataclasses import asdict
 from typing import Any
 
+import msgspec
+
 from visualsearch.index.state import ProductState
 
 
@@ -24,6 +26,7 @@ def product_json(product_id: str, model: str, state: ProductState | None) -> dic
     """Return the JSON of `GET /v1/products/{product_id}`; the same fields whatever is known."""
     base = None if state is None else state.base
     offer = None if state is None else state.offer
+    images = () if state is None else state.images
     orders = {"base": None, "offer": None, "vectors": None} if state is None else state.orders
     return {
         "product_id": product_id,
@@ -37,12 +40,12 @@ def product_json(product_id: str, model: str, state: ProductState | None) -> dic
         "guessed": {}
         if state is None
         else {name: asdict(guess) for name, guess in state.guessed.items()},
-        "images": [] if state is None else [image._asdict() for image in state.images],
+        "images": [msgspec.structs.asdict(image) for image in images],
     }
 
 
 def _fields(record: Any) -> dict[str, Any]:
-    fields = asdict(record)
+    fields = msgspec.structs.asdict(record)
     for told_elsewhere in ("product_id", "order"):
         del fields[told_elsewhere]
     return fields

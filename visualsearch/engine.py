@@ -121,12 +121,12 @@ class Engine(Catalogue):
         if slot is None or was is None:
             slot, was = products.open(record.product_id)
         refs: tuple[ImageRef, ...] = ()
-        if isinstance(record, VectorsRecord):
+        if type(record) is VectorsRecord:
             images = () if record.deleted else record.images
             refs = tuple([ImageRef(image.image_id, image.kind, image.url) for image in images])
             self._index.replace(slot, vectors, [image.kind for image in images])
         searchable = products.put(record, slot, was, refs).searchable
-        if not isinstance(record, OfferRecord):
+        if type(record) is not OfferRecord:
             self._index.show(slot, live=searchable)
         return _SHOWN if searchable else _HIDDEN
 

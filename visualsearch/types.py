@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, final
 
 import msgspec
 import numpy as np
@@ -22,11 +22,16 @@ Only a strictly older record is dropped; an equal one is applied, as log compact
 """
 
 
+# Records are structs that Python's collector never visits: they refer to nothing that refers back,
+# and of hundreds of thousands of products it would look at each. They take a third of a dataclass's
+# time to make, 16 bytes less, and to forget one touches no neighbour in the collector's list. Tell
+# them apart by `type(record) is`: of a struct `isinstance` takes three times as long to say no.
+
 NO_ATTRIBUTES: Mapping[str, str] = {}  # of every product that has none: a dict takes 64 bytes
 
 
-@dataclass(frozen=True, slots=True)
-class BaseRecord:
+@final
+class BaseRecord(msgspec.Struct, frozen=True, gc=False):
     """What a product is, apart from its offer and its pictures."""
 
     product_id: str
@@ -37,12 +42,12 @@ class BaseRecord:
     brand: str | None = None
     category: str | None = None
     tags: tuple[str, ...] = ()
-    attributes: Mapping[str, str] = field(default_factory=lambda: NO_ATTRIBUTES)
+    attributes: Mapping[str, str] = msgspec.field(default_factory=lambda: NO_ATTRIBUTES)
     url: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OfferRecord:
+@final
+class OfferRecord(msgspec.Struct, frozen=True, gc=False):
     """Price and stock; `None` is unknown, which matches no filter on that field."""
 
     product_id: str
@@ -53,8 +58,7 @@ class OfferRecord:
     in_stock: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ImageVector:
+class ImageVector(msgspec.Struct, frozen=True, gc=False, eq=False):
     """One picture of a product: a unit vector of shape (dim,), float16 or float32."""
 
     image_id: str
@@ -71,8 +75,8 @@ class Guess:
     confidence: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class VectorsRecord:
+@final
+class VectorsRecord(msgspec.Struct, frozen=True, gc=False, eq=False):
     """All pictures of a product as one model sees them; it replaces the former set.
 
     `guessed` are attributes by name; the product's own win over them.
@@ -83,7 +87,7 @@ class VectorsRecord:
     deleted: bool = False
     model: str = ""
     images: tuple[ImageVector, ...] = ()
-    guessed: Mapping[str, Guess] = field(default_factory=dict)
+    guessed: Mapping[str, Guess] = msgspec.field(default_factory=dict)
 
 
 Record = BaseRecord | OfferRecord | VectorsRecord

@@ -81,10 +81,10 @@ class Products:
         if state is None:
             return APPLIED
         known: Order | None
-        if isinstance(record, VectorsRecord):
+        if type(record) is VectorsRecord:
             known = state.vectors_order
         else:
-            former = state.base if isinstance(record, BaseRecord) else state.offer
+            former = state.base if type(record) is BaseRecord else state.offer
             known = None if former is None else former.order
         return STALE if known is not None and record.order < known else APPLIED
 
@@ -101,10 +101,10 @@ class Products:
     ) -> ProductState:
         """Keep a record that counts; return what is known now. `images` go with vectors."""
         base, offer, order, guesses = was.base, was.offer, was.vectors_order, was.guesses
-        if isinstance(record, OfferRecord):
+        if type(record) is OfferRecord:
             offer, images = record, was.images
             self._columns.put_offer(slot, record)
-        elif isinstance(record, BaseRecord):
+        elif type(record) is BaseRecord:
             base, images = record, was.images
             self._columns.put_base(slot, record)
         else:
@@ -113,7 +113,7 @@ class Products:
             guesses = record.guessed or NO_GUESSES
         now = ProductState(was.product_id, base, offer, order, images, guesses)
         self._states[slot] = now
-        if (guesses or was.guesses) and not isinstance(record, OfferRecord):
+        if (guesses or was.guesses) and type(record) is not OfferRecord:
             self._describe(slot, now)
         return now
 

@@ -34,7 +34,7 @@ def parts(records: Sequence[Record], work: int) -> Iterator[Sequence[Record]]:
     """Yield the records in parts of about as much work; one without vectors counts as 1."""
     begin = done = 0
     for stop, record in enumerate(records, 1):
-        done += WITH_VECTORS if isinstance(record, VectorsRecord) and not record.deleted else 1
+        done += WITH_VECTORS if type(record) is VectorsRecord and not record.deleted else 1
         if done >= work:
             yield records[begin:stop]
             begin, done = stop, 0
@@ -51,7 +51,7 @@ def prepared(
     None for a record without vectors or a delete marker.
     """
     given = [
-        record.images if isinstance(record, VectorsRecord) and not record.deleted else None
+        record.images if type(record) is VectorsRecord and not record.deleted else None
         for record in records
     ]
     if given.count(None) == len(given):
@@ -66,7 +66,7 @@ def prepared(
     at = 0
     for record, images, fit in zip(records, given, fitting, strict=True):
         stop = at + len(fit)
-        if not isinstance(record, VectorsRecord) or images is None:
+        if type(record) is not VectorsRecord or images is None:
             yield record, None
         elif record.model != model:
             yield record, Outcome.FOREIGN_MODEL

@@ -1,14 +1,15 @@
 """What is known of one product, and what the index reports of itself."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass
+
+import msgspec
 
 from visualsearch.index.paths import within
 from visualsearch.types import BaseRecord, Filters, Guess, ImageKind, OfferRecord, Order
 
 
-class ImageRef(NamedTuple):
+class ImageRef(msgspec.Struct, frozen=True, gc=False):
     """A picture that the index holds a vector of."""
 
     image_id: str
@@ -19,8 +20,7 @@ class ImageRef(NamedTuple):
 NO_GUESSES: Mapping[str, Guess] = {}  # of every product that has none
 
 
-@dataclass(slots=True)  # not frozen, for one is made for each record, but never changed
-class ProductState:
+class ProductState(msgspec.Struct, frozen=True, gc=False):
     """A product's latest records; deleted ones stay as markers, for their order.
 
     None is a kind of which no record has been seen. `images` is empty when the vectors are
@@ -32,7 +32,7 @@ class ProductState:
     offer: OfferRecord | None = None
     vectors_order: Order | None = None
     images: tuple[ImageRef, ...] = ()
-    guesses: Mapping[str, Guess] = field(default_factory=lambda: NO_GUESSES)  # of the pictures
+    guesses: Mapping[str, Guess] = msgspec.field(default_factory=lambda: NO_GUESSES)  # of pictures
 
     @property
     def guessed(self) -> Mapping[str, Guess]:
