@@ -10,21 +10,24 @@ TARGETS = (0.95, 0.98, 0.99)
 
 
 def search(bench: Bench) -> Measured:
-    """Measure every rival in turn: its ef is chosen on half of the queries, tested on the other.
+    """Measure every rival in turn, with the least ef that finds what ours has found.
 
-    Ours is told the target alone; it chooses by its own curves.
+    Ours is told the target alone, and chooses by its own curves; a rival's ef is chosen on the very
+    queries that are timed. Chosen on others, for the target itself, it found .977 or .988 there
+    where .98 was wanted and ours had .983, and the ratio was a matter of luck.
     """
     result = Measured([])
     engine = bench.engine()
-    learnt, _ = bench.data.halves()
     tested, truth = bench.tested()
     for name in bench.rivals():
         rival = bench.rival(name)
         for k in (K, K_FEW):
             for target in TARGETS:
                 bench.tell(f"search, {name}, k {k}, recall {target}")
-                ef = rivals.least_ef(rival, learnt, bench.truth[: len(learnt)], k, target)
-                sides = {"ours": ours.searching(engine, k, target)}
+                mine = ours.searching(engine, k, target)
+                reached = recall(mine(tested).found, truth, k)
+                ef = rivals.least_ef(rival, tested, truth, k, reached)
+                sides = {"ours": mine}
                 if ef is not None:
                     sides[name] = rivals.searching(rival, k, ef)
                 rounds = alternating(sides, tested, bench.amounts.rounds)
