@@ -91,10 +91,9 @@ class Turns:
         The value says whether they have.
         """
         with self._one:
-            gate = self._close()
-            left = gate is None or gate.acquire(timeout=most_s)
             try:
-                yield left
+                gate = self._close()
+                yield gate is None or gate.acquire(timeout=most_s)
             finally:
                 self._open()
 

@@ -7,7 +7,7 @@
 - k above the rows it can reach raises, and so, about once in 8,000 searches, does a search
   beside an insert: k is clamped, the search is repeated once, and then the caller must scan.
 - A Python filter costs one GIL round trip per visited node: none is used, the caller masks.
-- Threads: a mark beside an insert crashes it if no other row is left, so while a graph takes rows
+- Threads: a mark beside an insert may crash it if no other row is left, so while a graph takes rows
   both are one thread's; later marking is anybody's, under a lock. Searching is anybody's, always.
 - Batches of up to four rows per thread are added by one thread: steps should be larger.
 """
