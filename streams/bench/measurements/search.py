@@ -12,8 +12,8 @@ TARGETS = (0.95, 0.98, 0.99)
 def search(bench: Bench) -> Measured:
     """Measure every rival in turn, with the least ef that reaches the recall on what is timed.
 
-    Ours is told the target alone, and chooses by its own curves, so that it may find more. Chosen on
-    other queries, a rival's ef found .977 or .988 where .98 was wanted: the ratio was luck.
+    Ours is told the target alone, and chooses by its own curves, so that it may find more. An ef
+    that is chosen on other queries found .977 or .988 where .98 was wanted: the ratio was luck.
     """
     result = Measured([])
     engine = bench.engine()
