@@ -54,7 +54,7 @@ def test_between_two_efforts_reach_and_refining_are_in_proportion() -> None:
     assert [effort(place) for place in range(len(EFFORTS))] == list(EFFORTS)
     half = effort(5.5)
     assert half.reach == pytest.approx(0.275)
-    assert half.refine == pytest.approx(8.0)
+    assert half.refine == pytest.approx(7.5)
     assert effort(len(EFFORTS) + 1.5) == EFFORTS[-1]
 
 

@@ -4,12 +4,14 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.strategies import clustered
 from visualsearch.errors import MissingLibraryError
 from visualsearch.index.codes import CENTROIDS_MOST, NO_LIST, centroids_for, trained
 from visualsearch.index.curve import EFFORTS
-from visualsearch.index.lists import Asked, Coder, Effort, Piece, best_candidates
+from visualsearch.index.lists import Asked, Coder, Effort, Piece, _first, best_candidates
 from visualsearch.types import FloatArray
 
 DIM, COUNT = 32, 3_000
@@ -70,14 +72,30 @@ def test_a_row_is_on_the_list_of_its_nearest_centroid(coder: Coder) -> None:
     assert np.array_equal(coder.lists_of(V), (V @ coder.centroids.T).argmax(axis=1))
 
 
-def test_lists_come_in_the_order_of_falling_bounds(coder: Coder) -> None:
-    """With no reach at all a bound is what a list's rows score as a rule."""
-    order, bounds = coder.order(coder.scores(V[5]), 0.3)
-    assert sorted(order.tolist()) == list(range(len(coder.centroids)))
-    assert (np.diff(bounds) <= 0).all()
-    usual = coder.order(coder.scores(V[5]), 0.0)
-    wider = coder.order(coder.scores(V[5]), 0.2)
-    assert (wider[1].max(), wider[1].min()) > (usual[1].max(), usual[1].min())
+def test_further_reach_raises_every_bound(coder: Coder) -> None:
+    """With none at all a bound is what a list's rows score as a rule."""
+    usual, wider = (coder.bounds(coder.scores(V[5]), reach) for reach in (0.0, 0.2))
+    assert np.allclose(usual, coder.usual(V[5]), atol=1e-6)
+    assert (wider > usual).all()
+
+
+@given(
+    lists=st.lists(
+        st.tuples(st.floats(-1, 1, width=32), st.integers(0, 9)),
+        min_size=1, max_size=200, unique_by=lambda each: each[0],
+    ),
+    rows=st.integers(1, 400),
+)  # fmt: skip
+def test_the_lists_searched_first(lists: list[tuple[float, int]], rows: int) -> None:
+    """The highest bounds that hold what is wanted; none that holds nothing."""
+    bounds = np.array([bound for bound, _ in lists], dtype=np.float32)
+    sizes = np.array([size for _, size in lists])
+    expected, held = [], 0
+    for place in np.argsort(-bounds).tolist():
+        if sizes[place] and held < rows:
+            expected.append(place)
+            held += sizes[place]
+    assert _first(bounds, sizes, rows).tolist() == expected
 
 
 @pytest.mark.parametrize("k", [1, 10, 100])

@@ -27,13 +27,9 @@ def grown(array: npt.NDArray[Any], size: int, fill: float) -> npt.NDArray[Any]:
 
 def ascending(ids: npt.NDArray[np.integer]) -> IntArray:
     """Return the different ids, ascending; `np.unique` hashes, slowly and with Python's lock."""
-    ranked = np.sort(ids).astype(np.int64)
-    if len(ranked) < 2:
-        return ranked
-    kept = np.empty(len(ranked), dtype=np.bool_)
-    kept[0] = True
-    np.not_equal(ranked[1:], ranked[:-1], out=kept[1:])
-    return ranked if kept.all() else ranked[kept]
+    ranked: IntArray = np.sort(ids).astype(np.int64, copy=False)
+    repeated = ranked[1:] == ranked[:-1]
+    return ranked[np.append(True, ~repeated)] if repeated.any() else ranked
 
 
 def distinct(slots: npt.NDArray[np.integer]) -> int:

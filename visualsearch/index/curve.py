@@ -18,8 +18,8 @@ MORE = 0.01  # recall: as much may a setting find more than a further one by cha
 SAME = 0.0005  # recall that no effort is worth: a tenth of what measuring leaves open
 EFS = (24, 32, 48, 64, 96, 128, 160, 192, 256, 384, 512, 768, 1024, 1536)
 EFFORTS = (
-    Effort(0.08, 3.0), Effort(0.12, 3.0), Effort(0.15, 4.0), Effort(0.18, 5.0), Effort(0.21, 5.0),
-    Effort(0.25, 6.0), Effort(0.30, 10.0), Effort(0.40, 15.0),
+    Effort(0.08, 2.0), Effort(0.12, 2.0), Effort(0.15, 2.5), Effort(0.18, 3.0), Effort(0.21, 3.5),
+    Effort(0.25, 5.0), Effort(0.30, 10.0), Effort(0.40, 15.0),
 )  # fmt: skip
 
 

@@ -20,13 +20,14 @@ from visualsearch.index.planner import (
 )
 from visualsearch.index.rows import Rows
 from visualsearch.index.view import View
-from visualsearch.search.group import near_best
+from visualsearch.search.group import near_best, nth_best
 from visualsearch.types import FloatArray, Plan
 
 AVERSE = 0.5  # near the query less than this part of the share matches: the filter avoids it
 RELATED = 1.5  # and more than this: it keeps what is near
 NEAR_LISTS = 128  # one of so many, four at least: they hold about as much of any sample
 
+NO_ROWS: IntArray = np.empty(0, dtype=np.int64)
 ASTRAY_CHOICE = Choice("ivfpq")  # far: it is seldom, and what a beam finds counts on it
 Scored = tuple[IntArray, DoubleArray]  # row ids, ascending, each once; and their cosines
 
@@ -54,8 +55,7 @@ class Finder:
         """Return at least `min(top_k, matches)` products of the view, the best among them."""
         choice = self.choice(view, top_k, target)
         if choice.strategy == "empty":
-            nothing = np.empty(0, dtype=np.int64)
-            return Found(nothing, nothing, np.empty(0), nothing, _plan("empty", view, 0))
+            return Found(NO_ROWS, NO_ROWS, np.empty(0), NO_ROWS, _plan("empty", view, 0))
         products = min(top_k, view.matches)
         wanted = wanted_rows(top_k, view.matches, view.matching_rows)
         visited = 0
@@ -69,18 +69,18 @@ class Finder:
             if self.astray(view, vector, scored[1], wanted):
                 choice = ASTRAY_CHOICE
                 break
-            slots = near_best(view.slot[scored[0]], scored[1], products)
-            if len(slots) >= products:
-                return self._found(view, vector, slots, scored, _plan("graph", view, visited, ef))
+            plan = _plan("graph", view, visited, ef)
+            if (found := self._best(view, vector, scored, products, plan)) is not None:
+                return found
         if averse:
             choice = replace(choice, effort=choice.averse, related=choice.averse)
         if view.pieces and choice.strategy != "exact":
             # No fewer than were measured: the best estimate of a few says little of the best row.
             scored = self.listed(view, vector, max(wanted, MANY), choice)
             visited += len(scored[0])
-            slots = near_best(view.slot[scored[0]], scored[1], products)
-            if len(slots) >= products:
-                return self._found(view, vector, slots, scored, _plan("ivfpq", view, visited))
+            plan = _plan("ivfpq", view, visited)
+            if (found := self._best(view, vector, scored, products, plan)) is not None:
+                return found
         return self.exact(view, vector, products, visited)
 
     def _averse(self, view: View, vector: FloatArray) -> bool:
@@ -118,9 +118,7 @@ class Finder:
         The second value is the share of a graph's results that match, in the worst of them: what
         the others found does not make up for a large one whose beam met hardly a match.
         """
-        parts = [view.matching(view.fresh)]
-        if len(view.building):
-            parts.append(view.matching(view.building))
+        parts = [view.matching(rows) for rows in (view.fresh, view.building) if len(rows)]
         near = 1.0
         for segment in view.segments:
             rows = segment.search(vector, ef)
@@ -144,7 +142,7 @@ class Finder:
         wanted = min(max(wanted, MANY), len(scores))  # the best of a few say less
         if not view.pieces or not wanted:
             return False
-        last = np.partition(scores, len(scores) - wanted)[len(scores) - wanted].astype(np.float32)
+        last = np.array(nth_best(scores, wanted), dtype=np.float32)
         coder, spread = view.pieces[0].coder, view.curves.spread
         better = better_rows(coder.usual(vector), coder.across, view.list_sizes, last, spread)
         return bool(better * view.matching_rows > ASTRAY * wanted * view.live_rows)
@@ -169,8 +167,22 @@ class Finder:
 
     def _scan(self, vector: FloatArray, parts: Sequence[IntArray | CodeArray]) -> Scored:
         """Score rows, each once; one that moved meanwhile may be in two of the parts."""
-        rows = ascending(parts[0] if len(parts) == 1 else np.concatenate(parts))
+        rows = ascending(parts[0] if len(parts) == 1 else np.concatenate([*parts, NO_ROWS]))
         return rows, self.rows.score(rows, vector)
+
+    def _best(
+        self, view: View, vector: FloatArray, scored: Scored, products: int, plan: Plan
+    ) -> Found | None:
+        """Return the best products by the rows scored; None if these are of fewer products."""
+        rows, scores = scored
+        if len(rows) >= products:
+            top = np.flatnonzero(scores >= nth_best(scores, products))
+            # One picture each is the usual case, and then all that matters is known.
+            slots = view.only_pictures(rows[top]) if len(top) == products else None
+            if slots is not None:
+                return Found(slots, np.zeros(products, np.int64), scores[top], slots, plan)
+        slots = near_best(view.slot[rows], scores, products)
+        return self._found(view, vector, slots, scored, plan) if len(slots) >= products else None
 
     def _found(
         self, view: View, vector: FloatArray, slots: IntArray, scored: Scored, plan: Plan

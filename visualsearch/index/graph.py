@@ -126,7 +126,8 @@ class Segment:
                 labels, _ = self._graph.knn_query(vector, k=wanted, num_threads=1)
             except RuntimeError:
                 continue
-            return np.asarray(labels[0].astype(np.int64))
+            found: IntArray = labels[0].view(np.int64)  # they come unsigned
+            return found
         return None
 
 

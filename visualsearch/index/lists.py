@@ -32,6 +32,7 @@ from visualsearch.types import FloatArray
 
 FIRST = 2  # times what is wanted: matching rows in the lists that are searched first
 LEAST_REFINED = 100
+NEAREST = 16  # lists that are ranked at first: mostly two or three hold what is wanted
 ACROSS = 1e-3  # of a list of one row nothing is left
 COARSE_REFINED = 2  # times as many candidates, as long as there are codes of half the bytes
 WITHOUT_PAIRS = False  # labels are our row ids, not (list, place) pairs
@@ -49,7 +50,7 @@ class Effort:
 
 
 class Coder:
-    """What a book says of rows: it codes them and orders lists."""
+    """What a book says of rows: it codes them and bounds what lists hold."""
 
     def __init__(self, book: Book) -> None:
         self.book = book
@@ -75,16 +76,15 @@ class Coder:
         scores: FloatArray = vectors @ self._usual.T
         return scores
 
-    def order(self, scores: FloatArray, reach: float) -> tuple[IntArray, FloatArray]:
-        """Return the lists by the best score that they may hold, and those bounds, falling.
+    def bounds(self, scores: FloatArray, reach: float) -> FloatArray:
+        """Return about the best score that each list may hold.
 
         A row of list l is `a·c + rest` with `a` the list's usual cosine to its centroid c: its
         score is about a·(q·c), give or take `reach` times what is left of both.
         """
         rest = np.sqrt(np.maximum(0.0, 1.0 - scores * scores))
-        bounds = self.book.along * scores + np.float32(reach) * self.across * rest
-        ranked = np.argsort(-bounds)
-        return ranked, bounds[ranked]
+        bounds: FloatArray = self.book.along * scores + np.float32(reach) * self.across * rest
+        return bounds
 
     def piece(self) -> "Piece":
         """Return an empty piece to add rows to."""
@@ -162,8 +162,11 @@ class Asked:
         self.vector = vector
         self.lists = np.ascontiguousarray(lists, dtype=np.int64)
         self.coarse = np.ascontiguousarray(scores[self.lists])
-        selector = None if bits is None else faiss.IDSelectorBitmap(bits)
-        self.options: Any = faiss.SearchParametersIVF(sel=selector, nprobe=len(self.lists))
+        self.options: Any = faiss.SearchParametersIVF()  # by keywords it takes twice as long
+        self.options.nprobe = len(self.lists)
+        if bits is not None:
+            self._selector: Any = faiss.IDSelectorBitmap(bits)  # FAISS keeps only its address
+            self.options.sel = self._selector
 
 
 def best_candidates(
@@ -181,25 +184,39 @@ def best_candidates(
     nearest lists that hold some times what is wanted are searched first; the last estimate of
     those decides which of the other lists may hold something better.
     """
-    order, bounds = pieces[0].coder.order(scores, effort.reach)
-    kept = sizes[order] > 0
-    order, bounds = order[kept], bounds[kept]
+    bounds = pieces[0].coder.bounds(scores, effort.reach)
+    first = _first(bounds, sizes, FIRST * wanted)
     refine = max(int(effort.refine * wanted), LEAST_REFINED)
     if any(piece.coarse for piece in pieces):
         refine *= COARSE_REFINED
-    first = int(np.searchsorted(np.cumsum(sizes[order]), FIRST * wanted)) + 1
-    asked = Asked(vector, order[:first], scores, bits)
+    asked = Asked(vector, first, scores, bits)
     parts = [piece.search(asked, refine) for piece in pieces]
     estimates = np.concatenate([estimates for _, estimates in parts])
     floor = -2.0  # below any cosine
     if len(estimates) > wanted:
         floor = float(np.partition(estimates, len(estimates) - wanted)[-wanted])
-    stop = first + int(np.searchsorted(-bounds[first:], -floor))
-    if stop > first:
-        asked = Asked(vector, order[first:stop], scores, bits)
+    better = (bounds > floor) & (sizes > 0)
+    better[first] = False
+    others = np.flatnonzero(better)
+    if len(others):
+        asked = Asked(vector, others, scores, bits)
         parts += [piece.search(asked, refine) for piece in pieces]
     rows = np.concatenate([rows for rows, _ in parts])
     if len(rows) > refine:
         estimates = np.concatenate([estimates for _, estimates in parts])
         rows = rows[np.argpartition(estimates, len(rows) - refine)[-refine:]]
     return rows
+
+
+def _first(bounds: FloatArray, sizes: IntArray, rows: int) -> IntArray:
+    """Return the lists of the highest bounds that hold so many matching rows together."""
+    count = min(NEAREST, len(bounds))
+    while True:
+        nearest = np.argpartition(bounds, len(bounds) - count)[-count:]
+        nearest = nearest[np.argsort(-bounds[nearest])]
+        nearest = nearest[sizes[nearest] > 0]
+        held = np.cumsum(sizes[nearest])
+        enough = int(np.searchsorted(held, rows))
+        if enough < len(held) or count == len(bounds):
+            return nearest[: enough + 1]
+        count = min(4 * count, len(bounds))

@@ -15,8 +15,9 @@ from visualsearch.index.view import View
 from visualsearch.types import FloatArray
 
 Measuring = Generator[Curves | None, None, None]
-QUERIES = 512  # walks are measured with: the error of their recall falls with the root of it
-EVERY = 2  # of so many blocks of them lists go through one: they are dearer
+QUERIES = 512  # to measure with, at most: the error of recall falls with the root of it
+REAL = 256  # were they really asked, so many do: for others lists find less, and graphs more
+EVERY = 2  # under a filter lists go through one of so many blocks of them
 LOST = 1
 CAUTION = 4.0  # standard errors below the mean: settings between two points are chosen exactly
 ENOUGH = 0.996  # recall@100 beyond which no more settings are tried
@@ -32,12 +33,14 @@ class Sampler:
     rng: np.random.Generator
 
     def queries(self, asked: Sequence[FloatArray], live: IntArray) -> tuple[FloatArray, int]:
-        """Return QUERIES unit vectors: those asked last, each once, and others to make them up.
+        """Return up to QUERIES unit vectors: those asked last, each once.
 
-        The second value says how many had been asked by then.
+        If they are fewer than REAL, others make QUERIES of them. The second value says how many
+        had been asked by then.
         """
         real = list({vector.tobytes(): vector for vector in asked}.values())[-QUERIES:]
-        pairs = self.rng.choice(live, size=(2, QUERIES - len(real)))
+        others = QUERIES - len(real) if len(real) < REAL else 0
+        pairs = self.rng.choice(live, size=(2, others))
         one, other = self.rows.unit(pairs[0]), self.rows.unit(pairs[1])
         mixed = one + np.float32(0.3) * other
         mixed /= np.linalg.norm(mixed, axis=1, keepdims=True)
@@ -93,7 +96,7 @@ def measured(
     guess = Curves()
     spread = _spread(finder.rows, view, queries, truth) if view.pieces else guess.spread
     tuned = replace(view, curves=replace(view.curves, spread=spread))  # `view` keeps its rows
-    knobs = [_walks(finder, tuned), _looks(finder, view)]
+    knobs = [_walks(finder, tuned), _looks(finder, view, every=1)]
     graph, plain = yield from _points(knobs, queries, truth, clock)
     graph = rising(graph)
     if not view.pieces:
@@ -117,7 +120,7 @@ def measured(
             continue
         best = yield from true_rows(finder.rows, inside, queries, MANY)
         yield None
-        others += yield from _points([_looks(finder, narrow)], queries, best, clock)
+        others += yield from _points([_looks(finder, narrow, every=EVERY)], queries, best, clock)
     yield Curves(
         graph=tuple(graph) or guess.graph,
         plain=tuple(plain),
@@ -212,10 +215,10 @@ def _walks(finder: Finder, view: View) -> _Knob:
     return _Knob(EFS if view.segments else (), walk)
 
 
-def _looks(finder: Finder, view: View) -> _Knob:
+def _looks(finder: Finder, view: View, *, every: int) -> _Knob:
     choices = [Choice("ivfpq", (), effort, effort, effort) for effort in EFFORTS]
 
     def look(vector: FloatArray, place: float) -> Scored:
         return finder.listed(view, vector, MANY, choices[int(place)])
 
-    return _Knob(range(len(choices)) if view.pieces else (), look, every=EVERY)
+    return _Knob(range(len(choices)) if view.pieces else (), look, every)

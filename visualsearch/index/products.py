@@ -1,6 +1,7 @@
 """What is known of each product, by slot: its latest records, and the columns to filter on."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import cast
 
 import numpy as np
@@ -154,7 +155,10 @@ class Products:
     ) -> tuple[Hit, ...]:
         """Return a hit for each searchable product, by the picture at its place."""
         self.keep(self.ahead(slots))
-        states = cast("Iterable[ProductState]", map(self._states.__getitem__, slots))
+        if len(slots) < 2:  # what an `itemgetter` of one or none gets is no tuple
+            return tuple(map(Hit, scores, map(self.state, slots), places))
+        # All first, then a hit of each: so the memory of several is waited for at once.
+        states = cast("tuple[ProductState, ...]", itemgetter(*slots)(self._states))
         return tuple(map(Hit, scores, states, places))
 
     def satisfy(self, slots: IntArray, filters: Filters, since: int) -> bool:

@@ -281,7 +281,7 @@ class Rows:
                 np.vecdot(wide, vector, out=out[begin : begin + len(whole)])
             else:
                 np.einsum("ij,j->i", wide, vector, out=out[begin : begin + len(whole)])
-        scores = np.empty(len(rows), dtype=np.float64)
-        scores[slice(None) if order is None else order] = out
-        scores *= self._scale[rows]
+        if order is not None:
+            out[order] = out.copy()
+        scores: DoubleArray = np.multiply(out, self._scale[rows], dtype=np.float64)
         return scores

@@ -85,6 +85,14 @@ class View:
                 return np.maximum(1, sizes)
         return np.bincount(self.list_of[np.flatnonzero(self.mask)], minlength=count)[:count]
 
+    def only_pictures(self, rows: IntArray) -> IntArray | None:
+        """Return the products of rows if each row is the one of its product; None if not."""
+        slots = self.slot[rows]
+        # A product that has changed since has another first row.
+        if (self.next[rows] >= 0).any() or (self.first[slots] != rows).any():
+            return None
+        return slots
+
     def rows_of(self, slots: IntArray) -> tuple[IntArray, IntArray]:
         """Return the matching rows of these products, ascending, and their images' places."""
         # A product that has changed since leads to rows younger than the view: there it ends.

@@ -7,6 +7,12 @@ import numpy as np
 from visualsearch.index.arrays import DoubleArray, IntArray, ascending
 
 
+def nth_best(scores: DoubleArray, n: int) -> float:
+    """Return the n-th highest score, 1 is the highest; there must be so many."""
+    place = len(scores) - n
+    return float(np.partition(scores, place)[place])
+
+
 def near_best(slots: IntArray, scores: DoubleArray, wanted: int) -> IntArray:
     """Return the slots of the `wanted` best products and of those that score as the last one.
 
@@ -38,8 +44,7 @@ def best(slots: IntArray, scores: DoubleArray, names: Sequence[str], top_k: int)
     """Return places of the `top_k` best, highest score first, equal scores by product id."""
     places = np.arange(len(scores))
     if len(scores) > top_k:
-        last = np.partition(scores, len(scores) - top_k)[len(scores) - top_k]
-        places = np.flatnonzero(scores >= last)
+        places = np.flatnonzero(scores >= nth_best(scores, top_k))
     ranked = places[np.argsort(-scores[places], kind="stable")]
     falling = scores[ranked]
     if (falling[1:] == falling[:-1]).any():  # ties, rare among real pictures
