@@ -132,10 +132,10 @@ def test_all_of_the_recall_is_a_scan(coded: bool) -> None:
 @pytest.mark.parametrize(
     ("count", "target", "usual", "related", "averse"),
     [
-        (20_000, 0.98, 1.5, 1.75, 4.5),  # as many as were measured: between its points
-        (20_000, 0.94, 0, 1, 3),
-        (100_000, 0.98, 1.5, 1.75, 5.5),  # more: the further of both ends, a step more if averse
-        (150_000, 0.98, 1.5, 1.75, 6.5),  # or two
+        (20_000, 0.98, 1.5, 1.75, 5.5),  # between the measured points, a step more if averse
+        (20_000, 0.94, 0, 1, 4),
+        (100_000, 0.98, 1.5, 1.75, 5.5),  # more rows: the further of both ends
+        (150_000, 0.98, 1.5, 1.75, 6.5),  # and two steps
         (150_000, 0.94, 0, 1, 5),
         (150_000, 0.99, 2, 2, 7),
     ],
@@ -172,3 +172,14 @@ def test_measured_costs_replace_the_guessed_ones() -> None:
     assert chosen(slow, coded=True).strategy == "ivfpq"
     quick_rows = dataclasses.replace(slow, row_cost=1e-4)
     assert chosen(quick_rows, coded=True).strategy == "exact"
+
+
+def test_lists_look_further_in_an_index_that_has_grown_since() -> None:
+    """The best rows lie closer together then: a step for each doubling."""
+    few = {"matches": 30_000, "matching_rows": 30_000, "coded": True}
+    before = chosen(MEASURED, **few)
+    after = chosen(dataclasses.replace(MEASURED, rows=100_000), **few)
+    assert after.strategy == before.strategy == "ivfpq"
+    assert after.effort == effort(2.5)
+    assert before.effort == effort(1.5)
+    assert after.averse == effort(6.5)

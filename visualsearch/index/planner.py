@@ -1,10 +1,10 @@
 """How to search: a pure choice of the cheapest way that reaches the recall asked for."""
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, log2
 from typing import Literal
 
-from visualsearch.index.curve import CHANCE, EFFORTS, GROUP, MANY, Curves, between, effort
+from visualsearch.index.curve import CHANCE, EFFORTS, MANY, Curves, between, effort
 from visualsearch.index.lists import Effort
 
 MOST = 0.6  # a filter that keeps so much and avoids the query leaves out just what is near it
@@ -128,6 +128,8 @@ def _efforts(
 ) -> tuple[Effort, Effort, Effort]:
     """Return how far to look in lists: usually, if the filter is related, and if it is averse."""
     usual, _ = _usual(situation, curves, wanted, target)
+    denser = log2(max(1.0, situation.live_rows / curves.rows)) if curves.rows else 0.0
+    usual += denser  # since they were measured: the best rows lie closer together
     if situation.matching_rows == situation.live_rows:
         return effort(usual), effort(usual), effort(usual)
     # What is near the query and matches is as dense there as if there were no filter, and denser
@@ -135,7 +137,7 @@ def _efforts(
     related = max(usual, between(curves.plain, wanted, target)[0] + 1)
     # Of a few the best is as easily missed: what many need counts.
     averse, _ = between(curves.averse, max(wanted, MANY), target)
-    averse += situation.matching_rows > GROUP * situation.live_rows
+    averse += denser + 1  # the measured one keeps whole lists, also near: others keep less there
     averse += situation.matching_rows > MOST * situation.live_rows
     return effort(usual), effort(related), effort(max(usual, averse))
 
