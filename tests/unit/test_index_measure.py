@@ -109,3 +109,18 @@ def test_curves_are_of_what_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(seen) > begun
     assert len(seen[-1].pieces) == len(built.pieces)
     assert len(seen[-1].segments) == len(built.segments)
+
+
+@pytest.mark.parametrize(("asked", "measured"), [(0, 512), (9, 512), (300, 300), (700, 512)])
+def test_queries_are_made_up_only_as_long_as_few_were_asked(asked: int, measured: int) -> None:
+    """For mixtures of pictures lists find less and graphs more than for real ones."""
+    engine = Engine(MODEL, DIM, layout=LISTED)
+    engine.apply(pictured(V[:50]))
+    rng = np.random.default_rng(2)
+    real = rng.normal(size=(asked, DIM)).astype(np.float32)
+    again = [*real, *real[:5]]
+    queries, counted = measure.Sampler(engine._index.rows, rng).queries(again, np.arange(50))
+    assert counted == len(again)
+    assert queries.shape == (measured, DIM)
+    assert np.array_equal(queries[: min(asked, 512)], real[-512:])
+    assert np.allclose(np.linalg.norm(queries[asked:], axis=1), 1.0, atol=1e-5)

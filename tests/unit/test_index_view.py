@@ -12,7 +12,7 @@ from visualsearch.index.arrays import BoolArray
 from visualsearch.index.find import Finder, Found
 from visualsearch.index.resting import Resting
 from visualsearch.index.view import View
-from visualsearch.types import Filters, OfferRecord, Query
+from visualsearch.types import Filters, ImageVector, OfferRecord, Query, VectorsRecord
 
 COUNT = 900
 V = clustered(COUNT, DIM, clusters=30, seed=9)
@@ -97,3 +97,21 @@ def test_a_vector_stays_where_it_was_under_a_search(
     monkeypatch.setattr(Finder, "find", find)
     [hit] = engine.search(Query(V[0], top_k=1, recall_target=1.0)).hits
     assert (hit.product_id == "p0") == rests
+
+
+def test_products_of_one_picture_are_told_by_their_rows(engine: Engine) -> None:
+    """Not if one has another picture by now, or other rows than when the search began."""
+    shown, rows = engine._index.whole(), np.array([7, 3, 11])
+    slots = shown.only_pictures(rows)
+    assert slots is not None
+    assert [engine._products.names[slot] for slot in slots.tolist()] == ["p7", "p3", "p11"]
+    engine.apply(pictured(-V[3:4], first=3, time=2))
+    assert shown.only_pictures(rows) is None, "the row that is shown is no longer its product's"
+    assert shown.only_pictures(rows[[0, 2]]) is not None
+    both = tuple(ImageVector(str(n), V[20 + n]) for n in range(2))
+    engine.apply([VectorsRecord("p7", (3, 0, 0), model=MODEL, images=both)])
+    now = engine._index.whole()
+    pair = np.array(engine._index.rows_of(7))
+    assert len(pair) == 2
+    assert now.only_pictures(pair[:1]) is None
+    assert now.only_pictures(pair[1:]) is None
