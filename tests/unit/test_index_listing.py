@@ -123,6 +123,18 @@ def test_the_newest_piece_grows_without_its_rows_being_coded_again(
     assert max(len(sizes) for sizes in pieces) <= 390 // (most // 2)
 
 
+def test_rows_that_died_do_not_count_for_long() -> None:
+    """New rows are added to the sizes of lists; what has died is left out now and then."""
+    engine = engine_with(V[:300])
+    for time in range(2, 6):
+        put(engine, V[300:400], time=time)
+        put(engine, V[400:500], time=time + 10)
+        drain(engine)
+        check_storage(engine)
+        on_lists = 300 - len(engine._index.for_lists)
+        assert on_lists <= engine._index.built.list_sizes.sum() <= on_lists + LISTED.piece_rows
+
+
 def test_pieces_are_not_joined_in_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:
     """Joining takes some time, in which many rows wait that each search scans."""
     engine = engine_with(V[:150])

@@ -72,8 +72,10 @@ def to_join(pieces: Sequence[Piece], alive: BoolArray, least: int) -> tuple[Piec
     return tuple(tiers[full[0]][:JOINED]) if full else ()
 
 
-def superseded(pieces: Sequence[Piece], rows: IntArray | CodeArray, alive: BoolArray) -> list[bool]:
-    """Return, for each piece, whether the given rows hold all of it that is alive."""
+def superseded(
+    pieces: Sequence[Piece], rows: IntArray | CodeArray, alive: BoolArray
+) -> list[Piece]:
+    """Return the pieces of which the given rows hold all that is alive."""
     covered = ~alive
     covered[rows] = True
-    return [bool(covered[piece.rows].all()) for piece in pieces]
+    return [piece for piece in pieces if covered[piece.rows].all()]

@@ -46,6 +46,7 @@ class Listing:
         self._recoding: Coding | None = None  # of rows that are on lists, beside the new ones
         self._retraining: Retraining | None = None  # of all of them, beside the new ones
         self._looked: tuple[tuple[Piece, ...] | None, int] = None, 0  # what pieces were, and decay
+        self._counted = 0  # the decay when all rows of the lists were last counted
         self._listless = False
         self._unchecked = 0  # rows coded since the coder was last compared with them
 
@@ -219,7 +220,7 @@ class Listing:
             index.list_of[left] = NO_LIST
             index.built.pieces = tuple(piece for piece in pieces if len(piece.rows))
             self.coder = retraining.coder
-            index.size_lists(len(codings[0].coder.centroids))
+            index.built.list_sizes = index.list_sizes(len(codings[0].coder.centroids))
         self._retraining = self._coding = self._recoding = None
         self._on_freed()
 
@@ -230,23 +231,34 @@ class Listing:
         for piece in joined:
             new.join(piece, index.rows.alive)
         new.complete(young=count + sum(len(piece.rows) for piece in joined) <= most)
+        # What looks through all rows comes before the lock: it would hold searches up for
+        # milliseconds. Rows that die meanwhile count, and those of an id that is used again wait.
+        gone = [*coding.replaces, *joined]
+        if not coding.replaces:
+            gone += superseded(index.built.pieces, coding.rows, index.rows.alive)
+        pieces = [piece for piece in (*index.built.pieces, new) if piece not in gone]
+        sizes = self._sizes(coding)
         with self._lock():
             index.forget()
-            built, alive = index.built, index.rows.alive
             if self._retraining is not None:
                 self._retraining.listed(index.for_lists, coding.taken)
             index.for_lists.pop(coding.taken)
             if not coding.replaces:  # else they are known, or another picture's by now
                 index.list_of[coding.rows] = coding.lists
-                gone = superseded(built.pieces, coding.rows, alive)
-                kept = [p for p, over in zip(built.pieces, gone, strict=True) if not over]
-            else:
-                kept = list(built.pieces)
-            kept = [p for p in kept if p not in coding.replaces and p not in joined]
-            built.pieces = (*kept, new) if len(new.rows) else tuple(kept)
-            index.size_lists(len(coding.coder.centroids))
+            index.built.pieces = tuple(piece for piece in pieces if len(piece.rows))
+            index.built.list_sizes = sizes
         if len(new.rows) > index.live_rows // 4:
             self._on_freed()
+
+    def _sizes(self, coding: Coding) -> IntArray:
+        """Return how many rows each list holds with these; all are counted when many have died."""
+        sizes, decay = self._index.built.list_sizes, self.decay
+        if decay != self._counted:
+            self._counted = decay
+            sizes = self._index.list_sizes(len(sizes))
+        if coding.replaces:
+            return sizes
+        return sizes + np.bincount(coding.lists, minlength=len(sizes))
 
     def _young(self, room: int) -> list[Piece]:
         """Return pieces of `room` rows to join to a new one; in a burst none: others wait."""

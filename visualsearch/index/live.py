@@ -78,13 +78,14 @@ class LiveIndex:
         self.for_lists.push(np.flatnonzero(saved.list_of == NO_LIST))
         if piece is not None:
             self.built.pieces = (piece,)
-            self.size_lists(len(piece.coder.centroids))
+            self.built.list_sizes = self.list_sizes(len(piece.coder.centroids))
 
-    def size_lists(self, count: int) -> None:
-        """Count how many rows each of the `count` lists holds."""
+    def list_sizes(self, count: int) -> IntArray:
+        """Return how many rows each of the `count` lists holds; rows may come and go meanwhile."""
         # Alive, not live: a product that comes back brings its rows to lists that had none.
-        lists = self.list_of[np.flatnonzero(self.rows.alive[: self.rows.count])]
-        self.built.list_sizes = np.bincount(lists, minlength=count)[:count]
+        list_of = self.list_of
+        lists = list_of[np.flatnonzero(self.rows.alive[: len(list_of)])]
+        return np.bincount(lists, minlength=count)[:count]
 
     # Products
 

@@ -44,7 +44,7 @@ class View:
     next: CodeArray
     first: CodeArray
     list_of: ListArray
-    list_sizes: IntArray  # alive rows of each list, when the newest piece was made
+    list_sizes: IntArray  # of each list, some rows that died since they were last counted included
     segments: tuple[Segment, ...]
     pieces: tuple[Piece, ...]
     building: CodeArray  # rows on their way into a graph, and
