@@ -210,6 +210,9 @@ def best_candidates(
 
 def _first(bounds: FloatArray, sizes: IntArray, rows: int) -> IntArray:
     """Return the lists of the highest bounds that hold so many matching rows together."""
+    best = int(bounds.argmax())
+    if sizes[best] >= rows:  # mostly, without a filter
+        return np.array([best])
     count = min(NEAREST, len(bounds))
     while True:
         nearest = np.argpartition(bounds, len(bounds) - count)[-count:]
