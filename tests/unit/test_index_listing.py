@@ -135,6 +135,19 @@ def test_rows_that_died_do_not_count_for_long() -> None:
         assert on_lists <= engine._index.built.list_sizes.sum() <= on_lists + LISTED.piece_rows
 
 
+def test_few_rows_go_on_lists_when_there_is_nothing_else_to_do() -> None:
+    """Each search scans what waits; while there is other work, more rows are waited for."""
+    engine = engine_with(V[:300])
+    waiting = engine._index.for_lists
+    few = LISTED.piece_rows - 1 - len(waiting)
+    put(engine, V[300 : 300 + few], first=300)
+    engine._upkeep._listing.step()
+    assert len(waiting) == LISTED.piece_rows - 1
+    drain(engine)
+    assert len(engine._index.for_lists) < LISTED.piece_rows // listing.FEWER
+    check_storage(engine)
+
+
 def test_pieces_are_not_joined_in_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:
     """Joining takes some time, in which many rows wait that each search scans."""
     engine = engine_with(V[:150])

@@ -22,6 +22,7 @@ CHECKED = 2_048  # rows that say so
 CODING_STEPS = 8  # at once: until rows are on a list every search scans them
 NOTED = 128  # of so many rows one must die before graphs and pieces are looked through for it
 YOUNG = 64  # times the rows that make a piece: so far the newest one grows without coding again
+FEWER = 4  # at rest so many times fewer rows are put on lists: each search scans what waits
 SMALLER = 8  # at rest pieces become one with another that is at most so many times larger
 
 
@@ -65,7 +66,13 @@ class Listing:
         return done
 
     def tidy(self) -> int:
-        """Begin to make few pieces of many, when there is nothing else to do; 0 if they are."""
+        """Begin what there is to do when there is nothing else; 0 if there is nothing.
+
+        Rows that are few go on lists, and few pieces are made of many.
+        """
+        self._coding = self._begin(max(1, self._layout.piece_rows // FEWER))
+        if self._coding is not None:
+            return 1
         fine = [piece for piece in self._index.built.pieces if not piece.coarse]
         return self._recode(to_tidy(fine, lambda piece: len(piece.rows), inf, SMALLER))
 
@@ -96,7 +103,7 @@ class Listing:
 
     def _code_step(self) -> int:
         if self._coding is None:
-            self._coding = self._begin()
+            self._coding = self._begin(self._layout.piece_rows)
             return 0 if self._coding is None else 1
         coding, done = self._coding, 1
         for _ in range(CODING_STEPS):
@@ -140,9 +147,9 @@ class Listing:
         self._recoding = self._coded(self.coder, rows, replaces=pieces)
         return 1
 
-    def _begin(self) -> Coding | None:
+    def _begin(self, least: int) -> Coding | None:
         index = self._index
-        if self.coder is None or len(index.for_lists) < self._layout.piece_rows:
+        if self.coder is None or len(index.for_lists) < least:
             return None
         with self._lock():
             waiting = index.for_lists.waiting()[:MOST_ROWS].copy()
