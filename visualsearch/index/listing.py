@@ -243,7 +243,8 @@ class Listing:
         gone = [*coding.replaces, *joined]
         if not coding.replaces:
             gone += superseded(index.built.pieces, coding.rows, index.rows.alive)
-        pieces = [piece for piece in (*index.built.pieces, new) if piece not in gone]
+        every = (*index.built.pieces, new)
+        pieces = tuple(piece for piece in every if len(piece.rows) and piece not in gone)
         sizes = self._sizes(coding)
         with self._lock():
             index.forget()
@@ -252,8 +253,7 @@ class Listing:
             index.for_lists.pop(coding.taken)
             if not coding.replaces:  # else they are known, or another picture's by now
                 index.list_of[coding.rows] = coding.lists
-            index.built.pieces = tuple(piece for piece in pieces if len(piece.rows))
-            index.built.list_sizes = sizes
+            index.built.pieces, index.built.list_sizes = pieces, sizes
         if len(new.rows) > index.live_rows // 4:
             self._on_freed()
 
