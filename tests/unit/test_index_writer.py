@@ -21,7 +21,7 @@ def policy_of_a_writer() -> int:
         done.set()
         return 0
 
-    writer = Writer(step, on_error=lambda error: None)
+    writer = Writer(step, on_error=lambda _: None)
     writer.start()
     writer.wake()
     assert done.wait(10.0)
@@ -31,6 +31,7 @@ def policy_of_a_writer() -> int:
 
 @needs_linux
 def test_the_writer_preempts_nobody_and_the_others_stay_as_they_were() -> None:
+    """When it is woken it takes no core from a search."""
     before = os.sched_getscheduler(0)
     assert policy_of_a_writer() == os.SCHED_BATCH
     assert os.sched_getscheduler(0) == before
@@ -40,6 +41,7 @@ def test_the_writer_preempts_nobody_and_the_others_stay_as_they_were() -> None:
 def test_the_writer_works_where_the_system_forbids_to_choose(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """What cannot be had is no error: the writer is only less considerate."""
     def refuse(*_: object) -> None:
         raise PermissionError("not here")
 
