@@ -42,6 +42,7 @@ def test_the_writer_works_where_the_system_forbids_to_choose(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What cannot be had is no error: the writer is only less considerate."""
+
     def refuse(*_: object) -> None:
         raise PermissionError("not here")
 
