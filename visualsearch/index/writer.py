@@ -54,7 +54,7 @@ class Writer:
 
 
 def _in_the_background() -> None:
-    """Tell Linux that this thread is no one's to wait for: when woken it preempts no other.
+    """Tell Linux that this thread is a batch job: it preempts no other when it is woken.
 
     `SCHED_BATCH` (man 7 sched) takes nothing from its share of the cores, as a nice value would.
     """
