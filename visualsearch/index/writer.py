@@ -1,7 +1,6 @@
 """The background writer: one thread that does steps while there is something to do."""
 
 import os
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -56,8 +55,8 @@ class Writer:
 def _in_the_background() -> None:
     """Tell Linux that this thread is a batch job: it preempts no other when it is woken.
 
-    `SCHED_BATCH` (man 7 sched) takes nothing from its share of the cores, as a nice value would.
+    `SCHED_BATCH` (man 7 sched) leaves it its weight, which a nice value would take.
     """
-    if sys.platform == "linux":
+    if hasattr(os, "SCHED_BATCH"):
         with suppress(OSError):  # where it is forbidden, searches wait a little more often
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
