@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from visualsearch.index.codes import NO_LISTS
 from visualsearch.index.find import Finder
 from visualsearch.index.graph import Segment
 from visualsearch.index.live import LiveIndex
@@ -85,7 +86,7 @@ def lists_skip_uncoded_rows(patch: pytest.MonkeyPatch) -> None:
     real = Finder.listed
 
     def listed(self: Finder, view: View, *args: object) -> object:
-        return real(self, replace(view, uncoded=NOTHING), *args)
+        return real(self, replace(view, uncoded=NOTHING, near=NO_LISTS), *args)
 
     patch.setattr(Finder, "listed", listed)
 

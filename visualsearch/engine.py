@@ -45,8 +45,9 @@ APPROXIMATE = ("graph", "ivfpq")
 INDEX_BATCH = 256  # rows: some 100 ms of one core
 PAUSE_S = 0.02  # at most that graphs wait at a time for records to be applied,
 YIELD_S = 0.005  # and each part of the records for searches: they would share one interpreter
-TURN = 128  # prices, or as much work, that are applied while searches wait: under a millisecond,
-BURST, BURST_TURN = 10_000, 768  # and with so many rows waiting more: it should be over soon
+TURN = 128  # prices, or as much work, that are applied while searches wait: under a millisecond;
+REST = 3.0  # then these have so many times as long for themselves.
+BURST, BURST_TURN = 10_000, 512  # With so many rows waiting neither: it should be over soon
 SERVED = 20  # products of the search that `serving` is about
 ASKED = 512  # query vectors kept to measure with
 __all__ = ["Engine", "Hooks", "Layout"]
@@ -98,8 +99,9 @@ class Engine(Catalogue):
         """Apply records in their order; return one outcome each. Never raises for bad data."""
         applied: list[Applied] = []
         burst = len(self._index.for_graph) >= BURST
-        for part in parts(records, BURST_TURN if burst else TURN):
-            with self._searching.alone(YIELD_S), self._applying:
+        work, rest = (BURST_TURN, 0.0) if burst else (TURN, REST)
+        for part in parts(records, work):
+            with self._searching.alone(YIELD_S, rest), self._applying:
                 group = list(prepared(part, self.dim, self.model))
                 with self._lock:
                     self._index.version += 1

@@ -51,7 +51,7 @@ def candidates(
     mask = np.zeros(COUNT, dtype=np.bool_)
     mask[rows] = True
     bits = None if len(rows) == COUNT else np.packbits(mask, bitorder="little")
-    found = best_candidates(
+    found, _ = best_candidates(
         pieces, query, coder.scores(query), bits, sizes_of(coder, rows), k, effort
     )
     return found.tolist()

@@ -25,6 +25,7 @@ FINE = 2  # dimensions per code: what searches are served from
 COARSE = 4  # what a snapshot keeps, in half the bytes
 
 ListArray = npt.NDArray[np.uint16]
+NO_LISTS: ListArray = np.empty(0, dtype=np.uint16)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from visualsearch.index.arrays import BoolArray, CodeArray, IntArray, ascending
-from visualsearch.index.codes import NO_LIST, ListArray
+from visualsearch.index.codes import NO_LIST, NO_LISTS, ListArray
 from visualsearch.index.lists import Coder, Piece
 from visualsearch.index.merge import DEAD_SHARE
 from visualsearch.index.rows import Rows
@@ -25,13 +25,18 @@ class Coding:
         storage: Rows,
         lists_of: Callable[[CodeArray], ListArray],
         *,
+        near: ListArray = NO_LISTS,
         taken: int = 0,
         replaces: Sequence[Piece] = (),
     ) -> None:
+        """Begin; `near` has the lists of the first of the rows, as far as they are known."""
         self.coder = coder
         self.piece: Piece = coder.piece()
-        self.rows: CodeArray = ascending(rows[storage.alive[rows]]).astype(np.int32)
-        self.lists = np.empty(len(self.rows), dtype=np.uint16)
+        alive = storage.alive[rows]
+        self.rows: CodeArray = ascending(rows[alive]).astype(np.int32)
+        self.lists = np.full(len(self.rows), NO_LIST, dtype=np.uint16)
+        known = np.flatnonzero(alive[: len(near)])
+        self.lists[np.searchsorted(self.rows, rows[known])] = near[known]
         self.taken = taken  # from the queue
         # They go for good: what they have and this one has not was used again meanwhile, and waits
         # for lists as the new rows that it is.
@@ -49,7 +54,8 @@ class Coding:
         """Code the next rows; return how many."""
         rows = self.rows[self._done : self._done + STEP_ROWS]
         lists = self.lists[self._done : self._done + STEP_ROWS]
-        lists[:] = self._lists_of(rows) if self.replaces else NO_LIST
+        if self.replaces:
+            lists[:] = self._lists_of(rows)
         vectors = self._storage.unit(rows.astype(np.int64))
         missing = lists == NO_LIST
         lists[missing] = self.coder.lists_of(vectors[missing])

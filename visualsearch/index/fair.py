@@ -1,6 +1,7 @@
 """Taking turns: no thread that comes again and again keeps the others waiting."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -67,9 +68,12 @@ class Turns:
         self._closed = False  # to those who come
         self._waiting: list[threading.Lock] = []  # these, each at a lock of its own
         self._last_out: threading.Lock | None = None  # opened when no more are inside
+        self._came = False  # one of the many, since one was alone
+        self._took, self._ended = 0.0, 0.0  # the last time that one was
 
     def __enter__(self) -> None:
         with self._mutex:
+            self._came = True
             if not self._closed:
                 self._inside += 1
                 return
@@ -85,16 +89,25 @@ class Turns:
                 self._last_out = None
 
     @contextmanager
-    def alone(self, most_s: float) -> Iterator[bool]:
+    def alone(self, most_s: float, rest: float = 0.0) -> Iterator[bool]:
         """Wait until the others have left, so many seconds at most; meanwhile nobody comes.
 
-        The value says whether they have.
+        The value says whether they have. If others have come since one was alone, they first have
+        `rest` times as long for themselves as that one took.
         """
         with self._one:
+            left = self._ended + rest * self._took - time.perf_counter()
+            if left > 0 and self._came:
+                time.sleep(left)
+            begun = time.perf_counter()
             try:
                 gate = self._close()
-                yield gate is None or gate.acquire(timeout=most_s)
+                gone = gate is None or gate.acquire(timeout=most_s)
+                begun = time.perf_counter()
+                yield gone
             finally:
+                self._ended = time.perf_counter()
+                self._took = self._ended - begun
                 self._open()
 
     def _close(self) -> "threading.Lock | None":  # quoted: in Python 3.11 it is a function
@@ -109,8 +122,9 @@ class Turns:
         """Let those in who have waited, and whoever comes."""
         with self._mutex:
             self._closed, self._last_out = False, None
-            self._inside += len(self._waiting)
             waiting, self._waiting = self._waiting, []
+            self._inside += len(waiting)
+            self._came = bool(self._inside)
         for gate in waiting:
             gate.release()
 

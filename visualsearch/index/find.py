@@ -159,10 +159,10 @@ class Finder:
                 effort = choice.averse
             elif share > RELATED:
                 effort = choice.related
-        rows = best_candidates(view.pieces, vector, scores, bits, sizes, wanted, effort)
+        rows, lists = best_candidates(view.pieces, vector, scores, bits, sizes, wanted, effort)
         parts = [view.matching(rows)]
         if len(view.uncoded):
-            parts.append(view.matching(view.uncoded))
+            parts.append(view.matching(view.uncoded_on(lists)))
         return self._scan(vector, parts)
 
     def _scan(self, vector: FloatArray, parts: Sequence[IntArray | CodeArray]) -> Scored:
@@ -218,7 +218,7 @@ def situation_of(view: View, top_k: int) -> Situation:
         matching_rows=view.matching_rows,
         live_rows=view.live_rows,
         fresh_rows=len(view.building) + len(view.fresh),
-        uncoded_rows=len(view.uncoded),
+        uncoded_rows=len(view.uncoded) - len(view.near),
         segments=len(view.segments),
         coded=bool(view.pieces),
         largest=max(held) / max(1, sum(held)) if held else 1.0,

@@ -8,7 +8,7 @@ import numpy as np
 
 from visualsearch.errors import MissingLibraryError
 from visualsearch.index.arrays import CodeArray, IntArray, RowQueue
-from visualsearch.index.codes import NO_LIST, misfit, sample_rows, training
+from visualsearch.index.codes import NO_LIST, NO_LISTS, ListArray, misfit, sample_rows, training
 from visualsearch.index.coding import MOST_ROWS, Coding, superseded, to_join
 from visualsearch.index.layout import Layout
 from visualsearch.index.lists import Coder, Piece
@@ -19,6 +19,7 @@ from visualsearch.index.retraining import Retraining
 RETRAIN = 4.0  # times the rows of the last training: the coder is trained again
 DRIFT = 1.25  # and when rows lie so many times further from their centroids than they did then
 CHECKED = 2_048  # rows that say so
+LOOKED = 2_048  # rows whose lists are found out at once: some 20 ms
 CODING_STEPS = 8  # at once: until rows are on a list every search scans them
 NOTED = 128  # of so many rows one must die before graphs and pieces are looked through for it
 YOUNG = 64  # times the rows that make a piece: so far the newest one grows without coding again
@@ -58,12 +59,25 @@ class Listing:
 
     def step(self) -> int:
         """Code some rows; return how many, 0 if there is nothing to do."""
+        self.look()
         done = self._code_step()
         if self._retraining is None:
             done += self._recode_step() or self._begin_retraining()
         else:
             done += self._retrain_step(self._retraining)
         return done
+
+    def look(self) -> None:
+        """Find out which lists the next rows will be on: so long every search scans them."""
+        index = self._index
+        if self.coder is None or len(index.for_lists) == len(index.near):
+            return
+        with self._lock():
+            rows = index.for_lists.waiting()[len(index.near) :][:LOOKED].astype(np.int64)
+        lists = self.coder.lists_of(index.rows.unit(rows))  # of the dead, too: nobody sees them
+        with self._lock():
+            index.forget()
+            index.near = np.concatenate([index.near, lists])
 
     def tidy(self) -> int:
         """Begin what there is to do when there is nothing else; 0 if there is nothing.
@@ -81,13 +95,14 @@ class Listing:
         coder: Coder,
         rows: CodeArray,
         *,
+        near: ListArray = NO_LISTS,
         taken: int = 0,
         replaces: Sequence[Piece] = (),
     ) -> Coding:
         index = self._index
         return Coding(
             coder, rows, index.rows, lambda rows: index.list_of[rows],
-            taken=taken, replaces=replaces,
+            near=near, taken=taken, replaces=replaces,
         )  # fmt: skip
 
     def lists_of(self, rows: CodeArray) -> IntArray:
@@ -153,8 +168,9 @@ class Listing:
             return None
         with self._lock():
             waiting = index.for_lists.waiting()[:MOST_ROWS].copy()
+        near = index.near[: len(waiting)]
         self._unchecked += len(waiting)
-        return self._coded(self.coder, waiting, taken=len(waiting))
+        return self._coded(self.coder, waiting, near=near, taken=len(waiting))
 
     def _begin_retraining(self) -> int:
         """Begin to train when there are rows enough, many more than at the last time, or others."""
@@ -219,7 +235,7 @@ class Listing:
         with self._lock():
             index.forget()
             left = retraining.left(index.for_lists)
-            index.for_lists = RowQueue()
+            index.for_lists, index.near = RowQueue(), NO_LISTS
             index.for_lists.push(left)
             index.list_of = np.full_like(index.list_of, NO_LIST)  # views keep the former
             for coding in codings:
@@ -251,6 +267,7 @@ class Listing:
             if self._retraining is not None:
                 self._retraining.listed(index.for_lists, coding.taken)
             index.for_lists.pop(coding.taken)
+            index.near = index.near[coding.taken :]
             if not coding.replaces:  # else they are known, or another picture's by now
                 index.list_of[coding.rows] = coding.lists
             index.built.pieces, index.built.list_sizes = pieces, sizes

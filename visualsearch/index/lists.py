@@ -177,9 +177,10 @@ def best_candidates(
     sizes: IntArray,
     wanted: int,
     effort: Effort,
-) -> IntArray:
+) -> tuple[IntArray, BoolArray]:
     """Return the rows most likely among the `wanted` best, of all pieces; some may come twice.
 
+    The second value says of each list whether such rows may be on it: also of one that holds none.
     `scores` are those of the centroids; `sizes` says how many matching rows each list holds. The
     nearest lists that hold some times what is wanted are searched first; the last estimate of
     those decides which of the other lists may hold something better.
@@ -195,9 +196,11 @@ def best_candidates(
     floor = -2.0  # below any cosine
     if len(estimates) > wanted:
         floor = float(np.partition(estimates, len(estimates) - wanted)[-wanted])
-    better = (bounds > floor) & (sizes > 0)
-    better[first] = False
-    others = np.flatnonzero(better)
+    better = bounds > floor
+    better[first] = True
+    held = better & (sizes > 0)
+    held[first] = False
+    others = np.flatnonzero(held)
     if len(others):
         asked = Asked(vector, others, scores, bits)
         parts += [piece.search(asked, refine) for piece in pieces]
@@ -205,7 +208,7 @@ def best_candidates(
     if len(rows) > refine:
         estimates = np.concatenate([estimates for _, estimates in parts])
         rows = rows[np.argpartition(estimates, len(rows) - refine)[-refine:]]
-    return rows
+    return rows, better
 
 
 def _first(bounds: FloatArray, sizes: IntArray, rows: int) -> IntArray:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from visualsearch.index.arrays import BoolArray, CodeArray, IntArray, RowQueue, distinct, grown
 from visualsearch.index.chunks import StoredArray
-from visualsearch.index.codes import NO_LIST, ListArray
+from visualsearch.index.codes import NO_LIST, NO_LISTS, ListArray
 from visualsearch.index.graph import NO_GRAPH, leave_out
 from visualsearch.index.lists import Piece
 from visualsearch.index.resting import Resting
@@ -33,6 +33,7 @@ class LiveIndex:
         self.built = Built()
         self.for_graph = RowQueue()  # rows on no graph yet, oldest first
         self.for_lists = RowQueue()  # rows on no list yet
+        self.near: ListArray = NO_LISTS  # of the first of those: the lists that they will be on
         self.growing = 0  # the number of the graph that takes fresh rows; 0: there is none
         self.to_mark: list[int] = []  # dead rows that graphs still return
         self.deaths = 0  # of rows, so far
@@ -280,6 +281,7 @@ class LiveIndex:
             building=self.built.building,
             fresh=self.for_graph.waiting(),
             uncoded=self.for_lists.waiting(),
+            near=self.near,
             matches=matches,
             matching_rows=matching,
             live_rows=self.live_rows,

@@ -130,6 +130,7 @@ class Upkeep:
         done = 0
         while done < batch and (moved := self._insert_part(min(PART_ROWS, batch - done))):
             done += moved
+            self._listing.look()
         return done
 
     def _insert_part(self, count: int) -> int:

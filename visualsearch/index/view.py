@@ -49,7 +49,8 @@ class View:
     pieces: tuple[Piece, ...]
     building: CodeArray  # rows on their way into a graph, and
     fresh: CodeArray  # rows that wait for it: no graph holds either
-    uncoded: CodeArray  # rows that no list holds
+    uncoded: CodeArray  # rows that no list holds,
+    near: ListArray  # and which lists the first of these will be on
     matches: int  # products
     matching_rows: int
     live_rows: int
@@ -68,6 +69,11 @@ class View:
         """Take over what was worked out for a view of the same rows, graphs and lists, if it is."""
         if np.array_equal(self.mask, former.mask):
             self.choices, self.known_lists = former.choices, former.known_lists
+
+    def uncoded_on(self, lists: BoolArray) -> CodeArray:
+        """Return the rows without a list that may lie on one of the lists of a mask."""
+        count = len(self.near)
+        return np.concatenate([self.uncoded[:count][lists[self.near]], self.uncoded[count:]])
 
     def matching(self, rows: IntArray | CodeArray) -> IntArray | CodeArray:
         """Return those of the rows that match; what is younger than the view does not."""
