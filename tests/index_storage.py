@@ -107,6 +107,15 @@ def _check_lists(index: LiveIndex) -> None:
     if pieces:
         assert (index.list_of[: rows.count][listed] < len(pieces[0].coder.centroids)).all()
         assert len(index.built.list_sizes) == len(pieces[0].coder.centroids)
+    queue, count = index.for_lists.waiting().astype(np.int64), len(index.near)
+    assert count <= len(queue), "lists of rows that wait no longer"
+    if count:
+        last = np.empty(rows.count, dtype=np.int64)
+        last[queue] = np.arange(len(queue))  # an id that was used again waits twice
+        there = np.flatnonzero(rows.alive[queue[:count]] & (last[queue[:count]] < count))
+        there = there[last[queue[there]] == there]
+        lists = pieces[0].coder.lists_of(rows.unit(queue[there]))
+        assert (index.near[there] == lists).all(), "another row's list"
     settled = alive & ~waiting
     sizes = index.built.list_sizes
     held = np.bincount(index.list_of[: rows.count][settled], minlength=len(sizes))

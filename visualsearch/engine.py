@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from visualsearch.catalogue import Catalogue
 from visualsearch.errors import QueryError
@@ -101,16 +102,21 @@ class Engine(Catalogue):
         burst = len(self._index.for_graph) >= BURST
         work, rest = (BURST_TURN, 0.0) if burst else (TURN, REST)
         for part in parts(records, work):
-            with self._searching.alone(YIELD_S, rest), self._applying:
-                group = list(prepared(part, self.dim, self.model))
-                with self._lock:
-                    self._index.version += 1
-                    applied += [self._apply(record, vectors) for record, vectors in group]
-                    self._products.flush(self._index.version)
-                    self._index.flush()
+            group = partial(self._apply_group, part, applied)
+            self._searching.alone(group, YIELD_S, rest)
         if self._upkeep.due:
             self._writer.wake()
         return applied
+
+    def _apply_group(self, records: Sequence[Record], applied: list[Applied]) -> None:
+        """Apply records under one hold of the lock; what comes before it is no search's time."""
+        with self._applying:
+            group = list(prepared(records, self.dim, self.model))
+            with self._lock:
+                self._index.version += 1
+                applied += [self._apply(record, vectors) for record, vectors in group]
+                self._products.flush(self._index.version)
+                self._index.flush()
 
     def _apply(self, record: Record, vectors: Vectors | Outcome | None) -> Applied:
         products = self._products

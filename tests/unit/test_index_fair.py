@@ -2,14 +2,15 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
 from tests.snapshots import DIM, LISTED, MODEL, V, pictured
 from visualsearch import engine as engine_module
-from visualsearch.engine import YIELD_S, Engine
+from visualsearch.engine import REST, YIELD_S, Engine
+from visualsearch.index import fair
 from visualsearch.index.arrays import IntArray
 from visualsearch.index.fair import Busy, FairLock, Turns
 from visualsearch.index.graph import Segment
@@ -97,33 +98,38 @@ def test_records_let_a_search_pass_but_do_not_wait_for_the_next_ones(
     with engine._searching:
         engine.apply(pictured(V[:40]))
     engine.apply(pictured(V[40:60]))
-    assert waited == [(YIELD_S, False)] * 3 + [(YIELD_S, True)] * 2, "by some 15 products"
+    assert waited == [(YIELD_S, False)] * 2 + [(YIELD_S, True)], "by some 25 products"
     assert len(engine.search(Query(V[0], top_k=100)).hits) == 40
     engine.apply(pictured(V[60:61]))
-    assert waited[5:] == [(YIELD_S, True)], "a search that is over is waited for no longer"
+    assert waited[3:] == [(YIELD_S, True)], "a search that is over is waited for no longer"
 
 
 def test_a_burst_comes_in_larger_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sooner it is in and on lists, the sooner searches are quick again."""
+    """The sooner it is in and on lists, the sooner searches are quick again: no rest either."""
     monkeypatch.setattr(engine_module, "BURST", 40)
     engine = Engine(MODEL, DIM, layout=LISTED)
-    waited = _waits(engine, monkeypatch)
+    rests: list[float] = []
+    waited = _waits(engine, monkeypatch, rests)
     engine.apply(pictured(V[:40]))
-    assert len(waited) == 3, "by some 15 products"
+    assert len(waited) == 2, "by some 25 products"
     engine.apply(pictured(V[40:120]))
-    assert len(waited) == 4, "by some 85"
+    assert len(waited) == 3, "by some 100"
+    assert rests == [REST, REST, 0.0]
 
 
-def _waits(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, bool]]:
+def _waits(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, rests: list[float] | None = None
+) -> list[tuple[float, bool]]:
     """Return what becomes a list of how long each group was ready to wait, and whether all left."""
     waited: list[tuple[float, bool]] = []
     real = engine._searching.alone
 
-    @contextmanager
-    def alone(most_s: float) -> Iterator[bool]:
-        with real(most_s) as left:
-            waited.append((most_s, left))
-            yield left
+    def alone(work: Callable[[], object], most_s: float, rest: float) -> bool:
+        if rests is not None:
+            rests.append(rest)
+        left = real(work, most_s, rest)
+        waited.append((most_s, left))
+        return left
 
     monkeypatch.setattr(engine._searching, "alone", alone)
     return waited
@@ -162,8 +168,7 @@ def test_one_alone_comes_before_those_who_come_later() -> None:
             came.append("early")
 
     def alone() -> None:
-        with turns.alone(LONG_S) as left:
-            came.append(f"alone {left}")
+        turns.alone(lambda: came.append("alone"), LONG_S)
 
     def late() -> None:
         with turns:
@@ -183,7 +188,7 @@ def test_one_alone_comes_before_those_who_come_later() -> None:
     leave.set()
     for thread in (early_one, lone, *late_ones):
         thread.join(LONG_S)
-    assert came == ["early", "alone True", "late", "late"]
+    assert came == ["early", "alone", "late", "late"]
 
 
 def test_those_who_have_waited_come_before_the_next_one_alone() -> None:
@@ -196,13 +201,15 @@ def test_those_who_have_waited_come_before_the_next_one_alone() -> None:
 
     for _ in range(ASKED):
         thread = threading.Thread(target=late)
-        with turns.alone(LONG_S):
+
+        def first(thread: threading.Thread = thread) -> None:
             thread.start()
             _until(lambda: bool(turns._waiting))
-        with turns.alone(LONG_S) as left:  # at once again
-            came.append(f"alone {left}")
+
+        turns.alone(first, LONG_S)
+        turns.alone(lambda: came.append("alone"), LONG_S)  # at once again
         thread.join()
-    assert came == ["late", "alone True"] * ASKED
+    assert came == ["late", "alone"] * ASKED
 
 
 def test_alone_is_alone() -> None:
@@ -216,13 +223,15 @@ def test_alone_is_alone() -> None:
                 time.sleep(0)  # lets the others go on
                 inside[me] = False
 
+    def work(me: int) -> None:
+        inside[me] = True
+        time.sleep(0)
+        seen.add(tuple(inside))
+        inside[me] = False
+
     def one(me: int) -> None:
         for _ in range(1_000):
-            with turns.alone(LONG_S) as left:
-                inside[me] = left
-                time.sleep(0)
-                seen.add(tuple(inside))
-                inside[me] = False
+            assert turns.alone(lambda: work(me), LONG_S)
 
     threads = [
         threading.Thread(target=each, args=(me,)) for me, each in enumerate((many, many, one, one))
@@ -232,21 +241,92 @@ def test_alone_is_alone() -> None:
     for thread in threads:
         thread.join(LONG_S)
     assert seen == {(False, False, True, False), (False, False, False, True)}
-    assert (turns._inside, turns._closed, turns._waiting) == (0, False, [])
+    assert (turns._inside, turns._closed, turns._waiting, turns._task) == (0, False, [], None)
+
+
+def test_who_comes_has_more_time_than_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that of many searches beside records few wait for them; if none comes, nor do these."""
+    turns, now, slept = Turns(), [100.0], list[float]()
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+
+    clock = SimpleNamespace(perf_counter=lambda: now[0], sleep=sleep)
+    monkeypatch.setattr(fair, "time", clock)
+
+    def alone(takes: float, rest: float = 3.0) -> list[float]:
+        slept.clear()
+        turns.alone(lambda: passes(takes), LONG_S, rest)
+        return slept
+
+    def passes(seconds: float) -> None:
+        now[0] += seconds
+
+    def comes(takes: float) -> None:
+        with turns:
+            passes(takes)
+
+    assert alone(1.0) == []
+    assert alone(2.0) == [], "nobody came"
+    comes(0.5)
+    assert alone(1.0) == [5.5], "three times two, less what has gone by"
+    assert alone(1.0) == [], "nobody came since"
+    comes(3.0)
+    assert alone(1.0) == [], "it is over"
+    comes(0.5)
+    assert alone(1.0, rest=0.0) == []
+    thread = threading.Thread(target=comes, args=(0.0,))
+
+    def long() -> None:
+        thread.start()
+        _until(lambda: bool(turns._waiting))
+        passes(2.0)
+
+    turns.alone(long, LONG_S, 3.0)
+    thread.join()
+    assert alone(1.0) == [6.0], "who has waited came, too"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_last_to_leave_does_what_is_to_be_done_alone(fails: bool) -> None:
+    """No other thread is woken for it; what it raises is for whoever wanted it done."""
+    turns, by, raised = Turns(), list[str](), list[str]()
+
+    def work() -> None:
+        by.append(threading.current_thread().name)
+        if fails:
+            raise ValueError("inside")
+
+    def wants() -> None:
+        try:
+            assert turns.alone(work, LONG_S)
+        except ValueError as error:
+            raised.append(str(error))
+
+    thread = threading.Thread(target=wants)
+    with turns, turns:
+        thread.start()
+        _until(lambda: turns._task is not None)
+    thread.join(LONG_S)
+    assert by == [threading.current_thread().name]
+    assert raised == (["inside"] if fails else [])
+    with turns:
+        assert turns._inside == 1
 
 
 def test_one_alone_does_not_wait_for_ever() -> None:
     """Nor does an error keep the others out, and who left too late is waited for no longer."""
-    turns = Turns()
+    turns, done = Turns(), list[str]()
     with turns:
-        with turns.alone(0.001) as left:
-            assert not left, "it is still there"
-        with pytest.raises(ValueError, match="inside"), turns.alone(0.001):
-            raise ValueError("inside")
+        assert not turns.alone(lambda: done.append("beside"), 0.001), "it is still there"
+        with pytest.raises(ZeroDivisionError):
+            turns.alone(lambda: 1 / 0, 0.001)
         with turns:  # as another thread would
             pass
-    with turns.alone(0.0) as left:
-        assert left
+    assert done == ["beside"]
+    assert turns.alone(lambda: done.append("alone"), 0.0)
+    assert done == ["beside", "alone"]
 
 
 def _until(true: Callable[[], bool]) -> None:

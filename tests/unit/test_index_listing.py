@@ -12,12 +12,13 @@ from tests.index_tiny import shrink
 from tests.snapshots import DIM, LISTED, MODEL, pictured, restored, written
 from tests.strategies import clustered
 from visualsearch.engine import Engine
-from visualsearch.index import listing
+from visualsearch.index import find, listing
 from visualsearch.index.arrays import CodeArray
 from visualsearch.index.codes import ListArray, misfit
 from visualsearch.index.coding import Coding
-from visualsearch.index.lists import Coder, Piece
-from visualsearch.types import FloatArray
+from visualsearch.index.lists import Coder, Effort, Piece
+from visualsearch.index.planner import Choice
+from visualsearch.types import FloatArray, Query
 
 THIN_ONLY = replace(LISTED, segment_rows=1_000)  # no number of rows here is a bulk
 
@@ -133,6 +134,41 @@ def test_rows_that_died_do_not_count_for_long() -> None:
         check_storage(engine)
         on_lists = 300 - len(engine._index.for_lists)
         assert on_lists <= engine._index.built.list_sizes.sum() <= on_lists + LISTED.piece_rows
+
+
+def test_rows_that_wait_are_looked_at_where_their_lists_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As soon as their lists are known, which are not worked out again when the rows are coded."""
+    engine = engine_with(V[:300])
+    put(engine, V[300:340], first=300)
+    monkeypatch.setattr(find, "choose", lambda *_: Choice("ivfpq", effort=Effort(0.0, 1.0)))
+    monkeypatch.setattr(find, "MANY", 5)
+    waiting, index = engine._index.for_lists.waiting(), engine._index
+    before = engine.search(Query(V[320], top_k=1))
+    assert before.plan.visited >= len(waiting) >= 40, "all of them are scanned"
+    engine._upkeep._listing.look()
+    check_storage(engine)
+    assert len(index.near) == len(waiting)
+    after = engine.search(Query(V[320], top_k=1))
+    assert after.hits == before.hits
+    assert after.hits[0].product_id == "p320"
+    assert after.plan.visited < before.plan.visited
+    put(engine, V[340:345], first=340)
+    assert engine.search(Query(V[342], top_k=1)).hits[0].product_id == "p342"
+    looked: list[int] = []
+    real = Coder.lists_of
+
+    def lists_of(self: Coder, vectors: FloatArray) -> ListArray:
+        looked.append(len(vectors))
+        return real(self, vectors)
+
+    monkeypatch.setattr(Coder, "lists_of", lists_of)
+    while len(index.for_lists):
+        engine._upkeep._listing.step()
+        engine._upkeep._listing.tidy()
+    assert sum(looked) == 5, "of those that came later"
+    check_storage(engine)
 
 
 def test_few_rows_go_on_lists_when_there_is_nothing_else_to_do() -> None:

@@ -79,16 +79,18 @@ def choose(
         return Choice("exact")
     wanted = wanted_rows(situation.top_k, situation.matches, situation.matching_rows)
     row = costs.row if curves.row_cost is None else curves.row_cost
+    efforts = _efforts(situation, curves, wanted, target)
     options = [(situation.matching_rows * row, Choice("exact"))]
     if situation.coded:
-        options.append(_lists(situation, row, curves, wanted, target))
+        cost = _look_cost(situation, row, curves, wanted, target, efforts[0])
+        options.append((cost, Choice("ivfpq", (), *efforts)))
     share = situation.matching_rows / situation.live_rows
     if situation.segments and (share >= tuning.weak_filter or not situation.coded):
         beams = _beams(situation, tuning, curves, wanted, target)
         cost = _walk_cost(situation, costs, curves, beams[0]) if beams else float("inf")
         kept = tuple(ef for ef in beams if _walk_cost(situation, costs, curves, ef) < options[0][0])
-        choice = Choice("graph", kept, *_efforts(situation, curves, wanted, target))
-        options.append((cost + share * situation.fresh_rows * row, choice))
+        fresh = share * situation.fresh_rows * row
+        options.append((cost + fresh, Choice("graph", kept, *efforts)))
     return min(options, key=lambda option: option[0])[1]
 
 
@@ -142,17 +144,16 @@ def _efforts(
     return effort(usual), effort(related), effort(max(usual, averse))
 
 
-def _lists(
-    situation: Situation, row: float, curves: Curves, wanted: int, target: float
-) -> tuple[float, Choice]:
-    efforts = _efforts(situation, curves, wanted, target)
-    more = max(0, wanted - MANY) * efforts[0].refine * row  # candidates beyond the measured
+def _look_cost(
+    situation: Situation, row: float, curves: Curves, wanted: int, target: float, usual: Effort
+) -> float:
+    """Return what a look through the lists costs."""
+    more = max(0, wanted - MANY) * usual.refine * row  # candidates beyond the measured
     uncoded = situation.uncoded_rows * situation.matching_rows / max(situation.live_rows, 1)
     _, cost = _usual(situation, curves, wanted, target)
     if situation.matching_rows < situation.live_rows:  # masks and a selector cost, too
         cost = max(cost, between(curves.random, wanted, target)[1])
-    cost += more + uncoded * row
-    return cost, Choice("ivfpq", (), *efforts)
+    return cost + more + uncoded * row
 
 
 def _beams(
