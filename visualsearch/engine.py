@@ -46,9 +46,9 @@ APPROXIMATE = ("graph", "ivfpq")
 INDEX_BATCH = 256  # rows: some 100 ms of one core
 PAUSE_S = 0.02  # at most that graphs wait at a time for records to be applied,
 YIELD_S = 0.005  # and each part of the records for searches: they would share one interpreter
-TURN = 128  # prices, or as much work, that are applied while searches wait: under a millisecond;
+TURN = 224  # prices, or as much work, that are applied while searches wait: under a millisecond;
 REST = 4.0  # then these have so many times as long for themselves.
-BURST, BURST_TURN = 10_000, 512  # With so many rows waiting neither: it should be over soon
+BURST, BURST_TURN = 10_000, 896  # With so many rows waiting neither: it should be over soon
 SERVED = 20  # products of the search that `serving` is about
 ASKED = 512  # query vectors kept to measure with
 __all__ = ["Engine", "Hooks", "Layout"]
@@ -61,8 +61,9 @@ class Engine(Catalogue):
     """A searchable set of products, kept current by records.
 
     Threads: one applies, any number search, and one builds graphs and lists, either the writer
-    of `start` or whoever calls `index_pending`. A search sees each record wholly or not at all,
-    and sees it from the moment that `apply` returned, graph or no graph.
+    of `start` or whoever calls `index_pending`. What is to be applied and waits for searches is
+    applied by the last of these. A search sees each record wholly or not at all, and sees it from
+    the moment that `apply` returned, graph or no graph.
     """
 
     def __init__(

@@ -35,7 +35,7 @@ class Situation:
     matching_rows: int
     live_rows: int
     fresh_rows: int  # rows that no graph holds
-    uncoded_rows: int  # rows of which not even is known which list will hold them
+    uncoded_rows: int  # rows that no list holds, and of which it is not known yet which one will
     segments: int
     coded: bool  # there are lists
     largest: float = 1.0  # the largest graph's share of the rows of all graphs
