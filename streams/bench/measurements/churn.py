@@ -14,7 +14,7 @@ from streams.bench.clock import alternating, percentile, pooled, ratio
 from streams.bench.context import SEED, TARGET, Bench, K, Measured
 from streams.bench.data import Dataset
 from streams.bench.host import trimmed_bytes
-from streams.bench.measurements.under import watch
+from streams.bench.measurements.under import drawn, watch
 from streams.bench.truth import nearest, recall
 from streams.process import tune
 from visualsearch.engine import Engine
@@ -169,10 +169,10 @@ def _compaction(bench: Bench, result: Measured) -> None:
         watched = watch(engine, queries, went_on, lambda: 0, K, TARGET)
         took = time.perf_counter() - begin
         stats = engine.stats()
-        answers = watched.searched.found
-        asked = watched.queries
-        step = max(1, len(asked) // 400)
-        share = recall(answers[::step], truth[asked[::step]], K) if asked else float("nan")
+        looked = drawn(len(watched.queries))
+        answers = [watched.searched.found[n] for n in looked]
+        asked = [watched.queries[n] for n in looked]
+        share = recall(answers, truth[asked], K) if asked else float("nan")
         result.figures.update(
             {
                 "compacted s": took,
