@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.strategies import SCORE_TOLERANCE, clustered
-from visualsearch.index.graph import DENSE, THIN, Segment
+from visualsearch.index.graph import DENSE, THIN, TOPS, Segment, Shape
 
 DIM = 16
 VECTORS = clustered(100, DIM, clusters=4, seed=2)
@@ -28,6 +28,22 @@ def test_a_graph_knows_its_rows_and_its_room() -> None:
     assert segment.rows.tolist() == [50, 7, 9]
     with pytest.raises((RuntimeError, ValueError)):
         segment.add(np.arange(100, 200), VECTORS)
+
+
+@pytest.mark.parametrize("shape", [THIN, DENSE])
+@pytest.mark.parametrize("number", range(TOPS))
+def test_no_row_beside_searches_raises_the_highest_level(shape: Shape, number: int) -> None:
+    """A search that reads entry point and level while both change would crash the process."""
+    rows = clustered(5_000, DIM, clusters=4, seed=3)
+    segment = Segment(DIM, len(rows), shape, number)
+    segment.add(np.arange(1), rows[:1])
+    first = segment._graph.__getstate__()[0]["max_level"]
+    segment.add(np.arange(1, len(rows)), rows[1:])
+    state = segment._graph.__getstate__()[0]
+    assert state["max_level"] == first >= 5
+    assert state["enterpoint_node"] == 0
+    levels = np.bincount(state["element_levels"])
+    assert 0.8 * len(rows) / shape.links < levels[1:].sum() < 1.2 * len(rows) / shape.links
 
 
 def test_each_row_finds_itself_and_the_nearest_first() -> None:
