@@ -110,7 +110,7 @@ class Engine(Catalogue):
         return applied
 
     def _apply_group(self, records: Sequence[Record], applied: list[Applied]) -> None:
-        """Apply records under one hold of the lock; what comes before it is no search's time."""
+        """Apply records under one hold of the lock."""
         with self._applying:
             group = list(prepared(records, self.dim, self.model))
             with self._lock:

@@ -34,11 +34,12 @@ class Coding:
         self.piece: Piece = coder.piece()
         alive = storage.alive[rows]
         self.rows: CodeArray = ascending(rows[alive]).astype(np.int32)
-        lists = np.full(len(rows), NO_LIST, dtype=np.uint16)
-        lists[: len(near)] = near
-        self.lists: ListArray = np.empty(len(self.rows), dtype=np.uint16)
-        # An id that was used again comes twice: what was written last, its new picture's, stays.
-        self.lists[np.searchsorted(self.rows, rows[alive])] = lists[alive]
+        self.lists: ListArray = np.full(len(self.rows), NO_LIST, dtype=np.uint16)
+        if len(near):
+            lists = np.full(len(rows), NO_LIST, dtype=np.uint16)
+            lists[: len(near)] = near
+            # An id used again comes twice: what was written last, its new picture's, stays.
+            self.lists[np.searchsorted(self.rows, rows[alive])] = lists[alive]
         self.taken = taken  # from the queue
         # They go for good: what they have and this one has not was used again meanwhile, and waits
         # for lists as the new rows that it is.

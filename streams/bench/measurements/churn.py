@@ -34,23 +34,20 @@ def churn(bench: Bench) -> Measured:
         bench.tell(f"{turnovers} x turned over, in a process of its own")
         # In this one an index would take memory that others have left to it, and look small.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            done = pool.submit(turned, bench.data, bench.amounts, turnovers).result()
+            done = pool.submit(turned_over, bench.data, bench.amounts, turnovers).result()
         result.rows.extend(done.rows)
         result.figures.update(done.figures)
     _compaction(bench, result)
     return result
 
 
-def turned(data: Dataset, amounts: Amounts, turnovers: int) -> Measured:
-    """Compare an index that was turned over with a fresh build, in a process that has no other."""
+def turned_over(data: Dataset, amounts: Amounts, turnovers: int) -> Measured:
+    """Replace the vectors of random products so often; compare with a fresh build.
+
+    It is for a process that holds no other index.
+    """
     tune()
-    result = Measured([])
-    _turned(Bench(data, amounts), result, turnovers)
-    return result
-
-
-def _turned(bench: Bench, result: Measured, turnovers: int) -> None:
-    """Replace the vectors of random products so often; compare with a fresh build."""
+    bench, result = Bench(data, amounts), Measured([])
     size = bench.amounts.churned
     vectors = bench.data.vectors[:size].copy()
     rng = np.random.default_rng(SEED + turnovers)
@@ -60,7 +57,6 @@ def _turned(bench: Bench, result: Measured, turnovers: int) -> None:
     built = trimmed_bytes() or 0
     begin = time.perf_counter()
     for round_number in range(turnovers):
-        bench.tell(f"turnover {round_number + 1} of {turnovers}")
         rows = rng.integers(0, size, size)  # some twice, some not at all
         new = bench.data.more(size, 200 + round_number)
         for n in range(0, size, 256):
@@ -77,12 +73,12 @@ def _turned(bench: Bench, result: Measured, turnovers: int) -> None:
     took = time.perf_counter() - begin
     del new, part, given, records  # 100 MB that are not the index's
     turned = trimmed_bytes() or 0
-    bench.tell("a fresh build of the same")
     fresh, _ = bench.fresh(vectors)
     pair = _Pair(engine, fresh, turned - empty, built - empty)
     _compare(bench, result, pair, vectors, (turnovers, took))
     engine.close()
     fresh.close()
+    return result
 
 
 @dataclass(frozen=True, slots=True)
