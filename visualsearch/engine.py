@@ -45,9 +45,9 @@ OPTIMISTIC_ATTEMPTS = 3
 APPROXIMATE = ("graph", "ivfpq")
 INDEX_BATCH = 256  # rows: some 100 ms of one core
 PAUSE_S = 0.02  # at most that graphs wait at a time for records to be applied,
-YIELD_S = 0.005  # and each part of the records for searches: they would share one interpreter
-TURN = 224  # prices, or as much work, that are applied while searches wait: under a millisecond;
-REST = 4.0  # then these have so many times as long for themselves.
+YIELD_S = 0.002  # and these for a search that is the last to leave: then the next ones wait
+TURN = 84  # prices, or as much work, that such a search applies: a fifth of a millisecond;
+REST = 2.0  # then searches have so many times as long for themselves.
 BURST, BURST_TURN = 10_000, 896  # With so many rows waiting neither: it should be over soon
 SERVED = 20  # products of the search that `serving` is about
 ASKED = 512  # query vectors kept to measure with
@@ -102,9 +102,8 @@ class Engine(Catalogue):
         applied: list[Applied] = []
         burst = len(self._index.for_graph) >= BURST
         work, rest = (BURST_TURN, 0.0) if burst else (TURN, REST)
-        for part in parts(records, work):
-            group = partial(self._apply_group, part, applied)
-            self._searching.alone(group, YIELD_S, rest)
+        groups = [partial(self._apply_group, part, applied) for part in parts(records, work)]
+        self._searching.alone(groups, YIELD_S, rest)
         if self._upkeep.due:
             self._writer.wake()
         return applied

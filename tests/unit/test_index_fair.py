@@ -1,19 +1,20 @@
 """Who waits for whom: a lock that no thread keeps from others, graphs that let records pass."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 import pytest
 
 from tests.snapshots import DIM, LISTED, MODEL, V, pictured
 from tests.threads import LONG_S, until
 from visualsearch import engine as engine_module
-from visualsearch.engine import REST, YIELD_S, Engine
+from visualsearch.engine import REST, TURN, Engine
 from visualsearch.index.arrays import IntArray
 from visualsearch.index.fair import Busy, FairLock
 from visualsearch.index.graph import Segment
 from visualsearch.index.products import Products
-from visualsearch.types import FloatArray, Query
+from visualsearch.index.rows import WITH_VECTORS
+from visualsearch.types import Applied, FloatArray, Query, Record
 
 ASKED = 40
 
@@ -86,50 +87,33 @@ def test_graphs_wait_for_records_but_not_for_ever(monkeypatch: pytest.MonkeyPatc
     assert calm == [False, True]
 
 
-def test_records_let_a_search_pass_but_do_not_wait_for_the_next_ones(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Each group of records waits for those at it, for a moment at most."""
-    engine = Engine(MODEL, DIM, layout=LISTED)
-    waited = _waits(engine, monkeypatch)
-    with engine._searching:
-        engine.apply(pictured(V[:40]))
-    engine.apply(pictured(V[40:60]))
-    assert waited == [(YIELD_S, False)] * 2 + [(YIELD_S, True)], "by some 25 products"
-    assert len(engine.search(Query(V[0], top_k=100)).hits) == 40
-    engine.apply(pictured(V[60:61]))
-    assert waited[3:] == [(YIELD_S, True)], "a search that is over is waited for no longer"
-
-
-def test_a_burst_comes_in_larger_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sooner it is in and on lists, the sooner searches are quick again: no rest either."""
+def test_records_come_in_small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches come between them; in a burst they are larger, so that it is over soon."""
     monkeypatch.setattr(engine_module, "BURST", 40)
     engine = Engine(MODEL, DIM, layout=LISTED)
+    sizes: list[int] = []
     rests: list[float] = []
-    waited = _waits(engine, monkeypatch, rests)
-    engine.apply(pictured(V[:40]))
-    assert len(waited) == 2, "by some 25 products"
+    apply, alone = engine._apply_group, engine._searching.alone
+
+    def apply_group(records: Sequence[Record], applied: list[Applied]) -> None:
+        sizes.append(len(records) // 2)
+        apply(records, applied)
+
+    def watched(steps: Iterable[Callable[[], object]], patience_s: float, rest: float) -> None:
+        rests.append(rest)
+        alone(steps, patience_s, rest)
+
+    monkeypatch.setattr(engine, "_apply_group", apply_group)
+    monkeypatch.setattr(engine._searching, "alone", watched)
+    with engine._searching:
+        assert len(engine.apply(pictured(V[:40]))) == 80, "one that stays is not waited for"
+    assert len(engine.search(Query(V[0], top_k=100)).hits) == 40
+    assert max(sizes) <= TURN // WITH_VECTORS
+    assert sum(sizes) == 40
+    sizes.clear()
     engine.apply(pictured(V[40:120]))
-    assert len(waited) == 3, "by some 100"
-    assert rests == [REST, REST, 0.0]
-
-
-def _waits(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, rests: list[float] | None = None
-) -> list[tuple[float, bool]]:
-    """Return what becomes a list of how long each group was ready to wait, and whether all left."""
-    waited: list[tuple[float, bool]] = []
-    real = engine._searching.alone
-
-    def alone(work: Callable[[], object], most_s: float, rest: float) -> bool:
-        if rests is not None:
-            rests.append(rest)
-        left = real(work, most_s, rest)
-        waited.append((most_s, left))
-        return left
-
-    monkeypatch.setattr(engine._searching, "alone", alone)
-    return waited
+    assert sizes == [80]
+    assert rests == [REST, 0.0]
 
 
 def test_busy_until_the_last_one_has_left() -> None:

@@ -1,4 +1,4 @@
-"""Who comes first: many side by side, or something that is done alone."""
+"""Who comes first: many side by side, or something that is done alone, in steps between them."""
 
 import threading
 import time
@@ -8,16 +8,62 @@ import pytest
 
 from tests.threads import LONG_S, until
 from visualsearch.index import fair
-from visualsearch.index.fair import Turns
+from visualsearch.index.fair import KEPT_OUT_STEPS, Turns
 
 ASKED = 40
 
 
-def test_one_alone_comes_before_those_who_come_later() -> None:
-    """It waits for those who are there, and whoever comes meanwhile for it."""
-    turns, leave = Turns(), threading.Event()
+class Patience(threading.Event):
+    """Of whoever wants something done alone: it ends when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._over = threading.Semaphore(0)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until all is done, or for `ends`."""
+        assert timeout is not None
+        assert self._over.acquire(timeout=LONG_S)
+        return self.is_set()
+
+    def set(self) -> None:
+        """Say that all is done."""
+        super().set()
+        self.ends()
+
+    def ends(self) -> None:
+        """Say that the time is over."""
+        self._over.release()
+
+
+def test_nobody_is_kept_out_as_long_as_one_is_the_last_to_leave() -> None:
+    """Each who leaves nobody behind does one step; no other thread does, or waits."""
+    turns, by = Turns(), list[str]()
+    me = threading.current_thread().name
+
+    def work() -> None:
+        by.append(threading.current_thread().name)
+
+    wants = threading.Thread(target=lambda: turns.alone([work] * 3, LONG_S))
+    with turns, turns:
+        wants.start()
+        until(lambda: len(turns._steps) == 3)
+    assert by == [me], "not who was the first of two to leave"
+    for _ in range(2):
+        with turns:
+            pass
+    assert by == [me] * 3
+    wants.join(LONG_S)
+    with turns:
+        pass
+    assert by == [me] * 3
+
+
+def test_where_none_is_the_last_to_leave_the_next_ones_are_kept_out() -> None:
+    """They wait until those who are there have left, and some steps are done at once."""
+    turns, leave, inside = Turns(), threading.Event(), threading.Event()
+    turns._over = patience = Patience()
     came: list[str] = []
-    inside = threading.Event()
 
     def early() -> None:
         with turns:
@@ -25,12 +71,12 @@ def test_one_alone_comes_before_those_who_come_later() -> None:
             leave.wait(LONG_S)
             came.append("early")
 
-    def alone() -> None:
-        turns.alone(lambda: came.append("alone"), LONG_S)
-
     def late() -> None:
         with turns:
             came.append("late")
+
+    def alone() -> None:
+        turns.alone([lambda: came.append("alone")] * (KEPT_OUT_STEPS + 2), 0.0)
 
     early_one, lone, *late_ones = [
         threading.Thread(target=each) for each in (early, alone, late, late)
@@ -38,19 +84,27 @@ def test_one_alone_comes_before_those_who_come_later() -> None:
     early_one.start()
     assert inside.wait(LONG_S)
     lone.start()
+    until(lambda: bool(turns._steps))
+    with turns:
+        came.append("beside")
+    patience.ends()
     until(lambda: turns._closed)
     for thread in late_ones:
         thread.start()
     until(lambda: len(turns._waiting) == 2)
-    assert came == []
+    assert came == ["beside"]
     leave.set()
-    for thread in (early_one, lone, *late_ones):
+    for thread in (early_one, *late_ones):
         thread.join(LONG_S)
-    assert came == ["early", "alone", "late", "late"]
+    patience.ends()
+    lone.join(LONG_S)
+    first = ["beside", "early", *["alone"] * KEPT_OUT_STEPS]
+    assert came[: len(first)] == first
+    assert sorted(came[len(first) :]) == ["alone", "alone", "late", "late"]
 
 
-def test_those_who_have_waited_come_before_the_next_one_alone() -> None:
-    """One who wants to be alone again and again keeps nobody out."""
+def test_those_who_have_waited_come_before_the_next_step() -> None:
+    """One who wants many things done alone keeps nobody out."""
     turns, came = Turns(), list[str]()
 
     def late() -> None:
@@ -64,14 +118,14 @@ def test_those_who_have_waited_come_before_the_next_one_alone() -> None:
             thread.start()
             until(lambda: bool(turns._waiting))
 
-        turns.alone(first, LONG_S)
-        turns.alone(lambda: came.append("alone"), LONG_S)  # at once again
+        turns.alone([first, lambda: came.append("alone")], LONG_S)
         thread.join()
     assert came == ["late", "alone"] * ASKED
 
 
-def test_alone_is_alone() -> None:
-    """Of many threads that come and go, no other is there while one is."""
+@pytest.mark.parametrize("patience_s", [0.0, 0.0005, LONG_S])
+def test_alone_is_alone(patience_s: float) -> None:
+    """Of many threads that come and go, no other does steps, nor is there but by patience's end."""
     turns, inside, seen = Turns(), [False] * 4, set[tuple[bool, ...]]()
 
     def many(me: int) -> None:
@@ -88,8 +142,8 @@ def test_alone_is_alone() -> None:
         inside[me] = False
 
     def one(me: int) -> None:
-        for _ in range(1_000):
-            assert turns.alone(lambda: work(me), LONG_S)
+        for _ in range(500):
+            turns.alone([lambda: work(me), lambda: work(me)], patience_s)
 
     threads = [
         threading.Thread(target=each, args=(me,)) for me, each in enumerate((many, many, one, one))
@@ -98,90 +152,86 @@ def test_alone_is_alone() -> None:
         thread.start()
     for thread in threads:
         thread.join(LONG_S)
-    assert seen == {(False, False, True, False), (False, False, False, True)}
-    assert (turns._inside, turns._closed, turns._waiting, turns._task) == (0, False, [], None)
+    if patience_s == LONG_S:
+        assert {each[:2] for each in seen} == {(False, False)}
+    assert {each[2:] for each in seen} == {(True, False), (False, True)}
+    assert (turns._inside, turns._closed, turns._doing) == (0, False, False)
+    assert not turns._waiting
+    assert not turns._steps
 
 
-def test_who_comes_has_more_time_than_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that of many searches beside records few wait for them; if none comes, nor do these."""
-    turns, now, slept = Turns(), [100.0], list[float]()
+def test_who_comes_has_more_time_than_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that of many short searches beside records few do a step."""
+    turns, now, done = Turns(), [100.0], list[float]()
+    turns._over = patience = Patience()
+    monkeypatch.setattr(fair, "time", SimpleNamespace(perf_counter=lambda: now[0]))
 
-    def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        now[0] += seconds
+    def step() -> None:
+        now[0] += 1.0
+        done.append(now[0])
 
-    clock = SimpleNamespace(perf_counter=lambda: now[0], sleep=sleep)
-    monkeypatch.setattr(fair, "time", clock)
-
-    def alone(takes: float, rest: float = 3.0) -> list[float]:
-        slept.clear()
-        turns.alone(lambda: passes(takes), LONG_S, rest)
-        return slept
-
-    def passes(seconds: float) -> None:
-        now[0] += seconds
-
-    def comes(takes: float) -> None:
+    def comes(at: float) -> None:
         with turns:
-            passes(takes)
+            now[0] = at
 
-    assert alone(1.0) == []
-    assert alone(2.0) == [], "nobody came"
-    comes(0.5)
-    assert alone(1.0) == [5.5], "three times two, less what has gone by"
-    assert alone(1.0) == [], "nobody came since"
-    comes(3.0)
-    assert alone(1.0) == [], "it is over"
-    comes(0.5)
-    assert alone(1.0, rest=0.0) == []
-    thread = threading.Thread(target=comes, args=(0.0,))
+    with turns:
+        wants = threading.Thread(target=lambda: turns.alone([step] * 9, LONG_S, 3.0))
+        wants.start()
+        until(lambda: len(turns._steps) == 9)
+    comes(103.0)
+    assert done == [101.0]
+    comes(104.0)
+    assert done == [101.0, 105.0], "three times one, since"
+    comes(107.0)
+    with turns:
+        for _ in range(2):
+            patience.ends()
+        until(lambda: turns._closed)
+        now[0] = 107.5
+    assert done[2:] == [108.5, 109.5, 110.5, 111.5], "where others are kept out it does not count"
+    comes(123.4)
+    assert len(done) == 6
+    for at in (130.0, 140.0, 150.0):
+        comes(at)
+    wants.join(LONG_S)
+    assert done[6:] == [131.0, 141.0, 151.0]
 
-    def long() -> None:
-        thread.start()
-        until(lambda: bool(turns._waiting))
-        passes(2.0)
 
-    turns.alone(long, LONG_S, 3.0)
-    thread.join()
-    assert alone(1.0) == [6.0], "who has waited came, too"
+def test_what_a_step_raises_is_for_who_wanted_it() -> None:
+    """Not for who did it; and what was to follow is not done."""
+    turns, raised, done = Turns(), list[str](), list[str]()
 
-
-@pytest.mark.parametrize("fails", [False, True])
-def test_the_last_to_leave_does_what_is_to_be_done_alone(fails: bool) -> None:
-    """No other thread is woken for it; what it raises is for whoever wanted it done."""
-    turns, by, raised = Turns(), list[str](), list[str]()
-
-    def work() -> None:
-        by.append(threading.current_thread().name)
-        if fails:
-            raise ValueError("inside")
+    def fails() -> None:
+        raise ValueError("inside")
 
     def wants() -> None:
         try:
-            assert turns.alone(work, LONG_S)
+            turns.alone([fails, lambda: done.append("following")], LONG_S)
         except ValueError as error:
             raised.append(str(error))
 
     thread = threading.Thread(target=wants)
-    with turns, turns:
+    with turns:
         thread.start()
-        until(lambda: turns._task is not None)
+        until(lambda: len(turns._steps) == 2)
     thread.join(LONG_S)
-    assert by == [threading.current_thread().name]
-    assert raised == (["inside"] if fails else [])
+    assert raised == ["inside"]
+    with pytest.raises(ValueError, match="inside"):
+        turns.alone([fails, lambda: done.append("following")], LONG_S)
+    assert done == []
+    turns.alone([lambda: done.append("next")], LONG_S)
     with turns:
         assert turns._inside == 1
+    assert done == ["next"]
 
 
-def test_one_alone_does_not_wait_for_ever() -> None:
-    """Nor does an error keep the others out, and who left too late is waited for no longer."""
+def test_steps_do_not_wait_for_ever() -> None:
+    """Where one stays they are done beside it, and it goes on as any other."""
     turns, done = Turns(), list[str]()
     with turns:
-        assert not turns.alone(lambda: done.append("beside"), 0.001), "it is still there"
-        with pytest.raises(ZeroDivisionError):
-            turns.alone(lambda: 1 / 0, 0.001)
+        turns.alone([lambda: done.append("beside")] * 2, 0.001)
         with turns:  # as another thread would
             pass
-    assert done == ["beside"]
-    assert turns.alone(lambda: done.append("alone"), 0.0)
-    assert done == ["beside", "alone"]
+    assert done == ["beside"] * 2
+    turns.alone([lambda: done.append("alone")], 0.0)
+    assert done == ["beside", "beside", "alone"]

@@ -2,7 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
+
+KEPT_OUT_STEPS = 4  # that are done at once where others have been kept out for them
 
 
 class FairLock:
@@ -51,102 +54,98 @@ class Busy:
 
 
 class Turns:
-    """Many side by side, or something is done alone: before those who come later.
+    """Many side by side, or something is done alone, in small steps between them.
 
-    They come before the next one alone, so that neither keeps the other out: a phase-fair lock for
-    readers and writers (Brandenburg and Anderson, ECRTS 2009), but for the limit to the waiting.
-    Who leaves last does what was to be done alone, instead of waking another thread to do it (flat
-    combining; Hendler et al., SPAA 2010): where all cores are busy, one that is woken may wait for
-    its core until the next tick, 4 ms, and all others for it. Who has waited is woken once.
+    Who leaves last does the next step, instead of waking another thread to do it (flat combining;
+    Hendler et al., SPAA 2010): where all cores are busy, one that is woken may wait for its core
+    until the next tick, 4 ms, and all others for it. So each of the many pays a small tax, and
+    none waits. If they overlap so that none is the last, those that come are kept out until one
+    is: a phase-fair lock (Brandenburg and Anderson, ECRTS 2009), but for the limit to the waiting.
     """
 
     def __init__(self) -> None:
-        self._one = threading.Lock()  # who has something to do alone, or next will
+        self._one = threading.Lock()  # who has something to be done alone
         self._mutex = threading.Lock()  # held for a microsecond: to what follows
         self._inside = 0  # of the many
         self._closed = False  # to those who come
         self._waiting: list[threading.Lock] = []  # these, each at a lock of its own
-        self._task: _Task | None = None  # for the last of those inside
-        self._came = False  # one of the many, since something was done alone
-        self._took, self._ended = 0.0, 0.0  # the last time that it was
+        self._steps: deque[Callable[[], object]] = deque()  # to be done alone
+        self._doing = False  # one or more of these
+        self._turns = 0  # of such doing, so far
+        self._rest = 0.0
+        self._rested = 0.0  # when the next step may be done without keeping anybody out
+        self._over = threading.Event()
+        self._error: BaseException | None = None
 
     def __enter__(self) -> None:
         with self._mutex:
-            self._came = True
             if not self._closed:
                 self._inside += 1
                 return
-            gate = _shut()
+            gate = threading.Lock()
+            gate.acquire()
             self._waiting.append(gate)
-        gate.acquire()
+        gate.acquire()  # opened by whoever has done what was to be done alone
 
     def __exit__(self, *_: object) -> None:
         with self._mutex:
             self._inside -= 1
-            if self._inside:
+            if self._inside or self._doing or not self._steps:
                 return
-            task, self._task = self._task, None
-        if task is not None:
-            self._do(task)
-            task.done.release()
+            if not self._closed and time.perf_counter() < self._rested:
+                return
+            count = KEPT_OUT_STEPS if self._closed else 1
+            self._doing = self._closed = True
+        self._do(count)
 
-    def alone(self, work: Callable[[], object], most_s: float, rest: float = 0.0) -> bool:
-        """Have something done while none of the many is there; return whether they had left.
+    def alone(
+        self, steps: Iterable[Callable[[], object]], patience_s: float, rest: float = 0.0
+    ) -> None:
+        """Have the steps done in their order, none while one of the many is there.
 
-        They are waited for so many seconds at most, and whoever comes meanwhile waits. What the
-        work raises is raised here. If others have come since the last time, they first have `rest`
-        times as long for themselves as that took.
+        After each the many have `rest` times as long for themselves as it took. If none of them
+        was the last to leave for so many seconds, whoever comes is kept out, and if they stay for
+        as long again, a step is done beside them. What one raises is raised here; the others are
+        not done, then.
         """
         with self._one:
-            left = self._ended + rest * self._took - time.perf_counter()
-            if left > 0 and self._came:
-                time.sleep(left)
-            task = _Task(work)
-            with self._mutex:
-                self._closed = True
-                gone = not self._inside
-                self._task = None if gone else task
-            mine = gone or not (task.done.acquire(timeout=most_s) or self._begun(task))
-            if mine:
-                self._do(task)
-        if task.error is not None:
-            raise task.error
-        return gone or not mine
+            self._error, self._rest = None, rest
+            self._over.clear()
+            self._steps.extend(steps)
+            turns = -1
+            while True:
+                with self._mutex:
+                    if not self._steps and not self._doing:
+                        break
+                    stalled, turns = self._turns == turns, self._turns
+                    mine = not self._doing and (not self._inside or (stalled and self._closed))
+                    self._doing = self._doing or mine
+                    self._closed = self._closed or mine or stalled
+                if mine:
+                    self._do(1)
+                else:
+                    self._over.wait(patience_s)
+            error, self._error = self._error, None
+        if error is not None:
+            raise error
 
-    def _begun(self, task: "_Task") -> bool:
-        """Take the task back, unless it is being done: then wait for the end of that."""
-        with self._mutex:
-            if self._task is task:
-                self._task = None
-                return False
-        return task.done.acquire()
-
-    def _do(self, task: "_Task") -> None:
-        """Do it, and let those in who have waited, and whoever comes."""
+    def _do(self, count: int) -> None:
+        """Do so many steps, and let those in who have waited, and whoever comes."""
         begun = time.perf_counter()
         try:
-            task.work()
+            for _ in range(min(count, len(self._steps))):
+                self._steps.popleft()()
         except BaseException as error:
-            task.error = error
-        self._ended = time.perf_counter()
-        self._took = self._ended - begun
+            self._steps.clear()
+            self._error = error
+        ended = time.perf_counter()
+        self._rested = ended + self._rest * (ended - begun)
         with self._mutex:
-            self._closed = False
+            self._doing = self._closed = False
+            self._turns += 1
             waiting, self._waiting = self._waiting, []
             self._inside += len(waiting)
-            self._came = bool(self._inside)
         for gate in waiting:
             gate.release()
-
-
-class _Task:
-    def __init__(self, work: Callable[[], object]) -> None:
-        self.work = work
-        self.done = _shut()  # opened by another thread that has done it
-        self.error: BaseException | None = None
-
-
-def _shut() -> threading.Lock:
-    gate = threading.Lock()
-    gate.acquire()
-    return gate
+        if not self._steps:
+            self._over.set()
