@@ -22,7 +22,8 @@ class Amounts:
     burst: int = 100_000
     sustained_rate: int = 700  # new products a second
     sustained_s: float = 60.0
-    flat_s: float = 20.0
+    flat_s: float = 6.0  # of each round
+    flat_most: int = 50_000  # new products in it
     upserts: int = 500  # looked for by the very next search
     updates: int = 100_000
     paced_s: float = 5.0
@@ -36,9 +37,9 @@ class Amounts:
         if rows >= SIZES["50k"]:
             return cls(burst=min(100_000, rows), deletes=min(50_000, rows // 4))
         return cls(
-            rounds=2, queries=200, filtered=40, slow=5, burst=rows, sustained_s=3.0, flat_s=2.0,
-            upserts=50, updates=rows, paced_s=1.0, churned=rows // 2, deletes=rows // 4,
-            grown_from=rows // 4,
+            rounds=2, queries=200, filtered=40, slow=5, burst=rows, sustained_s=3.0, flat_s=1.0,
+            flat_most=4_000, upserts=50, updates=rows, paced_s=1.0, churned=rows // 2,
+            deletes=rows // 4, grown_from=rows // 4,
         )  # fmt: skip
 
     def as_dict(self) -> dict[str, float]:

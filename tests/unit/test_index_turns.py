@@ -118,43 +118,47 @@ def test_those_who_have_waited_come_before_the_next_step() -> None:
             thread.start()
             until(lambda: bool(turns._waiting))
 
+        turns._left = 0.0  # long ago
         turns.alone([first, lambda: came.append("alone")], LONG_S)
         thread.join()
     assert came == ["late", "alone"] * ASKED
 
 
-@pytest.mark.parametrize("patience_s", [0.0, 0.0005, LONG_S])
-def test_alone_is_alone(patience_s: float) -> None:
-    """Of many threads that come and go, no other does steps, nor is there but by patience's end."""
-    turns, inside, seen = Turns(), [False] * 4, set[tuple[bool, ...]]()
+@pytest.mark.parametrize(("many", "patience_s"), [(1, LONG_S), (2, 0.0), (2, 0.0005)])
+def test_alone_is_alone(many: int, patience_s: float) -> None:
+    """One step at a time, of two threads that want some done; none beside others if they leave."""
+    turns, over, seen = Turns(), threading.Event(), set[tuple[int, int]]()
+    inside, doing = [0] * many, [0, 0]
 
-    def many(me: int) -> None:
-        for _ in range(2_000):
+    def comes(me: int) -> None:
+        while not over.is_set():
             with turns:
-                inside[me] = True
+                inside[me] = 1
                 time.sleep(0)  # lets the others go on
-                inside[me] = False
+                inside[me] = 0
 
-    def work(me: int) -> None:
-        inside[me] = True
+    def step(me: int) -> None:
+        doing[me] = 1
         time.sleep(0)
-        seen.add(tuple(inside))
-        inside[me] = False
+        seen.add((sum(inside), sum(doing)))
+        doing[me] = 0
 
-    def one(me: int) -> None:
+    def wants(me: int) -> None:
         for _ in range(500):
-            turns.alone([lambda: work(me), lambda: work(me)], patience_s)
+            turns.alone([lambda: step(me)] * 2, patience_s)
 
-    threads = [
-        threading.Thread(target=each, args=(me,)) for me, each in enumerate((many, many, one, one))
-    ]
-    for thread in threads:
+    those = [threading.Thread(target=comes, args=(me,)) for me in range(many)]
+    these = [threading.Thread(target=wants, args=(me,)) for me in (0, 1)]
+    for thread in (*those, *these):
         thread.start()
-    for thread in threads:
+    for thread in these:
         thread.join(LONG_S)
+    over.set()
+    for thread in those:
+        thread.join(LONG_S)
+    assert {steps for _, steps in seen} == {1}
     if patience_s == LONG_S:
-        assert {each[:2] for each in seen} == {(False, False)}
-    assert {each[2:] for each in seen} == {(True, False), (False, True)}
+        assert {others for others, _ in seen} == {0}
     assert (turns._inside, turns._closed, turns._doing) == (0, False, False)
     assert not turns._waiting
     assert not turns._steps
@@ -188,13 +192,14 @@ def test_who_comes_has_more_time_than_steps(monkeypatch: pytest.MonkeyPatch) -> 
             patience.ends()
         until(lambda: turns._closed)
         now[0] = 107.5
-    assert done[2:] == [108.5, 109.5, 110.5, 111.5], "where others are kept out it does not count"
-    comes(123.4)
-    assert len(done) == 6
-    for at in (130.0, 140.0, 150.0):
+    assert done[2:] == [108.5], "with the others kept out it does not count"
+    for at in (111.4, 120.0, 130.0, 140.0):
+        comes(at)
+    assert done[3:] == [121.0, 131.0, 141.0]
+    for at in (150.0, 160.0, 170.0):
         comes(at)
     wants.join(LONG_S)
-    assert done[6:] == [131.0, 141.0, 151.0]
+    assert len(done) == 9
 
 
 def test_what_a_step_raises_is_for_who_wanted_it() -> None:
@@ -217,9 +222,9 @@ def test_what_a_step_raises_is_for_who_wanted_it() -> None:
     thread.join(LONG_S)
     assert raised == ["inside"]
     with pytest.raises(ValueError, match="inside"):
-        turns.alone([fails, lambda: done.append("following")], LONG_S)
+        turns.alone([fails, lambda: done.append("following")], 0.0)
     assert done == []
-    turns.alone([lambda: done.append("next")], LONG_S)
+    turns.alone([lambda: done.append("next")], 0.0)
     with turns:
         assert turns._inside == 1
     assert done == ["next"]

@@ -67,6 +67,7 @@ class Turns:
         self._one = threading.Lock()  # who has something to be done alone
         self._mutex = threading.Lock()  # held for a microsecond: to what follows
         self._inside = 0  # of the many
+        self._left = 0.0  # when one of them last did
         self._closed = False  # to those who come
         self._waiting: list[threading.Lock] = []  # these, each at a lock of its own
         self._steps: deque[Callable[[], object]] = deque()  # to be done alone
@@ -88,13 +89,15 @@ class Turns:
         gate.acquire()  # opened by whoever has done what was to be done alone
 
     def __exit__(self, *_: object) -> None:
+        now = time.perf_counter()
         with self._mutex:
+            self._left = now
             self._inside -= 1
             if self._inside or self._doing or not self._steps:
                 return
-            if not self._closed and time.perf_counter() < self._rested:
+            if not self._closed and now < self._rested:
                 return
-            count = KEPT_OUT_STEPS if self._closed else 1
+            count = KEPT_OUT_STEPS if self._waiting else 1
             self._doing = self._closed = True
         self._do(count)
 
@@ -118,7 +121,7 @@ class Turns:
                     if not self._steps and not self._doing:
                         break
                     stalled, turns = self._turns == turns, self._turns
-                    mine = not self._doing and (not self._inside or (stalled and self._closed))
+                    mine = not self._doing and self._idle(patience_s, stalled=stalled)
                     self._doing = self._doing or mine
                     self._closed = self._closed or mine or stalled
                 if mine:
@@ -128,6 +131,12 @@ class Turns:
             error, self._error = self._error, None
         if error is not None:
             raise error
+
+    def _idle(self, patience_s: float, *, stalled: bool) -> bool:
+        """Return whether no other thread will do the next step."""
+        if self._inside:
+            return stalled and self._closed
+        return stalled or time.perf_counter() > self._left + patience_s
 
     def _do(self, count: int) -> None:
         """Do so many steps, and let those in who have waited, and whoever comes."""

@@ -25,7 +25,8 @@ class LowestFirst:
 
     def take(self, count: int) -> list[int]:
         """Return so many numbers that nobody has."""
-        self._sort_in()
+        if self._back:
+            self._sort_in()
         taken = [heappop(self._free) for _ in range(min(count, len(self._free)))]
         first, self.top = self.top, self.top + count - len(taken)
         taken.extend(range(first, self.top))

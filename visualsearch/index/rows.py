@@ -63,14 +63,16 @@ def prepared(
     ]
     rows, usable = _normalised([image.vector for images in fitting for image in images], dim)
     whole, scales = stored(rows)
+    good = usable.tolist()
     at = 0
     for record, images, fit in zip(records, given, fitting, strict=True):
-        stop = at + len(fit)
         if type(record) is not VectorsRecord or images is None:
             yield record, None
-        elif record.model != model:
+            continue
+        stop = at + len(fit)
+        if record.model != model:
             yield record, Outcome.FOREIGN_MODEL
-        elif len(fit) < len(images) or not usable[at:stop].all():
+        elif len(fit) < len(images) or not all(good[at:stop]):
             yield record, Outcome.INVALID
         else:
             yield record, (whole[at:stop], scales[at:stop])
@@ -81,11 +83,20 @@ def _normalised(vectors: Sequence[npt.ArrayLike], dim: int) -> tuple[FloatArray,
     """Return float32 unit rows, and which of them can be used; the others are zero."""
     with np.errstate(over="ignore", invalid="ignore"):
         rows = np.array(vectors, dtype=np.float32).reshape(-1, dim)
-        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+        lengths = _lengths(rows)
         usable = np.abs(lengths - 1.0) <= UNIT_TOLERANCE  # false for NaN and infinity too
-        rows /= np.where(usable, lengths, 1.0)[:, None]
-    rows[~usable] = 0.0
+        if not usable.all():
+            rows[~usable], lengths[~usable] = 0.0, 1.0
+        rows /= lengths[:, None]
     return rows, usable
+
+
+def _lengths(rows: FloatArray) -> FloatArray:
+    """Return the length of each row; equal rows have equal ones: see `Rows.score`."""
+    whole = rows.shape[1] % BLOCK == 0
+    squares = np.vecdot(rows, rows) if whole else np.einsum("ij,ij->i", rows, rows)
+    lengths: FloatArray = np.sqrt(squares)
+    return lengths
 
 
 def unit_rows(images: Sequence[ImageVector], dim: int) -> FloatArray | None:
@@ -103,9 +114,10 @@ def unit_rows(images: Sequence[ImageVector], dim: int) -> FloatArray | None:
 def stored(rows: FloatArray) -> Vectors:
     """Return unit rows as integers and the factors that give them unit length again."""
     peaks = np.abs(rows).max(axis=1, initial=0.0)
-    whole = np.rint(rows * (LARGEST / np.maximum(peaks, 1e-9))[:, None]).astype(np.int16)
-    lengths = np.sqrt(np.einsum("ij,ij->i", whole, whole, dtype=np.float64))
-    return whole, (1.0 / np.maximum(lengths, 1.0)).astype(np.float32)
+    wide = rows * (LARGEST / np.maximum(peaks, 1e-9))[:, None]
+    np.rint(wide, out=wide)
+    scales: FloatArray = np.reciprocal(np.maximum(_lengths(wide), 1.0))
+    return wide.astype(np.int16), scales
 
 
 class NewRows(NamedTuple):

@@ -34,6 +34,7 @@ class Feeder:
         self.cpu_s = 0.0  # of this thread's core
         self.wall_s = 0.0
         self.behind_s = 0.0  # the most that a batch was late, at a pace
+        self._begun = 0.0
         self._engine = engine
         self._batches = batches
         self._pause_s = pause_s
@@ -48,11 +49,17 @@ class Feeder:
         return self._thread.is_alive()
 
     @property
+    def elapsed_s(self) -> float:
+        """Return for how long it has been at it."""
+        return time.perf_counter() - self._begun
+
+    @property
     def products(self) -> int:
         """Return how many products are applied, at two records each."""
         return sum(len(batch) // 2 for batch in self._batches[: self.done])
 
     def __enter__(self) -> Self:
+        self._begun = time.perf_counter()
         self._thread.start()
         return self
 
