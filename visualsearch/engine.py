@@ -48,6 +48,8 @@ PAUSE_S = 0.02  # at most that graphs wait at a time for records to be applied,
 YIELD_S = 0.002  # and these for a search that is the last to leave: then the next ones wait
 TURN = 84  # prices, or as much work, that such a search applies: a fifth of a millisecond;
 REST = 2.0  # then searches have so many times as long for themselves.
+BEHIND_S, BEHIND_TURN = 1.0, 168  # Who has been applying for so long without
+GAP_S = 0.005  # a pause is behind, and does more at a time.
 BURST, BURST_TURN = 10_000, 896  # With so many rows waiting neither: it should be over soon
 SERVED = 20  # products of the search that `serving` is about
 ASKED = 512  # query vectors kept to measure with
@@ -61,8 +63,8 @@ class Engine(Catalogue):
     """A searchable set of products, kept current by records.
 
     Threads: one applies, any number search, and one builds graphs and lists, either the writer
-    of `start` or whoever calls `index_pending`. What is to be applied and waits for searches is
-    applied by the last of these. A search sees each record wholly or not at all, and sees it from
+    of `start` or whoever calls `index_pending`. Where searches come, records are applied by those
+    that leave. A search sees each record wholly or not at all, and sees it from
     the moment that `apply` returned, graph or no graph.
     """
 
@@ -88,6 +90,7 @@ class Engine(Catalogue):
         self._asked: deque[FloatArray] = deque(maxlen=ASKED)
         self._probe = Probe(layout.probe_share, layout.probe_core)
         self._applying, self._searching = Busy(), Turns()
+        self._begun = self._paused = 0.0  # to apply records one batch after the other
         self._upkeep = Upkeep(
             self._index, self._finder, lambda: self._lock, layout, self._masked,
             lambda: list(self._asked), clock, self._hooks,
@@ -100,13 +103,22 @@ class Engine(Catalogue):
     def apply(self, records: Sequence[Record]) -> list[Applied]:
         """Apply records in their order; return one outcome each. Never raises for bad data."""
         applied: list[Applied] = []
-        burst = len(self._index.for_graph) >= BURST
-        work, rest = (BURST_TURN, 0.0) if burst else (TURN, REST)
+        work, rest = self._pace()
         groups = [partial(self._apply_group, part, applied) for part in parts(records, work)]
         self._searching.alone(groups, YIELD_S, rest)
+        self._paused = time.perf_counter()
         if self._upkeep.due:
             self._writer.wake()
         return applied
+
+    def _pace(self) -> tuple[int, float]:
+        """Return how much to apply at a time, and the rest of the searches after it."""
+        now = time.perf_counter()
+        if now > self._paused + GAP_S:
+            self._begun = now
+        if len(self._index.for_graph) >= BURST:
+            return BURST_TURN, 0.0
+        return (BEHIND_TURN if now > self._begun + BEHIND_S else TURN), REST
 
     def _apply_group(self, records: Sequence[Record], applied: list[Applied]) -> None:
         """Apply records under one hold of the lock."""

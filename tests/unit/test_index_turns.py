@@ -240,3 +240,39 @@ def test_steps_do_not_wait_for_ever() -> None:
     assert done == ["beside"] * 2
     turns.alone([lambda: done.append("alone")], 0.0)
     assert done == ["beside", "beside", "alone"]
+
+
+def test_whoever_waits_is_let_in_when_the_waiting_is_broken_off() -> None:
+    """As by a Ctrl-C; what was not done yet is not done later."""
+    turns, done = Turns(), list[str]()
+
+    class BrokenOff(Patience):
+        def wait(self, timeout: float | None = None) -> bool:
+            super().wait(timeout)
+            if turns._waiting:
+                raise KeyboardInterrupt
+            return False
+
+    turns._over = patience = BrokenOff()
+
+    def late() -> None:
+        with turns:
+            done.append("late")
+
+    def wants() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            turns.alone([lambda: done.append("alone")], LONG_S)
+
+    lone, other = [threading.Thread(target=each) for each in (wants, late)]
+    with turns:
+        lone.start()
+        until(lambda: bool(turns._steps))
+        patience.ends()
+        until(lambda: turns._closed)
+        other.start()
+        until(lambda: bool(turns._waiting))
+        patience.ends()
+        for thread in (lone, other):
+            thread.join(LONG_S)
+    assert done == ["late"]
+    assert (turns._inside, turns._closed, turns._doing) == (0, False, False)

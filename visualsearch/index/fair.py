@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 KEPT_OUT_STEPS = 4  # that are done at once where others have been kept out for them
 
@@ -102,7 +102,7 @@ class Turns:
         self._do(count)
 
     def alone(
-        self, steps: Iterable[Callable[[], object]], patience_s: float, rest: float = 0.0
+        self, steps: Sequence[Callable[[], object]], patience_s: float, rest: float = 0.0
     ) -> None:
         """Have the steps done in their order, none while one of the many is there.
 
@@ -115,22 +115,32 @@ class Turns:
             self._error, self._rest = None, rest
             self._over.clear()
             self._steps.extend(steps)
-            turns = -1
-            while True:
-                with self._mutex:
-                    if not self._steps and not self._doing:
-                        break
-                    stalled, turns = self._turns == turns, self._turns
-                    mine = not self._doing and self._idle(patience_s, stalled=stalled)
-                    self._doing = self._doing or mine
-                    self._closed = self._closed or mine or stalled
-                if mine:
-                    self._do(1)
-                else:
-                    self._over.wait(patience_s)
+            try:
+                self._done_by(patience_s)
+            except BaseException:  # a Ctrl-C: nobody would let in those who wait
+                self._steps.clear()
+                if not self._doing:
+                    self._reopen()
+                raise
             error, self._error = self._error, None
         if error is not None:
             raise error
+
+    def _done_by(self, patience_s: float) -> None:
+        """Wait until all steps are done, and do those that nobody else does."""
+        turns = -1
+        while True:
+            with self._mutex:
+                if not self._steps and not self._doing:
+                    return
+                stalled, turns = self._turns == turns, self._turns
+                mine = not self._doing and self._idle(patience_s, stalled=stalled)
+                self._doing = self._doing or mine
+                self._closed = self._closed or mine or stalled
+            if mine:
+                self._do(1)
+            else:
+                self._over.wait(patience_s)
 
     def _idle(self, patience_s: float, *, stalled: bool) -> bool:
         """Return whether no other thread will do the next step."""
@@ -139,7 +149,6 @@ class Turns:
         return stalled or time.perf_counter() > self._left + patience_s
 
     def _do(self, count: int) -> None:
-        """Do so many steps, and let those in who have waited, and whoever comes."""
         begun = time.perf_counter()
         try:
             for _ in range(min(count, len(self._steps))):
@@ -149,12 +158,16 @@ class Turns:
             self._error = error
         ended = time.perf_counter()
         self._rested = ended + self._rest * (ended - begun)
+        self._reopen()
+
+    def _reopen(self) -> None:
+        """Let in those who have waited, and whoever comes."""
         with self._mutex:
             self._doing = self._closed = False
             self._turns += 1
             waiting, self._waiting = self._waiting, []
             self._inside += len(waiting)
+            if not self._steps:
+                self._over.set()
         for gate in waiting:
             gate.release()
-        if not self._steps:
-            self._over.set()

@@ -94,8 +94,9 @@ class _Session:
         self._row("idle", self._quiet(), self._truth(self.queries[:0]), 1, None)
 
     def _quiet(self) -> Watched:
-        """Search once everything is in its place."""
+        """Search once everything is in its place, and in the cache."""
         ours.settle(self.engine)
+        ours.searching(self.engine, K, TARGET)(self.queries)
         left = iter(range(4 * len(self.queries)))
         return watch(
             self.engine, self.queries, lambda: next(left, None) is not None, lambda: 0, K, TARGET
