@@ -1,6 +1,7 @@
 """Who waits for whom: a lock that no thread keeps from others, graphs that let records pass."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from tests.snapshots import DIM, LISTED, MODEL, V, pictured
 from tests.threads import LONG_S, until
 from visualsearch import engine as engine_module
-from visualsearch.engine import REST, TURN, Engine
+from visualsearch.engine import BEHIND_S, BEHIND_TURN, REST, TURN, Engine
 from visualsearch.index.arrays import IntArray
 from visualsearch.index.fair import Busy, FairLock
 from visualsearch.index.graph import Segment
@@ -114,6 +115,21 @@ def test_records_come_in_small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     engine.apply(pictured(V[40:120]))
     assert sizes == [80]
     assert rests == [REST, 0.0]
+
+
+def test_who_is_behind_applies_more_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until there is a pause: small steps are for records that come slowly enough."""
+    monkeypatch.setattr(engine_module, "GAP_S", LONG_S)
+    engine = Engine(MODEL, DIM, layout=LISTED)
+    engine._paused = time.perf_counter()
+    engine._begun = engine._paused - 2 * BEHIND_S
+    assert engine._pace() == (BEHIND_TURN, REST)
+    engine.apply(pictured(V[:1]))
+    assert engine._pace() == (BEHIND_TURN, REST)
+    engine._paused -= 2 * LONG_S
+    assert engine._pace() == (TURN, REST)
+    engine.apply(pictured(V[1:2]))
+    assert engine._pace() == (TURN, REST)
 
 
 def test_busy_until_the_last_one_has_left() -> None:

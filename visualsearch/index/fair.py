@@ -133,8 +133,8 @@ class Turns:
             with self._mutex:
                 if not self._steps and not self._doing:
                     return
-                stalled, turns = self._turns == turns, self._turns
-                mine = not self._doing and self._idle(patience_s, stalled=stalled)
+                first, stalled, turns = turns < 0, self._turns == turns, self._turns
+                mine = not self._doing and self._idle(patience_s, first=first, stalled=stalled)
                 self._doing = self._doing or mine
                 self._closed = self._closed or mine or stalled
             if mine:
@@ -142,11 +142,15 @@ class Turns:
             else:
                 self._over.wait(patience_s)
 
-    def _idle(self, patience_s: float, *, stalled: bool) -> bool:
-        """Return whether no other thread will do the next step."""
+    def _idle(self, patience_s: float, *, first: bool, stalled: bool) -> bool:
+        """Return whether no other thread will do the next step.
+
+        Who has just left mostly comes again, and would have to wait: where there are many steps
+        these are left to it.
+        """
         if self._inside:
             return stalled and self._closed
-        return stalled or time.perf_counter() > self._left + patience_s
+        return first or stalled or time.perf_counter() > self._left + patience_s
 
     def _do(self, count: int) -> None:
         begun = time.perf_counter()
