@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 MAPS = Path("/proc/self/maps")
-HUGE_BYTES = 2 << 20  # of one page, on the machines we know
+LARGE_BYTES = 32 << 20  # blocks of so many are mapped by themselves, by any malloc
 HUGE: int | None = getattr(mmap, "MADV_HUGEPAGE", None)  # Linux has it
 POPULATE_WRITE = 23  # <linux/mman.h>, since 5.14
 
@@ -23,7 +23,9 @@ Range = tuple[int, int]  # addresses: the first, and the one behind the last
 def huge_pages() -> Iterator[None]:
     """Ask for huge pages for large blocks of memory that are taken meanwhile and not yet used.
 
-    It is a hint: where the system cannot give them, nothing happens.
+    Not for smaller ones: these may lie among others of malloc's, and whatever of a huge page is
+    freed and given back the system would fill again. It is a hint: where the system cannot give
+    them, nothing happens.
     """
     if HUGE is None or not MAPS.exists():
         yield
@@ -32,7 +34,7 @@ def huge_pages() -> Iterator[None]:
     yield
     advise = ctypes.CDLL(None).madvise
     for first, stop in beyond(anonymous(MAPS.read_text()), before):
-        if stop - first >= HUGE_BYTES:
+        if stop - first >= LARGE_BYTES:
             advise(ctypes.c_void_p(first), ctypes.c_size_t(stop - first), HUGE)
 
 
