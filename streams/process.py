@@ -5,9 +5,10 @@ import gc
 import os
 import sys
 
+from visualsearch.index.pages import LARGE_BYTES  # and with it neither of them
+
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
 KEPT_BYTES = 1_000_000_000
-MAPPED_BYTES = 32 << 20
 SWITCH_S = 0.0001
 FULL = 2  # the oldest generation of the garbage collector
 
@@ -47,5 +48,5 @@ def tune() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES)
+        mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
         mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)

@@ -1,7 +1,7 @@
 """New products while searches go on: bursts, a steady rate, and as fast as graphs are built."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -132,37 +132,23 @@ class _Session:
         """Insert as fast as the graphs take the rows, and not at all, in turn."""
         self.bench.tell("inserting flat out")
         rounds = [self._flat_round() for _ in range(FLAT_ROUNDS)]
-        idle = pooled([each.idle for each in rounds]).figures()["p99_ms"]
-        busy = pooled([each.busy.searched for each in rounds]).figures()
-        seconds = sum(each.feeder.wall_s for each in rounds)
-        products = sum(each.feeder.products for each in rounds)
+        feeders = [each.feeder for each in rounds]
+        idle = p99(Watched(pooled([each.idle for each in rounds])))
+        busy = pooled([each.busy.searched for each in rounds])
         fresh = [rows for each in rounds for rows in each.busy.fresh]
         recalled = float(np.mean([each.recall for each in rounds]))
+        row = self._add(f"flat out, {FLAT_ROUNDS} times", busy, fresh, recalled, feeders)
+        row["idle p99 ms"] = round(idle, 3)
+        seconds = sum(feeder.wall_s for feeder in feeders)
         self.result.figures.update(
             {
                 "flat out into graphs/s": sum(each.moved for each in rounds) / seconds,
-                "flat out p99 to idle": busy["p99_ms"] / idle,
+                "flat out p99 to idle": p99(Watched(busy)) / idle,
                 "flat out recall": recalled,
             }
         )
-        self.result.rows.append(
-            {
-                "what": f"flat out, {FLAT_ROUNDS} times",
-                "searches": len(fresh),
-                "recall": round(recalled, 4),
-                "p50 ms": round(busy["p50_ms"], 3),
-                "p99 ms": round(busy["p99_ms"], 3),
-                "idle p99 ms": round(idle, 3),
-                "cpu ms": round(busy["cpu_ms"], 3),
-                "fresh, mean": round(sum(fresh) / max(1, len(fresh))),
-                "fresh, most": max(fresh, default=0),
-                "products": products,
-                "products/s": round(products / seconds),
-                "in apply, /s": round(products / sum(each.feeder.inside_s for each in rounds)),
-            }
-        )
 
-    def _flat_round(self) -> "_Round":
+    def _flat_round(self) -> _Round:
         idle = self._quiet().searched
         new = self.new(self.bench.amounts.flat_most)
         batches = list(ours.products(new, self.rows))
@@ -238,24 +224,39 @@ class _Session:
     ) -> float:
         """Add a row; return the recall."""
         recalled = growing.mean_recall(watched, per_batch, K)
-        row: Row = {"what": what, "searches": len(watched.queries), "recall": round(recalled, 4)}
-        if watched.queries:
-            figures = watched.searched.figures()
+        feeders = [feeder] if feeder else []
+        self._add(what, watched.searched, watched.fresh, recalled, feeders)
+        return recalled
+
+    def _add(
+        self,
+        what: str,
+        searched: Searched,
+        fresh: Sequence[int],
+        recalled: float,
+        feeders: Sequence[Feeder],
+    ) -> Row:
+        row: Row = {"what": what, "searches": len(fresh), "recall": round(recalled, 4)}
+        if fresh:
+            figures = searched.figures()
             row |= {
                 "p50 ms": round(figures["p50_ms"], 3),
                 "p99 ms": round(figures["p99_ms"], 3),
                 "cpu ms": round(figures["cpu_ms"], 3),
-                "fresh, mean": round(float(np.mean(watched.fresh))),
-                "fresh, most": max(watched.fresh),
+                "fresh, mean": round(float(np.mean(fresh))),
+                "fresh, most": max(fresh),
             }
-        if feeder:
+        if feeders:
+            products = sum(feeder.products for feeder in feeders)
+            wall = max(sum(feeder.wall_s for feeder in feeders), 1e-9)
+            inside = max(sum(feeder.inside_s for feeder in feeders), 1e-9)
             row |= {
-                "products": feeder.products,
-                "products/s": round(feeder.products / max(feeder.wall_s, 1e-9)),
-                "in apply, /s": round(feeder.products / max(feeder.inside_s, 1e-9)),
+                "products": products,
+                "products/s": round(products / wall),
+                "in apply, /s": round(products / inside),
             }
         self.result.rows.append(row)
-        return recalled
+        return row
 
 
 def _alone(bench: Bench, result: Measured) -> None:
