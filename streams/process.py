@@ -7,7 +7,7 @@ import sys
 
 from visualsearch.index.pages import LARGE_BYTES  # and with it neither of them
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # <malloc.h>
 KEPT_BYTES = 1_000_000_000
 SWITCH_S = 0.0001
 FULL = 2  # the oldest generation of the garbage collector
@@ -40,7 +40,12 @@ def tune() -> None:
     - glibc keeps the model's large buffers instead of returning them after each call: 9 to 16 ms
       of page faults per picture. What is larger, graphs and rows, has pages of its own, which all
       go back when it is freed.
+    - All threads share one heap, of which `malloc_trim` gives back all that is free: of the heaps
+      that each thread would have, it keeps the last block, 50 MB where graphs had been rebuilt.
+    - NumPy asks for no huge pages (it would for blocks from 4 MB on): whatever of one is freed and
+      given back, the system fills again. Who needs them asks (`visualsearch.index.pages`).
     """
+    os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.setswitchinterval(SWITCH_S)
     if _keep_survivors not in gc.callbacks:
@@ -48,5 +53,6 @@ def tune() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
+        mallopt(M_ARENA_MAX, 1)
         mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
         mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)

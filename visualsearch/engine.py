@@ -18,7 +18,7 @@ from visualsearch.index.frozen import Frozen, Saved
 from visualsearch.index.layout import Layout
 from visualsearch.index.planner import Costs, Strategy, Tuning
 from visualsearch.index.probe import Probe
-from visualsearch.index.products import APPLIED
+from visualsearch.index.products import APPLIED, HIDDEN, RESULTS, SHOWN
 from visualsearch.index.rows import Vectors, parts, prepared
 from visualsearch.index.state import ImageRef, IndexStats
 from visualsearch.index.trial import Trial
@@ -54,9 +54,6 @@ BURST, BURST_TURN = 10_000, 896  # With so many rows waiting no rest: it should 
 SERVED = 20  # products of the search that `serving` is about
 ASKED = 512  # query vectors kept to measure with
 __all__ = ["Engine", "Hooks", "Layout"]
-
-_RESULTS = {(o, s): Applied(o, s) for o in Outcome for s in (False, True)}
-_HIDDEN, _SHOWN = _RESULTS[APPLIED, False], _RESULTS[APPLIED, True]
 
 
 class Engine(Catalogue):
@@ -132,12 +129,14 @@ class Engine(Catalogue):
 
     def _apply(self, record: Record, vectors: Vectors | Outcome | None) -> Applied:
         products = self._products
+        if type(record) is OfferRecord:
+            return products.put_offer(record)
         slot, was = products.known(record.product_id)
         outcome = products.judge(record, was)
         if vectors is not None and isinstance(vectors, Outcome):
             outcome, vectors = vectors if outcome is APPLIED else outcome, None
         if outcome is not APPLIED:
-            return _RESULTS[outcome, was is not None and was.searchable]
+            return RESULTS[outcome, was is not None and was.searchable]
         if slot is None or was is None:
             slot, was = products.open(record.product_id)
         refs: tuple[ImageRef, ...] = ()
@@ -146,9 +145,8 @@ class Engine(Catalogue):
             refs = tuple([ImageRef(image.image_id, image.kind, image.url) for image in images])
             self._index.replace(slot, vectors, [image.kind for image in images])
         searchable = products.put(record, slot, was, refs).searchable
-        if type(record) is not OfferRecord:
-            self._index.show(slot, live=searchable)
-        return _SHOWN if searchable else _HIDDEN
+        self._index.show(slot, live=searchable)
+        return SHOWN if searchable else HIDDEN
 
     # Searches
 

@@ -72,7 +72,7 @@ def test_a_stale_record_is_stale_to_what_was_never_read() -> None:
     state = products.state(2)
     assert products.judge(BaseRecord("p2", (1, 0, 0)), state) is Outcome.STALE
     assert products.judge(BaseRecord("p2", (2, 0, 0)), state) is Outcome.APPLIED
-    assert products.judge(OfferRecord("p2", (0, 0, 0)), state) is Outcome.APPLIED
+    assert products.put_offer(OfferRecord("p2", (0, 0, 0))).outcome is Outcome.APPLIED
 
 
 def test_what_was_read_ahead_does_not_undo_a_newer_record() -> None:
@@ -138,7 +138,9 @@ def put(products: Products, record: Record) -> None:
     """Keep a record, unless it is stale."""
     slot = products.slot(record.product_id)
     was = None if slot is None else products.state(slot)
-    if products.judge(record, was) is Outcome.APPLIED:
+    if type(record) is OfferRecord:
+        products.put_offer(record)
+    elif products.judge(record, was) is Outcome.APPLIED:
         if slot is None or was is None:
             slot, was = products.open(record.product_id)
         products.put(record, slot, was)

@@ -6,34 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.threads import LONG_S, until
+from tests.threads import LONG_S, Patience, until
 from visualsearch.index import fair
 from visualsearch.index.fair import KEPT_OUT_STEPS, Turns
 
 ASKED = 40
-
-
-class Patience(threading.Event):
-    """Of whoever wants something done alone: it ends when the test says so."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._over = threading.Semaphore(0)
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until all is done, or for `ends`."""
-        assert timeout is not None
-        assert self._over.acquire(timeout=LONG_S)
-        return self.is_set()
-
-    def set(self) -> None:
-        """Say that all is done."""
-        super().set()
-        self.ends()
-
-    def ends(self) -> None:
-        """Say that the time is over."""
-        self._over.release()
 
 
 def test_nobody_is_kept_out_as_long_as_one_is_the_last_to_leave() -> None:
@@ -59,10 +36,31 @@ def test_nobody_is_kept_out_as_long_as_one_is_the_last_to_leave() -> None:
     assert by == [me] * 3
 
 
-def test_where_none_is_the_last_to_leave_the_next_ones_are_kept_out() -> None:
+def test_who_was_there_when_steps_were_brought_leaves_them_to_the_next() -> None:
+    """It has waited for the thread that brought them already; but only it, and only once."""
+    turns, by = Turns(), list[str]()
+    me = threading.current_thread().name
+    for _ in range(2):
+        wants = threading.Thread(
+            target=lambda: turns.alone([lambda: by.append(threading.current_thread().name)], LONG_S)
+        )
+        with turns:
+            wants.start()
+            until(lambda: bool(turns._steps))
+        assert by == []
+        with turns:
+            pass
+        wants.join(LONG_S)
+        assert by == [me]
+        by.clear()
+
+
+def test_where_none_is_the_last_to_leave_the_next_ones_are_kept_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """They wait until those who are there have left, and some steps are done at once."""
     turns, leave, inside = Turns(), threading.Event(), threading.Event()
-    turns._over = patience = Patience()
+    monkeypatch.setattr(turns, "_over", patience := Patience())
     came: list[str] = []
 
     def early() -> None:
@@ -167,7 +165,7 @@ def test_alone_is_alone(many: int, patience_s: float) -> None:
 def test_who_comes_has_more_time_than_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that of many short searches beside records few do a step."""
     turns, now, done = Turns(), [100.0], list[float]()
-    turns._over = patience = Patience()
+    monkeypatch.setattr(turns, "_over", patience := Patience())
     monkeypatch.setattr(fair, "time", SimpleNamespace(perf_counter=lambda: now[0]))
 
     def step() -> None:
@@ -178,7 +176,7 @@ def test_who_comes_has_more_time_than_steps(monkeypatch: pytest.MonkeyPatch) -> 
         with turns:
             now[0] = at
 
-    with turns:
+    with turns, turns:
         wants = threading.Thread(target=lambda: turns.alone([step] * 9, LONG_S, 3.0))
         wants.start()
         until(lambda: len(turns._steps) == 9)
@@ -216,7 +214,7 @@ def test_what_a_step_raises_is_for_who_wanted_it() -> None:
             raised.append(str(error))
 
     thread = threading.Thread(target=wants)
-    with turns:
+    with turns, turns:
         thread.start()
         until(lambda: len(turns._steps) == 2)
     thread.join(LONG_S)
@@ -242,18 +240,20 @@ def test_steps_do_not_wait_for_ever() -> None:
     assert done == ["beside", "beside", "alone"]
 
 
-def test_whoever_waits_is_let_in_when_the_waiting_is_broken_off() -> None:
+def test_whoever_waits_is_let_in_when_the_waiting_is_broken_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """As by a Ctrl-C; what was not done yet is not done later."""
     turns, done = Turns(), list[str]()
 
     class BrokenOff(Patience):
-        def wait(self, timeout: float | None = None) -> bool:
-            super().wait(timeout)
+        def acquire(self, blocking: bool = True, timeout: float = -1.0) -> bool:
+            free = super().acquire(blocking, timeout)
             if turns._waiting:
                 raise KeyboardInterrupt
-            return False
+            return free
 
-    turns._over = patience = BrokenOff()
+    monkeypatch.setattr(turns, "_over", patience := BrokenOff())
 
     def late() -> None:
         with turns:

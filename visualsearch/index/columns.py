@@ -11,6 +11,8 @@ from visualsearch.index.paths import prefixes
 from visualsearch.index.terms import TermColumn
 from visualsearch.types import BaseRecord, Filters, OfferRecord
 
+NO_SLOTS: IntArray = np.empty(0, dtype=np.int64)
+
 
 class CodeColumn:
     """One value per slot, kept as an integer code; a missing value matches nothing.
@@ -126,27 +128,31 @@ class Columns:
         """Set price and stock; unknown is NaN and -1, which satisfy no clause."""
         self._offers[slot] = offer
 
-    def flush(self) -> list[int]:
-        """Write what was set, many slots at once; return these."""
+    def flush(self) -> IntArray:
+        """Write what was set, many slots at once; return these, some of them more than once."""
         cells = self._cells
-        written = [*self._bases, *self._described, *self._offers]
+        written: list[IntArray] = []
         if self._bases:
             slots, bases = list(self._bases), self._bases.values()
             cells.category.put(slots, [base.category for base in bases])
             cells.brand.put(slots, [base.brand for base in bases])
             cells.tags.put({slot: base.tags for slot, base in self._bases.items()})
+            written.append(np.array(slots))
             self._bases = {}
         if self._described:
             cells.attributes.put({slot: each.items() for slot, each in self._described.items()})
+            written.append(np.array(list(self._described)))
             self._described = {}
         if self._offers:
-            slots, offers = list(self._offers), self._offers.values()
-            cells.price = grown(cells.price, max(slots) + 1, np.nan)
-            cells.stock = grown(cells.stock, max(slots) + 1, ABSENT)
-            cells.price[slots] = [np.nan if o.price is None else o.price for o in offers]
-            cells.stock[slots] = [ABSENT if o.in_stock is None else o.in_stock for o in offers]
+            at, offers = np.array(list(self._offers)), self._offers.values()
+            stop = int(at.max()) + 1
+            cells.price = grown(cells.price, stop, np.nan)
+            cells.stock = grown(cells.stock, stop, ABSENT)
+            cells.price[at] = [np.nan if o.price is None else o.price for o in offers]
+            cells.stock[at] = [ABSENT if o.in_stock is None else o.in_stock for o in offers]
+            written.append(at)
             self._offers = {}
-        return written
+        return written[0] if len(written) == 1 else np.concatenate([*written, NO_SLOTS])
 
     def matching(self, filters: Filters, excluded: Sequence[int], slots: int) -> BoolArray | None:
         """Return a mask of shape (slots,) of the products that satisfy every clause.

@@ -11,18 +11,19 @@ from visualsearch.index.columns import Columns, Held
 from visualsearch.index.shelf import Shelf
 from visualsearch.index.state import NO_GUESSES, ImageRef, ProductState, attributes, satisfies
 from visualsearch.types import (
+    Applied,
     BaseRecord,
     Filters,
     Hit,
     OfferRecord,
-    Order,
     Outcome,
-    Record,
     VectorsRecord,
 )
 
 # Once, not per record: to look a member up takes Python 3.11 as long as to keep a price.
 APPLIED, STALE = Outcome.APPLIED, Outcome.STALE
+RESULTS = {(o, s): Applied(o, s) for o in Outcome for s in (False, True)}
+HIDDEN, SHOWN = RESULTS[APPLIED, False], RESULTS[APPLIED, True]
 
 
 class Products:
@@ -77,16 +78,13 @@ class Products:
                 self._states[slot] = state
 
     @staticmethod
-    def judge(record: Record, state: ProductState | None) -> Outcome:
+    def judge(record: BaseRecord | VectorsRecord, state: ProductState | None) -> Outcome:
         """Say whether a record is newer than, or as new as, what is known of its kind."""
         if state is None:
             return APPLIED
-        known: Order | None
-        if type(record) is VectorsRecord:
-            known = state.vectors_order
-        else:
-            former = state.base if type(record) is BaseRecord else state.offer
-            known = None if former is None else former.order
+        known = state.vectors_order
+        if type(record) is BaseRecord:
+            known = None if state.base is None else state.base.order
         return STALE if known is not None and record.order < known else APPLIED
 
     def open(self, product_id: str) -> tuple[int, ProductState]:
@@ -97,24 +95,45 @@ class Products:
         self._states.append(state)
         return slot, state
 
+    def put_offer(self, offer: OfferRecord) -> Applied:
+        """Keep an offer, if it counts; return the outcome.
+
+        A thousand prices change for one product that is new: there is no call here without need.
+        """
+        slot = self._slots.get(offer.product_id)
+        if slot is None:
+            slot, was = self.open(offer.product_id)
+        else:
+            was = self._states[slot] or self.state(slot)
+        base, known, images = was.base, was.offer, was.images
+        found = bool(images) and base is not None and not base.deleted
+        if known is not None and offer.order < known.order:
+            return RESULTS[STALE, found]
+        self._states[slot] = ProductState(
+            was.product_id, base, offer, was.vectors_order, images, was.guesses
+        )
+        self._columns.put_offer(slot, offer)
+        return SHOWN if found else HIDDEN
+
     def put(
-        self, record: Record, slot: int, was: ProductState, images: tuple[ImageRef, ...] = ()
+        self,
+        record: BaseRecord | VectorsRecord,
+        slot: int,
+        was: ProductState,
+        images: tuple[ImageRef, ...] = (),
     ) -> ProductState:
         """Keep a record that counts; return what is known now. `images` go with vectors."""
-        base, offer, order, guesses = was.base, was.offer, was.vectors_order, was.guesses
-        if type(record) is OfferRecord:
-            offer, images = record, was.images
-            self._columns.put_offer(slot, record)
-        elif type(record) is BaseRecord:
+        base, order, guesses = was.base, was.vectors_order, was.guesses
+        if type(record) is BaseRecord:
             base, images = record, was.images
             self._columns.put_base(slot, record)
         else:
             # Mostly of the same event as the base: one order is kept instead of two.
             order = base.order if base is not None and base.order == record.order else record.order
             guesses = record.guessed or NO_GUESSES
-        now = ProductState(was.product_id, base, offer, order, images, guesses)
+        now = ProductState(was.product_id, base, was.offer, order, images, guesses)
         self._states[slot] = now
-        if (guesses or was.guesses) and type(record) is not OfferRecord:
+        if guesses or was.guesses:
             self._describe(slot, now)
         return now
 
