@@ -32,10 +32,10 @@ Vectors = tuple[StoredArray, FloatArray]  # as they are stored: integers and sca
 
 def parts(records: Sequence[Record], work: int) -> Iterator[Sequence[Record]]:
     """Yield the records in parts of about as much work; one without vectors counts as 1."""
-    begin = done = 0
     if VectorsRecord not in map(type, records):
         yield from (records[at : at + work] for at in range(0, len(records), work))
         return
+    begin = done = 0
     for stop, record in enumerate(records, 1):
         done += WITH_VECTORS if type(record) is VectorsRecord and not record.deleted else 1
         if done >= work:
