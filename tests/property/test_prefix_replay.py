@@ -11,7 +11,6 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec import structs
 
 from schemas.records import decode_record
 from streams.index_records import engine_record
@@ -24,7 +23,7 @@ from tests.log_replica import DIM, METRICS, MODEL, PARTITIONS, SMALL, TOPIC, Ent
 from visualsearch.engine import Engine
 from visualsearch.index.exact import ExactIndex
 from visualsearch.index.products import Products
-from visualsearch.types import Applied, BaseRecord, OfferRecord, Outcome, VectorsRecord
+from visualsearch.types import Outcome, Record
 
 MODES: tuple[OrderMode, OrderMode] = ("timestamp", "explicit")
 STEPS = 64  # about four events per product
@@ -35,16 +34,9 @@ ASSIGNED = [SimpleNamespace(partition=place) for place in range(PARTITIONS)]
 class Gullible(Products):
     """What takes whatever comes for the newest."""
 
-    def judge(self, record: BaseRecord | VectorsRecord, slot: int | None) -> Outcome:  # noqa: ARG002 - as the real one
+    def judge(self, record: Record, slot: int | None) -> Outcome:  # noqa: ARG002 - as the real one
         """Say that nothing is known of the product."""
         return super().judge(record, None)
-
-    def put_offer(self, offer: OfferRecord) -> Applied:
-        """Forget its former offer first."""
-        slot = self.slot(offer.product_id)
-        if slot is not None:
-            self._states[slot] = structs.replace(self.state(slot), offer=None)
-        return super().put_offer(offer)
 
 
 class Unguarded(Engine):

@@ -72,7 +72,7 @@ def test_a_stale_record_is_stale_to_what_was_never_read() -> None:
     state = products.state(2)
     assert products.judge(BaseRecord("p2", (1, 0, 0)), state) is Outcome.STALE
     assert products.judge(BaseRecord("p2", (2, 0, 0)), state) is Outcome.APPLIED
-    assert products.put_offer(OfferRecord("p2", (0, 0, 0))).outcome is Outcome.APPLIED
+    assert products.judge(OfferRecord("p2", (0, 0, 0)), state) is Outcome.APPLIED
 
 
 def test_what_was_read_ahead_does_not_undo_a_newer_record() -> None:

@@ -131,7 +131,7 @@ class Columns:
     def flush(self) -> IntArray:
         """Write what was set, many slots at once; return these, some of them more than once."""
         cells = self._cells
-        written: list[IntArray] = []
+        written = [NO_SLOTS]
         if self._bases:
             slots, bases = list(self._bases), self._bases.values()
             cells.category.put(slots, [base.category for base in bases])
@@ -152,7 +152,7 @@ class Columns:
             cells.stock[at] = [ABSENT if o.in_stock is None else o.in_stock for o in offers]
             written.append(at)
             self._offers = {}
-        return written[0] if len(written) == 1 else np.concatenate([*written, NO_SLOTS])
+        return np.concatenate(written)
 
     def matching(self, filters: Filters, excluded: Sequence[int], slots: int) -> BoolArray | None:
         """Return a mask of shape (slots,) of the products that satisfy every clause.

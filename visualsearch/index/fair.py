@@ -78,7 +78,7 @@ class Turns:
         self._turns = 0  # of such doing, so far
         self._rest = 0.0
         self._rested = 0.0  # when the next step may be done without keeping anybody out
-        self._over = threading.Lock()  # free as soon as all are: an `Event` takes tens of µs more
+        self._over = threading.Lock()  # free as soon as all are done: an `Event` takes longer
         self._error: BaseException | None = None
 
     def __enter__(self) -> None:

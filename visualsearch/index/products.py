@@ -16,7 +16,9 @@ from visualsearch.types import (
     Filters,
     Hit,
     OfferRecord,
+    Order,
     Outcome,
+    Record,
     VectorsRecord,
 )
 
@@ -78,13 +80,16 @@ class Products:
                 self._states[slot] = state
 
     @staticmethod
-    def judge(record: BaseRecord | VectorsRecord, state: ProductState | None) -> Outcome:
+    def judge(record: Record, state: ProductState | None) -> Outcome:
         """Say whether a record is newer than, or as new as, what is known of its kind."""
         if state is None:
             return APPLIED
-        known = state.vectors_order
-        if type(record) is BaseRecord:
-            known = None if state.base is None else state.base.order
+        known: Order | None
+        if type(record) is VectorsRecord:
+            known = state.vectors_order
+        else:
+            former = state.offer if type(record) is OfferRecord else state.base
+            known = None if former is None else former.order
         return STALE if known is not None and record.order < known else APPLIED
 
     def open(self, product_id: str) -> tuple[int, ProductState]:
@@ -98,22 +103,20 @@ class Products:
     def put_offer(self, offer: OfferRecord) -> Applied:
         """Keep an offer, if it counts; return the outcome.
 
-        A thousand prices change for one product that is new: there is no call here without need.
+        A thousand prices change for one product that is new: it does no more than they need.
         """
         slot = self._slots.get(offer.product_id)
         if slot is None:
             slot, was = self.open(offer.product_id)
         else:
             was = self._states[slot] or self.state(slot)
-        base, known, images = was.base, was.offer, was.images
-        found = bool(images) and base is not None and not base.deleted
-        if known is not None and offer.order < known.order:
-            return RESULTS[STALE, found]
+        if self.judge(offer, was) is STALE:
+            return RESULTS[STALE, was.searchable]
         self._states[slot] = ProductState(
-            was.product_id, base, offer, was.vectors_order, images, was.guesses
+            was.product_id, was.base, offer, was.vectors_order, was.images, was.guesses
         )
         self._columns.put_offer(slot, offer)
-        return SHOWN if found else HIDDEN
+        return SHOWN if was.searchable else HIDDEN
 
     def put(
         self,

@@ -32,9 +32,6 @@ Vectors = tuple[StoredArray, FloatArray]  # as they are stored: integers and sca
 
 def parts(records: Sequence[Record], work: int) -> Iterator[Sequence[Record]]:
     """Yield the records in parts of about as much work; one without vectors counts as 1."""
-    if VectorsRecord not in map(type, records):
-        yield from (records[at : at + work] for at in range(0, len(records), work))
-        return
     begin = done = 0
     for stop, record in enumerate(records, 1):
         done += WITH_VECTORS if type(record) is VectorsRecord and not record.deleted else 1
@@ -270,8 +267,10 @@ class Rows:
         count = len(saved.whole)
         self._chunks.adopt(saved.whole)
         self.slot = saved.slot.astype(np.int64)
-        self._scale, self.lifestyle, self.next = saved.scales, saved.lifestyle, saved.next
-        self.alive, self.live = np.ones(count, dtype=np.bool_), np.zeros(count, dtype=np.bool_)
+        self._scale, self.lifestyle = saved.scales, saved.lifestyle
+        self.next = saved.next
+        self.alive = np.ones(count, dtype=np.bool_)
+        self.live = np.zeros(count, dtype=np.bool_)
         self._place = np.arange(count)
         self._ids, self._places = LowestFirst(count), LowestFirst(count)
         self.count = self._ahead = count
