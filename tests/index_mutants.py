@@ -8,10 +8,9 @@ import pytest
 
 from visualsearch.index.codes import NO_LISTS
 from visualsearch.index.find import Finder
-from visualsearch.index.graph import Segment
 from visualsearch.index.live import LiveIndex
 from visualsearch.index.merge import Merge
-from visualsearch.index.upkeep import Upkeep
+from visualsearch.index.upkeep import MARKED, Upkeep
 from visualsearch.index.view import View
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -93,25 +92,18 @@ def lists_skip_uncoded_rows(patch: pytest.MonkeyPatch) -> None:
 
 def rows_are_free_too_soon(patch: pytest.MonkeyPatch) -> None:
     """Let a dead row go although a graph still holds it."""
-    real = Segment.mark
+    real = Upkeep._mark
 
-    def mark(self: Segment, row: int) -> None:
-        real(self, row)
-        FREED.append(row)
+    def mark(self: Upkeep) -> int:
+        marks = self._index.to_mark[:MARKED]
+        left = real(self)
+        with self._lock():
+            self._index.rows.free(marks)
+        return left
 
-    settle = Upkeep._settle
-
-    def settled(self: Upkeep, *args: object) -> None:
-        settle(self, *args)
-        self._index.rows.free(FREED)
-        FREED.clear()
-
-    FREED.clear()
-    patch.setattr(Segment, "mark", mark)
-    patch.setattr(Upkeep, "_settle", settled)
+    patch.setattr(Upkeep, "_mark", mark)
 
 
-FREED: list[int] = []
 MUTANTS: tuple[Plant, ...] = (
     swap_forgets_the_dead,
     swap_keeps_the_old,
