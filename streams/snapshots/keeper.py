@@ -13,7 +13,7 @@ from typing import Protocol
 from streams.metrics import Metrics
 from streams.snapshots.taking import Positions, Taken, Taking
 from visualsearch.errors import VisualSearchError
-from visualsearch.snapshot.write import Progress
+from visualsearch.snapshot.write import Progress, rest
 
 log = logging.getLogger(__name__)
 TICK_S = 0.5
@@ -176,7 +176,7 @@ class Keeper:
                 tell(step, done, total)
 
         try:
-            taken = self._taking.take(progress)
+            taken = self._taking.take(progress, self._pause)
         except _StoppedError:
             self._fail(asked, SnapshotRefusedError("there was no time for it", code="stopping"))
             return
@@ -192,6 +192,10 @@ class Keeper:
             self._taking.prune()
         except Exception as error:  # the snapshot is there all the same
             log.warning("old snapshots are still there: %s", error, exc_info=_unforeseen(error))
+
+    def _pause(self) -> None:
+        if not self._stopping:  # then time is short
+            rest()
 
     def _fail(self, asked: list[tuple[Future[Taken], Progress]], error: Exception) -> None:
         self._metrics.snapshots.labels("failed").inc()

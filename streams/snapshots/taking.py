@@ -15,7 +15,7 @@ from streams.snapshots.store import SnapshotStore
 from visualsearch.engine import Engine
 from visualsearch.snapshot.folder import prune
 from visualsearch.snapshot.manifest import read_manifest
-from visualsearch.snapshot.write import Progress, write
+from visualsearch.snapshot.write import Progress, rest, write
 
 log = logging.getLogger(__name__)
 Positions = tuple[Position, ...]
@@ -93,8 +93,10 @@ class Taking:
         applied = self._reader.applied()
         return tuple(applied.get(n, Position(0)) for n in range(self._here.partitions))
 
-    def take(self, progress: Progress) -> Taken:
-        """Write a snapshot. Raises SnapshotError, and what `progress` raises.
+    def take(self, progress: Progress, pause: Callable[[], object] = rest) -> Taken:
+        """Write a snapshot, with pauses for searches.
+
+        Raises SnapshotError, and what `progress` raises.
 
         The offsets are noted first, the dirty keys after them, then the index is copied while it
         changes: the copy and the keys may be newer than the offsets, never older, and what is
@@ -112,6 +114,7 @@ class Taking:
             source=source.as_json(),
             created_at=created_at,
             progress=progress,
+            pause=pause,
         )
         manifest = read_manifest(path)
         seconds = time.perf_counter() - started

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
+from streams.snapshots import keeper as keeper_module
 from streams.snapshots import taking as module
 from streams.snapshots.keeper import FIRST_RETRY_S, Keeper, SnapshotRefusedError, Triggers
 from streams.snapshots.source import Position, read_source
 from streams.snapshots.store import SnapshotStore, StoreError
 from streams.snapshots.taking import Taking
-from tests.snapshot_parts import Clock, engine_with, fresh_metrics, snapshot_in, taking, value
+from tests.snapshot_parts import Clock, engine_with, fresh_metrics, taking, value
 from visualsearch.snapshot.errors import SnapshotError
-from visualsearch.snapshot.folder import listed, remove
+from visualsearch.snapshot.folder import listed
 from visualsearch.snapshot.manifest import read_manifest
 from visualsearch.snapshot.write import write
 
@@ -106,14 +107,6 @@ def test_the_newest_three_are_kept(stage: Make) -> None:
     assert on.outcomes("taken") == 5
 
 
-def test_two_workers_of_one_folder_may_remove_the_same(tmp_path: Path) -> None:
-    """The slower one finds it gone."""
-    path = snapshot_in(tmp_path)
-    remove(path)
-    remove(path)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_old_ones_that_stay_are_no_failure(stage: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The new one is whole, and is told."""
     on = stage(NEVER)
@@ -182,7 +175,7 @@ def test_a_failure_is_counted_and_the_next_one_is_tried_in_its_time(
         calls.append(1)
         raise SnapshotError("no space left", code="disk_full")
 
-    monkeypatch.setattr(Taking, "take", lambda _, progress: full(progress))
+    monkeypatch.setattr(Taking, "take", lambda _, progress, __: full(progress))
     on.pass_time(61.0)
     for _ in range(8):
         on.pass_time(0.5)
@@ -256,16 +249,23 @@ def test_the_snapshot_that_it_began_with_is_uploaded_too(stage: Make, tmp_path: 
     assert store.listed() == [taken.path.name]
 
 
-def test_the_last_one_is_taken_when_told_to_stop(stage: Make) -> None:
-    """Unless nothing has changed, or it is not wished."""
+def test_the_last_one_is_taken_when_told_to_stop(
+    stage: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless nothing has changed, or it is not wished; without pauses for the searches."""
+    rests: list[None] = []
+    monkeypatch.setattr(keeper_module, "rest", lambda: rests.append(None))
     for triggers, count in ((NEVER, 0), (AT_STOP, 1)):
         on = stage(triggers)
         on.keeper.start()
         on.keeper.close(30.0)
         assert len(listed(on.folder)) == count
+        assert not rests
         with pytest.raises(SnapshotRefusedError) as raised:
             on.keeper.request().result(0)
         assert raised.value.code == "stopping"
+    stage(BY_CLOCK).pass_time(61.0)
+    assert rests
 
 
 def test_a_last_one_that_takes_too_long_is_given_up(
@@ -276,10 +276,10 @@ def test_a_last_one_that_takes_too_long_is_given_up(
     begun, go_on = threading.Event(), threading.Event()
     take = Taking.take
 
-    def slow(self: Taking, progress: Any) -> Any:
+    def slow(self: Taking, progress: Any, pause: Any) -> Any:
         begun.set()
         go_on.wait(30.0)
-        return take(self, progress)
+        return take(self, progress, pause)
 
     monkeypatch.setattr(Taking, "take", slow)
     asked = on.keeper.request()

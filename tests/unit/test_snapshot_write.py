@@ -12,11 +12,12 @@ from typing import Any, Self
 
 import pytest
 
+from tests.snapshot_parts import snapshot_in
 from tests.snapshots import COUNT, answers, engine_of, failing, records, restored, written
 from visualsearch.snapshot import folder as folders
 from visualsearch.snapshot import write as writing
 from visualsearch.snapshot.errors import SnapshotError
-from visualsearch.snapshot.folder import WRITING, clean, listed, locked, name_of, prune
+from visualsearch.snapshot.folder import WRITING, clean, listed, locked, name_of, prune, remove
 from visualsearch.snapshot.read import check
 from visualsearch.snapshot.write import STEPS
 
@@ -235,3 +236,11 @@ def test_steps_are_told_in_order(tmp_path: Path) -> None:
     seen: list[str] = []
     written(engine_of(records(5)), tmp_path, step=seen.append)
     assert tuple(seen) == writing.STEPS
+
+
+def test_two_workers_of_one_folder_may_remove_the_same(tmp_path: Path) -> None:
+    """The slower one finds it gone."""
+    path = snapshot_in(tmp_path)
+    remove(path)
+    remove(path)
+    assert list(tmp_path.iterdir()) == []

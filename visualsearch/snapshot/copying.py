@@ -17,7 +17,7 @@ from visualsearch.snapshot.coder import CoarseWriter
 from visualsearch.snapshot.manifest import PRODUCTS, ROWS, VECTORS, Kind
 from visualsearch.snapshot.products import BATCH, joined, part, schema
 
-SLICE = 128  # products that are copied under one hold of the lock, and built with the GIL held
+SLICE = 64  # products that are copied under one hold of the lock, and built with the GIL held
 BLOCK_ROWS = 512  # that are gathered, written and coded at once: some 6 ms of a core
 
 Progress = Callable[[str, int, int], object]

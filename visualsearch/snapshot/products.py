@@ -5,6 +5,7 @@ records, MessagePack as in the index log, are decoded when somebody asks for the
 """
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ _ENCODER = msgspec.msgpack.Encoder(enc_hook=dict)
 _DECODER = msgspec.msgpack.Decoder(_Known)
 
 
+@cache
 def schema() -> Any:
     """Return the Arrow schema; what is null matches no filter."""
     import pyarrow as pa

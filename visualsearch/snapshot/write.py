@@ -18,7 +18,7 @@ from visualsearch.snapshot.folder import WRITING, clean, locked, name_of, sync
 from visualsearch.snapshot.manifest import NAME, File, Manifest, digest, encoded
 
 STEPS = (*Copy.STEPS, "checksums", "manifest", "sync", "rename", "synced")
-PAUSE_S = 0.0005
+PAUSE_S = 0.002  # most searches are over by then, and meet no slice, or one
 
 Progress = Callable[[str, int, int], object]
 
@@ -27,8 +27,9 @@ def _ignore(*_: object) -> None:
     """Do nothing."""
 
 
-def _pause() -> None:
-    time.sleep(PAUSE_S)  # the GIL, and a core, for whoever searches
+def rest() -> None:
+    """Leave the GIL, and a core, to whoever searches."""
+    time.sleep(PAUSE_S)
 
 
 def write(
@@ -39,7 +40,7 @@ def write(
     created_at: float,
     progress: Progress = _ignore,
     step: Callable[[str], object] = _ignore,
-    pause: Callable[[], object] = _pause,
+    pause: Callable[[], object] = rest,
 ) -> Path:
     """Write a snapshot of the engine into `folder`; return its path.
 
