@@ -2,12 +2,16 @@
 
 from typing import Any
 
+from streams.kafka.limits import consumer_limits
 from streams.snapshots.source import Position
 
 
 def by_assignment(options: dict[str, str | int], name: str) -> dict[str, str | int]:
     """Return the options of a consumer; `name` says whose: librdkafka wants a group even so."""
-    return options | {"group.id": f"visualsearch-{name}-unused", "enable.auto.commit": False}
+    return options | consumer_limits() | {
+        "group.id": f"visualsearch-{name}-unused",
+        "enable.auto.commit": False,
+    }  # fmt: skip
 
 
 def from_the_start(options: dict[str, str | int], name: str) -> dict[str, str | int]:

@@ -12,6 +12,7 @@ import msgspec
 
 from schemas.search import SearchRequest, SearchResult, decode_result
 from streams.assigned import by_assignment
+from streams.kafka.unreadable import step_over
 from streams.messages import OutgoingMessage
 from streams.producer import Producer
 from streams.routes import Routes
@@ -118,7 +119,9 @@ class SearchClient:
             self._positioned.set()
             while not self._stopping.is_set():
                 message = consumer.poll(0.05)
-                if message is not None and message.error() is None:
+                if message is not None and message.error() is not None:
+                    step_over(consumer, self._options, message)
+                elif message is not None:
                     try:
                         self._take(message.value())
                     except Exception as error:  # another writer's bytes must not end this thread

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from streams.messages import OutgoingMessage, SourceMessage
+from streams.messages import MESSAGE_UNREADABLE, OutgoingMessage, SourceMessage
 from streams.producer import MAX_BYTES
 
 PREFIX = "__visualsearch.errors."
@@ -25,7 +25,7 @@ def dead_letter(topic: str, message: SourceMessage, fault: Fault) -> OutgoingMes
 
     What is too large for the topic (a compressed original may be) is left out, the value first;
     `value_omitted` then says how long it was, and topic, partition and offset point to the
-    original.
+    original. Of a batch that cannot be read there is the place alone, with its `last_offset`.
     """
     kept = tuple(pair for pair in message.headers if not pair[0].startswith(PREFIX))
     sizes = {
@@ -46,12 +46,17 @@ def dead_letter(topic: str, message: SourceMessage, fault: Fault) -> OutgoingMes
         "message": fault.message[:2000],
         "attempts": str(fault.attempts),
     }
+    unreadable = message.damage is not None and message.damage.code == MESSAGE_UNREADABLE
+    if unreadable:
+        facts["last_offset"] = str(message.next_offset - 1)
     facts |= {f"{part}_omitted": str(sizes[part]) for part in sizes if part in omitted}
-    ours = tuple((PREFIX + name, text.encode()) for name, text in facts.items())
+    ours = tuple(
+        (PREFIX + name, text.encode("utf-8", "backslashreplace")) for name, text in facts.items()
+    )
     return OutgoingMessage(
         topic,
         b"" if "key" in omitted else message.key,
         b"" if "value" in omitted else message.value,
         headers=(() if "headers" in omitted else kept) + ours,
-        timestamp_ms=message.timestamp_ms,
+        timestamp_ms=None if unreadable else message.timestamp_ms,
     )

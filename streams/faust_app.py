@@ -1,35 +1,160 @@
-"""A Faust app as the queries need it: raw bytes, one agent, nothing declared, nothing served.
+"""The Faust app of the query agent: fed by our own consumer, without a connection to Kafka.
 
-Read `docs/adr/0004-lanes-on-faust.md` for why each of these settings is what it is, and ADR 7 for
-why the lanes are not on Faust.
+Nothing of Faust's reads the wire (docs/adr/0015-queries-leave-aiokafka.md): its client decodes
+header names before anybody can catch the error. Requests come through a channel instead.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
+from streams.group_reader import Finished
+from streams.messages import SourceMessage
 from streams.settings import Settings
 
 Handler = Callable[[Any], Awaitable[None]]
 log = logging.getLogger(__name__)
+SUBSCRIBE_S = 10.0
 
 
-def make_app(
-    settings: Settings, group: str, topics: Sequence[str], handler: Handler, *, buffer: int
-) -> Any:
-    """Return a `faust.App` whose only agent runs `handler(stream)` over `topics`.
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """A request on its way to the agent. A `dropped` one is the next owner's: leave it alone."""
 
-    `buffer` bounds the messages held in memory: it is the back pressure (pausing partitions
-    loses messages in Faust 0.15.3). `topic_allow_declare` is off, the topics are ours to create.
+    message: SourceMessage
+    finished: Finished
+    begun: bool = False
+    dropped: bool = False
+
+
+class QueryApp:
+    """A `faust.App` whose only agent runs `handler(stream)` over the deliveries put into it.
+
+    It is the sink of the consumer of `search-requests`. At most about `window` requests are in it.
     """
+
+    def __init__(self, settings: Settings, name: str, handler: Handler, *, window: int) -> None:
+        self._app = _make_app(settings, name)
+        self._channel = self._app.channel(maxsize=0)  # `window` bounds it
+        self._window = window
+        self._inside: set[Delivery] = set()
+        self._puts: set[asyncio.Task[None]] = set()
+        self._subscribed = asyncio.Event()
+        self._emptied = asyncio.Event()
+        self._closed = False
+
+        async def agent(stream: Any) -> None:
+            self._subscribed.set()
+            try:
+                await handler(stream)
+            except Exception as error:
+                # Faust would start the agent again behind the request that it failed on. A
+                # crashed app ends the process; its successor reads that request again.
+                await self._app.crash(error)
+                raise
+
+        self._app.agent(self._channel, name=name)(agent)
+
+    async def start(self) -> None:
+        """Start the agent; return once it has subscribed to the channel. Raises TimeoutError."""
+        await self._app.start()
+        self._app.flow_control.resume()  # a rebalance of Faust's own would do so: there is none
+        async with asyncio.timeout(SUBSCRIBE_S):
+            await self._subscribed.wait()  # what is put into the channel before is dropped
+
+    @property
+    def crash(self) -> BaseException | None:
+        """Why the app cannot go on; None while it can."""
+        app = self._app
+        return (app.crash_reason or RuntimeError("crashed")) if app.crashed else None
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more requests may come."""
+        return not self._closed and len(self._inside) < self._window
+
+    def take(self, message: SourceMessage, finished: Finished) -> None:
+        """Hand a request to the agent; once closed it is the next owner's."""
+        if self._closed:
+            return
+        delivery = Delivery(message, finished)
+        delivery.finished = lambda: self._finish(delivery, finished)
+        self._inside.add(delivery)
+        put = asyncio.create_task(self._channel.put(self._event(delivery)))
+        self._puts.add(put)
+        put.add_done_callback(self._puts.discard)
+
+    def cancel(self) -> None:
+        """Drop the requests on which no work has begun; the others are answered."""
+        for delivery in self._inside:
+            delivery.dropped = not delivery.begun
+        self._inside = {delivery for delivery in self._inside if delivery.begun}
+
+    async def close(self, timeout_s: float) -> None:
+        """Take no more, and wait for what is in work."""
+        self._closed = True
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._inside:
+                    self._emptied.clear()
+                    await self._emptied.wait()
+        except TimeoutError:
+            self.cancel()
+
+    async def stop(self, timeout_s: float) -> None:
+        """Stop the agent; what is in work then is left to the next owner."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._app.stop()
+        except TimeoutError:
+            log.warning("%s did not stop within %.0f s and is left", self._app.conf.id, timeout_s)
+        # Made by the first look of a stream at `app.consumer`, though nothing ever runs on it.
+        self._app.consumer._thread.thread_loop.close()  # noqa: SLF001 - nothing else closes it
+
+    def _finish(self, delivery: Delivery, finished: Finished) -> None:
+        self._inside.discard(delivery)
+        if not self._inside:
+            self._emptied.set()
+        finished()
+
+    def _event(self, delivery: Delivery) -> Any:
+        """Return the delivery as an event of the channel. One without a message ends the agent."""
+        from faust.types.tuples import TP, Message
+
+        source = delivery.message
+        message = Message(
+            source.topic,
+            source.partition,
+            source.offset,
+            source.timestamp_ms / 1000,
+            0,
+            None,
+            None,
+            None,
+            None,
+            tp=TP(source.topic, source.partition),
+            generation_id=self._app.consumer_generation_id,
+        )
+        return self._app.create_event(None, delivery, None, message)
+
+
+def _make_app(settings: Settings, name: str) -> Any:
     import faust
+    from faust.app.base import BootStrategy
+
+    class WithoutKafka(BootStrategy):  # type: ignore[misc]  # untyped
+        """Starts the agents alone: no consumer, no producer, no web server."""
+
+        enable_kafka = False
+        enable_web = False
 
     data_dir = settings.data_dir / "faust"  # it keeps nothing there: no tables
     data_dir.mkdir(parents=True, exist_ok=True)
     app = faust.App(
-        group,
-        broker=f"kafka://{settings.bootstrap.replace(',', ';')}",
+        name,
+        broker="kafka://",  # never connected to
         loop=asyncio.get_running_loop(),
         autodiscover=False,
         web_enabled=False,
@@ -37,49 +162,7 @@ def make_app(
         topic_disable_leader=True,
         key_serializer="raw",
         value_serializer="raw",
-        stream_buffer_maxsize=buffer,
-        stream_wait_empty=False,
-        consumer_auto_offset_reset="earliest",
-        consumer_max_fetch_size=12 * 1024 * 1024,
-        broker_commit_interval=0.5,
-        broker_session_timeout=settings.session_timeout_s,
-        broker_rebalance_timeout=settings.session_timeout_s,
-        broker_heartbeat_interval=1.0,
-        broker_max_poll_records=buffer,
-        broker_max_poll_interval=300.0,
-        producer_max_request_size=12 * 1024 * 1024,
         datadir=str(data_dir),
     )
-    # Raw bytes in and out: a decoder that fails inside Faust would acknowledge past the message.
-    channel = app.topic(*topics, key_type=bytes, value_type=bytes)
-
-    async def agent(stream: Any) -> None:
-        try:
-            await handler(stream)
-        except Exception as error:
-            # Faust would restart the agent behind the message that it failed on, and commit past
-            # it. A crashed app ends the process; its successor reads that message again.
-            await app.crash(error)
-            raise
-
-    app.agent(channel, name=group)(agent)
+    app.boot_strategy = WithoutKafka(app)
     return app
-
-
-async def start_app(app: Any) -> None:
-    """Start the app's consumer and agent, joining its group."""
-    await app.start()
-
-
-def crash_of(app: Any) -> BaseException | None:
-    """Return why the app cannot go on, None while it can."""
-    return (app.crash_reason or RuntimeError("crashed")) if app.crashed else None
-
-
-async def stop_app(app: Any, timeout_s: float) -> None:
-    """Leave the group and stop. A broker that is away must not keep the process alive."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            await app.stop()
-    except TimeoutError:
-        log.warning("%s did not stop within %.0f s and is left", app.conf.id, timeout_s)

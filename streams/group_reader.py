@@ -6,6 +6,7 @@ process, its successor reads all that may have been left undone.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -14,15 +15,20 @@ from functools import partial
 from typing import Any, Protocol
 
 from streams.in_order import InOrder
+from streams.kafka.limits import consumer_limits
+from streams.kafka.unreadable import step_over
 from streams.messages import SourceMessage
+from streams.metrics import Metrics
 
 log = logging.getLogger(__name__)
 BATCH = 100  # messages of one look at the queue
 BATCH_BYTES = 8 * 1024 * 1024
 POLL_S = 0.2
+DRAIN_POLL_S = 0.002
 FULL_S = 0.05  # how long to wait for room before partitions are paused
-COMMIT_S = 0.5
 Finished = Callable[[], None]
+Place = tuple[str, int]
+"""A topic and a partition."""
 
 
 class Sink(Protocol):
@@ -36,14 +42,18 @@ class Sink(Protocol):
         """Start on a message; call `finished` once nothing of it can be lost any more."""
 
     def cancel(self) -> None:
-        """Drop all that is not finished: it is read again, here or by another member."""
+        """Drop what is not finished: it is read again, here or by another member."""
 
     async def close(self, timeout_s: float) -> None:
         """Take no more, have no room, and give what is in work some time."""
 
 
 class GroupReader:
-    """Reads topics for a sink, on the running loop; what blocks runs in a thread of its own."""
+    """Reads topics for a sink, on the running loop; what blocks runs in a thread of its own.
+
+    At a rebalance it waits up to `drain_s` for what is in work, commits, and lets go. Offsets are
+    committed every `commit_s`.
+    """
 
     def __init__(
         self,
@@ -51,10 +61,15 @@ class GroupReader:
         group: str,
         topics: Sequence[str],
         sink: Sink,
+        metrics: Metrics,
         *,
         session_timeout_s: float,
+        commit_s: float = 0.5,
+        drain_s: float = 0.0,
+        batch: int = BATCH,
     ) -> None:
-        self._options = options | {
+        self._connection = options
+        self._options = options | consumer_limits() | {
             "group.id": group,
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
@@ -64,16 +79,20 @@ class GroupReader:
             "session.timeout.ms": round(session_timeout_s * 1000),
             "heartbeat.interval.ms": 1000,
             "fetch.wait.max.ms": 100,
-            "fetch.message.max.bytes": 12 * 1024 * 1024,
             "queued.max.messages.kbytes": 16 * 1024,
-        }
+        }  # fmt: skip
         self._topics = list(topics)
         self._sink = sink
+        self._metrics = metrics
+        self._commit_s = commit_s
+        self._drain_s = drain_s
+        self._batch = batch
         self._in_order = InOrder()
-        self._done: dict[tuple[str, int], int] = {}  # the offset to go on from
-        self._committed: dict[tuple[str, int], int] = {}
+        self._done: dict[Place, int] = {}  # the offset to go on from
+        self._committed: dict[Place, int] = {}
         self._commit_at = 0.0
         self._read_epoch = self._epoch = 0  # of the assignment: as read, and as worked on
+        self._room = asyncio.Event()  # something was finished
         self._paused = False
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
@@ -113,30 +132,50 @@ class GroupReader:
         from confluent_kafka import Consumer
 
         def revoked(consumer: Any, _: Any) -> None:
+            self._drain()
             self._commit(consumer, wait=True)
             self._read_epoch += 1
 
         def lost(_: Any, __: Any) -> None:
             self._read_epoch += 1
 
-        consumer = Consumer(self._options)
+        consumer = Consumer(self._options | {"on_commit": self._note_commit})
         consumer.subscribe(self._topics, on_revoke=revoked, on_lost=lost)
         return consumer
 
+    def _drain(self) -> None:
+        """Wait for what is in work; on the reader's thread, so that nothing is added meanwhile."""
+        give_up_at = time.monotonic() + self._drain_s
+        while len(self._in_order) and time.monotonic() < give_up_at:
+            time.sleep(DRAIN_POLL_S)
+
     async def _turn(self, consumer: Any) -> None:
         if not self._sink.has_room:
-            await asyncio.sleep(FULL_S)
+            await self._wait_for_room()
         if self._sink.has_room == self._paused:
             await self._call(partial(self._throttle, consumer))
         for epoch, message in await self._call(partial(self._read, consumer)):
             self._enter(epoch)
-            place = (message.topic, message.partition)
-            done = partial(self._done.__setitem__, place, message.offset + 1)
-            self._sink.take(message, self._in_order.add(place, done))
+            if epoch == self._read_epoch:  # else it is read again by its owner
+                place = (message.topic, message.partition)
+                finished = self._in_order.add(place, partial(self._finish, place, message))
+                self._sink.take(message, finished)
         self._enter(self._read_epoch)
         if time.monotonic() >= self._commit_at:
-            self._commit_at = time.monotonic() + COMMIT_S
+            self._commit_at = time.monotonic() + self._commit_s
             await self._call(partial(self._commit, consumer))
+
+    async def _wait_for_room(self) -> None:
+        """Wait a moment for something to be finished: pausing throws away what was fetched."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FULL_S):
+                while not self._sink.has_room:
+                    self._room.clear()
+                    await self._room.wait()
+
+    def _finish(self, place: Place, message: SourceMessage) -> None:
+        self._done[place] = message.next_offset
+        self._room.set()
 
     def _read(self, consumer: Any) -> list[tuple[int, SourceMessage]]:
         """Return messages, each with the assignment that it belongs to.
@@ -147,17 +186,26 @@ class GroupReader:
         size = 0
         message = consumer.poll(0.01 if self._paused else POLL_S)
         while message is not None:
-            if (error := message.error()) is None:
-                found.append((self._read_epoch, SourceMessage.from_confluent(message)))
-                size += found[-1][1].size
-            elif error.fatal():
-                raise RuntimeError(error.str())
-            else:
-                log.warning("%s: %s", self.group, error.str())
-            if len(found) >= BATCH or size >= BATCH_BYTES:
+            taken = self._taken(consumer, message)
+            if taken is not None:
+                found.append((self._read_epoch, taken))
+                size += taken.size
+            if len(found) >= self._batch or size >= BATCH_BYTES:
                 break
             message = consumer.poll(0)
         return found
+
+    def _taken(self, consumer: Any, message: Any) -> SourceMessage | None:
+        """Return a message, or what stands for a batch that cannot be read; None for a notice."""
+        error = message.error()
+        if error is None:
+            return SourceMessage.from_confluent(message)
+        if error.fatal():
+            raise RuntimeError(error.str())
+        if (batch := step_over(consumer, self._connection, message)) is not None:
+            return SourceMessage.from_unreadable(batch)
+        log.warning("%s: %s", self.group, error.str())
+        return None
 
     def _enter(self, epoch: int) -> None:
         """After a rebalance drop what is in work: what is not committed comes again."""
@@ -188,4 +236,16 @@ class GroupReader:
             consumer.commit(offsets=offsets, asynchronous=not wait)
             self._committed = done
         except KafkaException as error:
-            log.warning("%s: not committed: %s", self.group, error.args[0].str())
+            self._commit_failed(error.args[0].str())
+
+    def _note_commit(self, error: Any, offsets: Sequence[Any]) -> None:
+        """Take in what became of a commit: what failed is committed again."""
+        failed = [at for at in offsets if error is not None or at.error is not None]
+        for at in failed:
+            self._committed.pop((at.topic, at.partition), None)
+        if failed:
+            self._commit_failed((error or failed[0].error).str())
+
+    def _commit_failed(self, why: str) -> None:
+        self._metrics.commit_failures.labels(self.group).inc()
+        log.warning("%s: not committed, tried again: %s", self.group, why)

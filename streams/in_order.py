@@ -9,7 +9,7 @@ class InOrder:
     """Calls `done` of each item in the order of arrival, per partition, once it is finished.
 
     Of what was called, everything before it is finished too: an offset committed from there on
-    skips nothing. Faust itself commits past messages still in work (faust#606).
+    skips nothing.
     """
 
     def __init__(self) -> None:
@@ -27,6 +27,9 @@ class InOrder:
                 queue.popleft()[1]()
 
         return finished
+
+    def __len__(self) -> int:
+        return sum(len(queue) for queue in tuple(self._waiting.values()))
 
     def forget(self) -> None:
         """Drop all that is not finished: its partitions are read again by their owner."""

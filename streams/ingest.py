@@ -119,7 +119,7 @@ class EmbeddingSteps:
         try:
             original, attempt = parse_retry(message)
         except RetryError as error:
-            fault = Fault("decode", "retry_invalid", str(error))
+            fault = Fault("decode", error.code, str(error))
             await self._publish([message], [Outcome("dead_lettered", faults=[fault])])
         else:
             await self.first(original, attempt)

@@ -6,15 +6,16 @@ engine's state could not give them back (it keeps no hashes, ETags or picture re
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from schemas.records import Order, UnknownRecordError, decode_record
-from streams.assigned import from_the_start
+from streams.assigned import from_the_start, is_end
+from streams.kafka.unreadable import step_over
 from streams.log_ledger import Dirty, Ledger
-from streams.messages import Headers, OutgoingMessage
+from streams.messages import Headers, OutgoingMessage, read_headers
 from streams.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Search:
         self._least = dict(wanted)
         self.found: dict[bytes, LogRecord] = {}
 
-    def see(self, key: bytes | None, value: bytes | None, headers: Iterable[Any] | None) -> None:
+    def see(self, key: bytes | None, value: bytes | None, headers: Headers) -> None:
         """Look at the next record; of equal orders the later one counts, as it does live.
 
         One that is newer than what is wanted, and not yet read by the reader, will do as well.
@@ -65,7 +66,7 @@ class Search:
             return
         if order >= self._least[key]:
             self._least[key] = order
-            self.found[key] = LogRecord(key, value, tuple(headers or ()))
+            self.found[key] = LogRecord(key, value, headers)
 
 
 class LogHealer:
@@ -191,8 +192,6 @@ class PartitionScan:
         return search.found
 
     def _read(self, consumer: Any, end: int, search: Search, stopping: threading.Event) -> None:
-        from confluent_kafka import KafkaError
-
         silent_s = 0.0
         while not stopping.is_set():
             messages = consumer.consume(1000, 0.5)
@@ -202,8 +201,10 @@ class PartitionScan:
             for message in messages:
                 error = message.error()
                 if error is None:
-                    search.see(message.key(), message.value(), message.headers())
+                    search.see(message.key(), message.value(), read_headers(message) or ())
                     if message.offset() + 1 >= end:
                         return
-                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+                elif is_end(error):
                     return
+                else:
+                    step_over(consumer, self._options, message)

@@ -17,8 +17,10 @@ from typing import Any, Protocol
 from schemas.records import UnknownRecordError, decode_record
 from streams.assigned import assignment, from_offsets, is_cut, is_end
 from streams.index_records import engine_record
+from streams.kafka.unreadable import step_over
 from streams.log_healer import HEALED
 from streams.log_ledger import Ledger
+from streams.messages import read_headers
 from streams.metrics import Metrics
 from streams.snapshots.source import Position
 from streams.watermark import Watermark
@@ -144,7 +146,9 @@ class LogReader:
         # The first message at once, then what is there: `consume(n, 1.0)` alone waits.
         first = consumer.poll(0.05)
         if first is not None:
-            self._apply([first, *consumer.consume(self._batch - 1, 0)])
+            messages = [first, *consumer.consume(self._batch - 1, 0)]
+            self._apply(messages)
+            self._heed(consumer, [m for m in messages if m.error() is not None])
         self.progress_at = time.monotonic()
         self.watermark.tick(self._now())
         for at in assigned:  # what the last fetch said; no request is made for it
@@ -161,7 +165,8 @@ class LogReader:
         ends: list[int] = []
         for message in messages:
             if message.error() is not None:
-                self._note_event(message, ends)
+                if is_end(message.error()):
+                    ends.append(message.partition())
                 continue
             try:
                 product_id, record = decode_record(message.key(), message.value())
@@ -232,14 +237,21 @@ class LogReader:
         if len(self._ends) == self._partitions:
             self.caught_up.set()
 
-    def _note_event(self, message: Any, ends: list[int]) -> None:
-        error = message.error()
-        if is_end(error):
-            ends.append(message.partition())
-        elif is_cut(error):
-            raise LogCutError(f"{message.topic()}[{message.partition()}]: {error.str()}")
-        else:  # the client reconnects by itself; what it says is for the log
-            log.warning("index log: %s", error.str())
+    def _heed(self, consumer: Any, notices: Sequence[Any]) -> None:
+        """Act on what the client says: raise if the log was cut, step over what is unreadable."""
+        for notice in notices:
+            error = notice.error()
+            if is_end(error):
+                continue
+            if is_cut(error):
+                raise LogCutError(f"{notice.topic()}[{notice.partition()}]: {error.str()}")
+            if (batch := step_over(consumer, self._options, notice)) is None:
+                log.warning("index log: %s", error.str())  # the client reconnects by itself
+                continue
+            self._metrics.records.labels("unknown", "unreadable").inc()
+            before = self._positions.get(batch.partition)
+            epoch = before.leader_epoch if before else None
+            self._positions[batch.partition] = Position(batch.last + 1, epoch)
 
     def _observe(
         self, records: Sequence[Record], sources: Sequence[Any], applied: Sequence[Applied]
@@ -270,7 +282,7 @@ class LogReader:
             )
 
     def _observe_freshness(self, kind: str, message: Any, now: float) -> None:
-        headers = dict(message.headers() or ())
+        headers = dict(read_headers(message) or ())
         if HEALED in headers:  # an old record once more: its event was counted when it was new
             return
         event_type = (headers.get("event_type") or b"").decode("utf-8", "replace")

@@ -1,10 +1,30 @@
 """Kafka messages as plain values, whichever client read or will write them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from operator import methodcaller
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streams.kafka.unreadable import UnreadableBatch
 
 Headers = tuple[tuple[str, bytes | None], ...]
+NO_TIME = -1  # Kafka's own sign for a message without a timestamp
+HEADERS_INVALID = "headers_invalid"
+MESSAGE_UNREADABLE = "message_unreadable"
+_HEADERS_OF = methodcaller("headers")
+_HEADERS_LOST = (
+    "the name of a header is not UTF-8: all headers are lost, key and value are kept; publish "
+    "header names in UTF-8"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What of a message, or of a whole batch, could not be read: `code` is a dead letter's."""
+
+    code: str
+    message: str
+    last_offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +38,12 @@ class SourceMessage:
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
+    damage: Damage | None = None
+
+    @property
+    def next_offset(self) -> int:
+        """Where to read on after it."""
+        return (self.damage.last_offset if self.damage else self.offset) + 1
 
     @property
     def source(self) -> str:
@@ -34,24 +60,10 @@ class SourceMessage:
         return next((value for key, value in reversed(self.headers) if key == name), None)
 
     @classmethod
-    def from_faust(cls, message: Any) -> "SourceMessage":
-        """Take over a `faust.types.Message`; its header list keeps repeated keys."""
-        headers = message.headers or ()
-        pairs = headers.items() if isinstance(headers, Mapping) else headers
-        # For a LogAppendTime topic this is the broker's clock. aiokafka gives ms, faust seconds.
-        return cls(
-            topic=message.topic,
-            partition=message.partition,
-            offset=message.offset,
-            timestamp_ms=round(message.timestamp * 1000),
-            key=message.key,
-            value=message.value,
-            headers=tuple((str(name), value) for name, value in pairs),
-        )
-
-    @classmethod
     def from_confluent(cls, message: Any) -> "SourceMessage":
         """Take over a `confluent_kafka.Message` that is no error."""
+        headers = read_headers(message)
+        lost = Damage(HEADERS_INVALID, _HEADERS_LOST, message.offset()) if headers is None else None
         return cls(
             topic=message.topic(),
             partition=message.partition(),
@@ -59,8 +71,33 @@ class SourceMessage:
             timestamp_ms=message.timestamp()[1],
             key=message.key(),
             value=message.value(),
-            headers=tuple(message.headers() or ()),
+            headers=headers or (),
+            damage=lost,
         )
+
+    @classmethod
+    def from_unreadable(cls, batch: "UnreadableBatch") -> "SourceMessage":
+        """Return what stands for a batch that cannot be read: a place, and nothing else."""
+        text = (
+            f"offsets {batch.first} to {batch.last} cannot be unpacked ({batch.reason}); good "
+            "messages may be among them: publish them again"
+        )
+        damage = Damage(MESSAGE_UNREADABLE, text, batch.last)
+        return cls(batch.topic, batch.partition, batch.first, NO_TIME, None, None, damage=damage)
+
+
+def read_headers(message: Any) -> Headers | None:
+    """Return the headers of a `confluent_kafka.Message`; None where a name is not UTF-8.
+
+    Call it once per message: after such a failure the client's next answer holds a null pointer,
+    and whoever touches that ends the process. And never call `message.headers()` itself: the
+    client returns a list with an exception set, which Python's inlined call does not notice, so
+    that it is raised at some later line.
+    """
+    try:
+        return tuple(_HEADERS_OF(message) or ())
+    except (SystemError, UnicodeDecodeError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)

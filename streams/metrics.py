@@ -35,6 +35,8 @@ class Metrics:
         self.broker_up = gauge("broker_up", "1 while Kafka answers")
         self.write_failures = counter("write_failures_total", "Writes that Kafka did not take",
                                       "lane")  # fmt: skip
+        self.commit_failures = counter("commit_failures_total", "Offset commits that failed",
+                                       "group")  # fmt: skip
         self.freshness = histogram("freshness_seconds", "occurred_at to searchable", "kind")
         self.fetch = histogram("fetch_seconds", "Fetching one picture", "outcome")
         self.embed_batch = histogram("embed_batch_size", "Pictures per model call",

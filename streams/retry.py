@@ -13,7 +13,11 @@ PREFIX = "__visualsearch.retry."
 
 
 class RetryError(Exception):
-    """A message of `product-retry` that no visualsearch wrote."""
+    """A message of `product-retry` that no visualsearch wrote, or that cannot be read."""
+
+    def __init__(self, message: str, *, code: str = "retry_invalid") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,8 @@ def original_place(message: SourceMessage) -> str:
 
 def parse_retry(message: SourceMessage) -> tuple[SourceMessage, Attempt]:
     """Return the event as it was first read, and its attempt. Raises RetryError."""
+    if message.damage is not None:
+        raise RetryError(message.damage.message, code=message.damage.code)
     facts = {
         name.removeprefix(PREFIX): (value or b"").decode("utf-8", "replace")
         for name, value in message.headers

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 import visualsearch
 from streams.blobs import BlobStore
+from streams.faust_app import QueryApp
 from streams.fetch.fetcher import Fetcher
 from streams.group_reader import GroupReader, Sink
 from streams.guessing import guesser_of, of_bytes
@@ -45,6 +46,10 @@ from visualsearch.engine import Engine
 # Pictures per model call, which is how long a query may wait: on a CPU one per core, about 50 ms.
 CPU_STEP = max(2, os.cpu_count() or 2)
 GPU_STEP = 64
+# A window as small as the requests in work halves the rate: the reader would wait for each.
+WINDOW_PER_SLOT = 4
+QUERY_COMMIT_S = 0.1  # what a killed worker has answered since is answered again
+QUERY_DRAIN_S = 2.0  # at a rebalance, for searches in work: they are answered once
 WINDOW_BYTES = 64 * MIB  # of events in work: inline pictures, mostly
 
 
@@ -81,6 +86,8 @@ class SearchSide:
     fetcher: Fetcher  # with slots of its own: a query waits for no picture of the catalogue
     handler: QueryHandler
     agent: QueryAgent
+    app: QueryApp
+    requests: GroupReader  # reads them for the app
     served: Served
     keeper: Keeper | None  # None where snapshots cannot be told apart
 
@@ -133,7 +140,9 @@ def build_ingest(shared: Shared, index_partitions: int) -> IngestSide:
 
     def reader(lane: str, topics: Sequence[str], sink: Sink) -> GroupReader:
         group, timeout_s = settings.group(lane), settings.session_timeout_s
-        return GroupReader(settings.kafka(), group, topics, sink, session_timeout_s=timeout_s)
+        return GroupReader(
+            settings.kafka(), group, topics, sink, shared.metrics, session_timeout_s=timeout_s
+        )
 
     readers = (
         reader("attributes", topics.product_topics(), batches),
@@ -217,12 +226,31 @@ def build_search(shared: Shared, index_partitions: int, beginning: Beginning) ->
         shared.producer,
         shared.metrics,
         results=topics.search_results,
+        dead_letters=topics.dead_letters,
         reply_topics=settings.reply_topics,
         concurrency=settings.query_concurrency,
     )
+    app = QueryApp(
+        settings,
+        settings.group("search"),
+        agent.run,
+        window=WINDOW_PER_SLOT * settings.query_concurrency,
+    )
+    requests = GroupReader(
+        settings.kafka(),
+        settings.group("search"),
+        [topics.search_requests],
+        app,
+        shared.metrics,
+        session_timeout_s=settings.session_timeout_s,
+        commit_s=QUERY_COMMIT_S,
+        drain_s=QUERY_DRAIN_S,
+    )
     served = Served(shared.metrics, time.monotonic() if beginning.chosen else None)
     keeper = build_keeper(settings, beginning, reader, ledger, shared.metrics)
-    return SearchSide(engine, reader, ledger, healer, fetcher, handler, agent, served, keeper)
+    return SearchSide(
+        engine, reader, ledger, healer, fetcher, handler, agent, app, requests, served, keeper
+    )
 
 
 def index_log_partitions(settings: Settings) -> int:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from streams.assigned import from_the_start
+from streams.assigned import from_the_start, is_end
 from streams.closing import Closing
+from streams.kafka.unreadable import is_unreadable, step_over
 from streams.messages import SourceMessage
 from streams.topics import TopicError
 
@@ -55,6 +56,7 @@ class Scanner(Closing):
     def __init__(self, options: dict[str, str | int]) -> None:
         from confluent_kafka import Consumer
 
+        self._options = options
         self._bootstrap = options["bootstrap.servers"]
         self._consumer = Consumer(
             from_the_start(options, "scan")
@@ -116,11 +118,13 @@ class Scanner(Closing):
                 at = (message.topic(), message.partition())
                 if (span := left.get(at)) is None:
                     continue
-                ended = message.error() is not None
-                wanted = keys is None or message.key() in keys
-                if not ended and wanted and message.offset() < span.end:
-                    yield _scanned(message)
-                position[at] = span.end if ended else min(message.offset() + 1, span.end)
+                if message.error() is not None and is_end(message.error()):
+                    position[at] = span.end
+                elif (found := self._scanned(message)) is not None:
+                    wanted = keys is None or found.message.key in keys
+                    if wanted and found.message.offset < span.end:
+                        yield found
+                    position[at] = min(found.message.next_offset, span.end)
                 if position[at] >= span.end:
                     del left[at]
             progress(sum(position[at] - starts[at] for at in position), total)
@@ -130,9 +134,7 @@ class Scanner(Closing):
         self._consumer.close()
 
     def _batch(self) -> list[Any]:
-        """Return messages and ends of partitions, as soon as there are any."""
-        from confluent_kafka import KafkaError
-
+        """Return messages, ends of partitions and what cannot be read, as soon as there are any."""
         first = self._consumer.poll(_SILENT_S)
         if first is None:
             raise TopicError(
@@ -140,16 +142,20 @@ class Scanner(Closing):
             )
         batch = [first, *self._consumer.consume(_BATCH, 0)]
         # Other errors are the client's notes on its own reconnecting.
-        ends = KafkaError._PARTITION_EOF  # noqa: SLF001 - its public name
-        return [m for m in batch if m.error() is None or m.error().code() == ends]
+        return [m for m in batch if m.error() is None or is_end(m.error()) or is_unreadable(m)]
+
+    def _scanned(self, message: Any) -> Scanned | None:
+        """Return a message or what stands for an unreadable batch; None if it is read again."""
+        from confluent_kafka import TIMESTAMP_CREATE_TIME
+
+        if message.error() is None:
+            by_producer = message.timestamp()[0] == TIMESTAMP_CREATE_TIME
+            return Scanned(SourceMessage.from_confluent(message), by_producer)
+        batch = step_over(self._consumer, self._options, message)
+        if batch is None:
+            return None
+        return Scanned(SourceMessage.from_unreadable(batch), by_producer=False)
 
     def _unreachable(self, error: Any) -> TopicError:
         text = f"No answer from Kafka at {self._bootstrap}: {error.args[0].str()}"
         return TopicError(text, code="unreachable")
-
-
-def _scanned(message: Any) -> Scanned:
-    from confluent_kafka import TIMESTAMP_CREATE_TIME
-
-    by_producer = message.timestamp()[0] == TIMESTAMP_CREATE_TIME
-    return Scanned(SourceMessage.from_confluent(message), by_producer)

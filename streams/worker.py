@@ -8,13 +8,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from aiohttp import web
 
 from streams.broker_watch import BrokerWatch
 from streams.client import SearchClient
-from streams.faust_app import crash_of, make_app, start_app, stop_app
+from streams.kafka.adopt import adopt_commits
 from streams.log_limit import limit_client_logs
 from streams.runtime import (
     IngestSide,
@@ -31,6 +30,7 @@ from streams.web import Web
 from visualsearch.encoders.protocol import Encoder
 
 log = logging.getLogger(__name__)
+QUERY_STOP_S = 5.0  # for searches in work, and for the agent
 DRAIN_S = 4.0  # for events in work when a worker is told to stop
 RESERVE_S = 8.0  # of the time to stop: what a last snapshot leaves to what comes after it
 STALLED_S = 60.0  # the reader's loop turns twenty times a second
@@ -49,7 +49,6 @@ class Worker:
         self._side: SearchSide | None = None
         self._client: SearchClient | None = None
         self._ingest: IngestSide | None = None
-        self._query: Any = None
         self._runner: web.AppRunner | None = None
         self._watching: asyncio.Task[None] | None = None
         self._ready = False
@@ -88,8 +87,9 @@ class Worker:
             if self._side.keeper is not None:
                 self._side.keeper.start()
             await asyncio.to_thread(self._client.wait_ready)
-            self._query = self._query_app(self._side)
-            await start_app(self._query)
+            await self._side.app.start()
+            await asyncio.to_thread(adopt_commits, settings)
+            self._side.requests.start()
         self._ready = True
         log.info("ready on http://%s:%d (%s)", settings.http_host, self.port,
                  ", ".join(sorted(self._roles)))  # fmt: skip
@@ -99,9 +99,9 @@ class Worker:
         self._ready = False
         stop_by = time.monotonic() + self._settings.stop_timeout_s - RESERVE_S
         log.info("stopping")
-        if self._query is not None and self._side is not None:
-            await stop_app(self._query, 5.0)
-            await self._side.agent.drain(3.0)
+        if self._side is not None:
+            await self._side.requests.close(QUERY_STOP_S)
+            await self._side.app.stop(QUERY_STOP_S)
         if self._ingest is not None:
             await asyncio.gather(*(reader.close(DRAIN_S) for reader in self._ingest.readers))
         if self._side is not None and self._side.keeper is not None:
@@ -124,12 +124,6 @@ class Worker:
             await self._shared.fetcher.close()
             await asyncio.to_thread(self._shared.model.close)
             await asyncio.to_thread(self._shared.producer.close)
-
-    def _query_app(self, side: SearchSide) -> Any:
-        group = self._settings.group("queries")
-        topics = (self._settings.topics.search_requests,)
-        buffer = self._settings.query_concurrency * 2
-        return make_app(self._settings, group, topics, side.agent.run, buffer=buffer)
 
     async def _serve(self, shared: Shared) -> None:
         side = self._side
@@ -161,15 +155,17 @@ class Worker:
 
     def live(self) -> str | None:
         """Return why this process should be restarted: it makes no progress. Lag is no reason."""
-        for reader in self._ingest.readers if self._ingest is not None else ():
+        readers = list(self._ingest.readers) if self._ingest is not None else []
+        readers += [self._side.requests] if self._side is not None else []
+        for reader in readers:
             if reader.failure is not None:
                 return f"{reader.group} cannot go on: {reader.failure!r}"
         if self._shared is not None and (stuck := self._shared.model.stuck()) is not None:
             return stuck
-        if self._query is not None and (crash := crash_of(self._query)) is not None:
-            return f"{self._query.conf.id} crashed: {crash!r}"
         if self._side is None:
             return None
+        if (crash := self._side.app.crash) is not None:
+            return f"{self._side.requests.group} crashed: {crash!r}"
         if self._side.reader.failed.is_set():
             return "the index log cannot be read any further"
         stalled_s = time.monotonic() - self._side.reader.progress_at

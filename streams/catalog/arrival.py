@@ -14,6 +14,8 @@ from typing import Any
 from streams.assigned import by_assignment
 from streams.catalog.publish import Published
 from streams.closing import Closing
+from streams.kafka.unreadable import step_over
+from streams.messages import read_headers
 
 _KINDS = frozenset({b"base", b"vectors"})
 _BROKER_S = 10.0
@@ -37,6 +39,7 @@ class ArrivalWatch(Closing):
     def __init__(self, options: dict[str, str | int], index_log: str, dead_letters: str) -> None:
         from confluent_kafka import Consumer
 
+        self._options = options
         self._index_log = index_log
         self._consumer = Consumer(by_assignment(options, "arrivals") | {"fetch.wait.max.ms": 100})
         self._consumer.assign(
@@ -88,6 +91,8 @@ class ArrivalWatch(Closing):
     def _read(self) -> list[Any]:
         """Take what is there, waiting a tenth of a second at most."""
         messages = self._consumer.consume(500, 0.1)
+        for notice in (message for message in messages if message.error() is not None):
+            step_over(self._consumer, self._options, notice)
         return [m for m in messages if m.error() is None and m.key() is not None]
 
     def _take(
@@ -103,7 +108,7 @@ class ArrivalWatch(Closing):
                 state.dead_lettered.add(product_id)
                 lacking.pop(event_of[product_id], None)
             return
-        event_id = dict(message.headers() or ()).get("event_id")
+        event_id = dict(read_headers(message) or ()).get("event_id")
         kinds = lacking.get(event_id or b"")
         if kinds is None:
             return

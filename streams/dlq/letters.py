@@ -79,8 +79,9 @@ class Letter:
 
     @property
     def code(self) -> str:
-        """The stable code of the error."""
-        return self.facts.get("code", "")
+        """The stable code of the error; of a letter that cannot be read itself, of that."""
+        damage = self.message.damage
+        return self.facts.get("code", "") if damage is None else damage.code
 
     @property
     def product_id(self) -> str | None:
@@ -139,7 +140,9 @@ class Letter:
             "topic": self.topic,
             "stage": facts.get("stage", ""),
             "code": self.code,
-            "message": facts.get("message", ""),
+            "message": facts.get(
+                "message", self.message.damage.message if self.message.damage else ""
+            ),
             "attempts": int(facts["attempts"]) if facts.get("attempts", "").isdecimal() else None,
             "value_bytes": None if self.message.value is None else len(self.message.value),
             "omitted": dict(self.omitted),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from schemas.errors import SchemaError
 from streams.dlq.letters import DeadLetterError, Letter
-from streams.messages import OutgoingMessage, SourceMessage
+from streams.messages import MESSAGE_UNREADABLE, OutgoingMessage, SourceMessage
 from streams.order import Place, place_of
 from streams.producer import MAX_BYTES, SendError
 from streams.scan import Scanner
@@ -60,6 +60,12 @@ def replay_message(letter: Letter, topics: Topics) -> OutgoingMessage:
 
     It goes to the partition that it came from, behind all that its product has had since.
     """
+    if letter.code == MESSAGE_UNREADABLE:
+        raise DeadLetterError(
+            f"{letter.original} could not be read, so that nothing of it was kept; "
+            "publish its events again",
+            code=MESSAGE_UNREADABLE,
+        )
     if letter.topic not in topics.partitions:
         raise DeadLetterError(
             f"its original {letter.original} is in no product topic", code="original_topic_unknown"

@@ -1,10 +1,14 @@
 """Kafka, read by assignment: no group is joined, nothing is committed, nothing is written."""
 
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from streams.fsck.values import FsckError, Message, Part, Source
+from streams.kafka.limits import consumer_limits
+from streams.kafka.unreadable import is_unreadable, step_over
+from streams.messages import HEADERS_INVALID, MESSAGE_UNREADABLE, NO_TIME, read_headers
 
 Bounds = Mapping[Part, tuple[int, int]]
 """Per partition the first offset and the one after the last."""
@@ -84,10 +88,11 @@ class Cluster:
                     stop = left.get(part)
                     if stop is None:
                         continue
-                    if self._ended(raw) or raw.offset() >= stop - 1:
+                    message, read_up_to = self._found(raw)
+                    if read_up_to >= stop:
                         del left[part]  # what follows is read and left out
-                    if raw.error() is None and raw.offset() < stop:
-                        yield _message(raw)
+                    if message is not None and message.offset < stop:
+                        yield message
         finally:
             consumer.unassign()
 
@@ -100,23 +105,32 @@ class Cluster:
                 if message.source in wanted:
                     yield message
 
-    @staticmethod
-    def _ended(raw: Any) -> bool:
-        """Return whether this is the notice of a partition's end. Raises FsckError on others."""
+    def _found(self, raw: Any) -> tuple[Message | None, int]:
+        """Return a message if this is one, and up to where the partition is read.
+
+        A batch that cannot be read counts as one message. Raises FsckError.
+        """
         from confluent_kafka import KafkaError
 
         error = raw.error()
         if error is None:
-            return False
+            return _message(raw), raw.offset() + 1
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
-            return True
-        raise FsckError("unreachable", f"{raw.topic()}[{raw.partition()}]: {error.str()}")
+            return None, sys.maxsize
+        if not is_unreadable(raw):
+            raise FsckError("unreachable", f"{raw.topic()}[{raw.partition()}]: {error.str()}")
+        batch = step_over(self._consumer, self._options, raw)
+        if batch is None:
+            return None, raw.offset()
+        at = (batch.topic, batch.partition, batch.first)
+        return Message(*at, NO_TIME, None, None, damage=MESSAGE_UNREADABLE), batch.last + 1
 
     def _open(self, group: str) -> Any:
         from confluent_kafka import Consumer
 
         return Consumer(
             self._options
+            | consumer_limits()
             | {
                 "group.id": group,
                 "enable.auto.commit": False,
@@ -144,6 +158,7 @@ def _runs(wanted: Sequence[Source]) -> Iterator[tuple[Source, Source]]:
 
 
 def _message(raw: Any) -> Message:
+    headers = read_headers(raw)
     return Message(
         raw.topic(),
         raw.partition(),
@@ -151,7 +166,8 @@ def _message(raw: Any) -> Message:
         raw.timestamp()[1],
         raw.key(),
         raw.value(),
-        tuple(raw.headers() or ()),
+        headers or (),
+        HEADERS_INVALID if headers is None else None,
     )
 
 

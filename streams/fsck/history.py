@@ -117,6 +117,8 @@ class History:
 
 def decode(message: Message) -> ProductEvent:
     """Decode a message of a product topic. Raises SchemaError."""
+    if message.damage is not None:
+        raise SchemaError(message.damage, "the client cannot read it")
     return decode_event(
         message.value,
         key=message.key,

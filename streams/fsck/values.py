@@ -30,6 +30,7 @@ class Message:
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...] = ()
+    damage: str | None = None  # the code of what the client could not read
 
     @property
     def source(self) -> Source:

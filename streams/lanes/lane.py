@@ -73,6 +73,8 @@ class Lane(Protocol):
 
 def read_event(message: SourceMessage, mode: OrderMode) -> OrderedEvent:
     """Decode a message and give it its order, a replay that of its original. Raises SchemaError."""
+    if (damage := message.damage) is not None:
+        raise SchemaError(damage.code, damage.message)
     event = decode_event(
         message.value,
         key=message.key,

@@ -1,24 +1,22 @@
 """The query agent: search-requests → search-results, every request answered once.
 
-Requests are worked on side by side, so that a slow picture host delays only its own request.
-Their offsets are acknowledged in order: Faust commits past messages still in work otherwise
-(faust#606).
+Requests are worked on side by side, so that a slow image host delays only its own request.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
 
 from schemas.errors import SchemaError
 from schemas.request_id import salvage_request_id
 from schemas.search import SearchFault, SearchResult, decode_request
-from streams.in_order import InOrder
+from streams.dead_letters import Fault, dead_letter
+from streams.faust_app import Delivery
 from streams.lanes.lane import until_written
-from streams.messages import Headers, OutgoingMessage, SourceMessage
+from streams.messages import MESSAGE_UNREADABLE, Headers, OutgoingMessage, SourceMessage
 from streams.metrics import Metrics
 from streams.producer import Producer, SendError
 from streams.query.handler import QueryHandler, failure
@@ -29,7 +27,7 @@ _REPLY_TO = ("reply_to", "kafka_replyTopic")
 
 
 class QueryAgent:
-    """Consumes a Faust stream of requests for good."""
+    """Answers the requests of a Faust stream, for good."""
 
     def __init__(
         self,
@@ -38,6 +36,7 @@ class QueryAgent:
         metrics: Metrics,
         *,
         results: str,
+        dead_letters: str,
         reply_topics: Sequence[str],
         concurrency: int,
         now: Callable[[], float] = time.time,
@@ -46,35 +45,42 @@ class QueryAgent:
         self._producer = producer
         self._metrics = metrics
         self._results = results
+        self._dead_letters = dead_letters
         self._reply_topics = frozenset(reply_topics)
         self._slots = asyncio.Semaphore(concurrency)
         self._now = now
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def run(self, stream: Any) -> None:
+    async def run(self, stream: AsyncIterator[Delivery]) -> None:
         """Start a task per request, at most `concurrency` at a time."""
-        in_order = InOrder()
-        unacked = stream.noack()
-        async for event in unacked.events():
+        async for delivery in stream:
             await self._slots.acquire()
-            message = SourceMessage.from_faust(event.message)
-            finished = in_order.add((message.topic, message.partition), event.ack)
-            task = asyncio.create_task(self._one(message, finished))
+            if delivery.dropped:
+                self._slots.release()
+                continue
+            delivery.begun = True
+            task = asyncio.create_task(self._one(delivery))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def drain(self, timeout_s: float) -> None:
-        """Wait for the requests in work."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=timeout_s)
-
-    async def _one(self, message: SourceMessage, finished: Callable[[], None]) -> None:
+    async def _one(self, delivery: Delivery) -> None:
+        message = delivery.message
         try:
-            result = await self.answer(message)
-            await self._reply(message, result)
-            finished()
+            if message.damage is not None and message.damage.code == MESSAGE_UNREADABLE:
+                await self._bury(
+                    message, Fault("decode", message.damage.code, message.damage.message)
+                )
+            else:
+                await self._reply(message, await self.answer(message))
+            delivery.finished()
         finally:
             self._slots.release()
+
+    async def _bury(self, message: SourceMessage, fault: Fault) -> None:
+        """Dead-letter a batch of requests that cannot be read: nobody knows whom to answer."""
+        letter = dead_letter(self._dead_letters, message, fault)
+        await until_written(lambda: self._producer.send([letter]), what=message.source)
+        self._metrics.dead_letters.labels(fault.code).inc()
 
     async def answer(self, message: SourceMessage) -> SearchResult:
         """Return the result of one request, whatever it holds. Raises nothing."""

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from streams.assigned import assignment, from_offsets, is_cut, is_end
+from streams.kafka.unreadable import is_unreadable
 from streams.snapshots.source import LogIdentity, RefusedError, Source, require_offsets
 from streams.topics import TopicError, admin_client
 
@@ -95,6 +96,6 @@ def _probe(consumer: Any, source: Source) -> None:
         if error is not None and is_cut(error):
             text = f"{topic}[{message.partition()}]: {error.str()}"
             raise RefusedError(text, code="log_truncated")
-        if error is None or is_end(error):
+        if error is None or is_end(error) or is_unreadable(message):
             left.discard(message.partition())  # and let a busy one not hold up the others:
             consumer.pause([TopicPartition(topic, message.partition())])

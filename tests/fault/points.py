@@ -74,7 +74,7 @@ def _names_a_snapshot(here: Any, _: Any) -> bool:
 SUBMIT = "streams.producer:Producer.submit"
 STEPS = (
     Step("join a group", "streams.group_reader:GroupReader._join", 2, life="start"),
-    Step("join the query group", "streams.worker:start_app", 1, life="start"),
+    Step("join the query group", "streams.faust_app:QueryApp.start", 1, life="start"),
     Step("read", "streams.group_reader:GroupReader._read"),
     Step("rebalance", "streams.group_reader:GroupReader._enter", 1, _moves),
     Step("store a picture", "streams.blobs:BlobStore.put"),
@@ -102,7 +102,7 @@ STEPS = (
     Step("swap graphs", "streams.indexing:give_back", 2),
     Step("stop", "streams.worker:Worker.stop", 1, life="stop"),
     Step("leave a group", "streams.group_reader:GroupReader.close", 2, life="stop"),
-    Step("leave the query group", "streams.worker:stop_app", 1, life="stop"),
+    Step("leave the query group", "streams.faust_app:QueryApp.stop", 1, life="stop"),
 )
 POINTS = {point: step for step in STEPS for point in step.points}
 

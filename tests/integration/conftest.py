@@ -8,7 +8,6 @@ import pytest
 
 from streams.broker import BrokerError, BrokerInfo, start_broker, stop_broker
 from streams.topics import TopicNames, create_topics, topic_specs
-from tests.faust_guard import guarded_consumers
 from tests.notes import NOTES
 
 BROKER, TANSU, NO_BROKER = "broker", "tansu", "no broker"
@@ -41,22 +40,6 @@ def kafka(
     pytestconfig.stash[NOTES].add(TANSU if info.kind == "tansu" else BROKER, info.label)
     yield info
     stop_broker(data_dir)
-
-
-@pytest.fixture(scope="session")
-def moves() -> Iterator[list[str]]:
-    """Give the calls that stop, resume or move a Faust consumer and are not Faust's own."""
-    with guarded_consumers() as calls:
-        yield calls
-
-
-@pytest.fixture(autouse=True)
-def _nothing_moves_a_consumer(moves: list[str]) -> Iterator[None]:
-    """Fail the test in which our code did."""
-    yield
-    found = moves.copy()
-    moves.clear()
-    assert found == []
 
 
 @pytest.fixture

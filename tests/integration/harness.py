@@ -15,7 +15,8 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from schemas.events import ImageSource, ProductEvent, encode_event
 from schemas.search import QuerySpec, SearchHit, SearchRequest, SearchResult
 from streams.client import SearchClient
-from streams.messages import OutgoingMessage
+from streams.kafka.unreadable import step_over
+from streams.messages import OutgoingMessage, read_headers
 from streams.producer import Producer
 from streams.settings import Settings, load_settings
 from streams.topics import TopicNames, create_topics, topic_specs
@@ -50,7 +51,7 @@ class Path:
             settings.kafka(), self.topics.search_requests, self.topics.search_results
         )
         self._groups = {
-            lane: _consumer(settings, settings.group(lane)) for lane in (*LANES, "queries")
+            lane: _consumer(settings, settings.group(lane)) for lane in (*LANES, "search")
         }
 
     async def close(self) -> None:
@@ -111,7 +112,7 @@ class Path:
     def lag(self, lane: str) -> int:
         """Return how many messages a group has not committed."""
         consumer = self._groups[lane]
-        own = {"queries": [self.topics.search_requests], "retry": [self.topics.product_retry]}
+        own = {"search": [self.topics.search_requests], "retry": [self.topics.product_retry]}
         names = own.get(lane) or self.topics.product_topics()
         tps = [tp for name in names for tp in _partitions(consumer, name)]
         total = 0
@@ -242,7 +243,7 @@ def facts(letter: Message) -> dict[str, str]:
     prefix = "__visualsearch.errors."
     return {
         name.removeprefix(prefix): value.decode()
-        for name, value in letter.headers() or ()
+        for name, value in read_headers(letter) or ()
         if name.startswith(prefix)
     }
 
@@ -261,6 +262,8 @@ def read_topic(settings: Settings, topic: str) -> list[Message]:
                     found.append(message)
                 elif message.error().code() == KafkaError._PARTITION_EOF:
                     ended.add(message.partition())
+                else:
+                    step_over(consumer, settings.kafka(), message)
     finally:
         consumer.close()
     return found

@@ -34,7 +34,7 @@ async def test_each_of_two_hundred_is_answered_with_code_field_and_advice(
             *(OutgoingMessage(topic, each.request_id.encode(), each.value) for each in requests),
             OutgoingMessage(topic, b"good", good),
         ])  # fmt: skip
-        await path.caught_up("queries")
+        await path.caught_up("search")
         answers: dict[str, list[SearchResult]] = {}
         for message in path.read(path.topics.search_results):
             result = msgspec.json.decode(message.value(), type=SearchResult)

@@ -95,7 +95,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str | None]] = {
 async def ask(path: Path, *messages: OutgoingMessage) -> None:
     """Send requests and return when the query group has committed them: all are answered."""
     await path.producer.send(messages)
-    await path.caught_up("queries")
+    await path.caught_up("search")
 
 
 def request(path: Path, value: bytes | None, key: bytes | None, **more: Any) -> OutgoingMessage:

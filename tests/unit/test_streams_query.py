@@ -142,7 +142,8 @@ def agent_of(handler: Any, outbox: Outbox, now: float = 100.0) -> QueryAgent:
     """Return an agent whose clock stands at `now` seconds."""
     return QueryAgent(
         handler, outbox, Metrics(CollectorRegistry()),  # type: ignore[arg-type]  # a fake
-        results="results", reply_topics=["mine"], concurrency=4, now=lambda: now,
+        results="results", dead_letters="dead", reply_topics=["mine"],
+        concurrency=4, now=lambda: now,
     )  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""What stands between Kafka's client and the pipelines."""
