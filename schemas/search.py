@@ -4,6 +4,7 @@ Unlike product events, a request with an unknown field is refused: a misspelt fi
 silently ignored would answer with products that the shopper excluded.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal, get_args
 
@@ -136,7 +137,7 @@ class SearchVariant(Struct, kw_only=True):
     currency: str | None = None
     in_stock: bool | None = None
     url: str | None = None
-    attributes: dict[str, str] = {}
+    attributes: Mapping[str, str] = {}
 
 
 class GuessedAttribute(Struct):
@@ -162,7 +163,7 @@ class SearchHit(Struct, kw_only=True):
     currency: str | None = None
     in_stock: bool | None = None
     url: str | None = None
-    attributes: dict[str, str] = {}
+    attributes: Mapping[str, str] = {}
     variants: list[SearchVariant] = []
     # Of attributes that the catalogue does not name; filters on attributes see them as well.
     guessed: dict[str, GuessedAttribute] = {}

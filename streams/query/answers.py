@@ -12,23 +12,49 @@ from schemas.search import (
 )
 from visualsearch.search.hints import Hint
 from visualsearch.search.look.regions import Region
-from visualsearch.types import Hit, Plan
+from visualsearch.types import Hit, OfferRecord, Plan
 
-_MADE = ("variants", "guessed", "explain")  # fields that are not the hit's as they stand
-_HIT = [name for name in SearchHit.__struct_fields__ if name not in _MADE]
-_VARIANT = SearchVariant.__struct_fields__
+_NO_OFFER = OfferRecord("", (0, 0, 0))
 
 
 def search_hit(hit: Hit) -> SearchHit:
     """Return a hit as it is published."""
-    variants = [
-        SearchVariant(**{name: getattr(each, name) for name in _VARIANT}) for each in hit.variants
-    ]
-    guessed = {
-        name: GuessedAttribute(guess.value, guess.confidence) for name, guess in hit.guessed.items()
-    }
-    fields = {name: getattr(hit, name) for name in _HIT}
-    return SearchHit(**fields, variants=variants, guessed=guessed)
+    # From its records, field by field: a request has up to a thousand hits, and the steps between
+    # are felt.
+    base, offer = hit.base, hit.offer or _NO_OFFER
+    return SearchHit(
+        product_id=base.product_id,
+        score=hit.score,
+        image_id=hit.image_id,
+        title=base.title,
+        category=base.category,
+        brand=base.brand,
+        price=offer.price,
+        currency=offer.currency,
+        in_stock=offer.in_stock,
+        url=base.url,
+        attributes=base.attributes,
+        variants=[_variant(each) for each in hit.variants],
+        guessed={
+            name: GuessedAttribute(guess.value, guess.confidence)
+            for name, guess in hit.guessed.items()
+        },
+    )
+
+
+def _variant(hit: Hit) -> SearchVariant:
+    base, offer = hit.base, hit.offer or _NO_OFFER
+    return SearchVariant(
+        product_id=base.product_id,
+        score=hit.score,
+        image_id=hit.image_id,
+        title=base.title,
+        price=offer.price,
+        currency=offer.currency,
+        in_stock=offer.in_stock,
+        url=base.url,
+        attributes=base.attributes,
+    )
 
 
 def search_plan(plan: Plan) -> SearchPlan:
