@@ -1,0 +1,208 @@
+"""Thousands of hostile Kafka messages: nobody dies, all is accounted for, and what it costs."""
+
+import asyncio
+import base64
+import os
+import random
+import threading
+import time
+import urllib.request
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+from confluent_kafka import Producer
+
+from streams.broker import BrokerInfo
+from streams.fsck.check import Check, Options
+from streams.fsck.worker import Worker
+from streams.settings import Settings
+from tests.fakes import FakeEncoder
+from tests.fault.fleet import Fleet, Life
+from tests.fault.fleet import until as until_so
+from tests.integration.harness import make_settings, make_topics, picture, read_topic
+from tests.integration.test_fsck import Silent, named
+from tests.support.fuzz import Fuzz
+from tests.support.raw_producer import RawMessage, publish
+
+SEED = int(os.environ.get("VISUALSEARCH_FUZZ_SEED", "0")) or random.randrange(1, 10**9)
+GROUP = 50  # messages that are published together
+TICKS = os.sysconf("SC_CLK_TCK")
+PARTITIONS = 2
+
+
+class Meter:
+    """Samples the memory of a process, and its CPU time when asked."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._highest_mb = 0.0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+        self._thread.start()
+
+    def _sample(self) -> None:
+        while not self._stopping.wait(0.01):
+            self._highest_mb = max(self._highest_mb, self.rss_mb())
+
+    def rss_mb(self) -> float:
+        """Return the resident memory now."""
+        try:
+            pages = int(Path(f"/proc/{self._pid}/statm").read_text().split()[1])
+        except (OSError, IndexError):
+            return 0.0
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    def cpu_s(self) -> float:
+        """Return the CPU seconds that it has used."""
+        fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def peak_mb(self) -> float:
+        """Return the highest memory since the last call."""
+        peak, self._highest_mb = self._highest_mb, 0.0
+        return peak
+
+    def close(self) -> None:
+        """Stop."""
+        self._stopping.set()
+        self._thread.join()
+
+
+class Hostile:
+    """A worker in a process of its own, on topics that anyone may write to."""
+
+    def __init__(self, settings: Settings, life: Life) -> None:
+        self.settings = settings
+        self.life = life
+        self.requests: list[int] = []  # correlation ids of those whose headers can be read
+        self.lost = 0  # requests whose headers are lost
+        self.worst_s = self.worst_mb = 0.0
+
+    def send(self, messages: Sequence[RawMessage], meter: Meter) -> None:
+        """Publish in groups; note what each group cost the worker."""
+        for start in range(0, len(messages), GROUP):
+            cpu, before_mb = meter.cpu_s(), meter.rss_mb()
+            meter.peak_mb()
+            offsets = publish(self.settings.bootstrap, messages[start : start + GROUP])
+            for message, offset in zip(messages[start : start + GROUP], offsets, strict=True):
+                self._note(message, offset)
+            time.sleep(0.3)
+            self.worst_s = max(self.worst_s, meter.cpu_s() - cpu)
+            self.worst_mb = max(self.worst_mb, meter.peak_mb() - before_mb)
+            assert self.life.alive, f"seed {SEED}: {self.life.tail()}"
+
+    def _note(self, message: RawMessage, offset: int) -> None:
+        if message.topic != self.settings.topics.search_requests or offset < 0:
+            return
+        try:
+            for name, _ in message.headers:
+                name.decode()
+        except UnicodeDecodeError:
+            self.lost += 1
+        else:
+            self.requests.append(int(message.headers[0][1] or b"0"))
+
+    def transactions(self, rng: random.Random) -> None:
+        """Commit and abort: their markers take offsets and are no messages."""
+        topic = self.settings.topics.product_events
+        producer = Producer(self.settings.kafka() | {"transactional.id": uuid.uuid4().hex})
+        producer.init_transactions(30)
+        for _ in range(10):
+            producer.begin_transaction()
+            producer.produce(topic, b"{}", b"in-a-transaction", rng.randrange(PARTITIONS))
+            if rng.random() < 0.5:
+                producer.commit_transaction(30)
+            else:
+                producer.abort_transaction(30)
+
+    def answers(self) -> Counter[bytes | None]:
+        """Return how many answers there are by correlation id."""
+        found: Counter[bytes | None] = Counter()
+        for message in read_topic(self.settings, self.settings.topics.search_results):
+            msgspec.json.decode(message.value())  # an answer is JSON, whatever was asked
+            found[dict(message.headers() or ()).get("correlation_id")] += 1
+        return found
+
+
+@pytest.fixture
+def hostile(apache_kafka: BrokerInfo, tmp_path: Path) -> Iterator[Hostile]:
+    """Give a worker that is ready."""
+    settings = make_settings(apache_kafka.bootstrap, tmp_path)
+    make_topics(settings, {"message.timestamp.type": "CreateTime"})
+    environ = {
+        "VISUALSEARCH_BOOTSTRAP": settings.bootstrap,
+        "VISUALSEARCH_TOPIC_PREFIX": settings.topic_prefix,
+        "VISUALSEARCH_DATA_DIR": str(tmp_path / "data"),
+        "VISUALSEARCH_HTTP_PORT": "0",
+        "VISUALSEARCH_RETRY_DELAYS_S": "[0.2, 0.4]",
+        "VISUALSEARCH_SNAPSHOT_AT_STOP": "false",
+        "OMP_NUM_THREADS": "1",
+    }
+    with Fleet(tmp_path / "workers", environ) as fleet:
+        life = fleet.launch()
+        until_so(lambda: life.ready or not life.alive, "the worker is ready")
+        assert life.ready, life.tail()
+        yield Hostile(settings, life)
+
+
+def drawn(settings: Settings, count: int) -> list[RawMessage]:
+    """Return events and requests in turn."""
+    fuzz = Fuzz(SEED, lambda n: base64.b64encode(picture(n)).decode())
+    topics = settings.topics.product_topics()
+    return [
+        fuzz.request(number, settings.topics.search_requests, PARTITIONS)
+        if number % 2
+        else fuzz.event(topics, PARTITIONS)
+        for number in range(count)
+    ]
+
+
+def survive(hostile: Hostile, count: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """Send so many messages, and account for each of them."""
+    meter = Meter(hostile.life.process.pid)
+    try:
+        hostile.send(drawn(hostile.settings, count), meter)
+        hostile.transactions(random.Random(SEED))
+        wanted = Counter(b"%d" % number for number in hostile.requests)
+        total = len(hostile.requests) + hostile.lost
+        until_so(lambda: hostile.answers().total() >= total, "every request is answered", 120)
+        found = hostile.answers()
+    finally:
+        meter.close()
+    with capsys.disabled():
+        print(
+            f"\nseed {SEED}: {count} messages; the worst {GROUP} of them cost the worker "
+            f"{hostile.worst_s:.2f} CPU-s and {hostile.worst_mb:.0f} MB"
+        )
+    answered = Counter({name: n for name, n in found.items() if name in wanted})
+    assert answered == wanted, f"seed {SEED}: {(wanted - answered, answered - wanted)}"
+    assert found.total() == total, f"seed {SEED}: {found - wanted}"
+    check = Check(
+        hostile.settings, Worker(hostile.life.url), FakeEncoder, Options(sample=None, wait_s=120.0),
+        Silent(),
+    )  # fmt: skip
+    report = asyncio.run(asyncio.to_thread(check.run))
+    assert named(report) == {}, f"seed {SEED}: {report.findings}"
+    for probe in ("livez", "readyz"):
+        with urllib.request.urlopen(f"{hostile.life.url}/{probe}", timeout=10) as reply:  # noqa: S310
+            assert reply.status == 200
+    assert hostile.life.alive
+    assert "Traceback" not in hostile.life.log.read_text(), hostile.life.tail()
+
+
+def test_hundreds_of_hostile_messages(hostile: Hostile, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every event is indexed or dead-lettered, every request answered once, nobody dies."""
+    survive(hostile, 400, capsys)
+
+
+@pytest.mark.deep
+@pytest.mark.timeout(1200)
+def test_thousands_of_hostile_messages(
+    hostile: Hostile, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same, 5,000 of them."""
+    survive(hostile, 5000, capsys)
