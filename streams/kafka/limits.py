@@ -1,7 +1,7 @@
 """How much of a log a client takes at once, which bounds what hostile bytes can make of it."""
 
 MIB = 1024 * 1024
-RECEIVE_BYTES = 32 * MIB
+RECEIVE_BYTES = 64 * MIB  # of which zstd may fill half
 FETCH_BYTES = 24 * MIB
 PARTITION_FETCH_BYTES = 12 * MIB
 
@@ -9,9 +9,9 @@ PARTITION_FETCH_BYTES = 12 * MIB
 def consumer_limits() -> dict[str, str | int]:
     """Return the limits that each of our consumers has.
 
-    A zstd batch that unpacks to more than `receive.message.max.bytes` is an error of the client,
-    which `streams.kafka.unreadable` steps over. The other codecs are unpacked whole, whatever
-    comes out; what is left then is `max.message.bytes` of the topic: docs/architecture.md.
+    librdkafka unpacks a zstd batch up to half of `receive.message.max.bytes`; a larger one is an
+    error, which `streams.kafka.unreadable` steps over. It unpacks the other codecs whole, whatever
+    comes out: `max.message.bytes` of the topic bounds those (docs/adr/0015).
     """
     return {
         "receive.message.max.bytes": RECEIVE_BYTES,
