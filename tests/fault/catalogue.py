@@ -26,7 +26,7 @@ FEW = 2  # events in each pause
 BURST = 60
 POISON = 2000
 ONCE = 0.4  # of the created products: never heard of again
-HOWS = ("inline",) * 8 + ("good",) * 5 + ("slow", "reluctant", "dead", "lie")
+HOWS = ("inline",) * 8 + ("good",) * 4 + ("slow", "reluctant", "dead", "lie") + ("mixed",) * 3
 KINDS = ("created",) * 3 + ("updated",) * 4 + ("offer",) * 3 + ("deleted",) * 3 + ("poison",)
 
 
@@ -92,6 +92,8 @@ class Author:
                 yield inline(number)
             else:
                 how = self._rng.choice(LIES) if how == "lie" else how
+                if how == "mixed":  # half of what this host serves is wrong: its files' fault
+                    how = f"mixed/{self._rng.choice(('good', self._rng.choice(LIES)))}"
                 yield ImageSource(url=self._hosts.url(how, number))
 
     def _version(self) -> int | None:

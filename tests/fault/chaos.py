@@ -84,7 +84,7 @@ class Chaos:
 
     def _scene(self) -> Callable[[], None]:
         seldom = (self._broker_dies, self._clocks_step, self._zombie, self._joins_and_leaves,
-                  self._all_at_once)  # fmt: skip
+                  self._all_at_once, self._poison, self._store_fails)  # fmt: skip
         if self._rng.random() < 0.35:
             return min(seldom, key=lambda each: (self.scenes[_name(each)], self._rng.random()))
         return self._at_points if self.missed or self._rng.random() < 0.6 else self._at_random
@@ -159,6 +159,27 @@ class Chaos:
         for life in self._fleet.ready:
             life.order(f"clock {self._rng.choice(CLOCK_STEPS_S)}")
         self._stage.burst()
+        self._stage.await_progress()
+        self._stage.await_searches()
+        self._kill(self._rng.choice(self._fleet.ready), KILL)
+
+    def _poison(self) -> None:
+        """Publish what no decoder is asked about; one dies where it may just have met it."""
+        self._stage.burst()
+        self._stage.poison()
+        time.sleep(self._rng.uniform(0, 1))
+        self._kill(self._rng.choice(self._fleet.ready), KILL)
+        self._stage.burst()
+        self._stage.await_progress()
+
+    def _store_fails(self) -> None:
+        """Let every worker's blob store be full, or hang: prices go on, and nothing is lost."""
+        for life in self._fleet.ready:
+            life.order(f"blobs {self._rng.choice(('full', 'hang'))}")
+        self._stage.burst()
+        self._stage.await_progress(lanes=("attributes",))
+        for life in self._fleet.alive:
+            life.order("blobs ok")
         self._stage.await_progress()
         self._kill(self._rng.choice(self._fleet.ready), KILL)
 

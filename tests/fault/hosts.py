@@ -14,14 +14,17 @@ LIES = ("html", "truncated", "short", "long", "status/404", "status/410")
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers `/HOW/…/NUMBER.jpg` with `picture(NUMBER)`, or with what HOW makes of it."""
+    """Answers `/HOW/…/NUMBER.jpg` with `picture(NUMBER)`, or with what HOW makes of it.
+
+    Below `/mixed/` it does the same: one host has good and wrong files.
+    """
 
     protocol_version = "HTTP/1.1"
     server: "_Server"
 
     def do_GET(self) -> None:
         """Answer."""
-        how, *more, name = self.path.strip("/").split("/")
+        how, *more, name = self.path.strip("/").removeprefix("mixed/").split("/")
         number = int(name.removesuffix(".jpg"))
         data = picture(number)
         if how == "slow":
@@ -73,7 +76,7 @@ class Hosts(Closing):
     """All hosts; the URLs tell what will come of them, so that no list of them is needed."""
 
     def __init__(self) -> None:
-        hows = ("good", "slow", "reluctant", "lying")
+        hows = ("good", "slow", "reluctant", "lying", "mixed")
         self._servers = {how: _Server() for how in hows}  # a host is told by its port
         self._dead = socket.socket()
         self._dead.bind(("127.0.0.1", 0))  # taken, but nobody listens: connections are refused
@@ -93,8 +96,8 @@ class Hosts(Closing):
         self._dead.close()
 
     def url(self, how: str, number: int) -> str:
-        """Return a URL: good, slow, reluctant, dead, or one of the LIES."""
-        server = self._servers.get(how, self._servers["lying"])
+        """Return a URL: good, slow, reluctant, dead, a lie, or `mixed/` and good or a lie."""
+        server = self._servers.get(how.partition("/")[0], self._servers["lying"])
         port = self._dead.getsockname()[1] if how == "dead" else server.server_port
         return f"http://127.0.0.1:{port}/{how}/{number}.jpg"
 
@@ -109,5 +112,5 @@ def failures_of(number: int) -> int:
 
 def never_a_picture(url: str) -> bool:
     """Return whether no picture will ever come from a URL of these hosts."""
-    how = url.split("/", 3)[3].rpartition("/")[0]
+    how = url.split("/", 3)[3].rpartition("/")[0].removeprefix("mixed/")
     return how == "dead" or how in LIES

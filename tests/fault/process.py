@@ -8,6 +8,7 @@ ends, the test is gone and so is the worker.
 Run as `python -m tests.fault.process worker|fsck …` with the settings in the environment.
 """
 
+import errno
 import faulthandler
 import os
 import signal
@@ -64,7 +65,10 @@ def worker() -> None:
     trap.install()
     _tell_of_gaps()
     _shrink_the_index()
-    threading.Thread(target=_listen, args=(trap, clock), name="test", daemon=True).start()
+    blobs = Blobs()
+    blobs.install()
+    listen = threading.Thread(target=_listen, args=(trap, clock, blobs), name="test", daemon=True)
+    listen.start()
     faulthandler.register(signal.SIGUSR1)  # `kill -USR1`: where does it hang?
     tell("installed")
     run(load_settings(), frozenset({"ingest", "search"}), lambda port: tell(f"ready {port}"))
@@ -104,8 +108,30 @@ def _shrink_the_index() -> None:
     indexing.Layout = partial(Layout, **small)  # type: ignore[assignment,misc]
 
 
-def _listen(trap: Any, clock: Clock) -> None:
-    """Do what the test says: `trap PASSES SIGNAL POINT` or `clock SECONDS`."""
+class Blobs:
+    """Makes the blob store of this process fail: it is `full`, it `hang`s, or it is `ok`."""
+
+    def __init__(self) -> None:
+        self.state = "ok"
+
+    def install(self) -> None:
+        """Stand in front of the store."""
+        from streams.blobs import BlobStore
+
+        put = BlobStore.put
+
+        def guarded(store: BlobStore, data: bytes) -> str:
+            while self.state == "hang":
+                time.sleep(0.05)
+            if self.state == "full":
+                raise OSError(errno.ENOSPC, "no space left on the test's device")
+            return put(store, data)
+
+        BlobStore.put = guarded  # type: ignore[method-assign]
+
+
+def _listen(trap: Any, clock: Clock, blobs: Blobs) -> None:
+    """Do what the test says: `trap PASSES SIGNAL POINT`, `clock SECONDS` or `blobs STATE`."""
     for line in sys.stdin:
         order, _, rest = line.strip().partition(" ")
         if order == "trap":
@@ -113,6 +139,8 @@ def _listen(trap: Any, clock: Clock) -> None:
             trap.set(point, int(passes), signal.Signals[sign])
         elif order == "clock":
             clock.off_s = float(rest)
+        elif order == "blobs":
+            blobs.state = rest
     os._exit(NOBODY_LEFT)
 
 

@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from schemas.events import encode_event
+from schemas.search import QuerySpec, SearchRequest
 from streams.broker import BrokerInfo, broker_status, start_broker, stop_broker
+from streams.client import SearchClient
 from streams.fsck.cluster import Cluster
 from streams.fsck.lateness import LANES
 from streams.fsck.values import FsckError
@@ -19,7 +22,10 @@ from streams.topics import create_topics, topic_specs
 from tests.fault.catalogue import Author, Writer
 from tests.fault.fleet import Fleet, Life, until
 from tests.fault.hosts import Hosts
+from tests.integration.events import created
 from tests.integration.harness import make_settings
+from tests.support.bomb import publish_bomb
+from tests.support.raw_producer import RawMessage, publish
 
 PARTITIONS = 4
 CHOSEN: dict[str, Any] = {
@@ -40,6 +46,7 @@ class Stage:
         self, folder: Path, info: BrokerInfo, settings: Settings, hosts: Hosts, rng: random.Random
     ) -> None:
         self._folder = folder
+        self._rng = rng
         self._port = int(info.bootstrap.rpartition(":")[2])
         self.settings = settings
         self.fleet = Fleet(folder / "workers", environ_of(settings))
@@ -65,17 +72,49 @@ class Stage:
             return None
         return [sum(offsets.values()) for offsets in found]
 
-    def await_progress(self, patience_s: float = 240.0) -> None:
-        """Wait until each lane has committed more than it has now. Raises StuckError."""
+    def await_progress(self, patience_s: float = 240.0, *, lanes: tuple[str, ...] = LANES) -> None:
+        """Wait until each of these pipelines has committed more than it has now. StuckError."""
         marks: list[list[int]] = []
+        chosen = [LANES.index(lane) for lane in lanes]
 
         def advanced() -> bool:
             now = self.committed()
             if now is not None and not marks:
                 marks.append(now)
-            return now is not None and all(n > m for n, m in zip(now, marks[0], strict=True))
+            return now is not None and all(now[n] > marks[0][n] for n in chosen)
 
-        until(advanced, f"both lanes advance ({self.fleet.alive})", patience_s)
+        until(advanced, f"{', '.join(lanes)} advance ({self.fleet.alive})", patience_s)
+
+    def await_searches(self, patience_s: float = 60.0) -> None:
+        """Wait until ten searches in a row are answered within their two seconds. StuckError."""
+        settings = self.settings
+        answered = 0
+
+        def enough() -> bool:
+            nonlocal answered
+            body = SearchRequest(request_id=f"s{answered}", query=QuerySpec(text="a mug"))
+            answered = answered + 1 if client.search(body).status == "ok" else 0
+            return answered >= 10
+
+        topics = settings.topics
+        with contextlib.closing(
+            SearchClient(settings.kafka(), topics.search_requests, topics.search_results)
+        ) as client:
+            client.wait_ready()
+            until(enough, "searches are answered whatever the workers' clocks say", patience_s)
+
+    def poison(self) -> None:
+        """Publish headers that are no text, and batches that do not unpack: events, requests."""
+        for topic, body in (
+            (self.settings.topics.product_events, encode_event(created("poisoned"))),
+            (self.settings.topics.search_requests, b'{"request_id": "p", "query": {"text": "x"}}'),
+        ):
+            number = self._rng.randrange(PARTITIONS)
+            headers = ((b"\xff\xfe\x80", b"v"),)
+            publish(
+                self.settings.bootstrap, [RawMessage(topic, number, b"poisoned", body, headers)]
+            )
+            publish_bomb(self.settings, topic, number, messages=self._rng.choice((1, 40)))
 
     def up_to_strength(self, count: int) -> None:
         """Have so many workers ready, none of them condemned. Raises StuckError."""

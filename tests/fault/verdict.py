@@ -121,7 +121,7 @@ def letters_astray(stage: Stage) -> tuple[list[str], list[str]]:
     wanted: dict[Source, frozenset[int] | None] = {}  # None: the message is poison
     newest: dict[str, tuple[Any, Source]] = {}
     for message in stage.cluster.read(stage.cluster.bounds(topics.product_topics())):
-        if (message.key, message.value) in poison:
+        if message.damage is not None or (message.key, message.value) in poison:
             wanted[message.source] = None
             continue
         event = decode(message)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from confluent_kafka import Producer
 
 from schemas.events import encode_event
 from schemas.records import Base, encode_record, record_key
@@ -20,12 +19,12 @@ from tests.integration.commands import Commands
 from tests.integration.events import created
 from tests.integration.harness import Path, facts, inline, picture, running_path
 from tests.integration.test_fsck import Silent, named
+from tests.support.bomb import publish_bomb
 from tests.support.raw_producer import RawMessage, publish
 from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NOT_UTF8 = ((b"\xff\xfe\x80", b"v"), (b"correlation_id", b"c"))
-BOMB_BYTES = 110_000_000  # of blanks: 3.4 kB of zstd, and more than a client unpacks
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -51,21 +50,9 @@ async def poison(path: Path, *messages: RawMessage) -> list[int]:
     return await asyncio.to_thread(publish, path.settings.bootstrap, messages)
 
 
-def bomb(path: Path, topic: str, partition: int, messages: int) -> None:
-    """Publish one batch of zstd that unpacks to 110 MB, of so many messages."""
-    producer = Producer(
-        path.settings.kafka()
-        | {
-            "message.max.bytes": 990_000_000,
-            "batch.size": 500_000_000,
-            "queue.buffering.max.kbytes": 1_000_000,
-            "compression.type": "zstd",
-            "linger.ms": 5000,  # `flush` sends at once
-        }
-    )
-    for _ in range(messages):
-        producer.produce(topic, b" " * (BOMB_BYTES // messages) + b"{}", b"bomb", partition)
-    assert producer.flush(60) == 0
+async def bomb(path: Path, topic: str, partition: int, messages: int) -> None:
+    """Publish a batch of so many messages that does not unpack."""
+    await asyncio.to_thread(publish_bomb, path.settings, topic, partition, messages=messages)
 
 
 def error_of(path: Path, code: str) -> list[Any]:
@@ -148,7 +135,7 @@ async def test_a_batch_that_does_not_unpack_is_stepped_over(path: Path) -> None:
         topics.product_events, topics.search_requests, topics.product_retry, topics.index_log,
         topics.search_results, topics.dead_letters,
     ):  # fmt: skip
-        await asyncio.to_thread(bomb, path, topic, 0, 40)
+        await bomb(path, topic, 0, 40)
     await is_alive(path, 5)
     await path.caught_up("search")
     letters = error_of(path, "message_unreadable")
@@ -167,7 +154,7 @@ async def test_a_batch_of_one_message_that_does_not_unpack_is_stepped_over(path:
     """Two of them in a row, at the end of the log: the next message is read."""
     topic = path.topics.product_events
     for _ in range(2):
-        await asyncio.to_thread(bomb, path, topic, 1, 1)
+        await bomb(path, topic, 1, 1)
     await is_alive(path, 7)
     letters = [
         each for each in error_of(path, "message_unreadable") if facts(each)["topic"] == topic
