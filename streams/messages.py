@@ -7,6 +7,14 @@ from typing import Any
 Headers = tuple[tuple[str, bytes | None], ...]
 
 
+def read_headers(message: Any) -> Headers | None:
+    """Return the headers of a `confluent_kafka.Message`; None where a name is not UTF-8."""
+    try:
+        return tuple(message.headers() or ())
+    except UnicodeDecodeError:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class SourceMessage:
     """A message as it was read."""
