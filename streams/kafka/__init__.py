@@ -1,0 +1,1 @@
+"""Kafka as the workers use it: clocks, heartbeats and lag."""
