@@ -74,8 +74,6 @@ class Publisher:
     def _record(self, key: bytes, entry: Entry) -> OutgoingMessage:
         """Return the record, or the dead letter of an event whose record the log cannot take."""
         message = index_message(key, entry, self._topics.index_log, self._partitions)
-        # By Kafka's clock, not this machine's: the index's watermark compares it with that.
-        message = replace(message, timestamp_ms=round(self._now() * 1000))
         size = len(message.value or b"")
         if size <= RECORD_LIMIT:
             return message

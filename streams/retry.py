@@ -62,9 +62,7 @@ def retry_message(
         "message": retry.message[:500],
     }
     ours = tuple((PREFIX + name, text.encode()) for name, text in facts.items())
-    return OutgoingMessage(
-        topic, message.key, message.value, headers=message.headers + ours, timestamp_ms=now_ms
-    )
+    return OutgoingMessage(topic, message.key, message.value, headers=message.headers + ours)
 
 
 def not_before_ms(message: SourceMessage) -> int:

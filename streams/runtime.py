@@ -106,14 +106,15 @@ def build_shared(
     encoder.encode_texts(["warm up"])
     metrics.build_info.labels(version("visualsearch"), encoder.model_id).set(1)
     blobs = BlobStore(settings.blobs)
+    clock = clock or BrokerClock()
     return Shared(
         settings=settings,
         metrics=metrics,
         model=Model(encoder, metrics),
         blobs=blobs,
         fetcher=Fetcher(settings, blobs, metrics),
-        producer=Producer(settings.kafka()),
-        clock=clock or BrokerClock(),
+        producer=Producer(settings.kafka(), now=clock.now),
+        clock=clock,
     )
 
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 DRAIN_S = 4.0  # for events in work when a worker is told to stop
 RESERVE_S = 8.0  # of the time to stop: what a last snapshot leaves to what comes after it
-MEASURED_S = 5.0  # how long queries wait for the first measurement of the brokers' clock
+MEASURED_S = 5.0  # how long a start waits for the first measurement of the brokers' clock
 STALLED_S = 60.0  # the reader's loop turns twenty times a second
 
 
@@ -102,6 +102,8 @@ class Worker:
                 settings.kafka(), topics.search_requests, topics.search_results
             )
         await self._serve(shared)
+        # Ages of requests rest on it; where brokers do not stamp, this machine's clock has to do.
+        await asyncio.to_thread(heartbeat.wait_measured, MEASURED_S)
         if "ingest" in self._roles:
             self._ingest = build_ingest(shared, partitions)
             for reader in self._ingest.readers:
@@ -116,8 +118,6 @@ class Worker:
             if self._side.keeper is not None:
                 self._side.keeper.start()
             await asyncio.to_thread(self._client.wait_ready)
-            # The ages of requests rest on it; without brokers that stamp, on this machine's clock.
-            await asyncio.to_thread(heartbeat.wait_measured, MEASURED_S)
             self._query = self._query_app(self._side)
             await start_app(self._query)
         self._ready = True

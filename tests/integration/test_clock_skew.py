@@ -46,14 +46,17 @@ async def search(path: Path) -> Any:
     return await path.search(image=image, deadline_ms=DEADLINE_MS)
 
 
-@pytest.mark.parametrize("off_s", [3.0, -HOUR_S])
+@pytest.mark.parametrize("off_s", [3.0, -HOUR_S, 2 * HOUR_S])
 async def test_a_worker_whose_clock_is_off_answers_and_says_so(
     apache_kafka: BrokerInfo,
     tmp_path: Folder,
     off_s: float,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """From its first query on; ready all the while, and its lags are those of Kafka's clock."""
+    """From its first query on; ready all the while, and its lags are those of Kafka's clock.
+
+    Two hours ahead, brokers would refuse what it writes by its own clock.
+    """
     with caplog.at_level(logging.WARNING):
         path = await path_off_by(apache_kafka.bootstrap, tmp_path, off_s)
         try:
