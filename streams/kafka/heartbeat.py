@@ -96,11 +96,18 @@ class Heartbeat:
         worker_id = self._state().worker_id
         pauses = chain(repeat(FIRST_PAUSE_S, FIRST), repeat(EVERY_S))
         while not self._stopping.wait(next(pauses)):
-            self._send(producer, worker_id, encode_heartbeat(self._state()))
-            if self._clock.measured:
-                self._skew.note(self._clock.offset_s, self._clock.monotonic())
-                self._measured.set()
+            try:
+                self._beat(producer)
+            except Exception:  # the next one may do
+                log.exception("no heartbeat")
         self._send(producer, worker_id, None, timeout_s=DELIVERY_S / 2)
+
+    def _beat(self, producer: Any) -> None:
+        state = self._state()
+        self._send(producer, state.worker_id, encode_heartbeat(state))
+        if self._clock.measured:
+            self._skew.note(self._clock.offset_s, self._clock.monotonic())
+            self._measured.set()
 
     def _send(
         self, producer: Any, worker_id: str, value: bytes | None, timeout_s: float = DELIVERY_S

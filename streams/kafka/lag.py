@@ -66,6 +66,7 @@ class Probe(Closing):
             "fetch.wait.max.ms": 50,
             "fetch.message.max.bytes": 64 * 1024,
             "queued.min.messages": COUNTED,
+            "fetch.queue.backoff.ms": 10,
             "queued.max.messages.kbytes": 2048,
             "isolation.level": "read_committed",
         }
@@ -152,8 +153,10 @@ class PipelineLag:
             while not self._stopping.wait(EVERY_S):
                 try:
                     self._measure(admin, probe)
-                except (KafkaException, TimeoutError) as error:
+                except (KafkaException, TimeoutError) as error:  # `broker_up` says so
                     log.debug("pipeline lag not measured: %s", error)
+                except Exception:
+                    log.exception("pipeline lag not measured")
 
     def _measure(self, admin: Any, probe: Probe) -> None:
         bounds = _bounds(admin, {topic for topics in self._groups.values() for topic in topics})
@@ -168,7 +171,7 @@ class PipelineLag:
                 records[topic] += found.at_most
                 if found.first_ms is not None:
                     first_ms[topic] = min(found.first_ms, first_ms.get(topic, found.first_ms))
-            for topic in topics:
+            for topic in {topic for topic, _ in own}:
                 self._metrics.pipeline_lag_records.labels(group, topic).set(records[topic])
                 seconds = self._metrics.pipeline_lag_seconds.labels(group, topic)
                 if topic in first_ms:
@@ -194,7 +197,10 @@ class PipelineLag:
 
 
 def _bounds(admin: Any, topics: Iterable[str]) -> dict[Part, tuple[int, int]]:
-    """Return where each partition begins and ends; an open transaction is behind its end."""
+    """Return where each partition begins and ends; an open transaction is behind its end.
+
+    A topic with a partition that has no leader just now is left out.
+    """
     from confluent_kafka import IsolationLevel, TopicPartition
     from confluent_kafka.admin import OffsetSpec
 
@@ -203,16 +209,31 @@ def _bounds(admin: Any, topics: Iterable[str]) -> dict[Part, tuple[int, int]]:
         found = admin.list_topics(topic, timeout=BROKER_S).topics[topic]
         parts += [TopicPartition(topic, number) for number in found.partitions]
 
-    def offsets(spec: Any) -> dict[Part, int]:
+    def offsets(spec: Any) -> dict[Part, int | None]:
         asked = admin.list_offsets(
             dict.fromkeys(parts, spec),
             isolation_level=IsolationLevel.READ_COMMITTED,
             request_timeout=BROKER_S,
         )
-        return {(at.topic, at.partition): told.result().offset for at, told in asked.items()}
+        return {(at.topic, at.partition): _offset(told) for at, told in asked.items()}
 
     lows, ends = offsets(OffsetSpec.earliest()), offsets(OffsetSpec.latest())
-    return {part: (low, ends[part]) for part, low in lows.items()}
+    led = {part: (low, end) for part, low in lows.items()
+           if low is not None and (end := ends[part]) is not None}  # fmt: skip
+    silent = {topic for topic, _ in lows.keys() - led.keys()}
+    return {part: bound for part, bound in led.items() if part[0] not in silent}
+
+
+def _offset(told: Any) -> int | None:
+    """Return the offset that a partition's leader told; None without a leader."""
+    from confluent_kafka import KafkaException
+
+    try:
+        offset: int = told.result().offset
+    except KafkaException as error:
+        log.debug("offset not told: %s", error)
+        return None
+    return offset
 
 
 def _committed(admin: Any, group: str, parts: Iterable[Part]) -> dict[Part, int]:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path as Folder
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from schemas.workers import decode_heartbeat
 from streams.broker import BrokerInfo
 from streams.kafka.clock import BrokerClock
+from streams.topics import TopicError, create_topics, topic_specs
 from streams.worker import Worker
 from tests.fakes import FakeEncoder
 from tests.integration.events import created
@@ -22,6 +24,7 @@ from tests.integration.harness import (
     inline,
     make_settings,
     make_topics,
+    path_of,
     picture,
     read_topic,
 )
@@ -98,6 +101,22 @@ async def test_a_wall_clock_that_is_stepped_under_way_changes_no_answer(
         await worker.stop()
 
 
+async def test_where_brokers_do_not_stamp_the_wall_clock_has_to_do(
+    apache_kafka: BrokerInfo, tmp_path: Folder
+) -> None:
+    """The topic is somebody's own, with their producers' time stamps: a start does not hang."""
+    settings = make_settings(apache_kafka.bootstrap, tmp_path)
+    topics = settings.topics
+    own = [
+        replace(spec, config={"cleanup.policy": "compact"}) if spec.name == topics.workers else spec
+        for spec in topic_specs(topics, products=2, index_log=2, search_requests=2)
+    ]
+    await asyncio.to_thread(create_topics, settings.bootstrap, own)
+    async with path_of(settings) as path:
+        assert (await search(path)).status == "ok"
+        assert path.metric("clock_offset_seconds") == 0.0
+
+
 async def test_heartbeats_say_who_is_there_and_a_tombstone_who_left(
     apache_kafka: BrokerInfo, tmp_path: Folder
 ) -> None:
@@ -125,8 +144,6 @@ async def test_without_the_topic_the_error_says_what_to_run(
     kafka: BrokerInfo, tmp_path: Folder
 ) -> None:
     """Those who upgrade have ten topics, and need one more."""
-    from streams.topics import TopicError, create_topics, topic_specs
-
     settings = make_settings(kafka.bootstrap, tmp_path)
     old = [spec for spec in topic_specs(settings.topics) if spec.name != settings.topics.workers]
     await asyncio.to_thread(create_topics, settings.bootstrap, old)

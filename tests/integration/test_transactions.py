@@ -72,6 +72,7 @@ async def test_after_a_transactional_producer_nothing_is_late_and_nothing_is_lef
         for n in range(8):
             shop.commit(created(f"p{n}", inline(n)))
             shop.abort(offer(f"p{n}", price=1.0), created(f"aborted-{n}", inline(n)))
+        shop.abort(*(offer(f"p{n % 8}", price=2.0) for n in range(500)))
         await path.settled()
         report = await fsck(path, wait_s=5.0)
         assert (report.status, named(report)) == (0, {})
