@@ -19,6 +19,7 @@ EVERY_S = 2.0
 FIRST = 3  # heartbeats in quick succession: the first waits for connections and bounds little
 FIRST_PAUSE_S = 0.1
 DELIVERY_S = 5.0  # a heartbeat that is older says nothing any more
+GOODBYE_S = 1.0  # with the brokers away a stop must not wait for them
 SKEWED_S = 1.0
 REMIND_S = 60.0
 
@@ -77,10 +78,10 @@ class Heartbeat:
         return self._measured.wait(timeout_s)
 
     def close(self) -> None:
-        """Say goodbye, if a broker hears it within seconds."""
+        """Say goodbye, if a broker hears it within a second."""
         self._stopping.set()
         if self._thread.ident is not None:
-            self._thread.join(DELIVERY_S)
+            self._thread.join(2 * GOODBYE_S)
 
     def _run(self) -> None:
         from confluent_kafka import Producer
@@ -100,7 +101,8 @@ class Heartbeat:
                 self._beat(producer)
             except Exception:  # the next one may do
                 log.exception("no heartbeat")
-        self._send(producer, worker_id, None, timeout_s=DELIVERY_S / 2)
+        self._send(producer, worker_id, None)
+        producer.flush(GOODBYE_S)
 
     def _beat(self, producer: Any) -> None:
         state = self._state()
@@ -109,10 +111,8 @@ class Heartbeat:
             self._skew.note(self._clock.offset_s, self._clock.monotonic())
             self._measured.set()
 
-    def _send(
-        self, producer: Any, worker_id: str, value: bytes | None, timeout_s: float = DELIVERY_S
-    ) -> None:
-        """Send and wait for the acknowledgement; what fails is made good by the next one."""
+    def _send(self, producer: Any, worker_id: str, value: bytes | None) -> None:
+        """Send and wait for the acknowledgement, or a stop; the next one makes good what fails."""
         from confluent_kafka import KafkaException
 
         sent_s = self._clock.monotonic()
@@ -123,7 +123,8 @@ class Heartbeat:
 
         try:
             producer.produce(self._topic, value, worker_id.encode(), on_delivery=delivered)
-            producer.flush(timeout_s)
+            while producer.flush(GOODBYE_S / 4) and not self._stopping.is_set():
+                pass
         except (BufferError, KafkaException) as error:
             log.debug("no heartbeat: %s", error)
 
