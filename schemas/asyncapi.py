@@ -24,6 +24,7 @@ TOPICS: dict[str, tuple[str, tuple[str, ...]]] = {
     "index-log": ("Derived state, compacted; MessagePack, internal.", ("index-record",)),
     "product-retry": ("Events whose picture is fetched again later.", tuple(EVENT_TYPES)),
     "dead-letters": ("Messages that could not be used, with the reason.", ("dead-letter",)),
+    "workers": ("Heartbeats of the workers, compacted.", ("worker-heartbeat",)),
 }
 
 RECEIVED = (
@@ -33,7 +34,7 @@ RECEIVED = (
     "index-log",
     "search-requests",
 )
-SENT = ("index-log", "product-retry", "dead-letters", "search-results")
+SENT = ("index-log", "product-retry", "dead-letters", "search-results", "workers")
 
 PRODUCT_KEY = "product.product_id as UTF-8; it decides the partition (murmur2)"
 TRACE = {"traceparent": "W3C trace context; it is passed on"}
@@ -117,6 +118,9 @@ def _messages() -> dict[str, Any]:
         "search-request", "request_id", REPLY | CORRELATION | TRACE
     )
     messages["search-result"] = _json_message("search-result", "request_id", CORRELATION | TRACE)
+    messages["worker-heartbeat"] = _json_message(
+        "worker-heartbeat", "the worker's id; a null value is an orderly stop", {}
+    )
     for name in ("search-request", "search-result"):
         messages[name]["correlationId"] = {"location": "$message.header#/correlation_id"}
     messages["index-record"] = _message(

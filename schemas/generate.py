@@ -14,6 +14,7 @@ import msgspec
 from schemas.asyncapi import asyncapi_document
 from schemas.events import EVENT_TYPES
 from schemas.search import SearchRequest, SearchResult
+from schemas.workers import WorkerHeartbeat
 
 FOLDER = Path(__file__).parent
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -21,6 +22,7 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 CONTRACTS: dict[str, type[msgspec.Struct]] = EVENT_TYPES | {
     "search-request": SearchRequest,
     "search-result": SearchResult,
+    "worker-heartbeat": WorkerHeartbeat,
 }
 
 # What a struct checks in __post_init__ and a schema can say too: exactly one of two is given.

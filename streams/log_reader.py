@@ -7,6 +7,7 @@ the start will do.
 """
 
 import logging
+import re
 import threading
 import time
 from collections import Counter
@@ -29,6 +30,8 @@ from visualsearch.types import Applied, BaseRecord, OfferRecord, Outcome, Record
 
 log = logging.getLogger(__name__)
 _KINDS: dict[type, str] = {BaseRecord: "base", OfferRecord: "offer", VectorsRecord: "vectors"}
+_PATHS = frozenset({"live", "retry", "replay"})
+_MILLISECONDS = re.compile(rb"[0-9]{1,15}")
 _FRESH = {
     ("product-created", "vectors"): "create",
     ("product-updated", "vectors"): "update",
@@ -267,7 +270,7 @@ class LogReader:
         now = self._now()
         for record, message, outcome in zip(records, sources, outcomes, strict=True):
             if outcome is Outcome.APPLIED:
-                self._observe_freshness(_KINDS[type(record)], message, now)
+                self._observe_times(_KINDS[type(record)], message, now)
 
     def _warn_of_model(self, record: Record) -> None:
         """Say once per model that its products stay invisible: the index holds another's."""
@@ -281,16 +284,27 @@ class LogReader:
                 model,
             )
 
-    def _observe_freshness(self, kind: str, message: Any, now: float) -> None:
+    def _observe_times(self, kind: str, message: Any, now: float) -> None:
+        """Observe how long an event took to be searchable, by its own clock and by Kafka's."""
         headers = dict(read_headers(message) or ())
         if HEALED in headers:  # an old record once more: its event was counted when it was new
             return
         event_type = (headers.get("event_type") or b"").decode("utf-8", "replace")
         label = _FRESH.get((event_type, kind))
-        if label is None or not (occurred_at := headers.get("occurred_at")):
+        if label is None:
             return
-        try:
-            occurred = datetime.fromisoformat(occurred_at.decode()).astimezone(UTC)
-        except ValueError:
-            return
-        self._metrics.freshness.labels(label).observe(max(now - occurred.timestamp(), 0.0))
+        if (occurred_s := _occurred_s(headers.get("occurred_at") or b"")) is not None:
+            self._metrics.freshness.labels(label).observe(max(now - occurred_s, 0.0))
+        path = (headers.get("path") or b"").decode("utf-8", "replace")
+        stamp = headers.get("source_timestamp") or b""
+        if path in _PATHS and _MILLISECONDS.fullmatch(stamp):
+            took_s = max(now - int(stamp) / 1000, 0.0)
+            self._metrics.pipeline.labels(label, path).observe(took_s)
+
+
+def _occurred_s(header: bytes) -> float | None:
+    """Return the time in an `occurred_at` header, in seconds since the epoch; None without one."""
+    try:
+        return datetime.fromisoformat(header.decode()).astimezone(UTC).timestamp()
+    except (ValueError, OverflowError):  # an overflow is a time zone at the calendar's end
+        return None

@@ -33,11 +33,20 @@ class Metrics:
         self.hosts_down = gauge("image_hosts_down", "Image hosts not asked at the moment")
         self.in_work = gauge("events_in_work", "Events of the embedding lane in work")
         self.broker_up = gauge("broker_up", "1 while Kafka answers")
+        self.clock_offset = gauge("clock_offset_seconds", "Kafka's clock less this worker's")
         self.write_failures = counter("write_failures_total", "Writes that Kafka did not take",
                                       "lane")  # fmt: skip
         self.commit_failures = counter("commit_failures_total", "Offset commits that failed",
                                        "group")  # fmt: skip
         self.freshness = histogram("freshness_seconds", "occurred_at to searchable", "kind")
+        self.pipeline = histogram("pipeline_seconds", "Product topic's time stamp to searchable",
+                                  "kind", "path")  # fmt: skip
+        self.pipeline_lag_records = gauge("pipeline_lag_records",
+                                          "Messages that a consumer group has not finished",
+                                          "group", "topic")  # fmt: skip
+        self.pipeline_lag_seconds = gauge("pipeline_lag_seconds",
+                                          "Age of the first of these messages",
+                                          "group", "topic")  # fmt: skip
         self.fetch = histogram("fetch_seconds", "Fetching one picture", "outcome")
         self.embed_batch = histogram("embed_batch_size", "Pictures per model call",
                                      buckets=_COUNTS)  # fmt: skip

@@ -31,6 +31,11 @@ class Place:
         return ORDER_HEADER, f"{self.timestamp_ms},{self.offset}".encode()
 
 
+def is_replay(message: SourceMessage) -> bool:
+    """Return whether a message was published again by `visualsearch dlq replay`."""
+    return message.header(ORDER_HEADER) is not None
+
+
 def parse_place(header: bytes) -> Place | None:
     """Read the value of an order header; None if it is not `timestamp_ms,offset`."""
     found = _PLACE.fullmatch(header)

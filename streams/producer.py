@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any
 
@@ -27,11 +28,21 @@ class Producer(Closing):
     `partitioner=murmur2_random` puts a key where Java and aiokafka put it (librdkafka's own
     default is crc32), idempotence keeps a partition's order through retries. A full local queue
     is back pressure, not an error.
+
+    What has no time stamp gets that of `now`, the brokers' clock in a worker: they refuse a
+    message that is an hour ahead of theirs.
     """
 
-    def __init__(self, options: dict[str, str | int], *, linger_ms: float = 2.0) -> None:
+    def __init__(
+        self,
+        options: dict[str, str | int],
+        *,
+        linger_ms: float = 2.0,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         from confluent_kafka import Producer as ConfluentProducer
 
+        self._now = now
         self._producer = ConfluentProducer(
             options
             | {
@@ -67,11 +78,13 @@ class Producer(Closing):
                 too_large = error.code() == KafkaError.MSG_SIZE_TOO_LARGE
                 future.set_exception(SendError(error.str(), too_large=too_large))
 
-        arguments: dict[str, Any] = {"headers": list(message.headers)}
+        stamp_ms = message.timestamp_ms
+        arguments: dict[str, Any] = {
+            "headers": list(message.headers),
+            "timestamp": round(self._now() * 1000) if stamp_ms is None else stamp_ms,
+        }
         if message.partition is not None:
             arguments["partition"] = message.partition
-        if message.timestamp_ms is not None:
-            arguments["timestamp"] = message.timestamp_ms
         while True:
             try:
                 self._producer.produce(

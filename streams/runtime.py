@@ -3,13 +3,14 @@
 import os
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry
 
 import visualsearch
+from schemas.workers import WorkerHeartbeat
 from streams.blobs import BlobStore
 from streams.faust_app import QueryApp
 from streams.fetch.fetcher import Fetcher
@@ -17,6 +18,9 @@ from streams.group_reader import GroupReader, Sink
 from streams.guessing import guesser_of, of_bytes
 from streams.hosts import Hosts
 from streams.ingest import EmbeddingSteps, Publisher
+from streams.kafka.clock import BrokerClock
+from streams.kafka.heartbeat import Heartbeat
+from streams.kafka.lag import PipelineLag
 from streams.lanes.attributes import AttributeLane
 from streams.lanes.batches import Batches
 from streams.lanes.delay import Delay
@@ -63,6 +67,7 @@ class Shared:
     blobs: BlobStore
     fetcher: Fetcher
     producer: Producer
+    clock: BrokerClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,9 @@ class SearchSide:
     keeper: Keeper | None  # None where snapshots cannot be told apart
 
 
-def build_shared(settings: Settings, encoder: Encoder | None = None) -> Shared:
+def build_shared(
+    settings: Settings, encoder: Encoder | None = None, clock: BrokerClock | None = None
+) -> Shared:
     """Load and warm the encoder, unless given one, and open the producer.
 
     Raises VisualSearchError.
@@ -106,14 +113,35 @@ def build_shared(settings: Settings, encoder: Encoder | None = None) -> Shared:
     encoder.encode_texts(["warm up"])
     metrics.build_info.labels(version("visualsearch"), encoder.model_id).set(1)
     blobs = BlobStore(settings.blobs)
+    clock = clock or BrokerClock()
     return Shared(
         settings=settings,
         metrics=metrics,
         model=Model(encoder, metrics),
         blobs=blobs,
         fetcher=Fetcher(settings, blobs, metrics),
-        producer=Producer(settings.kafka()),
+        producer=Producer(settings.kafka(), now=clock.now),
+        clock=clock,
     )
+
+
+def build_heartbeat(shared: Shared, state: Callable[[], WorkerHeartbeat]) -> Heartbeat:
+    """Return the heartbeat of this worker, which measures the shared clock; not started."""
+    settings, offset = shared.settings, shared.metrics.clock_offset
+    return Heartbeat(settings.kafka(), settings.topics.workers, state, shared.clock, offset)
+
+
+def build_lag(shared: Shared, roles: Container[str]) -> PipelineLag:
+    """Return what measures how far behind the groups of these roles are; not started."""
+    settings, topics = shared.settings, shared.settings.topics
+    ingest = {
+        settings.group("attributes"): topics.product_topics(),
+        settings.group("embedding"): topics.product_topics(),
+        settings.group("retry"): (topics.product_retry,),
+    }
+    search = {settings.group("search"): (topics.search_requests,)}
+    groups = (ingest if "ingest" in roles else {}) | (search if "search" in roles else {})
+    return PipelineLag(settings.kafka(), groups, shared.metrics, shared.clock.now)
 
 
 def build_ingest(shared: Shared, index_partitions: int) -> IngestSide:
@@ -121,7 +149,12 @@ def build_ingest(shared: Shared, index_partitions: int) -> IngestSide:
     settings, topics = shared.settings, shared.settings.topics
     publish = {
         lane: Publisher(
-            lane, settings, shared.producer, shared.metrics, index_partitions=index_partitions
+            lane,
+            settings,
+            shared.producer,
+            shared.metrics,
+            index_partitions=index_partitions,
+            now=shared.clock.now,
         )
         for lane in ("attributes", "embedding")
     }
@@ -135,7 +168,8 @@ def build_ingest(shared: Shared, index_partitions: int) -> IngestSide:
     steps = EmbeddingSteps(embedding, newest, publish["embedding"])
     window = Window(steps.first, events=settings.embed_window, size=WINDOW_BYTES)
     again = Window(steps.again, events=settings.embed_window, size=WINDOW_BYTES)
-    waiting = Delay(again, longest_s=2 * max(settings.retry_delays_s, default=0.0))
+    longest_s = 2 * max(settings.retry_delays_s, default=0.0)
+    waiting = Delay(again, longest_s=longest_s, now=shared.clock.now)
     batches = Batches(attributes, publish["attributes"], size=WINDOW_BYTES)
 
     def reader(lane: str, topics: Sequence[str], sink: Sink) -> GroupReader:
@@ -197,7 +231,7 @@ def build_search(shared: Shared, index_partitions: int, beginning: Beginning) ->
         engine,
         ledger,
         shared.metrics,
-        time.time,
+        shared.clock.now,
         partitions=index_partitions,
         starts=beginning.starts,
     )
@@ -229,6 +263,7 @@ def build_search(shared: Shared, index_partitions: int, beginning: Beginning) ->
         dead_letters=topics.dead_letters,
         reply_topics=settings.reply_topics,
         concurrency=settings.query_concurrency,
+        now=shared.clock.now,
     )
     app = QueryApp(
         settings,

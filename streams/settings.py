@@ -176,7 +176,7 @@ class Settings(BaseSettings):
         return TopicNames.with_prefix(self.topic_prefix)
 
     def group(self, name: str) -> str:
-        """Return the name of a consumer group: `attributes`, `embedding`, `retry` or `queries`."""
+        """Return the name of a consumer group: `attributes`, `embedding`, `retry` or `search`."""
         return f"{self.topic_prefix}visualsearch-{name}"
 
     @property

@@ -42,6 +42,7 @@ class TopicNames:
     search_results: str = "search-results"
     product_retry: str = "product-retry"
     dead_letters: str = "dead-letters"
+    workers: str = "workers"
 
     @classmethod
     def with_prefix(cls, prefix: str) -> Self:
@@ -130,6 +131,7 @@ def topic_specs(
         TopicSpec(names.search_results, search_results, _passing(4 * MIB)),
         TopicSpec(names.product_retry, product_retry, _kept(11 * MIB, retention_ms=7 * DAY_MS)),
         TopicSpec(names.dead_letters, dead_letters, _kept(11 * MIB) | {CLOCK: "CreateTime"}),
+        TopicSpec(names.workers, 1, _workers_config()),
     ]
 
 
@@ -181,6 +183,20 @@ def _kept(max_bytes: int, retention_ms: int | None = None) -> dict[str, str]:
         "cleanup.policy": "delete",
         "retention.ms": UNLIMITED if retention_ms is None else str(retention_ms),
         "max.message.bytes": str(max_bytes),
+    }
+
+
+def _workers_config() -> dict[str, str]:
+    """Keep the last heartbeat of each worker, for a day: one that was killed leaves no tombstone.
+
+    Workers measure the broker's clock by its time stamps.
+    """
+    return {
+        "cleanup.policy": "compact,delete",
+        "retention.ms": str(DAY_MS),
+        "segment.ms": str(HOUR_MS),
+        "max.message.bytes": str(MIB),
+        CLOCK: "LogAppendTime",
     }
 
 

@@ -5,22 +5,31 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from schemas.workers import WorkerHeartbeat
 from streams.broker_watch import BrokerWatch
 from streams.client import SearchClient
 from streams.kafka.adopt import adopt_commits
+from streams.kafka.clock import BrokerClock
 from streams.log_limit import limit_client_logs
 from streams.runtime import (
     IngestSide,
     SearchSide,
     Shared,
     begun,
+    build_heartbeat,
     build_ingest,
+    build_lag,
     build_search,
     build_shared,
     index_log_partitions,
@@ -29,10 +38,15 @@ from streams.settings import Settings
 from streams.web import Web
 from visualsearch.encoders.protocol import Encoder
 
+if TYPE_CHECKING:
+    from streams.kafka.heartbeat import Heartbeat
+    from streams.kafka.lag import PipelineLag
+
 log = logging.getLogger(__name__)
 QUERY_STOP_S = 5.0  # for searches in work, and for the agent
 DRAIN_S = 4.0  # for events in work when a worker is told to stop
 RESERVE_S = 8.0  # of the time to stop: what a last snapshot leaves to what comes after it
+MEASURED_S = 5.0  # how long a start waits for the first measurement of the brokers' clock
 STALLED_S = 60.0  # the reader's loop turns twenty times a second
 
 
@@ -40,11 +54,20 @@ class Worker:
     """One process with the roles `ingest`, `search` or both; it loads its encoder if not given."""
 
     def __init__(
-        self, settings: Settings, roles: frozenset[str], *, encoder: Encoder | None = None
+        self,
+        settings: Settings,
+        roles: frozenset[str],
+        *,
+        encoder: Encoder | None = None,
+        clock: BrokerClock | None = None,
     ) -> None:
         self._settings = settings
         self._roles = roles
         self._encoder = encoder
+        self._clock = clock
+        self._id = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+        self._started_at = datetime.now(UTC)
+        self._reporting: tuple[Heartbeat | PipelineLag, ...] = ()
         self._shared: Shared | None = None
         self._side: SearchSide | None = None
         self._client: SearchClient | None = None
@@ -58,7 +81,13 @@ class Worker:
         """Start everything; return when ready. Raises VisualSearchError, OSError."""
         settings = self._settings
         partitions = await asyncio.to_thread(index_log_partitions, settings)
-        self._shared = shared = await asyncio.to_thread(build_shared, settings, self._encoder)
+        self._shared = shared = await asyncio.to_thread(
+            build_shared, settings, self._encoder, self._clock
+        )
+        heartbeat = build_heartbeat(shared, self._state)
+        self._reporting = (heartbeat, build_lag(shared, self._roles))
+        for thread in self._reporting:
+            thread.start()
         watch = BrokerWatch(shared.producer.answers, shared.metrics.broker_up)
         self._watching = asyncio.create_task(watch.run())
         if "search" in self._roles:
@@ -73,6 +102,8 @@ class Worker:
                 settings.kafka(), topics.search_requests, topics.search_results
             )
         await self._serve(shared)
+        # Ages of requests rest on it; where brokers do not stamp, this machine's clock has to do.
+        await asyncio.to_thread(heartbeat.wait_measured, MEASURED_S)
         if "ingest" in self._roles:
             self._ingest = build_ingest(shared, partitions)
             for reader in self._ingest.readers:
@@ -120,10 +151,26 @@ class Worker:
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.wait({self._watching})
+        for thread in self._reporting:
+            await asyncio.to_thread(thread.close)
         if self._shared is not None:
             await self._shared.fetcher.close()
             await asyncio.to_thread(self._shared.model.close)
             await asyncio.to_thread(self._shared.producer.close)
+
+    def _state(self) -> WorkerHeartbeat:
+        """Return what a heartbeat says of this worker; called from its thread."""
+        host = self._settings.http_host
+        listens = self._runner is not None and self._runner.addresses
+        return WorkerHeartbeat(
+            worker_id=self._id,
+            url=f"http://{_reachable(host)}:{self.port}" if listens else None,
+            roles=sorted(self._roles),
+            version=version("visualsearch"),
+            ready=self.ready() is None,
+            offsets=self._side.reader.positions() if self._side is not None else {},
+            started_at=self._started_at,
+        )
 
     async def _serve(self, shared: Shared) -> None:
         side = self._side
@@ -210,7 +257,12 @@ class Worker:
             metrics.lag_records.labels(str(partition)).set(lag)
         watermark = self._side.reader.watermark.time_s
         if watermark is not None:
-            metrics.lag_seconds.set(max(time.time() - watermark, 0.0))
+            metrics.lag_seconds.set(max(self._shared.clock.now() - watermark, 0.0))
+
+
+def _reachable(host: str) -> str:
+    """Return where a server that listens there is reached: of all addresses the host's name."""
+    return socket.gethostname() if host in ("", "0.0.0.0", "::") else host  # noqa: S104
 
 
 async def run_worker(

@@ -9,7 +9,7 @@ from streams.dlq.letters import Letter
 from streams.explain.found import SeenEvent, SeenLetter, SeenRecord, SeenRetry
 from streams.lanes.lane import read_event
 from streams.messages import SourceMessage
-from streams.order import ORDER_HEADER, OrderMode, Place, place_of
+from streams.order import OrderMode, Place, is_replay, place_of
 from streams.retry import PREFIX as RETRY
 from streams.retry import RetryError, not_before_ms, parse_retry
 
@@ -20,7 +20,7 @@ OFFER = ProductOfferUpdated.__struct_config__.tag
 def seen_event(message: SourceMessage, mode: OrderMode) -> SeenEvent:
     """Read an event as the lanes do; one that they cannot use has a `code`. Raises nothing."""
     place: Place | None = None
-    replayed = message.header(ORDER_HEADER) is not None
+    replayed = is_replay(message)
     at = (message.topic, message.partition, message.offset, message.timestamp_ms)
     try:
         place = place_of(message)

@@ -3,8 +3,9 @@
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
+from streams.closing import Closing
 from streams.fsck.values import FsckError, Message, Part, Source
 from streams.kafka.limits import consumer_limits
 from streams.kafka.unreadable import is_unreadable, step_over
@@ -17,7 +18,7 @@ SILENCE_S = 30.0
 NEAR = 200  # messages that are sooner read over than sought past
 
 
-class Cluster:
+class Cluster(Closing):
     """A reader of whole ranges; `options` are librdkafka's connection options."""
 
     def __init__(self, options: Mapping[str, str | int], *, timeout_s: float = 10.0) -> None:
@@ -26,11 +27,7 @@ class Cluster:
         self._consumer = self._open("visualsearch-fsck-unused")
         self._askers: dict[str, Any] = {}
 
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         """Close the connections."""
         for consumer in (self._consumer, *self._askers.values()):
             consumer.close()
@@ -66,8 +63,19 @@ class Cluster:
             raise _unreachable(error) from error
         return {(at.topic, at.partition): at.offset for at in found if at.offset >= 0}
 
-    def read(self, bounds: Bounds) -> Iterator[Message]:
-        """Yield the messages within bounds, each partition's in order. Raises FsckError."""
+    def holding(self, bounds: Bounds) -> dict[Part, tuple[int, int]]:
+        """Return those that hold messages. Raises FsckError.
+
+        Markers of transactions and aborted records take offsets, but are no messages.
+        """
+        found = {message.source[:2] for message in self.read(bounds, first_only=True)}
+        return {part: bound for part, bound in bounds.items() if part in found}
+
+    def read(self, bounds: Bounds, *, first_only: bool = False) -> Iterator[Message]:
+        """Yield the messages within bounds, each partition's in order, or the first of each.
+
+        Raises FsckError.
+        """
         from confluent_kafka import TopicPartition
 
         left = {part: stop for part, (start, stop) in bounds.items() if start < stop}
@@ -78,7 +86,9 @@ class Cluster:
         heard_at = time.monotonic()
         try:
             while left:
-                got = consumer.consume(BATCH, 0.2)
+                # The first at once, then what is there: `consume(n, 0.2)` alone waits for n.
+                first = consumer.poll(0.2)
+                got = [] if first is None else [first, *consumer.consume(BATCH, 0)]
                 if got:
                     heard_at = time.monotonic()
                 elif time.monotonic() - heard_at > SILENCE_S:
@@ -89,7 +99,7 @@ class Cluster:
                     if stop is None:
                         continue
                     message, read_up_to = self._found(raw)
-                    if read_up_to >= stop:
+                    if read_up_to >= stop or (first_only and read_up_to > raw.offset()):
                         del left[part]  # what follows is read and left out
                     if message is not None and message.offset < stop:
                         yield message
@@ -135,6 +145,7 @@ class Cluster:
                 "group.id": group,
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
+                "isolation.level": "read_committed",  # as the workers read
                 "auto.offset.reset": "error",  # what was deleted meanwhile must not pass unseen
                 "fetch.wait.max.ms": 50,
                 "queued.max.messages.kbytes": 32768,

@@ -23,14 +23,17 @@ class Late:
     def add(self, who: str, ranges: Bounds) -> None:
         """Take in the ranges that somebody has not worked on."""
         for (topic, partition), (start, stop) in ranges.items():
-            text = f"{who}: {stop - start} messages of {topic}[{partition}] are not worked on"
+            text = f"{who}: up to {stop - start} messages of {topic}[{partition}] not worked on"
             self.findings.append(Finding(text, source=place((topic, partition, start))))
             known = self.ranges.get((topic, partition), (start, stop))
             self.ranges[topic, partition] = (min(start, known[0]), max(stop, known[1]))
 
 
 def behind(bounds: Bounds, reached: Mapping[Part, int]) -> dict[Part, tuple[int, int]]:
-    """Return the ranges that are not reached yet; where nothing was reached, all of it."""
+    """Return the ranges that are not reached yet; where nothing was reached, all of it.
+
+    By offsets alone: what stands there may be no message.
+    """
     starts = {part: max(reached.get(part, low), low) for part, (low, _) in bounds.items()}
     return {p: (starts[p], stop) for p, (_, stop) in bounds.items() if starts[p] < stop}
 
@@ -43,7 +46,8 @@ def wait_for_lanes(
     def ask() -> Late:
         late = Late()
         for lane, group in groups.items():
-            late.add(f"{lane} lane", behind(bounds, cluster.committed(group, bounds)))
+            ranges = behind(bounds, cluster.committed(group, bounds))
+            late.add(f"{lane} lane", cluster.holding(ranges))
         return late
 
     return _wait(ask, give_up_at)
@@ -58,7 +62,8 @@ def wait_for_retries(cluster: Cluster, group: str, topic: str, give_up_at: float
     def ask() -> Late:
         bounds = cluster.bounds([topic])
         late = Late()
-        late.add("retries", behind(bounds, cluster.committed(group, bounds)))
+        ranges = behind(bounds, cluster.committed(group, bounds))
+        late.add("retries", cluster.holding(ranges))
         return late
 
     return _wait(ask, give_up_at)
@@ -71,7 +76,7 @@ def wait_for_index(cluster: Cluster, worker: Worker, log: str, give_up_at: float
     def ask() -> Late:
         positions = {(log, p): at for p, at in worker.index().positions.items()}
         late = Late()
-        late.add("index", behind(bounds, positions))
+        late.add("index", cluster.holding(behind(bounds, positions)))
         return late
 
     return _wait(ask, give_up_at)

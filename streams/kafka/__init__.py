@@ -1,1 +1,1 @@
-"""What stands between Kafka's client and the pipelines."""
+"""Kafka as the workers use it: what its clients take, clocks, heartbeats and lag."""

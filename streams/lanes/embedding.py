@@ -79,6 +79,7 @@ class EmbeddingLane:
                 read = await asyncio.to_thread(read_event, message, self._mode)
         except SchemaError:
             return Outcome("skipped")  # the attribute lane dead-letters it
+        read = replace(read, retried=attempt.patient)
         if isinstance(read.event, ProductOfferUpdated):
             return Outcome("skipped", type=read.type)
         if self._newest.outdated(read.product_id, read.order):

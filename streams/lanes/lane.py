@@ -17,7 +17,7 @@ from schemas.events import TYPE_NAMES, ProductEvent
 from schemas.records import IndexRecord, Order, encode_record, record_key
 from streams.dead_letters import Fault
 from streams.messages import Headers, OutgoingMessage, SourceMessage
-from streams.order import OrderMode, order_of, place_of
+from streams.order import OrderMode, is_replay, order_of, place_of
 from streams.partition import partition_of
 from streams.retry import Retry
 
@@ -31,6 +31,7 @@ class OrderedEvent:
     event: ProductEvent
     order: Order
     message: SourceMessage
+    retried: bool = False  # it came from `product-retry`; the message is the original one
 
     @property
     def product_id(self) -> str:
@@ -41,6 +42,13 @@ class OrderedEvent:
     def type(self) -> str:
         """The type as the contract names it."""
         return TYPE_NAMES[type(self.event)]
+
+    @property
+    def path(self) -> str:
+        """By which way it came here: live, retry or replay (of a dead letter)."""
+        if is_replay(self.message):
+            return "replay"
+        return "retry" if self.retried else "live"
 
 
 Entry = tuple[str, IndexRecord, OrderedEvent]
@@ -129,6 +137,8 @@ def _record_headers(event: OrderedEvent) -> Headers:
         ("event_id", event.event.event_id.encode()),
         ("event_type", event.type.encode()),
         ("source", event.message.source.encode()),
+        ("source_timestamp", str(place_of(event.message).timestamp_ms).encode()),
+        ("path", event.path.encode()),
     ]
     if trace := event.message.header("traceparent"):
         headers.append(("traceparent", trace))

@@ -15,6 +15,8 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from schemas.events import ImageSource, ProductEvent, encode_event
 from schemas.search import QuerySpec, SearchHit, SearchRequest, SearchResult
 from streams.client import SearchClient
+from streams.fsck.cluster import Cluster
+from streams.fsck.lateness import behind
 from streams.kafka.unreadable import step_over
 from streams.messages import OutgoingMessage, read_headers
 from streams.producer import Producer
@@ -50,16 +52,13 @@ class Path:
         self.client = SearchClient(
             settings.kafka(), self.topics.search_requests, self.topics.search_results
         )
-        self._groups = {
-            lane: _consumer(settings, settings.group(lane)) for lane in (*LANES, "search")
-        }
+        self._cluster = Cluster(settings.kafka())
 
     async def close(self) -> None:
         """Let go of Kafka; the worker is its owner's."""
         await asyncio.to_thread(self.client.close)
         await asyncio.to_thread(self.producer.close)
-        for consumer in self._groups.values():
-            await asyncio.to_thread(consumer.close)
+        await asyncio.to_thread(self._cluster.close)
 
     @property
     def engine(self) -> Any:
@@ -110,25 +109,17 @@ class Path:
         await _none_left(lambda: self.lag(lane))
 
     def lag(self, lane: str) -> int:
-        """Return how many messages a group has not committed."""
-        consumer = self._groups[lane]
+        """Return how many messages a group has not committed; transactions' markers are none."""
         own = {"search": [self.topics.search_requests], "retry": [self.topics.product_retry]}
-        names = own.get(lane) or self.topics.product_topics()
-        tps = [tp for name in names for tp in _partitions(consumer, name)]
-        total = 0
-        for tp in consumer.committed(tps, timeout=10):
-            low, high = consumer.get_watermark_offsets(tp, timeout=10)
-            total += high - max(tp.offset, low)
-        return total
+        bounds = self._cluster.bounds(own.get(lane) or self.topics.product_topics())
+        left = behind(bounds, self._cluster.committed(self.settings.group(lane), bounds))
+        return sum(1 for _ in self._cluster.read(left))
 
     def _log_lag(self) -> int:
         assert self.worker._side is not None
         positions = self.worker._side.reader.positions()
-        consumer = self._groups["attributes"]
-        return sum(
-            consumer.get_watermark_offsets(tp, timeout=10)[1] - positions.get(tp.partition, 0)
-            for tp in _partitions(consumer, self.topics.index_log)
-        )
+        ends = self._cluster.bounds([self.topics.index_log])
+        return sum(end - positions.get(partition, 0) for (_, partition), (_, end) in ends.items())
 
     def read(self, topic: str) -> list[Message]:
         """Return every message of a topic."""
@@ -167,6 +158,15 @@ class Path:
         assert self.worker._shared is not None
         registry = self.worker._shared.metrics.registry
         return registry.get_sample_value(f"visualsearch_{name}", labels) or 0.0
+
+    def exported_lag(self, lane: str, topic: str | None = None) -> tuple[float, float]:
+        """Return the records and seconds by which the worker says that a group is behind."""
+        labels = {
+            "group": self.settings.group(lane),
+            "topic": topic or self.topics.product_events,
+        }
+        records = self.metric("pipeline_lag_records", **labels)
+        return records, self.metric("pipeline_lag_seconds", **labels)
 
 
 async def _none_left(lag: Callable[[], int]) -> None:

@@ -24,7 +24,7 @@ def names() -> TopicNames:
 
 
 def test_created_once_as_designed(kafka: BrokerInfo, names: TopicNames) -> None:
-    """The first call makes all ten, the second none, and both find them as they should be."""
+    """The first call makes all eleven, the second none, and both find them as they should be."""
     specs = topic_specs(names)
     assert {s.status for s in describe_topics(kafka.bootstrap, specs)} == {"missing"}
     first = create_topics(kafka.bootstrap, specs)

@@ -19,7 +19,7 @@ def test_prefix_leads_every_name() -> None:
     assert TopicNames.with_prefix("") == TopicNames()
     prefixed = astuple(TopicNames.with_prefix("shop-"))
     assert prefixed == tuple(f"shop-{name}" for name in astuple(TopicNames()))
-    assert len(set(prefixed)) == 10
+    assert len(set(prefixed)) == 11
 
 
 def test_product_topics_are_the_five() -> None:
@@ -48,6 +48,7 @@ def test_every_name_has_one_spec() -> None:
         ("search-results", 4, 4),
         ("product-retry", 4, 11),
         ("dead-letters", 1, 11),
+        ("workers", 1, 1),
     ],
 )
 def test_partitions_and_sizes(name: str, partitions: int, mib: int) -> None:
@@ -72,6 +73,14 @@ def test_only_the_index_log_is_compacted_and_not_before_a_day() -> None:
     ]
     assert compacted == ["index-log"]
     assert int(spec("index-log").config["min.compaction.lag.ms"]) == 24 * 3600 * 1000
+
+
+def test_a_heartbeat_has_the_brokers_time_and_goes_a_day_after_its_worker() -> None:
+    """Each start has an id of its own: compaction alone would keep them all."""
+    config = spec("workers").config
+    assert config["message.timestamp.type"] == "LogAppendTime"
+    assert config["cleanup.policy"] == "compact,delete"
+    assert int(config["retention.ms"]) == 24 * 3600 * 1000
 
 
 def test_difference_is_found_in_partitions_and_in_named_configs_only() -> None:
