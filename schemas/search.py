@@ -5,19 +5,25 @@ silently ignored would answer with products that the shopper excluded.
 """
 
 from datetime import datetime
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
 
 from schemas.errors import SchemaError, from_validation
+from schemas.events import Attributes, Base64, Price
 from schemas.explained import HitExplanation, ProductExplanation
+from schemas.limits import json_text
 
 RequestId = Annotated[str, Meta(min_length=1, max_length=256)]
 Weight = Annotated[float, Meta(ge=-100, le=100)]
 Words = Annotated[str, Meta(min_length=1, max_length=2000)]
 ProductId = Annotated[str, Meta(min_length=1, max_length=256)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+Component = Annotated[float, Meta(ge=-1e300, le=1e300)]  # either limit refuses `inf` and `nan`
+Url = Annotated[str, Meta(max_length=4096)]
+AnyOf = Annotated[list[Annotated[str, Meta(max_length=1024)]], Meta(max_length=1000)]
+Excluded = Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=10_000)]
 Mode = Literal["search", "look"]
 Kind = Literal["catalog", "lifestyle"]
 
@@ -25,8 +31,8 @@ Kind = Literal["catalog", "lifestyle"]
 class QueryImage(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """A picture to search with: exactly one of `url` and `data` (base64)."""
 
-    url: str | None = None
-    data: str | None = None
+    url: Url | None = None
+    data: Base64 | None = None
     weight: Weight | None = None
 
     def __post_init__(self) -> None:
@@ -49,9 +55,9 @@ class QuerySpec(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=
     similar_to: ProductId | Annotated[list[ProductId], Meta(min_length=1, max_length=20)] | None = (
         None
     )
-    vector: Annotated[list[float], Meta(min_length=1, max_length=4096)] | None = None
+    vector: Annotated[list[Component], Meta(min_length=1, max_length=4096)] | None = None
     # Shorthands: one picture (URL or base64), one text.
-    image: str | None = None
+    image: Base64 | None = None
     text: Words | None = None
     text_weight: Weight | None = None
 
@@ -59,14 +65,14 @@ class QuerySpec(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=
 class SearchFilters(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """Clauses that all must hold; in `category` and `brand` any of the values may match."""
 
-    category: list[str] = []
-    brand: list[str] = []
-    tags: list[str] = []
-    price_min: Annotated[float, Meta(ge=0)] | None = None
-    price_max: Annotated[float, Meta(ge=0)] | None = None
+    category: AnyOf = []
+    brand: AnyOf = []
+    tags: AnyOf = []
+    price_min: Price | None = None
+    price_max: Price | None = None
     in_stock: bool | None = None
-    attributes: dict[str, str] = {}
-    exclude: Annotated[list[str], Meta(max_length=10_000)] = []
+    attributes: Attributes = {}
+    exclude: Excluded = []
 
     def __post_init__(self) -> None:
         low, high = self.price_min, self.price_max
@@ -258,22 +264,26 @@ _RESULTS = msgspec.json.Decoder(SearchResult)
 
 
 def decode_result(value: bytes) -> SearchResult:
-    """Decode a result. Raises msgspec.DecodeError."""
-    return _RESULTS.decode(value)
+    """Decode a result. Raises msgspec.DecodeError, and SchemaError for one beyond all limits."""
+    return _RESULTS.decode(json_text(value, "result_too_large"))
 
 
 def decode_request(value: bytes | None) -> SearchRequest:
     """Decode a request. Raises SchemaError with the field that is wrong."""
     if value is None:
         raise SchemaError("not_json", "the value is null; send a search request as JSON")
+    text = json_text(value, "request_too_large")
     try:
-        return _REQUESTS.decode(value)
+        return _REQUESTS.decode(text)
     except msgspec.ValidationError as error:
-        fault = from_validation(error)
-        choices = _CHOICES.get(fault.field or "", ())
-        if choices and "enum" in str(fault):
-            text = f"{fault}; expected one of {', '.join(choices)}"
-            raise SchemaError(fault.code, text, field=fault.field) from None
-        raise fault from None
+        raise from_validation(error, _plain(text), _CHOICES) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SchemaError("not_json", f"the value is not JSON: {error}") from None
+
+
+def _plain(text: bytes) -> Any:
+    """Return a request that does not fit as plain values, for an error to show."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # broken further on
+        return None
