@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from streams.settings import Settings
+from visualsearch.private import make_folder
 
 Handler = Callable[[Any], Awaitable[None]]
 log = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ def make_app(
     import faust
 
     data_dir = settings.data_dir / "faust"  # it keeps nothing there: no tables
-    data_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(data_dir)
     app = faust.App(
         group,
         broker=f"kafka://{settings.bootstrap.replace(',', ';')}",
