@@ -5,6 +5,7 @@ silently ignored would answer with products that the shopper excluded.
 """
 
 from datetime import datetime
+from math import isfinite
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
@@ -76,6 +77,8 @@ class SearchFilters(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_o
 
     def __post_init__(self) -> None:
         low, high = self.price_min, self.price_max
+        if not all(price is None or isfinite(price) for price in (low, high)):
+            raise ValueError("`price_min` and `price_max` are finite numbers")  # JSON has no other
         if low is not None and high is not None and low > high:
             raise ValueError("`price_min` is above `price_max`; swap them")
 
