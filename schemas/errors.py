@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -76,10 +77,7 @@ def from_validation(
 
 def shown(value: Any) -> str:
     """Return a value as JSON, shortened: what was left out is counted."""
-    try:
-        text = msgspec.json.encode(value).decode()
-    except (TypeError, ValueError, msgspec.MsgspecError, RecursionError):
-        text = repr(value)
+    text = _as_json(value)
     if len(text) <= _SHOWN:
         return text
     if isinstance(value, str):
@@ -88,6 +86,18 @@ def shown(value: Any) -> str:
         unit = "items" if isinstance(value, list) else "members"
         return f"{text[:_SHOWN]}… ({len(value):,} {unit})"
     return f"{text[:_SHOWN]}…"
+
+
+def _as_json(value: Any) -> str:
+    """Return a value as JSON; of a large one the beginning, which is all that will be shown."""
+    if isinstance(value, str | list):
+        value = value[: _SHOWN + 1]
+    elif isinstance(value, dict):
+        value = dict(islice(value.items(), _SHOWN + 1))
+    try:
+        return msgspec.json.encode(value).decode()
+    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError, RecursionError):
+        return repr(value)  # of a catalog's own reader, or a number beyond 64 bits
 
 
 def _cure(path: str, what: str, choices: Mapping[str, Sequence[str]]) -> str:

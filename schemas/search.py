@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from schemas.errors import SchemaError, from_validation
 from schemas.events import Attributes, Base64, Price
-from schemas.explained import HitExplanation, ProductExplanation
+from schemas.explained import MANY, HitExplanation, ProductExplanation
 from schemas.limits import json_text
 
 RequestId = Annotated[str, Meta(min_length=1, max_length=256)]
@@ -145,7 +145,7 @@ class SearchVariant(Struct, kw_only=True):
     currency: str | None = None
     in_stock: bool | None = None
     url: str | None = None
-    attributes: dict[str, str] = {}
+    attributes: Annotated[dict[str, str], MANY] = {}
 
 
 class GuessedAttribute(Struct):
@@ -171,10 +171,10 @@ class SearchHit(Struct, kw_only=True):
     currency: str | None = None
     in_stock: bool | None = None
     url: str | None = None
-    attributes: dict[str, str] = {}
-    variants: list[SearchVariant] = []
+    attributes: Annotated[dict[str, str], MANY] = {}
+    variants: Annotated[list[SearchVariant], MANY] = []
     # Of attributes that the catalogue does not name; filters on attributes see them as well.
-    guessed: dict[str, GuessedAttribute] = {}
+    guessed: Annotated[dict[str, GuessedAttribute], MANY] = {}
     explain: HitExplanation | None = None
 
 
@@ -195,10 +195,10 @@ class LookRegion(Struct, kw_only=True):
     detector's own. Products found in several regions stand further up.
     """
 
-    box: list[float]
+    box: Annotated[list[float], Meta(min_length=4, max_length=4)]
     category: str | None = None
     score: float = 0.0
-    hits: list[SearchHit] = []
+    hits: Annotated[list[SearchHit], Meta(max_length=1000)] = []
     plan: SearchPlan | None = None
 
 
@@ -207,7 +207,7 @@ class SearchHint(Struct, kw_only=True):
 
     field: str
     value: str
-    close: list[str] = []
+    close: Annotated[list[str], MANY] = []
 
 
 class IndexInfo(Struct, kw_only=True):
@@ -248,16 +248,16 @@ class SearchResult(Struct, kw_only=True):
 
     request_id: str
     status: Literal["ok", "error"]
-    hits: list[SearchHit] = []
-    regions: list[LookRegion] | None = None
-    hints: list[SearchHint] = []
+    hits: Annotated[list[SearchHit], Meta(max_length=1000)] = []
+    regions: Annotated[list[LookRegion], Meta(max_length=20)] | None = None
+    hints: Annotated[list[SearchHint], MANY] = []
     plan: SearchPlan | None = None
     served_by: str | None = None
     index: IndexInfo | None = None
     shards: Shards = msgspec.field(default_factory=Shards)
     took_ms: TookMs = msgspec.field(default_factory=TookMs)
     error: SearchFault | None = None
-    explained: list[ProductExplanation] = []
+    explained: Annotated[list[ProductExplanation], MANY] = []
 
 
 # Made here, not at the first call: see schemas/events.py.
