@@ -32,11 +32,14 @@ def event(value: bytes) -> Any:
 
 
 def cpu_s(work: Callable[[], object]) -> float:
-    """Return the CPU seconds that a call takes, refused or not."""
-    began = time.process_time()
-    with suppress(SchemaError):
-        work()
-    return time.process_time() - began
+    """Return the CPU seconds that a call takes, refused or not: the least of three."""
+    took = []
+    for _ in range(3):
+        began = time.process_time()
+        with suppress(SchemaError):
+            work()
+        took.append(time.process_time() - began)
+    return min(took)
 
 
 def peak_bytes(work: Callable[[], object]) -> int:
