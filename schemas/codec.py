@@ -11,10 +11,13 @@ from typing import Any
 
 import msgspec
 
-from schemas.errors import SchemaError, from_validation
-from schemas.events import EVENT_TYPES, Deleted, ProductDeleted, ProductEvent
+from schemas.errors import SchemaError, from_validation, shown
+from schemas.events import CHOICES, EVENT_TYPES, Deleted, ProductDeleted, ProductEvent
+from schemas.limits import framed_by, json_text, require_shallow
 
 Headers = Iterable[tuple[str, bytes | None]]
+_LONGEST_HEADER = 64 * 1024
+_EVENTS = msgspec.json.Decoder(ProductEvent)  # made at import: see schemas/events.py
 
 
 def decode_event(
@@ -26,7 +29,7 @@ def decode_event(
     timestamp, and `source` (topic[partition]@offset) serves as its event id.
     Raises SchemaError, the only error it raises.
     """
-    product_id = _key_text(key)
+    product_id = _key_text(key, alone=value is None)
     if value is None:
         return ProductDeleted(
             event_id=source,
@@ -44,16 +47,47 @@ def decode_event(
     return event
 
 
-def _key_text(key: bytes | None) -> str:
+def _key_text(key: bytes | None, *, alone: bool) -> str:
+    """Return the product id that a key is. Raises SchemaError.
+
+    `alone` says that the key is all there is, in a tombstone. Then a key that reads as a JSON
+    text, object or list is taken for a serializer's and refused: deleting the product that it
+    seems to name would be a guess. A product whose id does look like that is deleted by a
+    `product-deleted` event, in which the id stands twice.
+    """
     if not key:
         raise SchemaError("key_missing", "the message has no key; publish with the product id")
+    if key.startswith(b"\0"):
+        schema_id = framed_by(key)
+        what = "a zero byte" if schema_id is None else f"a zero byte and schema id {schema_id}"
+        raise SchemaError(
+            "key_invalid",
+            f"the message key begins with {what}, the frame of a schema registry's serializer; "
+            "publish with the product id as plain UTF-8 (a string serializer)",
+        )
     try:
         text = key.decode()
     except UnicodeDecodeError:
         raise SchemaError("key_invalid", "the message key is not UTF-8") from None
     if len(text) > 256:
         raise SchemaError("key_invalid", "the message key is longer than 256 characters")
+    if alone and (kind := _json_kind(key)) is not None:
+        raise SchemaError(
+            "key_invalid",
+            f"the message key {text[:100]} is JSON, {kind}; publish with the product id as plain "
+            "UTF-8 (a string serializer), or a product-deleted event if this is the product's id",
+        )
     return text
+
+
+def _json_kind(key: bytes) -> str | None:
+    """Return what a key is as JSON; None for what may well be an id, such as a number."""
+    try:
+        parsed = msgspec.json.decode(key)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    kinds = {str: "a text in quotes", dict: "an object", list: "a list"}
+    return next((told for kind, told in kinds.items() if isinstance(parsed, kind)), None)
 
 
 def _at_timestamp(timestamp_ms: int) -> datetime:
@@ -66,17 +100,41 @@ def _at_timestamp(timestamp_ms: int) -> datetime:
 
 
 def _header_texts(headers: Headers) -> dict[str, str]:
-    return {name: raw.decode("utf-8", "replace") for name, raw in headers if raw is not None}
+    return {
+        name: raw[:_LONGEST_HEADER].decode("utf-8", "replace")
+        for name, raw in headers
+        if raw is not None and name.startswith("ce_")
+    }
 
 
 def _parse(value: bytes) -> dict[str, Any]:
+    text = json_text(value, "event_too_large")
+    require_shallow(text)
     try:
-        parsed = msgspec.json.decode(value)
+        parsed = msgspec.json.decode(text)
+    except msgspec.ValidationError:  # a number that no float holds
+        raise _out_of_range(text) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SchemaError("not_json", f"the value is not JSON: {error}") from None
     if not isinstance(parsed, dict):
-        raise SchemaError("not_an_object", "the value is JSON but not an object")
+        raise SchemaError(
+            "not_an_object",
+            f"the value is JSON but not an object: {shown(parsed)}; publish one event per message",
+        )
     return parsed
+
+
+def _out_of_range(text: bytes) -> SchemaError:
+    """Return the error for a number beyond all floats, such as 1e999; a bare event's is named."""
+    try:
+        _EVENTS.decode(text)
+    except msgspec.ValidationError as error:
+        if "out of range" in str(error):
+            fault = from_validation(error)
+            return SchemaError("not_json", str(fault), field=fault.field)
+    except msgspec.DecodeError:
+        pass
+    return SchemaError("not_json", "the value holds a number out of range; give a smaller number")
 
 
 def _unwrap(body: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
@@ -93,7 +151,8 @@ def _unwrap(body: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
     else:
         return body
     if not isinstance(data, dict):
-        raise SchemaError("field_invalid", "data: expected an object", field="data")
+        text = f"data: expected an object; given was {shown(data)}"
+        raise SchemaError("field_invalid", text, field="data")
     inner = data if "product" in data else {"product": data}
     kind = envelope.get("type")
     filled = {
@@ -113,7 +172,8 @@ def _to_event(body: dict[str, Any]) -> ProductEvent:
             "field_missing", f"event_type is required: one of {known}", field="event_type"
         )
     if not isinstance(name, str):
-        raise SchemaError("field_invalid", f"event_type: one of {known}", field="event_type")
+        text = f"event_type: expected one of {known}; given was {shown(name)}"
+        raise SchemaError("field_invalid", text, field="event_type")
     if name not in EVENT_TYPES:
         raise SchemaError(
             "event_type_unknown",
@@ -123,11 +183,13 @@ def _to_event(body: dict[str, Any]) -> ProductEvent:
     try:
         event = msgspec.convert(body, EVENT_TYPES[name])
     except msgspec.ValidationError as error:
-        raise from_validation(error) from None
+        raise from_validation(error, body, CHOICES) from None
     try:
         event.occurred_at.astimezone(UTC)
     except OverflowError:  # the year 1 or 9999, beyond them in UTC
         raise SchemaError(
-            "field_invalid", "occurred_at: out of range in UTC", field="occurred_at"
+            "field_invalid",
+            f"occurred_at: out of range in UTC; given was {shown(body['occurred_at'])}",
+            field="occurred_at",
         ) from None
     return event

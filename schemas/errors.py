@@ -1,14 +1,37 @@
 """What is wrong with a message, in words that its sender can act on."""
 
 import re
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any
 
 import msgspec
 
-_AT = re.compile(r" - at `(?:key in )?\$\.?(?P<path>[^`]*)`$")
+_AT = re.compile(r" - at `(?P<key>key` in `)?\$\.?(?P<path>[^`]*)`$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
 _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
+_STEP = re.compile(r"(?P<name>[^.\[\]]+)|\[(?P<number>\d+)\]|\[\.\.\.\]")
 _LONGEST = 300
 """Characters of a sender's own text that an error repeats: it travels in a header."""
+
+_SHOWN = 80
+"""Characters of a bad value that an error shows."""
+
+_ABSENT = object()
+_CURES = (
+    (re.compile(r"Expected `(float|int)\b[^`]*`, got"), "write a number, without quotes"),
+    (re.compile(r"Expected `bool\b[^`]*`, got"), "write true or false, without quotes"),
+    (re.compile(r"Expected `(str|datetime)\b[^`]*`, got"), "write a text, in quotes"),
+    (re.compile(r"Expected `array\b[^`]*`, got"), "write a list: [...]"),
+    (re.compile(r"Expected `object\b[^`]*`, got"), "write an object: {...}"),
+    (re.compile(r"Expected `str` of length <="), "shorten it"),
+    (re.compile(r"Expected `(array|object)` of length <="), "send fewer"),
+    (re.compile(r"Expected `\w+` of length >="), "fill it, or leave it out"),
+    (re.compile(r"Expected `\w+` [<>]=? "), "give a value within this limit"),
+    (re.compile(r"matching regex '\^\[A-Z\]\{3\}"), "write a code such as EUR"),
+    (re.compile("RFC3339|timezone"), "write date, time and zone: 2026-05-01T12:00:00Z"),
+    (re.compile("out of range"), "give a smaller number"),
+)
 
 
 class SchemaError(ValueError):
@@ -24,8 +47,16 @@ class SchemaError(ValueError):
         self.field = field
 
 
-def from_validation(error: msgspec.ValidationError) -> SchemaError:
-    """Turn msgspec's error into one with a code and the path of the field."""
+def from_validation(
+    error: msgspec.ValidationError,
+    body: Any = _ABSENT,
+    choices: Mapping[str, Sequence[str]] | None = None,
+) -> SchemaError:
+    """Turn msgspec's error into one with a code, the field's path, its value and the cure.
+
+    The value is looked up in `body`, the whole message as plain values, and shown shortened.
+    `choices` holds what may be said in fields of few values, by the field's name.
+    """
     text = str(error)
     at = _AT.search(text)
     path = at["path"].removeprefix(".") if at else ""
@@ -38,4 +69,64 @@ def from_validation(error: msgspec.ValidationError) -> SchemaError:
             verb = told if code == "field_unknown" else "is required"
             return SchemaError(code, f"{field} {verb}", field=field)
     field = path or None
-    return SchemaError("field_invalid", f"{field or 'message'}: {what[:_LONGEST]}", field=field)
+    said = f"{field or 'message'}: {what[:_LONGEST]}"
+    if at is not None and what.startswith(("Expected", "Invalid", "Number", "Integer")):
+        said += _given(body, path, what, key=at["key"] is not None)
+    return SchemaError("field_invalid", said + _cure(path, what, choices or {}), field=field)
+
+
+def shown(value: Any) -> str:
+    """Return a value as JSON, shortened: what was left out is counted."""
+    text = _as_json(value)
+    if len(text) <= _SHOWN:
+        return text
+    if isinstance(value, str):
+        return f"{text[:_SHOWN]}… ({len(value):,} characters)"
+    if isinstance(value, list | dict):
+        unit = "items" if isinstance(value, list) else "members"
+        return f"{text[:_SHOWN]}… ({len(value):,} {unit})"
+    return f"{text[:_SHOWN]}…"
+
+
+def _as_json(value: Any) -> str:
+    """Return a value as JSON; of a large one the beginning, which is all that will be shown."""
+    if isinstance(value, str | list):
+        value = value[: _SHOWN + 1]
+    elif isinstance(value, dict):
+        value = dict(islice(value.items(), _SHOWN + 1))
+    try:
+        return msgspec.json.encode(value).decode()
+    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError, RecursionError):
+        return repr(value)  # of a catalog's own reader, or a number beyond 64 bits
+
+
+def _cure(path: str, what: str, choices: Mapping[str, Sequence[str]]) -> str:
+    allowed = choices.get(path.rpartition(".")[2])
+    if allowed and "enum" in what:
+        return f"; expected one of {', '.join(allowed)}"
+    return next((f"; {cure}" for pattern, cure in _CURES if pattern.search(what)), "")
+
+
+def _given(body: Any, path: str, what: str, *, key: bool) -> str:
+    """Say what stands at a path; in a map, whose keys msgspec does not name, the likely culprit."""
+    value = body
+    for step in _STEP.finditer(path):
+        try:
+            if step["name"]:
+                value = value[step["name"]]
+            elif step["number"]:
+                value = value[int(step["number"])]
+            else:
+                name = _culprit(value, what)
+                return f"; given was {shown(name)}: {shown(value[name])}"
+        except (LookupError, TypeError, ValueError):
+            return ""
+    if key and isinstance(value, dict):
+        value = max(value, key=len, default=_ABSENT)
+    return "" if value is _ABSENT else f"; given was {shown(value)}"
+
+
+def _culprit(members: dict[str, Any], what: str) -> str:
+    """Return the name of the member that is no text, or else of the longest. Raises ValueError."""
+    wrong = [name for name, value in members.items() if not isinstance(value, str)]
+    return wrong[0] if wrong and ", got" in what else max(members, key=lambda n: len(members[n]))

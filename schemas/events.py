@@ -5,17 +5,23 @@ absent optional field is removed. Price and stock in it replace the offer; absen
 """
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
+
+from schemas.limits import MAX_BYTES
 
 ProductId = Annotated[str, Meta(min_length=1, max_length=256)]
 ImageId = Annotated[str, Meta(min_length=1, max_length=256)]
 Url = Annotated[str, Meta(min_length=1, max_length=4096)]
 Text = Annotated[str, Meta(max_length=65536)]
 Name = Annotated[str, Meta(min_length=1, max_length=1024)]
-Price = Annotated[float, Meta(ge=0)]
+Tags = Annotated[list[Name], Meta(max_length=1000)]
+AttributeName = Annotated[str, Meta(max_length=1024)]
+Attributes = Annotated[dict[AttributeName, Text], Meta(max_length=1000)]
+Base64 = Annotated[str, Meta(max_length=MAX_BYTES)]
+Price = Annotated[float, Meta(ge=0, le=1e15)]  # an upper limit refuses `inf`, either one `nan`
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3)]  # `$` lets a newline follow
 Timestamp = Annotated[datetime, Meta(tz=True)]
 Version = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -27,7 +33,7 @@ class ImageSource(Struct, omit_defaults=True):
 
     image_id: ImageId | None = None
     url: Url | None = None
-    data: str | None = None
+    data: Base64 | None = None
     kind: ImageKind = "catalog"
 
     def __post_init__(self) -> None:
@@ -44,8 +50,8 @@ class Product(Struct, omit_defaults=True, kw_only=True):
     description: Text | None = None
     brand: Name | None = None
     category: Name | None = None
-    tags: list[Name] | None = None
-    attributes: dict[str, str] | None = None
+    tags: Tags | None = None
+    attributes: Attributes | None = None
     url: Url | None = None
     price: Price | None = None
     currency: Currency | None = None
@@ -110,6 +116,9 @@ EVENT_TYPES: dict[str, type[ProductEvent]] = {
     "product-offer-updated": ProductOfferUpdated,
     "product-deleted": ProductDeleted,
 }
+CHOICES = {"kind": get_args(ImageKind)}
+"""What may be said in fields of few values, by the field's name."""
+
 TYPE_NAMES: dict[type[ProductEvent], str] = {cls: name for name, cls in EVENT_TYPES.items()}
 
 # On equal time and offset (possible only across topics) the later type wins: a delete is last.

@@ -1,8 +1,11 @@
 """Why a product is, or is not, in an answer: what `explain` in a search request adds to it."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+MANY = Meta(max_length=10_000)
+"""The limit of lists and maps in results that have no smaller one of their own."""
 
 
 class ClauseVerdict(Struct, kw_only=True):
@@ -27,8 +30,8 @@ class HitExplanation(Struct, kw_only=True):
     """Why a hit is one, and its place among them."""
 
     rank: int
-    filters: list[ClauseVerdict] = []
-    parts: list[PartScore] = []
+    filters: Annotated[list[ClauseVerdict], MANY] = []
+    parts: Annotated[list[PartScore], MANY] = []
 
 
 class Rival(Struct, kw_only=True):
@@ -49,8 +52,8 @@ class ProductExplanation(Struct, kw_only=True):
     product_id: str
     status: Literal["hit", "outranked", "collapsed", "passed_over", "filtered", "not_searchable"]
     text: str
-    filters: list[ClauseVerdict] = []
-    parts: list[PartScore] = []
+    filters: Annotated[list[ClauseVerdict], MANY] = []
+    parts: Annotated[list[PartScore], MANY] = []
     image_id: str | None = None
     score: float | None = None
     rank: int | None = None

@@ -13,6 +13,7 @@ import msgspec
 
 from schemas.asyncapi import asyncapi_document
 from schemas.events import EVENT_TYPES
+from schemas.limits import MAX_BYTES, MAX_DEPTH, MAX_PARTS
 from schemas.search import SearchRequest, SearchResult
 from schemas.workers import WorkerHeartbeat
 
@@ -27,6 +28,12 @@ CONTRACTS: dict[str, type[msgspec.Struct]] = EVENT_TYPES | {
 
 # What a struct checks in __post_init__ and a schema can say too: exactly one of two is given.
 EXACTLY_ONE = {"ImageSource": ("url", "data"), "QueryImage": ("url", "data")}
+
+# What is checked before decoding, which no keyword of a schema can say.
+_BOUNDS = (
+    f"At most {MAX_BYTES:,} bytes, {MAX_PARTS:,} list items and object members in all, and "
+    f"{MAX_DEPTH} levels of lists and objects."
+)
 
 
 def json_schema(name: str) -> dict[str, Any]:
@@ -43,6 +50,7 @@ def json_schema(name: str) -> dict[str, Any]:
         "$schema": DRAFT,
         "$id": f"urn:visualsearch:schema:{name}",
         "title": name,
+        "$comment": _BOUNDS,
         **_with_const(schema),
         "$defs": {key: _with_const(components[key]) for key in sorted(components)},
     }

@@ -14,6 +14,9 @@ FORMAT = 1
 
 RecordKind = Literal["base", "offer", "vectors"]
 Order = tuple[int, int, int]
+_Ordinal = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+_Price = Annotated[float, Meta(ge=0, le=1e300)]  # an upper limit refuses `inf`, either one `nan`
+_Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class ImageRef(Struct, omit_defaults=True, kw_only=True):
@@ -25,7 +28,7 @@ class ImageRef(Struct, omit_defaults=True, kw_only=True):
 
 
 class _Record(Struct, tag_field="kind", kw_only=True, omit_defaults=True):
-    order: Order
+    order: tuple[_Ordinal, _Ordinal, _Ordinal]
     deleted: bool = False
     format: int = FORMAT
 
@@ -46,7 +49,7 @@ class Base(_Record, tag="base", kw_only=True, omit_defaults=True):
 class Offer(_Record, tag="offer", kw_only=True, omit_defaults=True):
     """Price and stock; written by the attribute lane."""
 
-    price: float | None = None
+    price: _Price | None = None
     currency: str | None = None
     in_stock: bool | None = None
 
@@ -69,7 +72,7 @@ class Vectors(_Record, tag="vectors", kw_only=True, omit_defaults=True):
     images: list[ImageVector] = []
     # What the pictures say of the product, and how likely each is right; its own attributes win.
     attributes: dict[str, str] = {}
-    confidences: dict[str, float] = {}
+    confidences: dict[str, _Share] = {}
 
 
 IndexRecord = Base | Offer | Vectors
@@ -112,7 +115,7 @@ def decode_record(key: bytes | None, value: bytes | None) -> tuple[str, IndexRec
         raise UnknownRecordError("unknown_kind", repr(key[:100]))
     try:
         record = _DECODERS[kind].decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         _require_format(value)  # what is newer may have fields of other types
         raise UnknownRecordError("undecodable", str(error)) from None
     if record.format != FORMAT:
@@ -124,7 +127,7 @@ def _require_format(value: bytes) -> None:
     """Raise UnknownRecordError if the record is of a newer format, or of none."""
     try:
         found = _PEEK.decode(value).format
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnknownRecordError("undecodable", str(error)) from None
     if found > FORMAT:
         raise UnknownRecordError("newer_format", f"{found} > {FORMAT}")

@@ -6,19 +6,26 @@ silently ignored would answer with products that the shopper excluded.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Literal, get_args
+from math import isfinite
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
 
 from schemas.errors import SchemaError, from_validation
-from schemas.explained import HitExplanation, ProductExplanation
+from schemas.events import Attributes, Base64, Price
+from schemas.explained import MANY, HitExplanation, ProductExplanation
+from schemas.limits import json_text
 
 RequestId = Annotated[str, Meta(min_length=1, max_length=256)]
 Weight = Annotated[float, Meta(ge=-100, le=100)]
 Words = Annotated[str, Meta(min_length=1, max_length=2000)]
 ProductId = Annotated[str, Meta(min_length=1, max_length=256)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+Component = Annotated[float, Meta(ge=-1e300, le=1e300)]  # either limit refuses `inf` and `nan`
+Url = Annotated[str, Meta(max_length=4096)]
+AnyOf = Annotated[list[Annotated[str, Meta(max_length=1024)]], Meta(max_length=1000)]
+Excluded = Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=10_000)]
 Mode = Literal["search", "look"]
 Kind = Literal["catalog", "lifestyle"]
 
@@ -26,8 +33,8 @@ Kind = Literal["catalog", "lifestyle"]
 class QueryImage(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """A picture to search with: exactly one of `url` and `data` (base64)."""
 
-    url: str | None = None
-    data: str | None = None
+    url: Url | None = None
+    data: Base64 | None = None
     weight: Weight | None = None
 
     def __post_init__(self) -> None:
@@ -50,9 +57,9 @@ class QuerySpec(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=
     similar_to: ProductId | Annotated[list[ProductId], Meta(min_length=1, max_length=20)] | None = (
         None
     )
-    vector: Annotated[list[float], Meta(min_length=1, max_length=4096)] | None = None
+    vector: Annotated[list[Component], Meta(min_length=1, max_length=4096)] | None = None
     # Shorthands: one picture (URL or base64), one text.
-    image: str | None = None
+    image: Base64 | None = None
     text: Words | None = None
     text_weight: Weight | None = None
 
@@ -60,17 +67,19 @@ class QuerySpec(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=
 class SearchFilters(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """Clauses that all must hold; in `category` and `brand` any of the values may match."""
 
-    category: list[str] = []
-    brand: list[str] = []
-    tags: list[str] = []
-    price_min: Annotated[float, Meta(ge=0)] | None = None
-    price_max: Annotated[float, Meta(ge=0)] | None = None
+    category: AnyOf = []
+    brand: AnyOf = []
+    tags: AnyOf = []
+    price_min: Price | None = None
+    price_max: Price | None = None
     in_stock: bool | None = None
-    attributes: dict[str, str] = {}
-    exclude: Annotated[list[str], Meta(max_length=10_000)] = []
+    attributes: Attributes = {}
+    exclude: Excluded = []
 
     def __post_init__(self) -> None:
         low, high = self.price_min, self.price_max
+        if not all(price is None or isfinite(price) for price in (low, high)):
+            raise ValueError("`price_min` and `price_max` are finite numbers")  # JSON has no other
         if low is not None and high is not None and low > high:
             raise ValueError("`price_min` is above `price_max`; swap them")
 
@@ -137,7 +146,7 @@ class SearchVariant(Struct, kw_only=True):
     currency: str | None = None
     in_stock: bool | None = None
     url: str | None = None
-    attributes: Mapping[str, str] = {}
+    attributes: Annotated[Mapping[str, str], MANY] = {}
 
 
 class GuessedAttribute(Struct):
@@ -163,10 +172,10 @@ class SearchHit(Struct, kw_only=True):
     currency: str | None = None
     in_stock: bool | None = None
     url: str | None = None
-    attributes: Mapping[str, str] = {}
-    variants: list[SearchVariant] = []
+    attributes: Annotated[Mapping[str, str], MANY] = {}
+    variants: Annotated[list[SearchVariant], MANY] = []
     # Of attributes that the catalogue does not name; filters on attributes see them as well.
-    guessed: dict[str, GuessedAttribute] = {}
+    guessed: Annotated[dict[str, GuessedAttribute], MANY] = {}
     explain: HitExplanation | None = None
 
 
@@ -187,10 +196,10 @@ class LookRegion(Struct, kw_only=True):
     detector's own. Products found in several regions stand further up.
     """
 
-    box: list[float]
+    box: Annotated[list[float], Meta(min_length=4, max_length=4)]
     category: str | None = None
     score: float = 0.0
-    hits: list[SearchHit] = []
+    hits: Annotated[list[SearchHit], Meta(max_length=1000)] = []
     plan: SearchPlan | None = None
 
 
@@ -199,7 +208,7 @@ class SearchHint(Struct, kw_only=True):
 
     field: str
     value: str
-    close: list[str] = []
+    close: Annotated[list[str], MANY] = []
 
 
 class IndexInfo(Struct, kw_only=True):
@@ -240,16 +249,16 @@ class SearchResult(Struct, kw_only=True):
 
     request_id: str
     status: Literal["ok", "error"]
-    hits: list[SearchHit] = []
-    regions: list[LookRegion] | None = None
-    hints: list[SearchHint] = []
+    hits: Annotated[list[SearchHit], Meta(max_length=1000)] = []
+    regions: Annotated[list[LookRegion], Meta(max_length=20)] | None = None
+    hints: Annotated[list[SearchHint], MANY] = []
     plan: SearchPlan | None = None
     served_by: str | None = None
     index: IndexInfo | None = None
     shards: Shards = msgspec.field(default_factory=Shards)
     took_ms: TookMs = msgspec.field(default_factory=TookMs)
     error: SearchFault | None = None
-    explained: list[ProductExplanation] = []
+    explained: Annotated[list[ProductExplanation], MANY] = []
 
 
 # Made here, not at the first call: see schemas/events.py.
@@ -259,22 +268,26 @@ _RESULTS = msgspec.json.Decoder(SearchResult)
 
 
 def decode_result(value: bytes) -> SearchResult:
-    """Decode a result. Raises msgspec.DecodeError."""
-    return _RESULTS.decode(value)
+    """Decode a result. Raises msgspec.DecodeError, and SchemaError for one beyond all limits."""
+    return _RESULTS.decode(json_text(value, "result_too_large"))
 
 
 def decode_request(value: bytes | None) -> SearchRequest:
     """Decode a request. Raises SchemaError with the field that is wrong."""
     if value is None:
         raise SchemaError("not_json", "the value is null; send a search request as JSON")
+    text = json_text(value, "request_too_large")
     try:
-        return _REQUESTS.decode(value)
+        return _REQUESTS.decode(text)
     except msgspec.ValidationError as error:
-        fault = from_validation(error)
-        choices = _CHOICES.get(fault.field or "", ())
-        if choices and "enum" in str(fault):
-            text = f"{fault}; expected one of {', '.join(choices)}"
-            raise SchemaError(fault.code, text, field=fault.field) from None
-        raise fault from None
+        raise from_validation(error, _plain(text), _CHOICES) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SchemaError("not_json", f"the value is not JSON: {error}") from None
+
+
+def _plain(text: bytes) -> Any:
+    """Return a request that does not fit as plain values, for an error to show."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # broken further on
+        return None

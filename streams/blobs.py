@@ -6,6 +6,8 @@ import uuid
 
 import fsspec
 
+from streams.private_files import hide, make_folder
+
 SCHEME = "blob:"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -21,9 +23,10 @@ class BlobStore:
         digest = hashlib.sha256(data).hexdigest()
         path = self._path(digest)
         if not self._fs.exists(path):
-            self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+            make_folder(self._fs, path.rpartition("/")[0])
             partial = f"{path}.{uuid.uuid4().hex}.tmp"
             self._fs.pipe_file(partial, data)
+            hide(self._fs, partial)
             self._fs.mv(partial, path)
         return SCHEME + digest
 

@@ -13,6 +13,7 @@ from typing import Any
 from streams.group_reader import Finished
 from streams.messages import SourceMessage
 from streams.settings import Settings
+from visualsearch.private import make_folder
 
 Handler = Callable[[Any], Awaitable[None]]
 log = logging.getLogger(__name__)
@@ -151,7 +152,7 @@ def _make_app(settings: Settings, name: str) -> Any:
         enable_web = False
 
     data_dir = settings.data_dir / "faust"  # it keeps nothing there: no tables
-    data_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(data_dir)
     app = faust.App(
         name,
         broker="kafka://",  # never connected to

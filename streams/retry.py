@@ -8,8 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from streams.messages import Headers, OutgoingMessage, SourceMessage
+from streams.numbers import whole_number
 
 PREFIX = "__visualsearch.retry."
+_PICTURES = 100  # of a product, by its schema
+_LONGEST_TOPIC = 249
 
 
 class RetryError(Exception):
@@ -71,8 +74,7 @@ def retry_message(
 
 def not_before_ms(message: SourceMessage) -> int:
     """Return the time before which to leave a message alone; 0 where it does not say."""
-    text = message.header(f"{PREFIX}not_before") or b""
-    return int(text) if text.isdigit() else 0
+    return whole_number(message.header(f"{PREFIX}not_before")) or 0
 
 
 def original_place(message: SourceMessage) -> str:
@@ -96,16 +98,39 @@ def parse_retry(message: SourceMessage) -> tuple[SourceMessage, Attempt]:
     try:
         original = replace(
             message,
-            topic=facts["topic"],
-            partition=int(facts["partition"]),
-            offset=int(facts["offset"]),
-            timestamp_ms=int(facts["timestamp"]),
+            topic=_topic(facts["topic"]),
+            partition=_number(facts["partition"]),
+            offset=_number(facts["offset"]),
+            timestamp_ms=-1 if facts["timestamp"] == "-1" else _number(facts["timestamp"]),
             headers=kept,
         )
-        told = frozenset(int(number) for number in facts["told"].split(",") if number)
-        pairs = (pair.split(":") for pair in facts["rounds"].split(",") if pair)
-        rounds = {int(number): int(count) for number, count in pairs}
-        passes, tries = int(facts["passes"]), int(facts["tries"])
+        told = frozenset(map(_number, _listed(facts["told"])))
+        pairs = (pair.split(":") for pair in _listed(facts["rounds"]))
+        rounds = {_number(number): _number(count) for number, count in pairs}
+        passes, tries = _number(facts["passes"]), _number(facts["tries"])
         return original, Attempt(passes, rounds, tries, told, patient=True)
     except (KeyError, ValueError) as error:
         raise RetryError(f"no message of a worker: {error!r}") from None
+
+
+def _number(text: str) -> int:
+    """Read a number. Raises ValueError, as `int` does, but for more than Kafka can hold, too."""
+    number = whole_number(text)
+    if number is None:
+        raise ValueError(f"not a number: {text[:40]!r}")
+    return number
+
+
+def _listed(text: str) -> list[str]:
+    """Split a list with an entry per picture. Raises ValueError for more than a product has."""
+    entries = [entry for entry in text.split(",", _PICTURES + 1) if entry]
+    if len(entries) > _PICTURES:
+        raise ValueError(f"more than {_PICTURES} pictures")
+    return entries
+
+
+def _topic(text: str) -> str:
+    """Return the name of a topic. Raises ValueError for what Kafka would call by no name."""
+    if not 0 < len(text) <= _LONGEST_TOPIC:
+        raise ValueError(f"not a topic: {text[:40]!r}")
+    return text

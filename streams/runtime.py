@@ -98,14 +98,16 @@ class SearchSide:
 
 
 def build_shared(
-    settings: Settings, encoder: Encoder | None = None, clock: BrokerClock | None = None
+    settings: Settings,
+    encoder: Encoder | None = None,
+    clock: BrokerClock | None = None,
+    metrics: Metrics | None = None,
 ) -> Shared:
     """Load and warm the encoder, unless given one, and open the producer.
 
     Raises VisualSearchError.
     """
-    registry = CollectorRegistry()
-    metrics = Metrics(registry)
+    metrics = metrics or Metrics(CollectorRegistry())
     if encoder is None:
         encoder = visualsearch.load_encoder(
             settings.encoder, device=settings.device, prompts=settings.prompts
@@ -288,13 +290,13 @@ def build_search(shared: Shared, index_partitions: int, beginning: Beginning) ->
     )
 
 
-def index_log_partitions(settings: Settings) -> int:
+def index_log_partitions(settings: Settings, *, timeout_s: float = 30.0) -> int:
     """Return how many partitions the index log has, once all topics are seen to be there.
 
     The reply topics too: an answer to a missing one would be tried for ever.
 
     Raises TopicError `topics_missing`, or `unreachable` when no broker answers.
     """
-    states = require_topics(settings, settings.reply_topics)
+    states = require_topics(settings, settings.reply_topics, timeout_s=timeout_s)
     counts = {state.name: state.partitions for state in states}
     return counts[settings.topics.index_log] or 0

@@ -4,11 +4,11 @@ Nothing here changes or deletes a topic: creation is idempotent, a difference is
 """
 
 import logging
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Self
 
+from streams.topic_leaders import unled_topics
 from visualsearch.errors import VisualSearchError
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ def create_topics(
             # Another process was quicker: theirs is described below like any existing topic.
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise TopicError(f"Topic {name}: {error.args[0].str()}") from error
-    _wait_for_leaders(admin, [s.name for s in specs], timeout_s)
+    _wait_for_leaders(bootstrap, [s.name for s in specs], timeout_s)
     after = describe_topics(bootstrap, specs, timeout_s=timeout_s)
     return TopicReport(
         created=tuple(s.name for s in specs if s.name in created),
@@ -289,21 +289,17 @@ def _configs(
     }
 
 
-def _wait_for_leaders(admin: "AdminClient", names: Sequence[str], timeout_s: float) -> None:
-    """Wait until the broker's own metadata knows the topics; the controller knows them first."""
-    end = time.monotonic() + timeout_s
-    while True:
-        topics = admin.list_topics(timeout=timeout_s).topics
-        absent = [n for n in names if n not in topics or not _is_led(topics[n])]
-        if not absent:
-            return
-        if time.monotonic() > end:
-            raise TopicError(f"Topics without a leader after {timeout_s:.0f} s: {absent}")
-        time.sleep(0.05)
+def _wait_for_leaders(bootstrap: str, names: Sequence[str], timeout_s: float) -> None:
+    """Wait until producers may send, whichever broker they ask. Raises TopicError."""
+    from confluent_kafka import KafkaException
 
-
-def _is_led(topic: Any) -> bool:
-    return bool(topic.partitions) and all(p.leader >= 0 for p in topic.partitions.values())
+    try:
+        unled = unled_topics(admin_client, bootstrap, names, timeout_s)
+    except KafkaException as error:
+        text = f"No answer from Kafka at {bootstrap}: {error.args[0].str()}"
+        raise TopicError(text, code="unreachable") from error
+    if unled:
+        raise TopicError(f"Topics without a leader after {timeout_s:.0f} s: {', '.join(unled)}")
 
 
 def admin_client(bootstrap: str) -> "AdminClient":

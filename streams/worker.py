@@ -11,17 +11,21 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
 from schemas.workers import WorkerHeartbeat
 from streams.broker_watch import BrokerWatch
 from streams.client import SearchClient
 from streams.kafka.adopt import adopt_commits
 from streams.kafka.clock import BrokerClock
+from streams.kafka_wait import KafkaWait
 from streams.log_limit import limit_client_logs
+from streams.metrics import Metrics
 from streams.runtime import (
     IngestSide,
     SearchSide,
@@ -47,6 +51,7 @@ QUERY_STOP_S = 5.0  # for searches in work, and for the agent
 DRAIN_S = 4.0  # for events in work when a worker is told to stop
 RESERVE_S = 8.0  # of the time to stop: what a last snapshot leaves to what comes after it
 MEASURED_S = 5.0  # how long a start waits for the first measurement of the brokers' clock
+ASK_S = 5.0  # for an answer of Kafka before it is asked again; a stop waits for it
 STALLED_S = 60.0  # the reader's loop turns twenty times a second
 
 
@@ -75,14 +80,21 @@ class Worker:
         self._runner: web.AppRunner | None = None
         self._watching: asyncio.Task[None] | None = None
         self._ready = False
+        self._wait = KafkaWait(settings.bootstrap)
         self.port = settings.http_port
 
     async def start(self) -> None:
-        """Start everything; return when ready. Raises VisualSearchError, OSError."""
+        """Start everything; return when ready. Wait for Kafka and for its topics.
+
+        Probes and metrics are served from the beginning. Raises VisualSearchError, OSError.
+        """
         settings = self._settings
-        partitions = await asyncio.to_thread(index_log_partitions, settings)
+        metrics = Metrics(CollectorRegistry())
+        await self._serve(Web(metrics.registry, **self._probes()))
+        ask = partial(index_log_partitions, settings, timeout_s=ASK_S)
+        partitions = await self._wait.answer(ask)
         self._shared = shared = await asyncio.to_thread(
-            build_shared, settings, self._encoder, self._clock
+            build_shared, settings, self._encoder, self._clock, metrics
         )
         heartbeat = build_heartbeat(shared, self._state)
         self._reporting = (heartbeat, build_lag(shared, self._roles))
@@ -91,7 +103,7 @@ class Worker:
         watch = BrokerWatch(shared.producer.answers, shared.metrics.broker_up)
         self._watching = asyncio.create_task(watch.run())
         if "search" in self._roles:
-            beginning = await asyncio.to_thread(begun, shared)
+            beginning = await self._wait.answer(partial(begun, shared))
             self._side = build_search(shared, partitions, beginning)
             self._side.engine.start()
             self._side.reader.start()
@@ -101,7 +113,7 @@ class Worker:
             self._client = SearchClient(
                 settings.kafka(), topics.search_requests, topics.search_results
             )
-        await self._serve(shared)
+        await self._serve(self._web(shared))
         # Ages of requests rest on it; where brokers do not stamp, this machine's clock has to do.
         await asyncio.to_thread(heartbeat.wait_measured, MEASURED_S)
         if "ingest" in self._roles:
@@ -138,8 +150,7 @@ class Worker:
         if self._side is not None and self._side.keeper is not None:
             left_s = max(stop_by - time.monotonic(), 0.0)
             await asyncio.to_thread(self._side.keeper.close, left_s)
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._unserve()
         if self._client is not None:
             await asyncio.to_thread(self._client.close)
         if self._side is not None:
@@ -172,24 +183,33 @@ class Worker:
             started_at=self._started_at,
         )
 
-    async def _serve(self, shared: Shared) -> None:
+    def _probes(self) -> dict[str, Any]:
+        return {"live": self.live, "ready": self.ready, "refresh": self._refresh}
+
+    def _web(self, shared: Shared) -> Web:
         side = self._side
-        site_app = Web(
+        return Web(
             shared.metrics.registry,
-            live=self.live,
-            ready=self.ready,
-            refresh=self._refresh,
+            **self._probes(),
             client=self._client,
             engine=side.engine if side else None,
             fetcher=side.fetcher if side else None,
             positions=side.reader.positions if side else dict,
             keeper=side.keeper if side else None,
-        ).app()
-        self._runner = web.AppRunner(site_app, access_log=None)
+        )
+
+    async def _serve(self, site: Web) -> None:
+        """Serve a site in the place of the one before: at first there are probes alone."""
+        await self._unserve()
+        self._runner = web.AppRunner(site.app(), access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._settings.http_host, self._settings.http_port)
-        await site.start()
+        await web.TCPSite(self._runner, self._settings.http_host, self.port).start()
         self.port = self._runner.addresses[0][1]
+
+    async def _unserve(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
 
     async def watch(self) -> None:
         """Return never; raise when a part of the worker cannot go on. A restart is the cure."""
@@ -226,6 +246,8 @@ class Worker:
             return stuck
         if self._ready:
             return None
+        if self._wait.reason is not None:
+            return self._wait.reason
         if self._side is not None and not self._side.reader.caught_up.is_set():
             return "the index log is being replayed"
         return "starting or stopping"

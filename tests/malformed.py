@@ -82,12 +82,13 @@ WRONG: tuple[tuple[str, tuple[Any, ...]], ...] = (
     ("product.description", (5, ["text"], "x" * 65537)),
     ("product.brand", (5, "", "x" * 1025)),
     ("product.category", (5, "", ["Shirts"])),
-    ("product.tags", ("linen", {}, 5)),
-    ("product.tags[0]", (5, None, "", ["linen"])),
-    ("product.attributes", ("slim", [], 5)),
+    ("product.tags", ("linen", {}, 5, ["linen"] * 1001)),
+    ("product.tags[0]", (5, None, "", ["linen"], "x" * 1025)),
+    ("product.attributes", ("slim", [], 5, {str(n): "" for n in range(1001)}, {"x" * 1025: ""})),
     ("product.attributes[...]", ({"fit": 5}, {"fit": None}, {"fit": ["slim"]})),
+    ("product.attributes[...]", ({"fit": "x" * 65537}, {"a": "", "fit": {}})),
     ("product.url", (5, "", "x" * 4097)),
-    ("product.price", (-0.01, -1, "29.90", True, [29.9])),
+    ("product.price", (-0.01, -1, "29.90", True, [29.9], 1.1e15, 1e308)),
     ("product.currency", ("eur", "EURO", "€", "EUR\n", 978)),
     ("product.in_stock", ("yes", 1, "true", [])),
 )
@@ -127,6 +128,7 @@ def _makers() -> Iterator[Maker]:
         yield _missing(path)
     yield from (_not_json, _not_an_object, _bad_key, _other_type, _twin_images)
     yield from (_truncated, _compressed, _nested, _bad_utf8, _not_finite, _trailing)
+    yield from (_framed, _too_deep)
     yield from (_binary_cloudevent, _structured_cloudevent)
 
 
@@ -170,6 +172,9 @@ def _bad_key(product_id: str, rng: random.Random) -> Malformed:
             (b"", "key_missing"),
             (b"\xff\xfe", "key_invalid"),
             (b"k" * 257, "key_invalid"),
+            (b"\0\0\0\0\7" + product_id.encode(), "key_invalid"),
+            (b"\0", "key_invalid"),
+            (json.dumps(product_id).encode(), "key_mismatch"),
             (b"another-product", "key_mismatch"),
         )
     )
@@ -203,6 +208,18 @@ def _compressed(product_id: str, _: random.Random) -> Malformed:
 def _nested(product_id: str, rng: random.Random) -> Malformed:
     opening = rng.choice((b"[", b'{"a":'))
     return _message(product_id, opening * 20_000, "not_json", "huge nesting")
+
+
+def _framed(product_id: str, rng: random.Random) -> Malformed:
+    value = b"\0" + rng.randbytes(4) + json.dumps(good_event(product_id)).encode()
+    return _message(product_id, value, "schema_registry_framed", "framed by a schema registry")
+
+
+def _too_deep(product_id: str, rng: random.Random) -> Malformed:
+    depth = rng.choice((64, 300, 900))
+    extra = b'"extra":' + b"[" * depth + b"]" * depth
+    value = b"{" + extra + b"," + json.dumps(good_event(product_id)).encode()[1:]
+    return _message(product_id, value, "not_json", "whole, but nested too deep")
 
 
 def _bad_utf8(product_id: str, _: random.Random) -> Malformed:

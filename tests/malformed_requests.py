@@ -53,27 +53,28 @@ WRONG: tuple[tuple[str, tuple[Any, ...]], ...] = (
     ("query.texts[0].weight", ("1", 101, -100.5, [1], True)),
     ("query.images", (None, "http://127.0.0.1:9/a.jpg", {}, [{"data": "aa"}] * 11)),
     ("query.images[0]", ({}, {"url": None}, {"url": "http://x/", "data": "aa"}, "a", None)),
-    ("query.images[0].url", (5, ["http://x/"], {})),
+    ("query.images[0].url", (5, ["http://x/"], {}, "x" * 4097)),
     ("query.images[0].weight", ("heavy", 1000, {})),
     ("query.image", (5, [], {"url": "http://x/"})),
     ("query.text", (5, "", [], "x" * 2001)),
     ("query.similar_to", (5, "", [], {}, ["p"] * 21, "x" * 257)),
     ("query.similar_to[0]", ([5], [""], [None])),
     ("query.vector", (5, [], "0.1", [0.1] * 4097)),
-    ("query.vector[0]", (["a"], [None], [[0.1]])),
+    ("query.vector[0]", (["a"], [None], [[0.1]], [1e301])),
     ("mode", ("find", 5, None, "LOOK")),
     ("filters", (None, [], "Shirts")),
-    ("filters.category", ("Shirts", None, {"a": 1})),
-    ("filters.category[0]", ([5], [None], [["a"]])),
-    ("filters.brand", ("Acme", 7)),
+    ("filters.category", ("Shirts", None, {"a": 1}, ["a"] * 1001)),
+    ("filters.category[0]", ([5], [None], [["a"]], ["a" * 1025])),
+    ("filters.brand", ("Acme", 7, ["a"] * 5000)),
     ("filters.tags[0]", ([1.5], [{}])),
-    ("filters.price_min", (-1, "cheap", [])),
-    ("filters.price_max", (-0.01, {}, "9")),
+    ("filters.price_min", (-1, "cheap", [], 1e300)),
+    ("filters.price_max", (-0.01, {}, "9", 1e16)),
     ("filters.in_stock", ("yes", 1, [])),
-    ("filters.attributes", ([], "slim", 5)),
+    ("filters.attributes", ([], "slim", 5, {str(n): "" for n in range(1001)}, {"a" * 1025: ""})),
     ("filters.attributes[...]", ({"fit": 5}, {"fit": None}, {"fit": ["slim"]})),
+    ("filters.attributes[...]", ({"a": "b" * 65_537}, {"a": "", "fit": {}})),
     ("filters.exclude", ("p1", 5, ["p"] * 10_001)),
-    ("filters.exclude[0]", ([5], [None])),
+    ("filters.exclude[0]", ([5], [None], ["p" * 257])),
     ("top_k", (0, 1001, "ten", 1.5, None, -3)),
     ("recall_target", (0, 1.1, "high", -1)),
     ("diversity", (-0.1, 1.01, "much", [], True)),
@@ -146,7 +147,7 @@ def bad_requests(n: int, seed: int) -> list[BadRequest]:
         elif chosen is _GONE:
             body = _without(body, path)
         else:
-            body = put(_with_parents(body, path), path.removesuffix("[...]"), chosen)
+            body = spoilt(request_id, path, chosen)
         made.append(BadRequest(request_id, json.dumps(body).encode(), code, field,
                                f"{path or ''} {str(chosen)[:60]}"))  # fmt: skip
     rng.shuffle(made)
@@ -159,8 +160,7 @@ Kind = tuple[str | None, tuple[Any, ...], str, str | None]
 
 def _kinds() -> Iterator[Kind]:
     for path, values in WRONG:
-        whole = path.partition("[")[0] if _is_listed(path) else path
-        yield whole, values, "field_invalid", path
+        yield _whole(path), values, "field_invalid", path
     for path in UNKNOWN:
         yield path, (1,), "field_unknown", path
     for path in MISSING:
@@ -169,11 +169,17 @@ def _kinds() -> Iterator[Kind]:
         yield None, (change,), code, field
 
 
-def _is_listed(path: str) -> bool:
-    """Tell a path whose values are the whole list, as the list is absent from the good request."""
+def spoilt(request_id: str, path: str, value: Any) -> Body:
+    """Return the good request with a value at a path of `WRONG`."""
+    body = _with_parents(good_request(request_id), path)
+    return put(body, _whole(path).removesuffix("[...]"), value)
+
+
+def _whole(path: str) -> str:
+    """Return the path of the list where the values are the whole one: the good request has none."""
     listed = ("query.similar_to[", "query.vector[", "boxes[", "filters.exclude[", "filters.tags[",
               "filters.category[")  # fmt: skip
-    return path.startswith(listed)
+    return path.partition("[")[0] if path.startswith(listed) else path
 
 
 def _with_parents(body: Body, path: str) -> Body:

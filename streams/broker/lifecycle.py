@@ -15,6 +15,7 @@ from streams.broker.probe import answers, wait_until_answers
 from streams.broker.process import log_tail, process_started, spawn, terminate
 from streams.broker.sources import SOURCES, find_launcher
 from streams.broker.sources.docker import remove_container
+from visualsearch.private import make_folder
 
 DEFAULT_DATA_DIR = Path(".visualsearch/broker")
 LOG = "broker.log"
@@ -111,7 +112,7 @@ def _external(bootstrap: str) -> BrokerInfo:
 
 def _usable_folder(folder: Path) -> Path:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
         raise BrokerError(
             f"The data folder cannot be used: {error}", code="data_dir_invalid"

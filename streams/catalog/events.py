@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from schemas.errors import SchemaError, from_validation
-from schemas.events import Product, ProductCreated, ProductUpdated
+from schemas.events import CHOICES, Product, ProductCreated, ProductUpdated
 from streams.catalog.pictures import shrink
 from streams.catalog.rows import Rejected, Row
 from visualsearch.errors import ImageError
@@ -35,7 +35,7 @@ def to_product(value: Mapping[str, Any], *, lax: bool = False) -> Product:
     try:
         return msgspec.convert(dict(value), Product, strict=not lax)
     except msgspec.ValidationError as error:
-        raise from_validation(error) from None
+        raise from_validation(error, dict(value), CHOICES) from None
 
 
 def product_event(

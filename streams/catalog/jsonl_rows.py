@@ -5,6 +5,8 @@ from pathlib import Path
 
 import msgspec
 
+from schemas.errors import SchemaError
+from schemas.limits import require_few_parts, require_shallow
 from streams.catalog.rows import Rejected, Row
 
 
@@ -21,7 +23,11 @@ def jsonl_rows(path: Path) -> Iterator[Row | Rejected]:
 
 def _row(text: bytes, where: str, position: int) -> Row | Rejected:
     try:
+        require_few_parts(text, "row_too_large")
+        require_shallow(text)
         product = msgspec.json.decode(text)
+    except SchemaError as error:
+        return Rejected(where, error.code, str(error), position=position)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Rejected(where, "not_json", f"not JSON: {error}", position=position)
     if not isinstance(product, dict):

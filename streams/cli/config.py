@@ -9,6 +9,12 @@ import click
 
 from streams.cli.options import connection, settings_of
 
+_URL = re.compile(
+    r"(?P<scheme>(?:[a-z][a-z0-9+.-]*::)*[a-z][a-z0-9+.-]*://)(?P<rest>.*)",
+    re.DOTALL | re.IGNORECASE,
+)
+_AFTER_PATH = re.compile(r"[?#].*", re.DOTALL)
+
 
 @click.command()
 @connection
@@ -35,5 +41,34 @@ def config(
 
 
 def masked(value: Any) -> Any:
-    """Hide the user and password of a URL."""
-    return re.sub(r"://[^@/]*@", "://***@", value) if isinstance(value, str) else value
+    """Hide what may be secret in the URLs of a setting, in lists too.
+
+    That is user and password, the values of a query and the fragment. A password may hold any
+    character, unescaped too: in doubt more is hidden than is secret.
+    """
+    if isinstance(value, dict):
+        return {name: masked(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked(each) for each in value]
+    return _masked_text(value) if isinstance(value, str) else value
+
+
+def _masked_text(text: str) -> str:
+    url = _URL.fullmatch(text)
+    scheme, rest = (url["scheme"], url["rest"]) if url else ("", text)
+    user, at, place = rest.rpartition("@")
+    # `bucket/a@b` is a path, `key:se/cret@bucket` is none.
+    if at and ":" in user:
+        # A `?` may belong to a password, and an `@` to a query: then nothing is certain.
+        rest = "***" if set("?#") & set(user) else f"***@{place}"
+    elif at and url and not set("/?#") & set(user):
+        rest = f"***@{place}"
+    if url and (after := _AFTER_PATH.search(rest)):
+        rest = rest[: after.start()] + _masked_query(after[0])
+    return scheme + rest
+
+
+def _masked_query(text: str) -> str:
+    """Keep the names of a query's parameters, so that it can be told which there are."""
+    parts = [part.partition("=") for part in text[1:].split("&")]
+    return text[0] + "&".join(f"{name}=***" if equals else "***" for name, equals, _ in parts)

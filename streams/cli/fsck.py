@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streams.cli.options import connection, settings_of
+from streams.cli.options import FiniteRange, connection, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ NOT_CHECKED = 2
               help="Embed the pictures of N products again and compare their vectors.")  # fmt: skip
 @click.option("--all", "every", is_flag=True, help="Embed the pictures of every product again.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Which sample is drawn.")
-@click.option("--wait", "wait_s", type=click.FloatRange(0), default=30.0, show_default=True,
+@click.option("--wait", "wait_s", type=FiniteRange(0), default=30.0, show_default=True,
               metavar="SECONDS", help="Let the worker catch up for so long.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def fsck(

@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,6 +37,19 @@ def settings_of(
         raise click.ClickException("settings: " + "; ".join(lines)) from None
     except ValueError as error:
         raise click.ClickException(f"settings: {error}") from None
+
+
+class FiniteRange(click.FloatRange):
+    """A number within a range. `nan` compares as within any, and JSON has neither it nor `inf`."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number, or fail with what was given."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
 
 
 def log_to_stderr(*, verbose: bool) -> None:

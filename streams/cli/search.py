@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streams.cli.options import connection, settings_of
+from streams.cli.options import FiniteRange, connection, settings_of
 
 if TYPE_CHECKING:
     from schemas.search import SearchFilters, SearchRequest, SearchResult
@@ -37,8 +37,8 @@ _WORKER = "http://127.0.0.1:8080"
 @click.option("--tag", "tags", multiple=True, help="With this tag, and with each of several.")
 @click.option("--attribute", "attributes", multiple=True, metavar="NAME=VALUE",
               help="With this attribute, and with each of several.")  # fmt: skip
-@click.option("--price-min", type=click.FloatRange(0), help="At this price or above.")
-@click.option("--price-max", type=click.FloatRange(0), help="At this price or below.")
+@click.option("--price-min", type=FiniteRange(0), help="At this price or above.")
+@click.option("--price-max", type=FiniteRange(0), help="At this price or below.")
 @click.option("--in-stock", is_flag=True, help="Only what is in stock.")
 @click.option("--exclude", multiple=True, metavar="PRODUCT_ID", help="Not this product.")
 @click.option("--lighting", is_flag=True, help="Even out the lighting of --image first.")
@@ -48,7 +48,7 @@ _WORKER = "http://127.0.0.1:8080"
 @click.option("--image-kind", type=click.Choice(["catalog", "lifestyle"]),
               help="Only among these pictures of the products.")  # fmt: skip
 @click.option("--collapse", is_flag=True, help="One hit for near-duplicates, variants beside it.")
-@click.option("--diversity", type=click.FloatRange(0, 1), default=0.0, show_default=True,
+@click.option("--diversity", type=FiniteRange(0, 1), default=0.0, show_default=True,
               help="How much hits that differ from each other count (MMR).")  # fmt: skip
 @click.option("--top-k", type=click.IntRange(1, 1000), default=20, show_default=True,
               help="How many products, at most.")  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streams.cli.options import settings_of
+from streams.cli.options import FiniteRange, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,9 +27,9 @@ NOT_MET = 1
 @click.command()
 @click.option("--queries", "queries_file", type=FILE, required=True, metavar="FILE.jsonl",
               help="Searches, as for `visualsearch evaluate`.")  # fmt: skip
-@click.option("--slo-ms", type=click.FloatRange(0, min_open=True), default=20.0, show_default=True,
+@click.option("--slo-ms", type=FiniteRange(0, min_open=True), default=20.0, show_default=True,
               help="What 95 of 100 searches of the index may take.")  # fmt: skip
-@click.option("--recall", type=click.FloatRange(0, 1, min_open=True), default=0.98,
+@click.option("--recall", type=FiniteRange(0, 1, min_open=True), default=0.98,
               show_default=True, help="Share of the exact answer to be found.")  # fmt: skip
 @click.option("--top-k", type=click.IntRange(1, 1000), default=20, show_default=True,
               help="How many products a search shows.")  # fmt: skip

@@ -42,8 +42,9 @@ def worker(
 ) -> None:
     """Run a worker until SIGTERM or Ctrl-C.
 
-    It indexes product events and answers search requests. It is ready, on /readyz and for
-    queries, once its index holds the whole log.
+    It indexes product events and answers search requests. It waits for Kafka and for its topics,
+    which `visualsearch topics create` makes; /readyz and the log say for what. It is ready, on
+    /readyz and for queries, once its index holds the whole log.
     """
     log_to_stderr(verbose=verbose)
     settings = settings_of(

@@ -17,6 +17,7 @@ from streams.broker import BrokerInfo, broker_status, start_broker, stop_broker
 from streams.settings import Settings
 from streams.topics import create_topics, topic_specs
 from visualsearch.errors import VisualSearchError
+from visualsearch.private import make_folder
 
 USUAL_PORT = 9092
 _READY = re.compile(rb"worker ready: (http://\S+)")
@@ -109,7 +110,7 @@ def running_worker(settings: Settings, port: int, log: Path) -> Iterator[WorkerP
 
     A session of its own keeps Ctrl-C from it: it is stopped by us, after its last answer.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(log.parent)
     environ = os.environ | {
         "VISUALSEARCH_BOOTSTRAP": settings.bootstrap,
         "VISUALSEARCH_TOPIC_PREFIX": settings.topic_prefix,

@@ -10,11 +10,13 @@ from typing import Any
 from streams.dead_letters import PREFIX
 from streams.dlq.show import as_text
 from streams.messages import Headers, SourceMessage
+from streams.numbers import whole_number
 from streams.order import ORDER_HEADER, Place, parse_place
 from streams.scan import Scanned, Scanner, Span
 from visualsearch.errors import VisualSearchError
 
-_POSITION = re.compile(r"(\d{1,9})@(\d{1,19})")
+_PARTS = ("key", "value", "headers")
+_POSITION = re.compile(r"([0-9]{1,9})@([0-9]{1,19})")
 
 
 class DeadLetterError(VisualSearchError):
@@ -101,11 +103,8 @@ class Letter:
     @property
     def omitted(self) -> Mapping[str, int]:
         """Which parts of the original did not fit, and how many bytes each had."""
-        return {
-            part: int(self.facts[f"{part}_omitted"])
-            for part in ("key", "value", "headers")
-            if self.facts.get(f"{part}_omitted", "").isdecimal()
-        }
+        told = {part: whole_number(self.facts.get(f"{part}_omitted")) for part in _PARTS}
+        return {part: size for part, size in told.items() if size is not None}
 
     @property
     def place(self) -> Place | None:
@@ -143,7 +142,7 @@ class Letter:
             "message": facts.get(
                 "message", self.message.damage.message if self.message.damage else ""
             ),
-            "attempts": int(facts["attempts"]) if facts.get("attempts", "").isdecimal() else None,
+            "attempts": whole_number(facts.get("attempts")),
             "value_bytes": None if self.message.value is None else len(self.message.value),
             "omitted": dict(self.omitted),
             "replayed": self.message.header(ORDER_HEADER) is not None,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from schemas.errors import SchemaError
 from streams.dlq.letters import DeadLetterError, Letter
 from streams.messages import MESSAGE_UNREADABLE, OutgoingMessage, SourceMessage
+from streams.numbers import whole_number
 from streams.order import Place, place_of
 from streams.producer import MAX_BYTES, SendError
 from streams.scan import Scanner
@@ -91,8 +92,7 @@ def replay_message(letter: Letter, topics: Topics) -> OutgoingMessage:
                 f"its original {letter.original} has {found.size:,} bytes, more than can be sent",
                 code="event_too_large",
             )
-    given = letter.facts.get("partition", "")
-    partition = int(given) if given.isdecimal() else None
+    partition = whole_number(letter.facts.get("partition"))
     if partition is not None and partition >= topics.partitions[letter.topic]:
         partition = None  # the topic was made anew with fewer: the key decides
     return OutgoingMessage(
@@ -143,9 +143,9 @@ def _place(original: SourceMessage) -> Place:
 def read_original(scanner: Scanner, letter: Letter) -> SourceMessage | None:
     """Return the message that a letter is about if its topic still has it. Raises TopicError."""
     facts, message = letter.facts, letter.message
-    if not (facts.get("partition", "").isdecimal() and facts.get("offset", "").isdecimal()):
+    partition, offset = whole_number(facts.get("partition")), whole_number(facts.get("offset"))
+    if partition is None or offset is None:
         return None
-    partition, offset = int(facts["partition"]), int(facts["offset"])
     if partition >= scanner.partitions(letter.topic):
         return None
     (span,) = scanner.spans(letter.topic, [partition])

@@ -4,6 +4,8 @@ import base64
 import json
 from typing import Any
 
+from schemas.limits import require_few_parts, require_shallow
+
 _LONGEST = 200  # a picture in base64 is a hundred thousand
 _KEPT = 60
 _TEXT = 4000
@@ -24,8 +26,10 @@ def readable(data: bytes | None) -> str:
     if data is None:
         return "null (a delete)"
     try:
+        require_few_parts(data, "event_too_large")
+        require_shallow(data)
         return json.dumps(_cut(json.loads(data)), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):  # no JSON: the very reason for some letters
+    except ValueError:  # no JSON, or too much of it: the very reason for some letters
         text = data.decode("utf-8", "backslashreplace")
         return text if len(text) <= _TEXT else f"{text[:_TEXT]}… ({len(data):,} bytes)"
 

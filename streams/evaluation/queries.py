@@ -170,7 +170,7 @@ def _line(number: int, row: Mapping[str, Any], folder: Path) -> Search | Prefere
             )
         judged = msgspec.convert(body, _Judged)
     except msgspec.ValidationError as error:
-        raise from_validation(error) from None
+        raise from_validation(error, body) from None
     if isinstance(judged.relevant, list):
         grades: Mapping[str, float] = dict.fromkeys(judged.relevant, 1.0)
     else:
@@ -259,7 +259,7 @@ def _converted(body: Mapping[str, Any]) -> SearchRequest:
     try:
         return msgspec.convert(body, SearchRequest)
     except msgspec.ValidationError as error:
-        raise from_validation(error) from None
+        raise from_validation(error, body) from None
 
 
 def named(lines: Sequence[int]) -> str:

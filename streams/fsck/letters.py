@@ -5,11 +5,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from streams.fsck.values import Message, Source
+from streams.numbers import whole_number
 
 PREFIX = "__visualsearch.errors."
 _OF_PICTURES = {"fetch", "image", "embed"}
 _OF_NOTHING = {"decode", "order"}  # the event counts for nothing at all, by its own content
-_NUMBER = re.compile(r"product\.images\[(\d+)\]")
+_NUMBER = re.compile(r"product\.images\[([0-9]{1,9})\]")
 
 
 @dataclass(slots=True)
@@ -27,11 +28,11 @@ def failures(letters: Iterable[Message]) -> dict[Source, Failure]:
     found: dict[Source, Failure] = {}
     for letter in letters:
         topic = letter.header(PREFIX + "topic")
-        partition = letter.header(PREFIX + "partition") or ""
-        offset = letter.header(PREFIX + "offset") or ""
-        if topic is None or not (partition.isdecimal() and offset.isdecimal()):
+        partition = whole_number(letter.header(PREFIX + "partition"))
+        offset = whole_number(letter.header(PREFIX + "offset"))
+        if topic is None or partition is None or offset is None:
             continue
-        failure = found.setdefault((topic, int(partition), int(offset)), Failure())
+        failure = found.setdefault((topic, partition, offset), Failure())
         failure.codes.add(letter.header(PREFIX + "code") or "")
         stage = letter.header(PREFIX + "stage") or ""
         if stage in _OF_PICTURES:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
+from streams.numbers import whole_number
+
 Order = tuple[int, int, int]
 Part = tuple[str, int]
 """A topic and a partition."""
@@ -55,9 +57,8 @@ def parse_place(text: str | None) -> Source | None:
     where, _, offset = (text or "").rpartition("@")
     topic, _, partition = where.rpartition("[")
     partition = partition.removesuffix("]")
-    if topic and partition.isdecimal() and offset.isdecimal():
-        return topic, int(partition), int(offset)
-    return None
+    number, at = whole_number(partition), whole_number(offset)
+    return None if not topic or number is None or at is None else (topic, number, at)
 
 
 class Attributes(Struct, frozen=True):

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import fsspec
 
+from streams.private_files import hide, make_folder
+from visualsearch import private
 from visualsearch.errors import VisualSearchError
 from visualsearch.snapshot import folder as local
 from visualsearch.snapshot.errors import SnapshotError
@@ -79,7 +81,7 @@ class SnapshotStore:
             return False
         done = 0
         with _telling(f"{snapshot.name} cannot be uploaded to {self.url}"):
-            self._fs.makedirs(f"{self._root}/{snapshot.name}", exist_ok=True)
+            make_folder(self._fs, f"{self._root}/{snapshot.name}")
             for name, file in manifest.files.items():
                 self._put(snapshot / name, snapshot.name)
                 done += file.bytes
@@ -94,9 +96,9 @@ class SnapshotStore:
         OSError if the disk is full.
         """
         manifest = self.manifest(name)
-        folder.mkdir(parents=True, exist_ok=True)
+        private.make_folder(folder)
         partial = folder / f"{local.WRITING}{name}.{uuid.uuid4().hex[:8]}"
-        partial.mkdir()
+        private.make_folder(partial)
         try:
             with local.locked(partial):  # or another process would clean it away
                 self._get_all(manifest, name, partial, progress)
@@ -142,13 +144,16 @@ class SnapshotStore:
                 self._fs.rm(f"{self._root}/{name}", recursive=True)
 
     def _put(self, file: Path, name: str) -> None:
-        self._fs.put_file(str(file), self._path(name, file.name))
+        path = self._path(name, file.name)
+        self._fs.put_file(str(file), path)
+        hide(self._fs, path)
 
     def _get_all(self, manifest: Manifest, name: str, target: Path, progress: Progress) -> None:
         done = 0
         for file, said in (*manifest.files.items(), (MANIFEST, None)):
             path = target / file
             self._get(self._path(name, file), path)
+            private.hide(path)
             local.sync(path)
             if said is not None:
                 done += said.bytes

@@ -11,6 +11,7 @@ from pathlib import Path as Folder
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Producer as ConfluentProducer
 
 from schemas.events import ImageSource, ProductEvent, encode_event
 from schemas.search import QuerySpec, SearchHit, SearchRequest, SearchResult
@@ -236,6 +237,17 @@ async def running_path(
     await asyncio.to_thread(make_topics, settings, config)
     async with path_of(settings) as path:
         yield path
+
+
+def send_packed(path: Path, topic: str, values: Mapping[bytes, bytes]) -> None:
+    """Publish values by key as an app may that compresses with zstd, whatever they unpack to."""
+    options = {"compression.type": "zstd", "message.max.bytes": 64 << 20, "linger.ms": 0}
+    producer = ConfluentProducer({"bootstrap.servers": path.settings.bootstrap} | options)
+    told: list[Any] = []  # errors, or None
+    for key, value in values.items():
+        producer.produce(topic, value, key, on_delivery=lambda error, _: told.append(error))
+    assert producer.flush(60) == 0
+    assert told == [None] * len(values)
 
 
 def facts(letter: Message) -> dict[str, str]:

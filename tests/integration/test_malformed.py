@@ -1,5 +1,6 @@
 """A thousand messages that no product topic should carry, among events that it should."""
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -10,8 +11,9 @@ import pytest_asyncio
 from schemas.events import encode_event
 from streams.broker import BrokerInfo
 from streams.messages import OutgoingMessage
+from tests.bombs import TOO_MANY, as_event
 from tests.integration.events import created
-from tests.integration.harness import Path, facts, inline, running_path
+from tests.integration.harness import Path, facts, inline, running_path, send_packed
 from tests.malformed import malformed_messages
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -97,3 +99,18 @@ async def test_a_dead_letter_points_to_where_its_message_stands(path: Path) -> N
         at = facts(letter)
         place = (at["topic"], int(at["partition"]), int(at["offset"]))
         assert messages[place] == letter.value()
+
+
+async def test_events_that_unpack_beyond_the_contract_are_dead_lettered(path: Path) -> None:
+    """A few kilobytes on the wire; the letter keeps the key and tells how long the value was."""
+    before = len(path.dead_letters())
+    values = {b"spaces": b" " * (12 << 20), b"texts": as_event(TOO_MANY["a list of texts"](), "a")}
+    await asyncio.to_thread(send_packed, path, path.topics.product_events, values)
+    await path.settled()
+    letters = {letter.key(): letter for letter in path.dead_letters()[before:]}
+    assert letters.keys() == values.keys()
+    for key, letter in letters.items():
+        at = facts(letter)
+        assert (at["code"], at["stage"]) == ("event_too_large", "decode")
+        assert at.get("value_omitted") == ("12582912" if key == b"spaces" else None)
+        assert letter.value() == (b"" if key == b"spaces" else values[key])

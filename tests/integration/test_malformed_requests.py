@@ -1,5 +1,6 @@
 """Two hundred requests with one fault each: every one is answered, and told what to do."""
 
+import asyncio
 import re
 
 import msgspec
@@ -8,8 +9,9 @@ import pytest
 from schemas.search import SearchResult
 from streams.broker import BrokerInfo
 from streams.messages import OutgoingMessage
+from tests.bombs import as_request
 from tests.integration.events import created
-from tests.integration.harness import inline, running_path
+from tests.integration.harness import inline, running_path, send_packed
 from tests.malformed_requests import bad_requests, good_request
 
 COUNT = 200
@@ -34,11 +36,17 @@ async def test_each_of_two_hundred_is_answered_with_code_field_and_advice(
             *(OutgoingMessage(topic, each.request_id.encode(), each.value) for each in requests),
             OutgoingMessage(topic, b"good", good),
         ])  # fmt: skip
+        tags = b"[" + b'"",' * 5_000_000 + b'""]'
+        packed = {b"packed": as_request(tags, "filters.tags")}
+        await asyncio.to_thread(send_packed, path, topic, packed)
         await path.caught_up("search")
         answers: dict[str, list[SearchResult]] = {}
         for message in path.read(path.topics.search_results):
             result = msgspec.json.decode(message.value(), type=SearchResult)
             answers.setdefault(result.request_id, []).append(result)
+    (result,) = answers.pop("r")  # 15 MiB of texts in a few kilobytes
+    assert result.error is not None
+    assert result.error.code == "request_too_large"
     assert len(answers) == COUNT + 1
     for request in requests:
         (result,) = answers[request.request_id]

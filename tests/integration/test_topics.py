@@ -5,8 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, replace
 
 import pytest
+from confluent_kafka import Producer
 
 from streams.broker import BrokerInfo
+from streams.messages import OutgoingMessage
+from streams.producer import Producer as OurProducer
 from streams.topics import (
     Mismatch,
     TopicError,
@@ -79,3 +82,36 @@ def test_no_broker_is_an_error_with_its_address(names: TopicNames) -> None:
     with pytest.raises(TopicError, match=r"127\.0\.0\.1:1") as caught:
         create_topics("127.0.0.1:1", topic_specs(names), timeout_s=1)
     assert caught.value.code == "unreachable"
+
+
+def test_producers_may_send_once_topics_are_created(apache_kafka: BrokerInfo) -> None:
+    """To each partition of each topic, at once and without a second try."""
+    failed: list[str] = []
+    producer = Producer(
+        {"bootstrap.servers": apache_kafka.bootstrap, "retries": 0, "message.timeout.ms": 30_000}
+    )
+    for _ in range(10):
+        names = TopicNames.with_prefix(f"t{uuid.uuid4().hex[:10]}-")
+        specs = topic_specs(names)
+        create_topics(apache_kafka.bootstrap, specs)
+        for spec in specs:
+            for partition in range(spec.partitions):
+                producer.produce(
+                    spec.name, b"{}", b"p", partition,
+                    on_delivery=lambda error, _: failed.append(str(error)) if error else None,
+                )  # fmt: skip
+        assert producer.flush(30) == 0
+    assert failed == []
+
+
+def test_the_first_send_of_an_idempotent_producer_succeeds(
+    apache_kafka: BrokerInfo, names: TopicNames
+) -> None:
+    """Its identity is asked for first, from whichever broker."""
+    create_topics(apache_kafka.bootstrap, topic_specs(names))
+    producer = OurProducer({"bootstrap.servers": apache_kafka.bootstrap}, linger_ms=0)
+    try:
+        for name in astuple(names):
+            producer.submit(OutgoingMessage(name, b"p", b"{}")).result(30)
+    finally:
+        producer.close()

@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
 
 from streams.broker import BrokerInfo, start_broker, stop_broker
 from streams.broker.ports import free_port
+from streams.topics import TopicNames, create_topics, topic_specs
 from tests.integration.harness import make_settings, make_topics
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
@@ -138,22 +140,68 @@ def _read(url: str) -> str:
 def test_without_topics_a_worker_says_which_command_makes_them(
     kafka: BrokerInfo, spawn: Spawn, tmp_path: Path
 ) -> None:
-    """One line, no traceback, a status that is not 0."""
+    """In one line, and waits: the command may run beside it."""
     process = spawn(kafka.bootstrap, "nobody-made-these-")
-    assert process.wait(120) != 0
-    log = log_of(tmp_path)
-    assert "visualsearch topics create" in log
-    assert "nobody-made-these-index-log" in log
-    assert "Traceback" not in log
-    assert sum(line.startswith("Error:") for line in log.splitlines()) == 1
+    give_up_at = time.monotonic() + 240
+    while "visualsearch topics create" not in log_of(tmp_path):
+        assert process.poll() is None, log_of(tmp_path)
+        assert time.monotonic() < give_up_at, log_of(tmp_path)
+        time.sleep(0.1)
+    assert "nobody-made-these-index-log" in log_of(tmp_path)
+    assert stop(process)[0] == 0
+    assert "Traceback" not in log_of(tmp_path)
+    assert len(log_of(tmp_path).splitlines()) <= 3
 
 
-def test_without_a_broker_a_worker_says_so(spawn: Spawn, tmp_path: Path) -> None:
-    """The address that does not answer is in the message."""
-    bootstrap = f"127.0.0.1:{free_port()}"
-    process = spawn(bootstrap, "x-")
-    assert process.wait(120) != 0
-    log = log_of(tmp_path)
-    assert bootstrap in log
-    assert "Traceback" not in log
-    assert sum(line.startswith("Error:") for line in log.splitlines()) == 1
+def test_a_worker_started_without_kafka_waits_and_goes_on(spawn: Spawn, tmp_path: Path) -> None:
+    """For the broker, then for the topics: alive all the time, and ready in the end."""
+    at, port = free_port(), free_port()
+    process = spawn(f"127.0.0.1:{at}", "", "--port", str(port))
+    url = f"http://127.0.0.1:{port}"
+    assert until(url, f"waiting for Kafka at 127.0.0.1:{at}", process) == 503
+    assert answer(f"{url}/livez")[0] == 200
+    assert b"visualsearch_broker_up 0.0" in answer(f"{url}/metrics")[1]
+    try:
+        info = start_broker(tmp_path / "broker", at, allow_tansu=False)
+        assert until(url, "waiting for topics that are missing: product-events,", process) == 503
+        assert "`visualsearch topics create`" in answer(f"{url}/readyz")[1].decode()
+        create_topics(info.bootstrap, topic_specs(TopicNames()))
+        assert until(url, "ok", process) == 200
+        said = log_of(tmp_path).count("waiting for")  # while topics are made, fewer are missing
+        assert 2 <= said <= 6, log_of(tmp_path)
+        assert stop(process)[0] == 0
+    finally:
+        stop_broker(tmp_path / "broker")
+
+
+def test_a_signal_ends_a_worker_that_waits(spawn: Spawn, tmp_path: Path) -> None:
+    """At once, but for the question under way."""
+    port = free_port()
+    process = spawn(f"127.0.0.1:{free_port()}", "", "--port", str(port))
+    until(f"http://127.0.0.1:{port}", "waiting for Kafka", process)
+    status, took_s = stop(process)
+    assert (status, took_s < DEADLINE_S) == (0, True), log_of(tmp_path)
+    assert "Traceback" not in log_of(tmp_path)
+
+
+def answer(url: str) -> tuple[int, bytes]:
+    """Return status and body; 0 where nobody listens."""
+    try:
+        with urlopen(url, timeout=10) as found:  # noqa: S310 - the worker's own
+            return found.status, found.read()
+    except HTTPError as error:
+        return error.code, error.read()
+    except OSError:
+        return 0, b""
+
+
+def until(url: str, text: str, process: "subprocess.Popen[str]") -> int:
+    """Return the status of /readyz when it says a text."""
+    give_up_at = time.monotonic() + 240
+    while True:
+        status, body = answer(f"{url}/readyz")
+        if body.decode().startswith(text):
+            return status
+        assert process.poll() is None
+        assert time.monotonic() < give_up_at, body
+        time.sleep(0.1)

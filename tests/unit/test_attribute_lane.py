@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from schemas.limits import MAX_BYTES
 from schemas.records import Base, Offer
 from streams.blobs import BlobStore
+from streams.dead_letters import PREFIX, dead_letter
 from streams.lanes.attributes import AttributeLane
 from streams.lanes.lane import newest_records
 from streams.messages import SourceMessage
@@ -77,3 +79,29 @@ async def test_the_last_record_wins_per_product_and_kind(tmp_path: Path) -> None
     assert isinstance(offer, Offer)
     assert isinstance(base, Base)
     assert (offer.price, base.title) == (2.0, "T")
+
+
+async def test_an_event_that_unpacks_to_more_than_the_contract_is_dead_lettered(
+    tmp_path: Path,
+) -> None:
+    """The topic's limit counts what is compressed. The letter tells how long the value was."""
+    lane = AttributeLane("timestamp", BlobStore(str(tmp_path)), LIMIT, 10)
+    for size, omitted in ((MAX_BYTES + 1, None), (12 * 1024 * 1024, "12582912")):
+        value = (message(0, "product-created").value or b"").ljust(size)
+        large = SourceMessage("t", 0, 7, 5, b"p", value)
+        (refused,) = await lane.process([large])
+        (fault,) = refused.faults
+        assert (fault.stage, fault.code) == ("decode", "event_too_large")
+        letter = dead_letter("dead-letters", large, fault)
+        facts = {name.removeprefix(PREFIX): (raw or b"").decode() for name, raw in letter.headers}
+        assert (facts["code"], facts.get("value_omitted")) == ("event_too_large", omitted)
+        assert (letter.key, letter.value == large.value) == (b"p", omitted is None)
+        assert f"{size:,} bytes" in facts["message"]
+
+
+async def test_a_tombstone_under_a_serializers_key_is_dead_lettered(tmp_path: Path) -> None:
+    """It deleted a product that nobody has."""
+    lane = AttributeLane("timestamp", BlobStore(str(tmp_path)), LIMIT, 10)
+    keys = [b'"sku-1"', b'{"id":"sku-1"}', b"\0\0\0\0\7sku-1", b"sku-1"]
+    outcomes = await lane.process([SourceMessage("t", 0, 0, 5, key, None) for key in keys])
+    assert [[f.code for f in o.faults] for o in outcomes] == [["key_invalid"]] * 3 + [[]]

@@ -247,3 +247,13 @@ def test_a_broker_that_is_gone_ends_the_load() -> None:
     ready = [Ready("line 1", 1, Product(product_id="a", title="T", images=[]))]
     with pytest.raises(SendError):
         publish(ready, Sender(settle=False), "t", run_id="r", now=lambda: NOW)
+
+
+@pytest.mark.parametrize("price", ["inf", "-inf", "nan", "Infinity", "1e999", "1e16"])
+def test_a_price_without_end_is_rejected(tmp_path: Path, price: str) -> None:
+    """It was published as null: the product lost its price, and nobody was told."""
+    row = {"product_id": "7", "title": "T", "images": [], "price": price}
+    rejected = made(row, tmp_path, lax=True)
+    assert isinstance(rejected, Rejected)
+    assert (rejected.code, rejected.field) == ("field_invalid", "price")
+    assert f'"{price}"' in rejected.message

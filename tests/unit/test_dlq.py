@@ -10,6 +10,8 @@ from streams.dead_letters import PREFIX, ROOM, Fault, dead_letter
 from streams.dlq.letters import Choice, DeadLetterError, Letter, Position, parse_position
 from streams.dlq.replay import Topics, replay, replay_message
 from streams.dlq.show import as_text, printable, readable
+from streams.fsck import values as fsck
+from streams.fsck.letters import failures
 from streams.messages import OutgoingMessage, SourceMessage
 from streams.order import ORDER_HEADER, Place
 from streams.producer import SendError
@@ -201,3 +203,22 @@ def test_values_are_shown_for_people() -> None:
     assert len(readable(b"x" * 9000)) < 4100
     assert as_text(b"\xff") == {"base64": "/w=="}
     assert printable("a\x1b[2J\u202eb\n") == "a\\x1b[2J\\u202eb\n"
+
+
+def test_a_letter_of_forged_numbers_is_shown_all_the_same() -> None:
+    """5,000 digits are more than `int` reads: one such letter hid all others."""
+    names = ("partition", "offset", "attempts", "value_omitted")
+    for digits in (b"9" * 5000, "٣".encode(), b"-1"):
+        headers = tuple((PREFIX + name, digits) for name in names)
+        whole = ((PREFIX + "topic", b"product-events"), (PREFIX + "code", b"c"), *headers)
+        forged = Letter(SourceMessage("dead-letters", 0, 0, 0, b"p", b"{}", whole))
+        row = forged.as_dict(whole=True)
+        assert (row["attempts"], row["omitted"]) == (None, {})
+        (told,) = replay([forged], TOPICS, Broker())
+        assert (told.outcome, told.reason_code) == ("refused", "original_order_unknown")
+        assert failures([fsck.Message("dead-letters", 0, 0, 0, b"p", b"{}", whole)]) == {}
+
+
+def test_a_value_of_too_many_parts_is_shown_as_text() -> None:
+    """Laid out it would have taken gigabytes."""
+    assert readable(b"[" + b"{}," * 1_000_000 + b"0]").endswith("… (3,000,003 bytes)")

@@ -67,3 +67,48 @@ def test_what_no_worker_wrote_is_refused_and_due_at_once(
     assert original_place(message) == message.source
     with pytest.raises(RetryError):
         parse_retry(message)
+
+
+NINES = b"9" * 5000
+GOOD = {
+    "topic": b"t", "partition": b"0", "offset": b"1", "timestamp": b"-1", "rounds": b"0:1",
+    "passes": b"1", "tries": b"1", "told": b"", "not_before": b"5",
+}  # fmt: skip
+
+
+def forged(**facts: bytes) -> SourceMessage:
+    """Return a message of `product-retry` whose headers anybody may have written."""
+    headers = tuple((f"__visualsearch.retry.{name}", raw) for name, raw in (GOOD | facts).items())
+    return SourceMessage("product-retry", 0, 0, 0, b"p", b"{}", headers)
+
+
+@pytest.mark.parametrize("digits", [NINES, "٣".encode(), b"-1", b"+1", b" 1", b"1_0", b"1e3"])
+def test_a_time_that_is_no_number_is_now(digits: bytes) -> None:
+    """5,000 digits are more than `int` reads; the error ended the reader, at each start again."""
+    assert not_before_ms(forged(not_before=digits)) == 0
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        *({name: NINES} for name in GOOD if name not in ("rounds", "told", "not_before")),
+        {"offset": str(2**63).encode()},
+        {"partition": b"-1"},
+        {"timestamp": b"-2"},
+        {"topic": b""},
+        {"rounds": b"0:" + NINES},
+        {"rounds": b"0"},
+        {"rounds": b",".join(b"%d:1" % n for n in range(101))},
+        {"told": NINES},
+        {"told": b"1," * 5_000_000},
+    ],
+    ids=lambda facts: str(facts)[:40],
+)
+def test_headers_beyond_any_product_are_refused(facts: dict[str, bytes]) -> None:
+    """Whoever may write to the topic may write anything."""
+    assert parse_retry(forged())[0].offset == 1
+    assert parse_retry(forged(offset=str(2**63 - 1).encode()))[0].offset == 2**63 - 1
+    with pytest.raises(RetryError) as refused:
+        parse_retry(forged(**facts))
+    assert len(str(refused.value)) < 200
+    assert original_place(forged(**facts)) == "product-retry[0]@0"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from schemas.codec import decode_event
-from schemas.errors import SchemaError
+from schemas.errors import SchemaError, shown
 from schemas.events import (
     EVENT_TYPES,
     TYPE_NAMES,
@@ -21,7 +21,7 @@ from schemas.events import (
 )
 from schemas.request_id import salvage_request_id
 from schemas.search import decode_request
-from tests.malformed import good_event
+from tests.malformed import good_event, put
 
 NOON_MS = 1_777_636_800_000  # 2026-05-01T12:00:00Z
 
@@ -242,3 +242,119 @@ def test_a_broken_request_is_answered_under_the_best_id(
 ) -> None:
     """Its own id, else its key, else none: every request is answered."""
     assert salvage_request_id(value, key) == expected
+
+
+BOM = b"\xef\xbb\xbf"
+
+
+def test_a_byte_order_mark_is_no_part_of_the_value() -> None:
+    """Tools of Windows write it."""
+    event = good_event("p")
+    assert decode(BOM + json.dumps(event).encode()) == decode(event)
+    assert decode_request(BOM + b'{"request_id":"r","query":{"text":"x"}}').request_id == "r"
+
+
+@pytest.mark.parametrize("value", [b"\0\0\0\0\x07{}", b"\0" * 5, b"\0\0\1\0\0\x02\x0ap"])
+def test_the_frame_of_a_schema_registry_is_named(value: bytes) -> None:
+    """JSON, Avro and Protobuf serializers of registries put five bytes before the value."""
+    schema_id = str(int.from_bytes(value[1:5]))
+    for error in (refusal(value), request_refusal(value)):
+        assert error.code == "schema_registry_framed"
+        assert f"schema id {schema_id}" in str(error)
+        assert "publish plain JSON" in str(error)
+
+
+def request_refusal(value: bytes) -> SchemaError:
+    """Return the error that decoding a request raises."""
+    with pytest.raises(SchemaError) as caught:
+        decode_request(value)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        (b'"sku-1"', "a text in quotes"),
+        (b' "sku-1"\n', "a text in quotes"),
+        (b'{"id": "sku-1"}', "an object"),
+        (b'["sku-1"]', "a list"),
+        (b"\0\0\0\0\x07sku-1", "schema id 7"),
+        (b"\0sku", "zero byte"),
+    ],
+)
+def test_a_tombstone_under_a_serializers_key_is_refused(key: bytes, told: str) -> None:
+    """It deleted nothing, and nobody was told."""
+    error = refusal(None, key=key)
+    assert error.code == "key_invalid"
+    assert told in str(error)
+    assert "string serializer" in str(error)
+
+
+@pytest.mark.parametrize(
+    "key", ["123", "true", "null", '"sku-1', "{sku}", "[A]-12", 'sku"1"', "-1.5", "0x00"]
+)
+def test_a_tombstone_of_an_odd_id_deletes(key: str) -> None:
+    """Numbers and what is no JSON are ids."""
+    assert decode(None, key=key.encode()).product.product_id == key
+
+
+def test_an_id_that_reads_as_json_is_good_where_the_event_says_it_too() -> None:
+    """Then nothing is guessed; a product-deleted event deletes such a product."""
+    for kind in ("product-created", "product-deleted"):
+        event = decode(good_event('"sku-1"', kind), key=b'"sku-1"')
+        assert event.product.product_id == '"sku-1"'
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 400, "1e309"])
+def test_a_number_beyond_all_floats_is_refused_with_its_field(number: str) -> None:
+    """JSON has no infinity, but numbers that round to it."""
+    event = json.dumps(good_event("p")).replace("29.9", number).encode()
+    error = refusal(event)
+    assert (error.code, error.field) in {
+        ("not_json", "product.price"), ("field_invalid", "product.price")
+    }  # fmt: skip
+    for name in ("price_min", "price_max"):
+        filters = b'"filters":{"%s":%s}' % (name.encode(), number.encode())
+        error = request_refusal(b'{"request_id":"r","query":{"text":"x"},%s}' % filters)
+        assert (error.code, error.field) == ("field_invalid", f"filters.{name}")
+    for path, field in (
+        ('"query":{"vector":[0,%s]}', "query.vector[1]"),
+        ('"query":{"texts":[{"text":"x","weight":%s}]}', "query.texts[0].weight"),
+        ('"query":{"text":"x"},"diversity":%s', "diversity"),
+        ('"query":{"text":"x"},"boxes":[{"box":[0,0,1,%s]}]', "boxes[0].box[3]"),
+    ):
+        error = request_refusal(('{"request_id":"r",%s}' % (path % number)).encode())
+        assert (error.code, error.field) == ("field_invalid", field)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ("product.price", "29.90", ['"29.90"', "without quotes"]),
+        ("product.price", -5, ["-5", ">= 0"]),
+        ("product.currency", "eur", ['"eur"', "EUR"]),
+        ("product.in_stock", "yes", ['"yes"', "true or false"]),
+        ("product.images[0].kind", "front", ['"front"', "catalog, lifestyle"]),
+        ("product.tags", ["x"] * 1001, ["1,001 items", "<= 1000"]),
+        ("product.title", "x" * 2000, ["2,000 characters", "<= 1024"]),
+        ("product.attributes", {"fit": "slim", "size": 42}, ['"size": 42', "in quotes"]),
+        ("product.attributes", {"fit": "x" * 70_000, "a": "b"}, ['"fit": "xx', "70,000"]),
+        ("product.attributes", {"x" * 2000: "b"}, ["2,000 characters", "<= 1024"]),
+        ("occurred_at", "yesterday", ['"yesterday"', "2026-05-01T12:00:00Z"]),
+        ("occurred_at", "2026-05-01", ['"2026-05-01"', "zone"]),
+        ("event_id", 7, ["given was 7", "in quotes"]),
+    ],
+)  # fmt: skip
+def test_a_refusal_shows_the_value_and_the_cure(path: str, value: object, told: list[str]) -> None:
+    """Its reader sees one line, far from the message."""
+    text = str(refusal(put(good_event("p"), path, value)))
+    assert text.startswith(path)
+    assert [part for part in told if part not in text] == []
+    assert len(text) < 500
+
+
+def test_a_value_that_json_cannot_say_is_shown_all_the_same() -> None:
+    """Catalogs are read by lenient rules, and integers may be longer than 64 bits."""
+    assert "99999" in str(refusal(put(good_event("p"), "product.title", 10**30 - 1)))
+    assert shown({"a": 1j}) == "{'a': 1j}"
+    assert shown("\ud800").startswith("'")

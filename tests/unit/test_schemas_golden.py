@@ -153,3 +153,30 @@ def test_a_null_is_not_a_record(key: bytes | None, value: bytes | None) -> None:
     with pytest.raises(UnknownRecordError) as skipped:
         decode_record(key, value)
     assert skipped.value.reason == "null"
+
+
+@pytest.mark.parametrize(
+    ("key", "change"),
+    [
+        (b"offer:p", {"price": float("inf")}),
+        (b"offer:p", {"price": float("nan")}),
+        (b"offer:p", {"price": -1.0}),
+        (b"offer:p", {"order": [2**64 - 1, 0, 0]}),
+        (b"vectors:p", {"confidences": {"color": float("nan")}}),
+        (b"vectors:p", {"confidences": {"color": float("inf")}}),
+    ],
+)
+def test_numbers_that_no_worker_writes_are_skipped(key: bytes, change: dict[str, object]) -> None:
+    """An infinite price passes every upper bound, and becomes null in an answer."""
+    record = {"kind": key.decode().partition(":")[0], "order": ORDER, "format": FORMAT} | change
+    with pytest.raises(UnknownRecordError) as skipped:
+        decode_record(key, msgspec.msgpack.encode(record))
+    assert skipped.value.reason == "undecodable"
+
+
+def test_nesting_without_end_is_skipped() -> None:
+    """In a field that is not ours; it ended the reader of the log, at each start again."""
+    good = msgspec.msgpack.encode({"kind": "base", "order": ORDER, "format": FORMAT, "own": 0})
+    with pytest.raises(UnknownRecordError) as skipped:
+        decode_record(b"base:p", good[:-1] + b"\x91" * 100_000 + b"\0")
+    assert skipped.value.reason == "undecodable"

@@ -7,7 +7,10 @@ import pytest
 from schemas.codec import decode_event
 from schemas.errors import SchemaError
 from schemas.events import ProductEvent
+from schemas.search import decode_request
 from tests.malformed import MISSING, WRONG, Malformed, drop, good_event, malformed_messages, put
+from tests.malformed_requests import WRONG as WRONG_REQUESTS
+from tests.malformed_requests import spoilt
 
 
 def decode(message: Malformed) -> ProductEvent:
@@ -67,3 +70,15 @@ def test_a_missing_field_is_named(path: str) -> None:
     with pytest.raises(SchemaError) as refusal:
         decode(Malformed(b"p", message, (), "", ""))
     assert (refusal.value.code, refusal.value.field) == ("field_missing", path)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [(path, value) for path, values in WRONG_REQUESTS for value in values],
+    ids=lambda part: str(part)[:40],
+)
+def test_a_request_of_a_wrong_value_is_refused_with_its_field(path: str, value: object) -> None:
+    """Before it comes to a worker's index."""
+    with pytest.raises(SchemaError) as refusal:
+        decode_request(json.dumps(spoilt("r", path, value)).encode())
+    assert (refusal.value.code, refusal.value.field) == ("field_invalid", path)

@@ -182,3 +182,16 @@ async def test_hits_that_do_not_fit_are_an_answer_that_says_so(handler: QueryHan
     (sent,) = outbox.sent
     error = json.loads(sent.value or b"")["error"]
     assert (error["code"], error["field"]) == ("result_too_large", "top_k")
+
+
+async def test_a_request_that_unpacks_to_more_than_the_contract_is_answered(
+    handler: QueryHandler,
+) -> None:
+    """The topic's limit counts what is compressed."""
+    head = b'{"request_id":"r","query":{"text":"a"},"filters":{"tags":["'
+    for tags in (b"x" * (20 << 20), b'","' * 3_000_000):
+        message = SourceMessage("requests", 0, 0, 100_000, None, head + tags + b'"]}}')
+        result = await agent_of(handler, Outbox()).answer(message)
+        assert result.request_id == "r"
+        assert result.error is not None
+        assert result.error.code == "request_too_large"

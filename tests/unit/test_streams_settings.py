@@ -70,11 +70,30 @@ def test_settings_are_frozen_and_name_the_topics_and_groups() -> None:
         settings.topic_prefix = "us-"  # type: ignore[misc]  # that is the point
 
 
-def test_the_password_of_a_url_is_masked() -> None:
+@pytest.mark.parametrize(
+    ("given", "printed"),
+    [
+        ("s3://key:secret@bucket/path", "s3://***@bucket/path"),
+        ("s3://key:se/cret@bucket/path", "s3://***@bucket/path"),
+        ("s3://key:s@e?c#ret@bucket", "s3://***"),
+        ("https://token@host/", "https://***@host/"),
+        ("simplecache::s3://key:secret@bucket", "simplecache::s3://***@bucket"),
+        ("user:secret@proxy:3128", "***@proxy:3128"),
+        ("https://host/a?Signature=5ec&expires=9&5ec", "https://host/a?Signature=***&expires=***&***"),
+        ("https://host/a#access_token=5ec", "https://host/a#access_token=***"),
+        ("s3://bucket/a@b", "s3://bucket/a@b"),
+        ("127.0.0.1:9092,[::1]:9092", "127.0.0.1:9092,[::1]:9092"),
+        ("is this {text}? yes", "is this {text}? yes"),
+        (8080, 8080),
+        (None, None),
+        (("10.0.0.0/8", "cdn.example.com"), ["10.0.0.0/8", "cdn.example.com"]),
+        (["s3://k:s/e@a", "s3://b"], ["s3://***@a", "s3://b"]),
+        ({"host": ["http://k:s@a"]}, {"host": ["http://***@a"]}),
+    ],
+)  # fmt: skip
+def test_the_password_of_a_url_is_masked(given: object, printed: object) -> None:
     """What `visualsearch config` prints may be pasted into an issue."""
-    assert masked("s3://key:secret@bucket/path") == "s3://***@bucket/path"
-    assert masked("s3://bucket/a@b") == "s3://bucket/a@b"
-    assert masked(8080) == 8080
+    assert masked(given) == printed
 
 
 def test_a_store_with_a_password_is_refused_and_not_told() -> None:

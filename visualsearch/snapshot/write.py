@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from visualsearch import private
 from visualsearch.engine import Engine
 from visualsearch.snapshot.copying import Copy
 from visualsearch.snapshot.errors import SnapshotError
@@ -54,11 +55,11 @@ def write(
     path = folder / name_of(created_at)
     temporary = folder / (WRITING + path.name)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        private.make_folder(folder)
         clean(folder)
         if path.exists() or temporary.exists():
             raise SnapshotError(f"{path.name} is there already", code="exists")
-        temporary.mkdir()
+        private.make_folder(temporary)
         try:
             with locked(temporary):
                 _fill(engine, temporary, source, created_at, progress, step, pause)
@@ -96,6 +97,7 @@ def _fill(
     (folder / NAME).write_bytes(encoded(manifest))
     step("sync")
     for file in folder.iterdir():
+        private.hide(file)
         sync(file)
     sync(folder)
 

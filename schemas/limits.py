@@ -1,0 +1,85 @@
+"""Bounds of what outsiders send, checked on the bytes: decoding costs time and memory first.
+
+A decoder looks at the length of a list when it has built it. So three things are counted on the
+bytes themselves, at gigabytes a second: how many there are, how many values they can hold, and how
+deep these are nested. Real shops meet none of the limits.
+"""
+
+import codecs
+from array import array
+from itertools import accumulate
+from typing import Literal
+
+from schemas.errors import SchemaError
+
+MAX_BYTES = 10 * 1024 * 1024
+"""Bytes of an event or a request, unpacked; a topic's limit counts them compressed."""
+
+MAX_PARTS = 500_000
+"""List items and object members of one message; punctuation within texts counts as well."""
+
+MAX_DEPTH = 64
+"""Lists and objects within each other."""
+
+TooLarge = Literal["event_too_large", "request_too_large", "result_too_large"]
+
+_PUNCTUATION = (b",", b":", b"[", b"{")
+_NOT_BRACKETS = bytes(set(range(256)) - set(b'"[]{}'))
+_STEPS = bytes.maketrans(b"[]{}", b"\x01\xff\x01\xff")  # one level down, or up: -1 as a byte
+_FRAME = 5  # the zero byte and the four bytes of a schema id
+
+
+def json_text(value: bytes, code: TooLarge) -> bytes:
+    """Return the JSON in a message's value, safe to decode: a byte order mark is taken off.
+
+    Raises SchemaError: `code` for too many bytes or values, `schema_registry_framed` for the
+    binary frame of a schema registry's client.
+    """
+    if len(value) > MAX_BYTES:
+        told = f"the value has {len(value):,} bytes; at most {MAX_BYTES:,} are read; send less"
+        raise SchemaError(code, told)
+    if (schema_id := framed_by(value)) is not None:
+        raise SchemaError(
+            "schema_registry_framed",
+            f"the value begins with a zero byte and schema id {schema_id}, the frame of a schema "
+            "registry's serializer; publish plain JSON, without the registry",
+        )
+    text = value.removeprefix(codecs.BOM_UTF8)
+    require_few_parts(text, code)
+    return text
+
+
+def framed_by(data: bytes) -> int | None:
+    """Return the schema id if bytes are framed as schema registries do: 0x00 and four bytes."""
+    return int.from_bytes(data[1:_FRAME]) if data[:1] == b"\0" and len(data) >= _FRAME else None
+
+
+def require_few_parts(text: bytes, code: str) -> None:
+    """Refuse JSON of too many values with `code`. Raises SchemaError."""
+    parts = sum(map(text.count, _PUNCTUATION))
+    if parts > MAX_PARTS:
+        raise SchemaError(
+            code,
+            f"the value has {parts:,} list items and object members; at most {MAX_PARTS:,} are "
+            "read; send less",
+        )
+
+
+def require_shallow(text: bytes) -> None:
+    """Refuse JSON of few values that is nested too deep. Raises SchemaError `not_json`.
+
+    Types bound the nesting of what they name; this is for decoding without one. The interpreter's
+    own limit depends on the caller's depth, so two readers could disagree on a message.
+    """
+    if text.count(b"[") + text.count(b"{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
+        raise SchemaError("not_json", f"the value is nested deeper than {MAX_DEPTH} levels")
+
+
+def _depth(text: bytes) -> int:
+    """Return how deep lists and objects are nested; brackets within strings do not count."""
+    # In this order: of `\\"` the quote ends its string.
+    bare = text.replace(rb"\\", b"").replace(rb"\"", b"")
+    # JSON of so few values has no more quotes, nor brackets: a decoder stops there as well.
+    pieces = bare.translate(None, _NOT_BRACKETS).split(b'"', 2 * MAX_PARTS + 2)
+    brackets = b"".join(pieces[::2])[: 2 * MAX_PARTS]
+    return max(accumulate(array("b", brackets.translate(_STEPS))), default=0)

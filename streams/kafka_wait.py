@@ -1,0 +1,65 @@
+"""A process that is started before Kafka, or before its topics: it waits and says for what."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from streams.topics import TopicError
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+WAITED_FOR = frozenset({"unreachable", "topics_missing"})
+AGAIN_S = 1.0
+REMIND_S = 60.0
+
+
+class KafkaWait:
+    """Asks until there is an answer; `reason` says what is waited for, None while nothing is.
+
+    It is logged at once and then once a minute. Topics are waited for as well as a broker: at a
+    first deployment `visualsearch topics create` runs beside the workers.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.reason: str | None = None
+        self._bootstrap = bootstrap
+        self._now = now
+        self._sleep = sleep
+        self._said_at = 0.0
+
+    async def answer(self, ask: Callable[[], T]) -> T:
+        """Return what `ask` does, called in a thread until Kafka and the topics are there.
+
+        Raises what `ask` raises for any other reason.
+        """
+        while True:
+            try:
+                found = await asyncio.to_thread(ask)
+            except TopicError as error:
+                if error.code not in WAITED_FOR:
+                    raise
+                self._note(error)
+                await self._sleep(AGAIN_S)
+            else:
+                if self.reason is not None:
+                    log.info("Kafka answers, and its topics are there")
+                self.reason = None
+                return found
+
+    def _note(self, error: TopicError) -> None:
+        missing = error.code == "topics_missing"
+        reason = f"waiting for {error}" if missing else f"waiting for Kafka at {self._bootstrap}"
+        now = self._now()
+        if reason != self.reason or now - self._said_at >= REMIND_S:
+            log.warning("%s", reason if missing else f"{reason}: {error}")
+            self._said_at = now
+        self.reason = reason

@@ -1,0 +1,26 @@
+"""Private folders and files on any fsspec file system.
+
+Where it is a disk of this host, only their owner may read them, whatever the umask. Who may read a
+bucket is the bucket's own affair.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from fsspec.implementations.local import LocalFileSystem
+
+from visualsearch import private
+
+
+def make_folder(fs: Any, path: str) -> None:
+    """Make a folder that is missing. Raises what the file system raises."""
+    if isinstance(fs, LocalFileSystem):
+        private.make_folder(Path(path))
+    else:
+        fs.makedirs(path, exist_ok=True)
+
+
+def hide(fs: Any, path: str) -> None:
+    """Let only the owner read a file. Raises OSError."""
+    if isinstance(fs, LocalFileSystem):
+        private.hide(Path(path))
