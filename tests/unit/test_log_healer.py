@@ -90,7 +90,7 @@ def test_of_equal_orders_the_last_is_found_and_a_newer_one_will_do() -> None:
     """As a live index decides; other keys, other formats and nulls are passed over."""
     search = Search({KEY: OLD, b"base:absent": OLD})
     for title, order in (("a", (3, 0, 0)), ("b", OLD), ("c", OLD), ("d", (3, 0, 0))):
-        search.see(KEY, encode_record(Base(order=order, title=title)), [("h", b"1")])
+        search.see(KEY, encode_record(Base(order=order, title=title)), (("h", b"1"),))
     search.see(KEY, None, None)
     search.see(KEY, b"\xc1", None)
     search.see(b"base:q", encode_record(Base(order=NEW)), None)
