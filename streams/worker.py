@@ -164,8 +164,9 @@ class Worker:
         for reader in self._ingest.readers if self._ingest is not None else ():
             if reader.failure is not None:
                 return f"{reader.group} cannot go on: {reader.failure!r}"
-        if self._shared is not None and (stuck := self._shared.model.stuck()) is not None:
-            return stuck
+        shared = self._shared
+        if shared is not None and (lost := shared.model.stuck() or shared.producer.failure):
+            return lost
         if self._query is not None and (crash := crash_of(self._query)) is not None:
             return f"{self._query.conf.id} crashed: {crash!r}"
         if self._side is None:
