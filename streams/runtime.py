@@ -126,8 +126,8 @@ def build_ingest(shared: Shared, index_partitions: int) -> IngestSide:
     embedding = _embedding_lane(shared, hosts, newest)
 
     steps = EmbeddingSteps(embedding, newest, publish["embedding"])
-    window = Window(steps.first, events=settings.embed_window, size=WINDOW_BYTES)
-    again = Window(steps.again, events=settings.embed_window, size=WINDOW_BYTES)
+    window = Window(steps.first, steps.give_up, events=settings.embed_window, size=WINDOW_BYTES)
+    again = Window(steps.again, steps.give_up, events=settings.embed_window, size=WINDOW_BYTES)
     waiting = Delay(again, longest_s=2 * max(settings.retry_delays_s, default=0.0))
     batches = Batches(attributes, publish["attributes"], size=WINDOW_BYTES)
 

@@ -68,7 +68,7 @@ def embedding(mode: OrderMode, model: Model) -> Life:
         newest = Newest()
         lane = embedding_lane(mode, model, Pictures(), newest)
         steps = EmbeddingSteps(lane, newest, machine.publish)  # type: ignore[arg-type]
-        await live(machine, Window(steps.first, events=AT_ONCE, size=1_000_000))
+        await live(machine, Window(steps.first, steps.give_up, events=AT_ONCE, size=1_000_000))
 
     return one
 
