@@ -37,6 +37,9 @@ class Metrics:
                                       "lane")  # fmt: skip
         self.freshness = histogram("freshness_seconds", "occurred_at to searchable", "kind")
         self.fetch = histogram("fetch_seconds", "Fetching one picture", "outcome")
+        self.blob_store = histogram("blob_store_seconds", "Storing one inline image", "outcome")
+        self.blob_calls_abandoned = gauge("blob_calls_abandoned",
+                                          "Calls of the blob store that do not return")  # fmt: skip
         self.embed_batch = histogram("embed_batch_size", "Pictures per model call",
                                      buckets=_COUNTS)  # fmt: skip
         self.embed = histogram("embed_seconds", "One model call", "input")

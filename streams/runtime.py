@@ -21,6 +21,7 @@ from streams.lanes.batches import Batches
 from streams.lanes.delay import Delay
 from streams.lanes.embedder import Embedder
 from streams.lanes.embedding import EmbeddingLane
+from streams.lanes.inline import InlineImages
 from streams.lanes.newest import Newest
 from streams.lanes.pictures import Pictures
 from streams.lanes.window import Window
@@ -119,7 +120,7 @@ def build_ingest(shared: Shared, index_partitions: int) -> IngestSide:
         for lane in ("attributes", "embedding")
     }
     attributes = AttributeLane(
-        settings.order_mode, shared.blobs, settings.inline_max_bytes, settings.attribute_batch
+        settings.order_mode, settings.inline_max_bytes, settings.attribute_batch
     )
     newest = Newest()
     hosts = Hosts(settings.fetch_per_host, settings.fetch_timeout_s)
@@ -159,6 +160,7 @@ def _embedding_lane(shared: Shared, hosts: Hosts, newest: Newest) -> EmbeddingLa
     return EmbeddingLane(
         settings.order_mode,
         pictures,
+        InlineImages(shared.blobs, shared.metrics, inline_limit=settings.inline_max_bytes),
         newest,
         delays_s=settings.retry_delays_s,
         guess=of_bytes(guesser_of(settings, model.encoder)),

@@ -55,7 +55,7 @@ def attributes(mode: OrderMode, *, hasty: bool = False) -> Life:
     """Return the attribute lane, a batch at a time. No picture is inline: none is stored."""
 
     async def one(machine: Machine) -> None:
-        lane = AttributeLane(mode, None, 1024, AT_ONCE)  # type: ignore[arg-type]
+        lane = AttributeLane(mode, 1024, AT_ONCE)
         await live(machine, Batches(lane, machine.publish, size=1_000_000), hasty=hasty)
 
     return one

@@ -1,9 +1,7 @@
 """The attribute lane as a function: messages in, outcomes out."""
 
-from pathlib import Path
-
 from schemas.records import Base, Offer
-from streams.blobs import BlobStore
+from streams.blobs import reference_of
 from streams.lanes.attributes import AttributeLane
 from streams.lanes.lane import newest_records
 from streams.messages import SourceMessage
@@ -12,18 +10,17 @@ from tests.lane_events import RED, inline, message
 LIMIT = 4096
 
 
-async def test_what_cannot_be_read_is_dead_lettered(tmp_path: Path) -> None:
+async def test_what_cannot_be_read_is_dead_lettered() -> None:
     """Here alone, though both lanes meet it."""
     broken = SourceMessage("t", 0, 0, 0, b"p", b"{")
-    lane = AttributeLane("timestamp", BlobStore(str(tmp_path)), LIMIT, 10)
+    lane = AttributeLane("timestamp", LIMIT, 10)
     (refused,) = await lane.process([broken])
     assert [(f.stage, f.code) for f in refused.faults] == [("decode", "not_json")]
 
 
-async def test_attributes_base_and_offer_by_type(tmp_path: Path) -> None:
+async def test_attributes_base_and_offer_by_type() -> None:
     """Created with a price writes both, without one only the base; a delete marks both."""
-    blobs = BlobStore(str(tmp_path))
-    lane = AttributeLane("explicit", blobs, LIMIT, 10)
+    lane = AttributeLane("explicit", LIMIT, 10)
     outcomes = await lane.process([
         message(0, "product-created", price=1.0, images=[inline(RED), inline(b"x" * 5000)]),
         message(1, "product-updated"),
@@ -35,36 +32,13 @@ async def test_attributes_base_and_offer_by_type(tmp_path: Path) -> None:
     base = outcomes[0].records[0][1]
     assert isinstance(base, Base)
     (ref,) = base.images  # the one that is too large is the embedding lane's to dead-letter
-    assert blobs.get(ref.url) == RED
+    assert ref.url == reference_of(RED)  # it stores nothing: it has no store
     assert all(record.deleted for _, record, _ in outcomes[3].records)
 
 
-async def test_the_attribute_lane_waits_for_a_picture_store_that_is_away(tmp_path: Path) -> None:
-    """A full disk is no reason to dead-letter a catalogue."""
-
-    class Flaky(BlobStore):
-        failures = 2
-
-        def put(self, data: bytes) -> str:
-            if self.failures:
-                self.failures -= 1
-                raise OSError("no space left")
-            return super().put(data)
-
-    pauses: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        pauses.append(seconds)
-
-    lane = AttributeLane("explicit", Flaky(str(tmp_path)), LIMIT, 10, sleep=sleep)
-    (outcome,) = await lane.process([message(0, "product-created", images=[inline(RED)])])
-    assert outcome.word == "indexed"
-    assert pauses == [0.5, 1.0]
-
-
-async def test_the_last_record_wins_per_product_and_kind(tmp_path: Path) -> None:
+async def test_the_last_record_wins_per_product_and_kind() -> None:
     """An offer after a base replaces no base; of equals the later one is written."""
-    lane = AttributeLane("explicit", BlobStore(str(tmp_path)), LIMIT, 10)
+    lane = AttributeLane("explicit", LIMIT, 10)
     outcomes = await lane.process([
         message(0, "product-created", version=5, price=1.0),
         message(1, "product-offer-updated", version=6, price=2.0),
