@@ -84,7 +84,7 @@ class Chaos:
 
     def _scene(self) -> Callable[[], None]:
         seldom = (self._broker_dies, self._clocks_step, self._zombie, self._joins_and_leaves,
-                  self._all_at_once)  # fmt: skip
+                  self._all_at_once, self._blob_store_fails)  # fmt: skip
         if self._rng.random() < 0.35:
             return min(seldom, key=lambda each: (self.scenes[_name(each)], self._rng.random()))
         return self._at_points if self.missed or self._rng.random() < 0.6 else self._at_random
@@ -171,6 +171,15 @@ class Chaos:
             self._kill(self._rng.choice(self._fleet.ready), KILL)
         time.sleep(self._rng.uniform(0, 6))
         self._stage.start_broker()
+
+    def _blob_store_fails(self) -> None:
+        """Take the blob store away for seconds and kill a worker meanwhile."""
+        self._stage.put_store(away=True)
+        self._stage.burst()
+        time.sleep(self._rng.uniform(1, 3))
+        self._kill(self._rng.choice(self._fleet.ready), KILL)
+        time.sleep(self._rng.uniform(0, 3))
+        self._stage.put_store(away=False)
 
     # What they share
 
