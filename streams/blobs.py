@@ -1,5 +1,6 @@
 """Inline pictures of product events, kept by their content: `blob:<sha256>`."""
 
+import contextlib
 import hashlib
 import re
 import uuid
@@ -12,6 +13,15 @@ SCHEME = "blob:"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
+class BlobMissingError(FileNotFoundError):
+    """A blob that is not in the store, or not yet: the embedding pipeline stores it."""
+
+
+def reference_of(data: bytes) -> str:
+    """Return what names these bytes in any store, before they are in one."""
+    return SCHEME + hashlib.sha256(data).hexdigest()
+
+
 class BlobStore:
     """A folder of pictures on any fsspec file system; writing the same bytes twice is free."""
 
@@ -20,25 +30,35 @@ class BlobStore:
 
     def put(self, data: bytes) -> str:
         """Store `data` and return its reference. A reader never sees half a blob."""
-        digest = hashlib.sha256(data).hexdigest()
-        path = self._path(digest)
-        if not self._fs.exists(path):
-            make_folder(self._fs, path.rpartition("/")[0])
-            partial = f"{path}.{uuid.uuid4().hex}.tmp"
+        reference = reference_of(data)
+        path = self._path(reference.removeprefix(SCHEME))
+        if self._fs.exists(path):
+            return reference
+        make_folder(self._fs, path.rpartition("/")[0])
+        partial = f"{path}.{uuid.uuid4().hex}.tmp"
+        try:
             self._fs.pipe_file(partial, data)
             hide(self._fs, partial)
             self._fs.mv(partial, path)
-        return SCHEME + digest
+        except Exception:
+            with contextlib.suppress(Exception):  # or each attempt would fill a full disk further
+                self._fs.rm_file(partial)
+            raise
+        return reference
 
     def get(self, reference: str) -> bytes:
-        """Return the bytes of a reference. Raises FileNotFoundError, also for what is no digest.
+        """Return the bytes of a reference.
 
-        A reference may come from outside; nothing but a digest may become a path.
+        A reference may come from outside; nothing but a digest may become a path. Raises
+        FileNotFoundError for what is no digest, BlobMissingError for a blob that is not there.
         """
         digest = reference.removeprefix(SCHEME)
         if not _DIGEST.fullmatch(digest):
             raise FileNotFoundError("not a reference of this store")
-        data: bytes = self._fs.cat_file(self._path(digest))
+        try:
+            data: bytes = self._fs.cat_file(self._path(digest))
+        except FileNotFoundError as error:
+            raise BlobMissingError(f"{reference} is not in the blob store") from error
         return data
 
     def _path(self, digest: str) -> str:

@@ -14,18 +14,21 @@ ROOM = MAX_BYTES - 64 * 1024
 class Fault:
     """Why a message could not be used."""
 
-    stage: str  # decode | order | fetch | image | embed
+    stage: str  # decode | order | fetch | image | embed | store | log | lane
     code: str
     message: str
     attempts: int = 1
 
 
-def dead_letter(topic: str, message: SourceMessage, fault: Fault) -> OutgoingMessage:
+def dead_letter(
+    topic: str, message: SourceMessage, fault: Fault, *, bare: bool = False
+) -> OutgoingMessage:
     """Build the dead letter of a message: key, value, headers and timestamp as they were.
 
     What is too large for the topic (a compressed original may be) is left out, the value first;
     `value_omitted` then says how long it was, and topic, partition and offset point to the
-    original. Of a batch that cannot be read there is the place alone, with its `last_offset`.
+    original. A `bare` one leaves out all of them: for a topic that refuses something in them.
+    Of a batch that cannot be read there is the place alone, with its `last_offset`.
     """
     kept = tuple(pair for pair in message.headers if not pair[0].startswith(PREFIX))
     sizes = {
@@ -35,7 +38,7 @@ def dead_letter(topic: str, message: SourceMessage, fault: Fault) -> OutgoingMes
     }
     omitted: set[str] = set()
     for part in sizes:
-        if sum(size for name, size in sizes.items() if name not in omitted) > ROOM:
+        if bare or sum(size for name, size in sizes.items() if name not in omitted) > ROOM:
             omitted.add(part)
     facts = {
         "topic": message.topic,
@@ -58,5 +61,5 @@ def dead_letter(topic: str, message: SourceMessage, fault: Fault) -> OutgoingMes
         b"" if "key" in omitted else message.key,
         b"" if "value" in omitted else message.value,
         headers=(() if "headers" in omitted else kept) + ours,
-        timestamp_ms=None if unreadable else message.timestamp_ms,
+        timestamp_ms=None if bare or unreadable else message.timestamp_ms,
     )

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 
 from streams.dead_letters import ROOM, Fault, dead_letter
+from streams.kafka.retry_forever import retry_forever
 from streams.lanes.embedding import EmbeddingLane
 from streams.lanes.lane import (
     Entry,
@@ -13,21 +15,35 @@ from streams.lanes.lane import (
     index_message,
     internal_failure,
     newest_records,
-    until_written,
 )
 from streams.lanes.newest import Newest
 from streams.messages import OutgoingMessage, SourceMessage
 from streams.metrics import Metrics
 from streams.producer import Producer, SendError
-from streams.retry import FIRST, Attempt, RetryError, parse_retry, retry_message
+from streams.retry import FIRST, Attempt, Retry, RetryError, parse_retry, retry_message
 from streams.settings import MIB, Settings
 
 # What the index log takes, less headers and batch. An event may be larger: it may be compressed.
 RECORD_LIMIT = 10 * MIB - 64 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """A message to be written, and what to write instead if its topic refuses it for good.
+
+    A dead letter that stands instead of a record or a retry has its code, to be counted.
+    """
+
+    message: OutgoingMessage
+    instead: "Callable[[SendError], _Write] | None" = None
+    code: str | None = None
+
+
 class Publisher:
-    """Writes records, retries and dead letters; returns once Kafka has acknowledged all."""
+    """Writes records, retries and dead letters; returns once Kafka has acknowledged all.
+
+    This is where the pipelines wait for Kafka, and the only place: it tries again for ever.
+    """
 
     def __init__(
         self,
@@ -51,36 +67,66 @@ class Publisher:
     ) -> None:
         """Write what the lane decided. Returns only when nothing can be lost any more."""
         outcomes = list(map(_keepable, messages, outcomes))
-        outgoing = [self._record(key, entry) for key, entry in newest_records(outcomes)]
+        writes = [self._record(key, entry) for key, entry in newest_records(outcomes)]
         for message, outcome in zip(messages, outcomes, strict=True):
-            outgoing += [
-                dead_letter(self._topics.dead_letters, message, fault) for fault in outcome.faults
-            ]
+            writes += [self._letter(message, fault) for fault in outcome.faults]
             if outcome.retry is not None:
-                now_ms = round(self._now() * 1000)
-                topic = self._topics.product_retry
-                outgoing.append(retry_message(topic, message, outcome.retry, now_ms=now_ms))
-        write = partial(self._send, outgoing)
-        await until_written(write, what=f"{self._lane}: a batch of {len(messages)} events")
+                writes.append(self._retry(message, outcome.retry))
+        what = f"{self._lane}: a batch of {len(messages)} events"
+        while writes:
+            for write in writes:
+                if write.code is not None:
+                    self._metrics.dead_letters.labels(write.code).inc()
+            writes = await retry_forever(partial(self._send, writes), what=what)
         self._count(outcomes)
 
-    async def _send(self, outgoing: Sequence[OutgoingMessage]) -> None:
-        try:
-            await self._producer.send(outgoing)
-        except SendError:
-            self._metrics.write_failures.labels(self._lane).inc()
-            raise
+    async def _send(self, writes: Sequence[_Write]) -> list[_Write]:
+        """Send, and return what to write instead of what is refused for good.
 
-    def _record(self, key: bytes, entry: Entry) -> OutgoingMessage:
+        Raises SendError for what may pass.
+        """
+        errors = await self._producer.send_each([write.message for write in writes])
+        failed = [(w, error) for w, error in zip(writes, errors, strict=True) if error is not None]
+        for write, error in failed:
+            if write.instead is None or not error.refused:
+                self._metrics.write_failures.labels(self._lane).inc()
+                # Where nothing is left to leave out, the topic has to be mended: it may pass.
+                raise SendError(str(error), too_large=False) from error
+        if len(writes) == 1:
+            return [write.instead(error) for write, error in failed if write.instead is not None]
+        # A broker refuses a batch as a whole: of those in it each is tried alone.
+        return [instead for write, _ in failed for instead in await self._send([write])]
+
+    def _record(self, key: bytes, entry: Entry) -> _Write:
         """Return the record, or the dead letter of an event whose record the log cannot take."""
         message = index_message(key, entry, self._topics.index_log, self._partitions)
         size = len(message.value or b"")
-        if size <= RECORD_LIMIT:
-            return message
         text = f"its record has {size} bytes, the index log takes {RECORD_LIMIT}"
-        fault = Fault("log", "record_too_large", text)
-        self._metrics.dead_letters.labels(fault.code).inc()
-        return dead_letter(self._topics.dead_letters, entry[2].message, fault)
+
+        def instead(error: SendError | None = None) -> _Write:
+            if error is None:
+                fault = Fault("log", "record_too_large", text)
+            else:
+                code = "record_too_large" if error.too_large else "internal"
+                fault = Fault("log", code, f"its record of {size} bytes is refused: {error}")
+            return self._letter(entry[2].message, fault, code=fault.code)
+
+        return _Write(message, instead) if size <= RECORD_LIMIT else instead()
+
+    def _retry(self, message: SourceMessage, retry: Retry) -> _Write:
+        """Return the event for its next attempt, or the dead letter of what cannot be kept."""
+        now_ms = round(self._now() * 1000)
+        kept = retry_message(self._topics.product_retry, message, retry, now_ms=now_ms)
+        return _Write(kept, lambda _: self._letter(message, _given_up(retry), code=retry.code))
+
+    def _letter(self, message: SourceMessage, fault: Fault, *, code: str | None = None) -> _Write:
+        """Return the dead letter, or where the event stands, if the topic refuses the event."""
+        topic = self._topics.dead_letters
+        return _Write(
+            dead_letter(topic, message, fault),
+            lambda _: _Write(dead_letter(topic, message, fault, bare=True)),
+            code,
+        )
 
     def _count(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
@@ -91,11 +137,16 @@ class Publisher:
 
 def _keepable(message: SourceMessage, outcome: Outcome) -> Outcome:
     """Return the outcome; what is too large to be kept for another try is dead-lettered."""
-    headers = sum(len(name) + len(value or b"") for name, value in message.headers)
-    if outcome.retry is None or message.size + headers <= ROOM:
+    headers = sum(len(name.encode()) + len(value or b"") for name, value in message.headers)
+    size = message.size + len(message.key or b"") + headers
+    if outcome.retry is None or size <= ROOM:
         return outcome
-    fault = Fault("fetch", outcome.retry.code, outcome.retry.message, outcome.retry.attempt.tries)
-    return replace(outcome, word="dead_lettered", faults=[*outcome.faults, fault], retry=None)
+    faults = [*outcome.faults, _given_up(outcome.retry)]
+    return replace(outcome, word="dead_lettered", faults=faults, retry=None)
+
+
+def _given_up(retry: Retry) -> Fault:
+    return Fault("fetch", retry.code, retry.message, retry.attempt.tries)
 
 
 class EmbeddingSteps:
@@ -107,11 +158,8 @@ class EmbeddingSteps:
         self._publish = publish
 
     async def first(self, message: SourceMessage, attempt: Attempt = FIRST) -> None:
-        """Process and publish; an error of ours must not stop the others."""
-        try:
-            outcome = await self._lane.process(message, attempt)
-        except Exception as error:
-            outcome = internal_failure(self._lane.name, message, error)
+        """Process and publish. Raises nothing but errors of ours: see `give_up`."""
+        outcome = await self._lane.process(message, attempt)
         await self._newest.publish(message, outcome, self._publish)
 
     async def again(self, message: SourceMessage) -> None:
@@ -123,3 +171,9 @@ class EmbeddingSteps:
             await self._publish([message], [Outcome("dead_lettered", faults=[fault])])
         else:
             await self.first(original, attempt)
+
+    async def give_up(self, message: SourceMessage, error: Exception) -> None:
+        """Dead-letter an event that an error of ours keeps from its end, as it was first read."""
+        with suppress(RetryError):
+            message, _ = parse_retry(message)
+        await self._publish([message], [internal_failure(self._lane.name, message, error)])

@@ -48,6 +48,9 @@ class Metrics:
                                           "Age of the first of these messages",
                                           "group", "topic")  # fmt: skip
         self.fetch = histogram("fetch_seconds", "Fetching one picture", "outcome")
+        self.blob_store = histogram("blob_store_seconds", "Storing one inline image", "outcome")
+        self.blob_calls_abandoned = gauge("blob_calls_abandoned",
+                                          "Calls of the blob store that do not return")  # fmt: skip
         self.embed_batch = histogram("embed_batch_size", "Pictures per model call",
                                      buckets=_COUNTS)  # fmt: skip
         self.embed = histogram("embed_seconds", "One model call", "input")

@@ -1,10 +1,13 @@
 """The one Kafka producer of a process: acknowledged sends on confluent-kafka."""
 
 import asyncio
+import contextlib
+import itertools
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from streams.closing import Closing
@@ -12,14 +15,53 @@ from streams.messages import OutgoingMessage
 
 MAX_BYTES = 11 * 1024 * 1024
 DELIVERY_MS = 30_000  # then the sender is told, says so in its log, and sends again
+ROOM_S = 0.01  # between two looks for room in a full local queue
+CLOSE_S = 1.0  # for the deliveries that will not be, to be told to those who wait
 
 
 class SendError(Exception):
-    """A message that the broker did not take; `too_large` says that it never will."""
+    """A message that the broker did not take.
 
-    def __init__(self, message: str, *, too_large: bool) -> None:
+    One that is `refused` will never be taken as it is: it is `too_large`, or has, for instance, a
+    timestamp that its topic does not allow. Any other error may pass.
+    """
+
+    def __init__(self, message: str, *, too_large: bool, refused: bool = False) -> None:
         super().__init__(message)
         self.too_large = too_large
+        self.refused = too_large or refused
+
+
+Told = Callable[[SendError | None], None]
+"""Hears of a delivery, on any thread: None once the brokers have the message."""
+
+
+class _Deliveries:
+    """Hears of all messages of one `send`. The event loop is woken once, when the last is told."""
+
+    def __init__(self, count: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._done: asyncio.Future[None] = self._loop.create_future()
+        self._errors: list[SendError | None] = [None] * count
+        self._count = count
+        self._told = itertools.count(1)  # its next() is atomic: deliveries are told by threads
+
+    def told(self, number: int, error: SendError | None) -> None:
+        """Take note of the delivery of a message, by its place among the others."""
+        self._errors[number] = error
+        if next(self._told) == self._count:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._finish)
+
+    def _finish(self) -> None:
+        if not self._done.done():
+            self._done.set_result(None)
+
+    async def errors(self) -> list[SendError | None]:
+        """Wait for the last delivery and return an error, or None, per message."""
+        if self._count:
+            await self._done
+        return self._errors
 
 
 class Producer(Closing):
@@ -55,6 +97,7 @@ class Producer(Closing):
                 "compression.type": "lz4",
             }
         )
+        self.failure: str | None = None  # why this process should be restarted
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="producer", daemon=True)
         self._thread.start()
@@ -64,19 +107,52 @@ class Producer(Closing):
             self._producer.poll(0.1)
 
     def submit(self, message: OutgoingMessage) -> "Future[None]":
-        """Send; the future is done when the brokers have the message, or fails with SendError."""
-        from confluent_kafka import KafkaError, KafkaException
+        """Send; the future is done when the brokers have the message, or fails with SendError.
 
+        It waits while the local queue is full, so it is not for an event loop: see `send`.
+        """
         future: Future[None] = Future()
         # Nobody may cancel it: the delivery is told to it from `poll`, whose thread an error ends.
         future.set_running_or_notify_cancel()
 
-        def delivered(error: Any, _: Any) -> None:
+        def told(error: SendError | None) -> None:
             if error is None:
                 future.set_result(None)
             else:
-                too_large = error.code() == KafkaError.MSG_SIZE_TOO_LARGE
-                future.set_exception(SendError(error.str(), too_large=too_large))
+                future.set_exception(error)
+
+        while not self._produce(message, told):
+            self._stopping.wait(ROOM_S)
+        return future
+
+    async def send(self, messages: Iterable[OutgoingMessage]) -> None:
+        """Send all and return when every one is acknowledged; raise the first SendError."""
+        for error in await self.send_each(list(messages)):
+            if error is not None:
+                raise error
+
+    async def send_each(self, messages: Sequence[OutgoingMessage]) -> list[SendError | None]:
+        """Send all, in their order, and return what became of each: None if acknowledged.
+
+        While the local queue is full it waits, and the event loop goes on.
+        """
+        deliveries = _Deliveries(len(messages))
+        for number, message in enumerate(messages):
+            # The client tells nobody that it has room again.
+            while not self._produce(message, partial(deliveries.told, number)):  # noqa: ASYNC110
+                await asyncio.sleep(ROOM_S)
+        return await deliveries.errors()
+
+    def _produce(self, message: OutgoingMessage, told: Told) -> bool:
+        """Hand a message to the client, which tells of its delivery; False if it has no room."""
+        from confluent_kafka import KafkaException
+
+        if self._stopping.is_set():
+            told(SendError("the producer was stopped", too_large=False))
+            return True
+
+        def delivered(error: Any, _: Any) -> None:
+            told(None if error is None else self._error(error))
 
         stamp_ms = message.timestamp_ms
         arguments: dict[str, Any] = {
@@ -85,35 +161,33 @@ class Producer(Closing):
         }
         if message.partition is not None:
             arguments["partition"] = message.partition
-        while True:
-            try:
-                self._producer.produce(
-                    message.topic,
-                    key=message.key,
-                    value=message.value,
-                    on_delivery=delivered,
-                    **arguments,
-                )
-            except BufferError:
-                self._stopping.wait(0.01)
-                if self._stopping.is_set():
-                    future.set_exception(SendError("the producer was stopped", too_large=False))
-                    return future
-            except KafkaException as error:
-                kafka_error = error.args[0]
-                too_large = kafka_error.code() == KafkaError.MSG_SIZE_TOO_LARGE
-                future.set_exception(SendError(kafka_error.str(), too_large=too_large))
-                return future
-            else:
-                return future
+        try:
+            self._producer.produce(
+                message.topic,
+                key=message.key,
+                value=message.value,
+                on_delivery=delivered,
+                **arguments,
+            )
+        except BufferError:
+            return False
+        except KafkaException as error:
+            told(self._error(error.args[0]))
+        except (TypeError, ValueError, OverflowError) as error:  # the client cannot express it
+            told(SendError(repr(error), too_large=False, refused=True))
+        return True
 
-    async def send(self, messages: Iterable[OutgoingMessage]) -> None:
-        """Send all and return when every one is acknowledged; raise the first SendError."""
-        futures = [asyncio.wrap_future(self.submit(message)) for message in messages]
-        results = await asyncio.gather(*futures, return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+    def _error(self, error: Any) -> SendError:
+        from confluent_kafka import KafkaError
+
+        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - its public name
+            self.failure = f"the producer cannot go on: {error.str()}"
+        code = error.code()
+        return SendError(
+            error.str(),
+            too_large=code in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE),
+            refused=code in (KafkaError.INVALID_TIMESTAMP, KafkaError.INVALID_RECORD),
+        )
 
     def answers(self, timeout_s: float = 3.0) -> bool:
         """Return whether a broker answers now."""
@@ -126,7 +200,9 @@ class Producer(Closing):
         return True
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Flush for at most `timeout_s` and stop."""
+        """Flush for at most `timeout_s` and stop; what is not delivered by then fails."""
         self._producer.flush(timeout_s)
         self._stopping.set()
         self._thread.join()
+        self._producer.purge()
+        self._producer.flush(CLOSE_S)

@@ -26,6 +26,7 @@ from streams.lanes.batches import Batches
 from streams.lanes.delay import Delay
 from streams.lanes.embedder import Embedder
 from streams.lanes.embedding import EmbeddingLane
+from streams.lanes.inline import InlineImages
 from streams.lanes.newest import Newest
 from streams.lanes.pictures import Pictures
 from streams.lanes.window import Window
@@ -161,15 +162,15 @@ def build_ingest(shared: Shared, index_partitions: int) -> IngestSide:
         for lane in ("attributes", "embedding")
     }
     attributes = AttributeLane(
-        settings.order_mode, shared.blobs, settings.inline_max_bytes, settings.attribute_batch
+        settings.order_mode, settings.inline_max_bytes, settings.attribute_batch
     )
     newest = Newest()
     hosts = Hosts(settings.fetch_per_host, settings.fetch_timeout_s)
     embedding = _embedding_lane(shared, hosts, newest)
 
     steps = EmbeddingSteps(embedding, newest, publish["embedding"])
-    window = Window(steps.first, events=settings.embed_window, size=WINDOW_BYTES)
-    again = Window(steps.again, events=settings.embed_window, size=WINDOW_BYTES)
+    window = Window(steps.first, steps.give_up, events=settings.embed_window, size=WINDOW_BYTES)
+    again = Window(steps.again, steps.give_up, events=settings.embed_window, size=WINDOW_BYTES)
     longest_s = 2 * max(settings.retry_delays_s, default=0.0)
     waiting = Delay(again, longest_s=longest_s, now=shared.clock.now)
     batches = Batches(attributes, publish["attributes"], size=WINDOW_BYTES)
@@ -204,6 +205,7 @@ def _embedding_lane(shared: Shared, hosts: Hosts, newest: Newest) -> EmbeddingLa
     return EmbeddingLane(
         settings.order_mode,
         pictures,
+        InlineImages(shared.blobs, shared.metrics, inline_limit=settings.inline_max_bytes),
         newest,
         delays_s=settings.retry_delays_s,
         guess=of_bytes(guesser_of(settings, model.encoder)),

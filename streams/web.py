@@ -152,7 +152,9 @@ class Web:
         try:
             data = (await self._fetcher.fetch(chosen.url)).data
         except FetchError as error:
-            raise web.HTTPNotFound(text=f"{error}\n") from None
+            # Nobody may keep this answer: an inline image may be stored after it is searchable.
+            kind = web.HTTPServiceUnavailable if error.transient else web.HTTPNotFound
+            raise kind(text=f"{error}\n", headers={"Cache-Control": "no-store"}) from None
         headers = {"Cache-Control": "max-age=60", "X-Content-Type-Options": "nosniff"}
         return web.Response(body=data, content_type=_content_type(data), headers=headers)
 

@@ -227,8 +227,9 @@ class Worker:
         for reader in readers:
             if reader.failure is not None:
                 return f"{reader.group} cannot go on: {reader.failure!r}"
-        if self._shared is not None and (stuck := self._shared.model.stuck()) is not None:
-            return stuck
+        shared = self._shared
+        if shared is not None and (lost := shared.model.stuck() or shared.producer.failure):
+            return lost
         if self._side is None:
             return None
         if (crash := self._side.app.crash) is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from schemas.events import ImageSource
 from streams.fetch.errors import Fetched, FetchError
 from streams.hosts import Hosts
 from streams.lanes.embedder import Embedder
@@ -45,15 +46,29 @@ def fake_model(encoder: FakeEncoder | None = None) -> Model:
     return Model(encoder or FakeEncoder(), Metrics(CollectorRegistry()), threads=2)
 
 
+class Unstored:
+    """Inline images that nobody asks for again."""
+
+    async def store(self, _: ImageSource) -> str | None:
+        """Say that all is well."""
+        return None
+
+
 def embedding_lane(
-    mode: OrderMode, model: Model, fetcher: Any, newest: Newest, delays_s: Sequence[float] = ()
+    mode: OrderMode,
+    model: Model,
+    fetcher: Any,
+    newest: Newest,
+    delays_s: Sequence[float] = (),
+    inline: Any = None,
 ) -> EmbeddingLane:
     """Return a lane with two pictures per model call and four places in memory."""
     pictures = PicturesOnTheirWay(
         model, Embedder(model, step=2), fetcher, Hosts(8, 10.0), Hosts(8, 60.0),
         inline_limit=LIMIT, in_memory=4, patient_s=60.0,
     )  # fmt: skip
-    return EmbeddingLane(mode, pictures, newest, delays_s=delays_s, jitter=lambda: 1.0)
+    inline = inline or Unstored()
+    return EmbeddingLane(mode, pictures, inline, newest, delays_s=delays_s, jitter=lambda: 1.0)
 
 
 class Pictures:

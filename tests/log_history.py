@@ -23,7 +23,7 @@ from tests.log_replica import DIM, MODEL, PARTITIONS, TOPIC, Log, Replica
 
 LAG_S = 70.0  # `min.compaction.lag.ms`: the time in which somebody must have healed
 FORCED_S = 15.0  # a reader is never away for longer
-ATTRIBUTES = AttributeLane("timestamp", None, 1024, 16)  # type: ignore[arg-type]  # no inline picture
+ATTRIBUTES = AttributeLane("timestamp", 1024, 16)
 
 
 @cache

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from streams.blobs import SCHEME as BLOB
-from streams.blobs import BlobStore
+from streams.blobs import BlobMissingError, BlobStore
 from streams.fetch.errors import FetchError, short
 from streams.settings import Settings
 
@@ -44,6 +44,8 @@ class StoredPictures:
             raise
         except ValueError as error:  # a null byte in a path
             raise FetchError("image_url_invalid", f"{short(url)}: {error}") from None
+        except BlobMissingError as error:  # it may be stored later than it is named
+            raise FetchError("image_unreachable", str(error), transient=True) from None
         except OSError as error:
             raise FetchError("image_unreachable", f"{short(url)}: {error}") from None
         except Exception as error:  # a store's own

@@ -9,7 +9,9 @@ from streams.numbers import whole_number
 
 PREFIX = "__visualsearch.errors."
 _OF_PICTURES = {"fetch", "image", "embed"}
-_OF_NOTHING = {"decode", "order"}  # the event counts for nothing at all, by its own content
+# Of a letter of these stages no record is missing: the event counts for nothing at all, by its own
+# content, or its image is searchable though its bytes are not in the blob store.
+_OF_NOTHING = {"decode", "order", "store"}
 _NUMBER = re.compile(r"product\.images\[([0-9]{1,9})\]")
 
 

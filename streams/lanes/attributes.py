@@ -5,8 +5,7 @@ the embedding lane, which reads the same messages, need not.
 """
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from schemas.errors import SchemaError
 from schemas.events import (
@@ -19,7 +18,7 @@ from schemas.events import (
 )
 from schemas.events import Offer as OfferEvent
 from schemas.records import Base, ImageRef, IndexRecord, Offer, Order
-from streams.blobs import BlobStore
+from streams.blobs import reference_of
 from streams.dead_letters import Fault
 from streams.fetch.errors import FetchError
 from streams.fetch.inline import decode_base64
@@ -27,40 +26,22 @@ from streams.lanes.lane import OrderedEvent, Outcome, read_batch
 from streams.messages import SourceMessage
 from streams.order import OrderMode
 
-log = logging.getLogger(__name__)
 ORDER_CODES = frozenset({"version_missing", "order_header_invalid"})
 
 
 class AttributeLane:
-    """Cheap, and never waiting for a picture of another host or for a model."""
+    """Cheap: it waits for no image host, no model and no blob store."""
 
     name = "attributes"
 
-    def __init__(
-        self,
-        mode: OrderMode,
-        blobs: BlobStore,
-        inline_limit: int,
-        batch: int,
-        *,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        self._sleep = sleep
+    def __init__(self, mode: OrderMode, inline_limit: int, batch: int) -> None:
         self.batch = batch
         self._mode = mode
-        self._blobs = blobs
         self._inline_limit = inline_limit
 
     async def process(self, messages: Sequence[SourceMessage]) -> list[Outcome]:
-        """Return the records of each message; wait for the picture store as long as it is away."""
-        pause_s = 0.5
-        while True:
-            try:
-                return await asyncio.to_thread(self._outcomes, messages)
-            except OSError as error:  # a full disk is no fault of the events
-                log.warning("pictures not stored, again in %.1f s: %s", pause_s, error)
-            await self._sleep(pause_s)
-            pause_s = min(pause_s * 2, 10.0)
+        """Return the records of each message."""
+        return await asyncio.to_thread(self._outcomes, messages)
 
     def _outcomes(self, messages: Sequence[SourceMessage]) -> list[Outcome]:
         return [self._outcome(read) for read in read_batch(messages, self._mode)]
@@ -94,7 +75,8 @@ class AttributeLane:
         url = image.url
         if image.data is not None:
             try:
-                url = self._blobs.put(decode_base64(image.data, self._inline_limit))
+                # Named here, stored by the embedding lane: a full store must not hold up a price.
+                url = reference_of(decode_base64(image.data, self._inline_limit))
             except FetchError:  # the embedding lane meets it as well and dead-letters it
                 return None
         assert url is not None  # noqa: S101 - the schema has exactly one of the two

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from functools import partial
 
 from streams.group_reader import Finished
-from streams.lanes.lane import Lane, Publish, process_safely, until_written
+from streams.kafka.retry_forever import three_tries
+from streams.lanes.lane import Lane, Outcome, Publish, internal_failure, process_safely
 from streams.messages import SourceMessage
 
 
@@ -43,10 +45,25 @@ class Batches:
             messages = [message for message, _ in batch]
             self._bytes -= sum(message.size for message in messages)
             outcomes = await process_safely(self._lane, messages)
-            write = partial(self._publish, messages, outcomes)
-            await until_written(write, what=f"{self._lane.name}: a batch of {count} events")
+            await self._write(messages, outcomes)
             for _, finished in batch:
                 finished()
+
+    async def _write(self, messages: Sequence[SourceMessage], outcomes: Sequence[Outcome]) -> None:
+        """Publish; if an error of ours prevents it, one by one, and then the culprit's dead letter.
+
+        Waiting for Kafka is the publisher's part.
+        """
+        what = f"{self._lane.name}: a batch of {len(messages)} events"
+        try:
+            await three_tries(partial(self._publish, messages, outcomes), what=what)
+        except Exception as error:
+            if len(messages) > 1:
+                for message, outcome in zip(messages, outcomes, strict=True):
+                    await self._write([message], [outcome])
+                return
+            failure = internal_failure(self._lane.name, messages[0], error)
+            await self._publish(messages, [failure])
 
     def cancel(self) -> None:
         """Stop all work."""

@@ -17,6 +17,8 @@ from streams.blobs import SCHEME as BLOB
 from streams.dead_letters import Fault
 from streams.fetch.errors import FetchError
 from streams.lanes.attributes import image_id
+from streams.lanes.inline import FAILED as NOT_STORED
+from streams.lanes.inline import InlineImages
 from streams.lanes.lane import Entry, OrderedEvent, Outcome, read_event
 from streams.lanes.newest import Newest
 from streams.lanes.pictures import Embedded, Pictures
@@ -36,7 +38,7 @@ BUSY = "image_host_busy"  # nothing was tried: this round does not count
 
 @dataclass(slots=True)
 class _Picture:
-    """One picture of an event: its vector, or a fault."""
+    """One picture of an event: its vector, a fault, or both if its bytes are not stored yet."""
 
     number: int
     source: ImageSource
@@ -57,6 +59,7 @@ class EmbeddingLane:
         self,
         mode: OrderMode,
         pictures: Pictures,
+        inline: InlineImages,
         newest: Newest,
         *,
         delays_s: Sequence[float],
@@ -65,6 +68,7 @@ class EmbeddingLane:
     ) -> None:
         self._mode = mode
         self._pictures = pictures
+        self._inline = inline
         self._delays_s = delays_s
         self._jitter = jitter
         self._newest = newest
@@ -89,7 +93,7 @@ class EmbeddingLane:
             return Outcome("indexed", type=read.type, records=[(read.product_id, gone, read)])
         pictures = [_Picture(n, source) for n, source in enumerate(_images(read))]
         wanted = [picture for picture in pictures if picture.number not in attempt.told]
-        await asyncio.gather(*(self._embed(p, attempt) for p in wanted))
+        await asyncio.gather(*(self._embed_and_store(p, attempt) for p in wanted))
         return self._outcome(read, pictures, attempt)
 
     def _outcome(self, read: OrderedEvent, pictures: list[_Picture], attempt: Attempt) -> Outcome:
@@ -138,6 +142,18 @@ class EmbeddingLane:
         )
         pause_s = self._delays_s[min(attempt.passes, len(self._delays_s) - 1)]
         return Retry(following, pause_s * self._jitter(), causes[0].code, causes[0].message)
+
+    async def _embed_and_store(self, picture: _Picture, attempt: Attempt) -> None:
+        """Embed an image, and store it beside that if it is inline.
+
+        Its vector is written even if its bytes are not stored yet; the event then comes back.
+        """
+        missing, _ = await asyncio.gather(
+            self._inline.store(picture.source), self._embed(picture, attempt)
+        )
+        if missing is not None and picture.fault is None:
+            _fail(picture, "store", NOT_STORED, missing)
+            picture.transient = True
 
     async def _embed(self, picture: _Picture, attempt: Attempt) -> None:
         try:

@@ -1,11 +1,10 @@
 """What both lanes share: decode, order, keep the newest per product, write, then acknowledge.
 
 A source offset advances only when all records and dead letters of its batch are acknowledged by
-Kafka; a batch that cannot be written is tried again until the partition is lost or the worker
-stops, and then stays unacknowledged for the next owner.
+Kafka; what cannot be written because of Kafka is tried again until the partition is lost or the
+worker stops, and then stays unacknowledged for the next owner.
 """
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -163,25 +162,3 @@ def internal_failure(lane: str, message: SourceMessage, error: Exception) -> Out
     log.error("%s: %s failed", lane, message.source, exc_info=error)
     fault = Fault("lane", "internal", f"an error of the service: {error!r}")
     return Outcome("dead_lettered", faults=[fault])
-
-
-async def until_written(
-    write: Callable[[], Awaitable[None]],
-    *,
-    what: str,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> None:
-    """Call `write` until it succeeds, with a growing pause; cancellation ends it.
-
-    Sending the same record again is harmless: an apply is guarded by the record's order.
-    """
-    pause_s = 0.5
-    while True:
-        try:
-            await write()
-        except Exception as error:  # the broker is away, or full: nothing may be lost by it
-            log.warning("%s not written, again in %.1f s: %s", what, pause_s, error)
-            await sleep(pause_s)
-            pause_s = min(pause_s * 2, 10.0)
-        else:
-            return

@@ -9,17 +9,22 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from streams.group_reader import Finished
-from streams.lanes.lane import until_written
+from streams.kafka.retry_forever import three_tries
 from streams.messages import SourceMessage
 
 Handle = Callable[[SourceMessage], Awaitable[None]]
+GiveUp = Callable[[SourceMessage, Exception], Awaitable[None]]
 
 
 class Window:
-    """At most about `events` events of `size` bytes together in work."""
+    """At most about `events` events of `size` bytes together in work.
 
-    def __init__(self, handle: Handle, *, events: int, size: int) -> None:
+    An event that `handle` fails on three times goes to `give_up`, with the last error.
+    """
+
+    def __init__(self, handle: Handle, give_up: GiveUp, *, events: int, size: int) -> None:
         self._handle = handle
+        self._give_up = give_up
         self._events = events
         self._size = size
         self._bytes = 0
@@ -45,8 +50,11 @@ class Window:
         task.add_done_callback(partial(self._leave, message.size))
 
     async def _one(self, message: SourceMessage, finished: Finished) -> None:
-        """Handle an event until it is done: an offset never released would stop its partition."""
-        await until_written(partial(self._handle, message), what=message.source)
+        """Handle an event, or give it up: an offset never released would stop its partition."""
+        try:
+            await three_tries(partial(self._handle, message), what=message.source)
+        except Exception as error:
+            await self._give_up(message, error)
         finished()
 
     def _leave(self, size: int, task: "asyncio.Task[None]") -> None:

@@ -15,7 +15,7 @@ from schemas.request_id import salvage_request_id
 from schemas.search import SearchFault, SearchResult, decode_request
 from streams.dead_letters import Fault, dead_letter
 from streams.faust_app import Delivery
-from streams.lanes.lane import until_written
+from streams.kafka.retry_forever import retry_forever, three_tries
 from streams.messages import MESSAGE_UNREADABLE, Headers, OutgoingMessage, SourceMessage
 from streams.metrics import Metrics
 from streams.producer import Producer, SendError
@@ -64,22 +64,29 @@ class QueryAgent:
             task.add_done_callback(self._tasks.discard)
 
     async def _one(self, delivery: Delivery) -> None:
+        """Answer a request and finish with it, also where three tries did not help."""
         message = delivery.message
         try:
-            if message.damage is not None and message.damage.code == MESSAGE_UNREADABLE:
-                await self._bury(
-                    message, Fault("decode", message.damage.code, message.damage.message)
-                )
-            else:
-                await self._reply(message, await self.answer(message))
-            delivery.finished()
+            await three_tries(lambda: self._respond(message), what=message.source)
+        except Exception as error:
+            log.exception("%s is left without an answer", message.source)
+            text = f"no answer could be written: {error!r}"
+            await self._bury(message, Fault("answer", "internal", text))
         finally:
             self._slots.release()
+        delivery.finished()
+
+    async def _respond(self, message: SourceMessage) -> None:
+        damage = message.damage
+        if damage is not None and damage.code == MESSAGE_UNREADABLE:
+            await self._bury(message, Fault("decode", damage.code, damage.message))
+        else:
+            await self._reply(message, await self.answer(message))
 
     async def _bury(self, message: SourceMessage, fault: Fault) -> None:
-        """Dead-letter a batch of requests that cannot be read: nobody knows whom to answer."""
-        letter = dead_letter(self._dead_letters, message, fault)
-        await until_written(lambda: self._producer.send([letter]), what=message.source)
+        """Dead-letter what cannot be answered, such as a batch that cannot be read."""
+        letter = dead_letter(self._dead_letters, message, fault, bare=fault.code == "internal")
+        await retry_forever(lambda: self._producer.send([letter]), what=message.source)
         self._metrics.dead_letters.labels(fault.code).inc()
 
     async def answer(self, message: SourceMessage) -> SearchResult:
@@ -104,20 +111,21 @@ class QueryAgent:
         return result
 
     async def _reply(self, message: SourceMessage, result: SearchResult) -> None:
+        """Write an answer; one that its topic never takes is replaced by one that says why."""
         topic, headers = self.route(message)
+        what = f"the answer to {message.source}"
 
-        async def write(answer: SearchResult = result) -> None:
-            try:
-                await self._producer.send([_reply_message(topic, answer, headers)])
-            except SendError as error:
-                if not error.too_large:
-                    raise
-                text = "the hits do not fit into one message; ask for fewer with top_k"
-                fault = SearchFault("result_too_large", text, "top_k")
-                small = failure(result.request_id, fault)
-                await self._producer.send([_reply_message(topic, small, headers)])
+        async def write(answer: SearchResult) -> None:
+            outgoing = _reply_message(topic, answer, headers)
+            await retry_forever(lambda: self._producer.send([outgoing]), what=what)
 
-        await until_written(write, what=f"the answer to {result.request_id}")
+        try:
+            await write(result)
+        except SendError as error:
+            if not error.too_large:
+                raise
+            text = "the hits do not fit into one message; ask for fewer with top_k"
+            await write(failure(result.request_id, SearchFault("result_too_large", text, "top_k")))
 
     def route(self, message: SourceMessage) -> tuple[str, Headers]:
         """Return the topic that the answer goes to and the headers that it carries."""

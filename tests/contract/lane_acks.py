@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Sequence
 
 from streams.group_reader import Sink
+from streams.kafka.retry_forever import retry_forever
 from streams.lanes.batches import Batches
-from streams.lanes.lane import Outcome, Publish, until_written
+from streams.lanes.lane import Outcome, Publish
 from streams.messages import SourceMessage
 
 MESSAGES = 7
@@ -63,7 +64,7 @@ class LaneAcksContract:
                     done.set()
                 raise ConnectionError("the broker is away")
 
-            await until_written(write, what="a test", sleep=lambda _: asyncio.sleep(0.01))
+            await retry_forever(write, what="a test", sleep=lambda _: asyncio.sleep(0.01))
 
         assert await self.acked([b"x"] * MESSAGES, publish, done) == 0
         assert tries >= 3
@@ -81,7 +82,7 @@ class LaneAcksContract:
                     raise ConnectionError("the broker is away")
                 written += len(messages)
 
-            await until_written(write, what="a test", sleep=lambda _: asyncio.sleep(0.01))
+            await retry_forever(write, what="a test", sleep=lambda _: asyncio.sleep(0.01))
             if written == MESSAGES:
                 asyncio.get_running_loop().call_later(0.1, done.set)
 
@@ -101,6 +102,31 @@ class LaneAcksContract:
 
         assert await self.acked([b"x"] * 3, publish, done) == 3
         assert tries == 2
+
+    async def test_what_cannot_be_published_is_dead_lettered_alone(self) -> None:
+        """An error of ours that stays: three tries, its neighbors written, all acknowledged."""
+        seen: dict[bytes | None, Outcome] = {}
+        alone = 0
+        done = asyncio.Event()
+
+        async def publish(messages: Sequence[SourceMessage], outcomes: Sequence[Outcome]) -> None:
+            nonlocal alone
+            bad = any(m.value == b"bad" and not o.faults
+                      for m, o in zip(messages, outcomes, strict=True))  # fmt: skip
+            if bad:
+                alone += len(messages) == 1
+                raise RuntimeError("a defect")
+            seen.update(
+                (message.value, outcome)
+                for message, outcome in zip(messages, outcomes, strict=True)
+            )
+            if len(seen) == 4:
+                asyncio.get_running_loop().call_later(0.1, done.set)
+
+        assert await self.acked([b"a", b"bad", b"b", b"c"], publish, done) == 4
+        assert [fault.code for fault in seen[b"bad"].faults] == ["internal"]
+        assert {value for value, out in seen.items() if out.word == "indexed"} == {b"a", b"b", b"c"}
+        assert alone == 3
 
     async def test_a_message_that_breaks_the_lane_is_dead_lettered_alone(self) -> None:
         """Its neighbours in the batch are indexed, and all are acknowledged."""

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+
 from streams.group_reader import Sink
 from streams.lanes.window import Handle, Window
 from streams.messages import SourceMessage
@@ -33,7 +35,12 @@ class SideBySideContract:
 
     async def run(self, handle: Handle, done: asyncio.Event, *, events: int = 100) -> int:
         """Run `handle` over `VALUES`."""
-        return await self.finished(VALUES, Window(handle, events=events, size=1000), done)
+        sink = Window(handle, self.given_up, events=events, size=1000)
+        return await self.finished(VALUES, sink, done)
+
+    async def given_up(self, message: SourceMessage, error: Exception) -> None:
+        """Fail the test unless it expects this."""
+        raise AssertionError(message.value) from error
 
     async def test_every_offset_is_released_once_its_message_is_handled(self) -> None:
         """Every message is handled once."""
@@ -79,7 +86,7 @@ class SideBySideContract:
         assert await self.run(handle, seen.all, events=2) == 7
         assert sorted(seen.values, key=str) == VALUES
 
-    async def test_whatever_handling_raises_it_is_tried_until_it_succeeds(self) -> None:
+    async def test_what_handling_raises_twice_costs_nothing(self) -> None:
         """The loop goes on, and the offset is not released before."""
         failures = {b"1": 2, b"4": 1}
         done = asyncio.Event()
@@ -95,3 +102,34 @@ class SideBySideContract:
                 done.set()
 
         assert await self.run(handle, done) == 7
+
+    async def test_what_fails_three_times_is_given_up_and_released(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A defect that stays must neither stop its partition nor hide."""
+        tries = 0
+        done = asyncio.Event()
+        left = set(VALUES)
+        given_up: list[tuple[bytes | None, Exception]] = []
+
+        def leave(message: SourceMessage) -> None:
+            left.discard(message.value or b"")
+            if not left:
+                asyncio.get_running_loop().call_later(0.1, done.set)
+
+        async def handle(message: SourceMessage) -> None:
+            nonlocal tries
+            if message.value == b"1":
+                tries += 1
+                raise RuntimeError("a defect")
+            leave(message)
+
+        async def give_up(message: SourceMessage, error: Exception) -> None:
+            given_up.append((message.value, error))
+            leave(message)
+
+        monkeypatch.setattr(self, "given_up", give_up)
+        assert await self.run(handle, done) == 7
+        assert tries == 3
+        ((value, error),) = given_up
+        assert (value, str(error)) == (b"1", "a defect")

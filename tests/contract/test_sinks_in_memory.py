@@ -31,13 +31,17 @@ class TestBehindADelayInMemory(InMemory, SideBySideContract):
 
     async def run(self, handle: Handle, done: asyncio.Event, *, events: int = 100) -> int:
         """Put a delay in front."""
-        sink = Delay(Window(handle, events=events, size=1000), longest_s=1.0)
+        sink = Delay(Window(handle, self.given_up, events=events, size=1000), longest_s=1.0)
         return await self.finished(VALUES, sink, done)
 
 
 def window(handle: Handle) -> Sink:
     """Return the embedding lane's sink."""
-    return Window(handle, events=10, size=1000)
+
+    async def give_up(message: SourceMessage, error: Exception) -> None:
+        raise AssertionError(message.value) from error
+
+    return Window(handle, give_up, events=10, size=1000)
 
 
 def delay(handle: Handle) -> Sink:

@@ -84,7 +84,7 @@ class Chaos:
 
     def _scene(self) -> Callable[[], None]:
         seldom = (self._broker_dies, self._clocks_step, self._zombie, self._joins_and_leaves,
-                  self._all_at_once, self._poison, self._store_fails)  # fmt: skip
+                  self._all_at_once, self._poison, self._blob_store_fails)  # fmt: skip
         if self._rng.random() < 0.35:
             return min(seldom, key=lambda each: (self.scenes[_name(each)], self._rng.random()))
         return self._at_points if self.missed or self._rng.random() < 0.6 else self._at_random
@@ -172,17 +172,6 @@ class Chaos:
         self._stage.burst()
         self._stage.await_progress()
 
-    def _store_fails(self) -> None:
-        """Let every worker's blob store be full, or hang: prices go on, and nothing is lost."""
-        for life in self._fleet.ready:
-            life.order(f"blobs {self._rng.choice(('full', 'hang'))}")
-        self._stage.burst()
-        self._stage.await_progress(lanes=("attributes",))
-        for life in self._fleet.alive:
-            life.order("blobs ok")
-        self._stage.await_progress()
-        self._kill(self._rng.choice(self._fleet.ready), KILL)
-
     def _broker_dies(self) -> None:
         """Kill the broker with everything under way, perhaps a worker too, and start it again."""
         self._stage.burst()
@@ -192,6 +181,15 @@ class Chaos:
             self._kill(self._rng.choice(self._fleet.ready), KILL)
         time.sleep(self._rng.uniform(0, 6))
         self._stage.start_broker()
+
+    def _blob_store_fails(self) -> None:
+        """Take the blob store away for seconds and kill a worker meanwhile."""
+        self._stage.put_store(away=True)
+        self._stage.burst()
+        time.sleep(self._rng.uniform(1, 3))
+        self._kill(self._rng.choice(self._fleet.ready), KILL)
+        time.sleep(self._rng.uniform(0, 3))
+        self._stage.put_store(away=False)
 
     # What they share
 

@@ -12,15 +12,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from streams.log_healer import HEALED
 from streams.messages import OutgoingMessage
+from streams.producer import SendError, Told
 from visualsearch.snapshot.folder import WRITING
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
-
 
 KINDS = {"index-log": "record", "product-retry": "retry", "dead-letters": "dead letter"}
 
@@ -33,7 +30,7 @@ def kind_of(message: OutgoingMessage) -> str:
 
 
 def _writes(kind: str) -> Callable[..., bool]:
-    return lambda _, message: kind_of(message) == kind
+    return lambda _, message, __: kind_of(message) == kind
 
 
 def _moves(reader: Any, epoch: int) -> bool:
@@ -49,8 +46,8 @@ def _has_news(reader: Any, _: Any, **__: Any) -> bool:
 class Step:
     """A step of a worker: the function that does it, and when a worker can be caught at it.
 
-    A `delivered` step returns a future, whose success is a moment of its own. `passes` is how
-    often a worker may go through before the trap closes: seldom steps are met the first time.
+    A `delivered` step is given who hears of its delivery, which is a moment of its own. `passes` is
+    how often a worker may go through before the trap closes: seldom steps are met the first time.
     """
 
     name: str
@@ -71,7 +68,7 @@ def _names_a_snapshot(here: Any, _: Any) -> bool:
     return WRITING in str(here)
 
 
-SUBMIT = "streams.producer:Producer.submit"
+PRODUCE = "streams.producer:Producer._produce"
 STEPS = (
     Step("join a group", "streams.group_reader:GroupReader._join", 2, life="start"),
     Step("join the query group", "streams.faust_app:QueryApp.start", 1, life="start"),
@@ -80,13 +77,13 @@ STEPS = (
     Step("store a picture", "streams.blobs:BlobStore.put"),
     Step("fetch", "streams.fetch.fetcher:Fetcher.fetch"),
     Step("embed", "tests.fakes:FakeEncoder.embed"),
-    Step("write a record", SUBMIT, 40, _writes("record"), delivered=True),
-    Step("write a dead letter", SUBMIT, 3, _writes("dead letter"), delivered=True),
-    Step("write a retry", SUBMIT, 3, _writes("retry"), delivered=True),
+    Step("write a record", PRODUCE, 40, _writes("record"), delivered=True),
+    Step("write a dead letter", PRODUCE, 3, _writes("dead letter"), delivered=True),
+    Step("write a retry", PRODUCE, 3, _writes("retry"), delivered=True),
     Step("try again", "streams.ingest:EmbeddingSteps.again", 3),
     Step("commit", "streams.group_reader:GroupReader._commit", 4, _has_news),
     Step("apply", "visualsearch.engine:Engine.apply"),
-    Step("heal the log", SUBMIT, 3, _writes("heal"), delivered=True),
+    Step("heal the log", PRODUCE, 3, _writes("heal"), delivered=True),
     Step("take a snapshot", "streams.snapshots.taking:Taking.take", 2),
     Step("freeze the index", "visualsearch.snapshot.copying:Copy.freeze", 2),
     Step("copy the products", "visualsearch.snapshot.copying:Copy.products", 2),
@@ -158,18 +155,23 @@ class Trap:
 
             return around
 
-        def done(future: "Future[None]") -> None:
-            if not future.cancelled() and future.exception() is None:
-                self.passed(delivered[0])
+        def hearing(told: Told) -> Told:
+            def first(error: SendError | None) -> None:
+                if error is None:
+                    self.passed(delivered[0])
+                told(error)
+
+            return first
 
         @functools.wraps(function)
         def call(*args: Any, **options: Any) -> Any:
             if not step.concerns(*args, **options):
                 return function(*args, **options)
             self.passed(before)
+            if delivered:  # whoever waits has not been told yet
+                *others, told = args
+                args = (*others, hearing(told))
             result = function(*args, **options)
-            if delivered:  # this callback is the first: whoever waits has not been told yet
-                result.add_done_callback(done)
             self.passed(after)
             return result
 

@@ -8,7 +8,6 @@ ends, the test is gone and so is the worker.
 Run as `python -m tests.fault.process worker|fsck …` with the settings in the environment.
 """
 
-import errno
 import faulthandler
 import os
 import signal
@@ -65,10 +64,7 @@ def worker() -> None:
     trap.install()
     _tell_of_gaps()
     _shrink_the_index()
-    blobs = Blobs()
-    blobs.install()
-    listen = threading.Thread(target=_listen, args=(trap, clock, blobs), name="test", daemon=True)
-    listen.start()
+    threading.Thread(target=_listen, args=(trap, clock), name="test", daemon=True).start()
     faulthandler.register(signal.SIGUSR1)  # `kill -USR1`: where does it hang?
     tell("installed")
     run(load_settings(), frozenset({"ingest", "search"}), lambda port: tell(f"ready {port}"))
@@ -91,7 +87,7 @@ def _tell_of_gaps() -> None:
             wanted = following.get(part, message.offset)
             if message.offset != wanted:
                 tell(f"gap {part} {wanted}-{message.offset - 1}, at {time.monotonic():.3f}")
-            following[part] = message.offset + 1
+            following[part] = message.next_offset
         return found
 
     GroupReader._read = told  # type: ignore[method-assign]
@@ -108,30 +104,8 @@ def _shrink_the_index() -> None:
     indexing.Layout = partial(Layout, **small)  # type: ignore[assignment,misc]
 
 
-class Blobs:
-    """Makes the blob store of this process fail: it is `full`, it `hang`s, or it is `ok`."""
-
-    def __init__(self) -> None:
-        self.state = "ok"
-
-    def install(self) -> None:
-        """Stand in front of the store."""
-        from streams.blobs import BlobStore
-
-        put = BlobStore.put
-
-        def guarded(store: BlobStore, data: bytes) -> str:
-            while self.state == "hang":
-                time.sleep(0.05)
-            if self.state == "full":
-                raise OSError(errno.ENOSPC, "no space left on the test's device")
-            return put(store, data)
-
-        BlobStore.put = guarded  # type: ignore[method-assign]
-
-
-def _listen(trap: Any, clock: Clock, blobs: Blobs) -> None:
-    """Do what the test says: `trap PASSES SIGNAL POINT`, `clock SECONDS` or `blobs STATE`."""
+def _listen(trap: Any, clock: Clock) -> None:
+    """Do what the test says: `trap PASSES SIGNAL POINT` or `clock SECONDS`."""
     for line in sys.stdin:
         order, _, rest = line.strip().partition(" ")
         if order == "trap":
@@ -139,8 +113,6 @@ def _listen(trap: Any, clock: Clock, blobs: Blobs) -> None:
             trap.set(point, int(passes), signal.Signals[sign])
         elif order == "clock":
             clock.off_s = float(rest)
-        elif order == "blobs":
-            blobs.state = rest
     os._exit(NOBODY_LEFT)
 
 

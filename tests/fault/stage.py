@@ -56,6 +56,10 @@ class Stage:
         ]
         self.writers = [Writer(settings, author) for author in self.authors]
         self.cluster = Cluster(settings.kafka(), timeout_s=5.0)
+        self.images = folder / "images"  # where the blob store is, when it is there
+        self.images.mkdir()
+        (folder / "no-store").touch()
+        self.put_store(away=False)
 
     def burst(self) -> None:
         """Have both writers publish many events now."""
@@ -134,6 +138,14 @@ class Stage:
         assert info.pid is not None
         os.kill(info.pid, signal.SIGKILL)
         until(lambda: broker_status(self._folder / "broker") is None, "the broker is gone")
+
+    def put_store(self, *, away: bool) -> None:
+        """Take the blob store away, so that every write fails, or bring it back as it was."""
+        store = self.settings.data_dir / "blobs"
+        store.parent.mkdir(exist_ok=True)
+        following = store.with_name("following")
+        following.symlink_to(self._folder / "no-store" if away else self.images)
+        following.replace(store)
 
     def start_broker(self) -> None:
         """Start it again: same folder, same port."""

@@ -22,6 +22,7 @@ from tests.fault.verdict import (
     letters_astray,
     served,
     settle,
+    unstored,
 )
 
 KILLS = int(os.environ.get("VISUALSEARCH_FAULT_KILLS", "100"))
@@ -67,6 +68,8 @@ def judge(stage: Stage) -> list[str]:
     wrong += disagreements(workers)
     if names := differing(compacted(stage), served(workers[0])):
         wrong.append(f"compaction would leave something else of {names}")
+    if names := unstored(stage, served(workers[0])):
+        wrong.append(f"the blob store lacks an image of {names}")
     surplus, missing = letters_astray(stage)
     wrong += [f"a dead letter of what was fine: {each}" for each in surplus]
     wrong += [f"no dead letter of what was not: {each}" for each in missing]

@@ -11,6 +11,7 @@ from typing import Any
 
 from schemas.events import ProductOfferUpdated
 from schemas.records import decode_record
+from streams.blobs import SCHEME
 from streams.fsck.history import decode, order_of
 from streams.fsck.lateness import LANES, wait_for_index, wait_for_lanes, wait_for_retries
 from streams.fsck.letters import Failure, failures
@@ -89,6 +90,17 @@ def _by_id(lines: bytes) -> Products:
     rows = [json.loads(line) for line in lines.splitlines()]
     assert rows[-1]["end"]["products"] == len(rows) - 2, "the answer was cut off"
     return {row["product_id"]: row for row in rows[1:-1]}
+
+
+def unstored(stage: Stage, products: Products) -> list[str]:
+    """Return the products with an inline image that is searchable and not in the blob store."""
+    found = {path.name for path in stage.images.glob("*/*")}
+    return sorted(
+        name
+        for name, row in products.items()
+        for image in row["images"]
+        if image["url"].startswith(SCHEME) and image["url"].removeprefix(SCHEME) not in found
+    )
 
 
 def compacted(stage: Stage) -> Products:

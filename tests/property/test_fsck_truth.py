@@ -5,7 +5,6 @@ import base64
 import json
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.blobs import BlobStore
 from streams.dead_letters import dead_letter
 from streams.fetch.errors import Fetched, FetchError
 from streams.fsck.compare import differences, may_be_searchable, must_be_searchable
@@ -97,11 +95,11 @@ def message(offset: int, timestamp_ms: int, drawn: Any) -> SourceMessage:
 
 
 async def indexed(
-    batches: Sequence[Sequence[SourceMessage]], mode: Mode, folder: Path
+    batches: Sequence[Sequence[SourceMessage]], mode: Mode
 ) -> tuple[Engine, list[Message]]:
     """Return what the real lanes and the engine make of it, and the dead letters."""
     engine, letters, model = Engine("fake", DIM), [], fake_model()
-    attributes = AttributeLane(mode, BlobStore(str(folder)), LIMIT, 10)
+    attributes = AttributeLane(mode, LIMIT, 10)
     newest = Newest()
     embedding = embedding_lane(mode, model, Pictures(), newest)
 
@@ -151,7 +149,7 @@ def folded(messages: Sequence[SourceMessage], mode: Mode, letters: list[Message]
     st.randoms(use_true_random=False),
 )
 def test_the_truth_of_fsck_is_what_the_lanes_and_the_engine_make_of_any_history(
-    tmp_path_factory: Any, drawn: list[Any], mode: Mode, size: int, rng: Any
+    drawn: list[Any], mode: Mode, size: int, rng: Any
 ) -> None:
     """Late, tied, failing, undecodable: nothing is found, and one change to the state is."""
     messages, clock = [], 1000
@@ -162,7 +160,7 @@ def test_the_truth_of_fsck_is_what_the_lanes_and_the_engine_make_of_any_history(
         lengths[event[-1]] += 1
     rng.shuffle(messages)
     batches = [messages[n : n + size] for n in range(0, len(messages), size)]
-    engine, letters = asyncio.run(indexed(batches, mode, tmp_path_factory.getbasetemp() / "blobs"))
+    engine, letters = asyncio.run(indexed(batches, mode))
     history = folded(rng.sample(messages, len(messages)), mode, letters)
     dead = failures(letters)
     assert [source for source, _ in history.unread if source not in dead] == []

@@ -55,7 +55,7 @@ def attributes(mode: OrderMode, *, hasty: bool = False) -> Life:
     """Return the attribute lane, a batch at a time. No picture is inline: none is stored."""
 
     async def one(machine: Machine) -> None:
-        lane = AttributeLane(mode, None, 1024, AT_ONCE)  # type: ignore[arg-type]
+        lane = AttributeLane(mode, 1024, AT_ONCE)
         await live(machine, Batches(lane, machine.publish, size=1_000_000), hasty=hasty)
 
     return one
@@ -68,7 +68,7 @@ def embedding(mode: OrderMode, model: Model) -> Life:
         newest = Newest()
         lane = embedding_lane(mode, model, Pictures(), newest)
         steps = EmbeddingSteps(lane, newest, machine.publish)  # type: ignore[arg-type]
-        await live(machine, Window(steps.first, events=AT_ONCE, size=1_000_000))
+        await live(machine, Window(steps.first, steps.give_up, events=AT_ONCE, size=1_000_000))
 
     return one
 

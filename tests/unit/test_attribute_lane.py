@@ -1,10 +1,8 @@
 """The attribute lane as a function: messages in, outcomes out."""
 
-from pathlib import Path
-
 from schemas.limits import MAX_BYTES
 from schemas.records import Base, Offer
-from streams.blobs import BlobStore
+from streams.blobs import reference_of
 from streams.dead_letters import PREFIX, dead_letter
 from streams.lanes.attributes import AttributeLane
 from streams.lanes.lane import newest_records
@@ -14,18 +12,17 @@ from tests.lane_events import RED, inline, message
 LIMIT = 4096
 
 
-async def test_what_cannot_be_read_is_dead_lettered(tmp_path: Path) -> None:
+async def test_what_cannot_be_read_is_dead_lettered() -> None:
     """Here alone, though both lanes meet it."""
     broken = SourceMessage("t", 0, 0, 0, b"p", b"{")
-    lane = AttributeLane("timestamp", BlobStore(str(tmp_path)), LIMIT, 10)
+    lane = AttributeLane("timestamp", LIMIT, 10)
     (refused,) = await lane.process([broken])
     assert [(f.stage, f.code) for f in refused.faults] == [("decode", "not_json")]
 
 
-async def test_attributes_base_and_offer_by_type(tmp_path: Path) -> None:
+async def test_attributes_base_and_offer_by_type() -> None:
     """Created with a price writes both, without one only the base; a delete marks both."""
-    blobs = BlobStore(str(tmp_path))
-    lane = AttributeLane("explicit", blobs, LIMIT, 10)
+    lane = AttributeLane("explicit", LIMIT, 10)
     outcomes = await lane.process([
         message(0, "product-created", price=1.0, images=[inline(RED), inline(b"x" * 5000)]),
         message(1, "product-updated"),
@@ -37,36 +34,13 @@ async def test_attributes_base_and_offer_by_type(tmp_path: Path) -> None:
     base = outcomes[0].records[0][1]
     assert isinstance(base, Base)
     (ref,) = base.images  # the one that is too large is the embedding lane's to dead-letter
-    assert blobs.get(ref.url) == RED
+    assert ref.url == reference_of(RED)  # it stores nothing: it has no store
     assert all(record.deleted for _, record, _ in outcomes[3].records)
 
 
-async def test_the_attribute_lane_waits_for_a_picture_store_that_is_away(tmp_path: Path) -> None:
-    """A full disk is no reason to dead-letter a catalogue."""
-
-    class Flaky(BlobStore):
-        failures = 2
-
-        def put(self, data: bytes) -> str:
-            if self.failures:
-                self.failures -= 1
-                raise OSError("no space left")
-            return super().put(data)
-
-    pauses: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        pauses.append(seconds)
-
-    lane = AttributeLane("explicit", Flaky(str(tmp_path)), LIMIT, 10, sleep=sleep)
-    (outcome,) = await lane.process([message(0, "product-created", images=[inline(RED)])])
-    assert outcome.word == "indexed"
-    assert pauses == [0.5, 1.0]
-
-
-async def test_the_last_record_wins_per_product_and_kind(tmp_path: Path) -> None:
+async def test_the_last_record_wins_per_product_and_kind() -> None:
     """An offer after a base replaces no base; of equals the later one is written."""
-    lane = AttributeLane("explicit", BlobStore(str(tmp_path)), LIMIT, 10)
+    lane = AttributeLane("explicit", LIMIT, 10)
     outcomes = await lane.process([
         message(0, "product-created", version=5, price=1.0),
         message(1, "product-offer-updated", version=6, price=2.0),
@@ -81,11 +55,9 @@ async def test_the_last_record_wins_per_product_and_kind(tmp_path: Path) -> None
     assert (offer.price, base.title) == (2.0, "T")
 
 
-async def test_an_event_that_unpacks_to_more_than_the_contract_is_dead_lettered(
-    tmp_path: Path,
-) -> None:
+async def test_an_event_that_unpacks_to_more_than_the_contract_is_dead_lettered() -> None:
     """The topic's limit counts what is compressed. The letter tells how long the value was."""
-    lane = AttributeLane("timestamp", BlobStore(str(tmp_path)), LIMIT, 10)
+    lane = AttributeLane("timestamp", LIMIT, 10)
     for size, omitted in ((MAX_BYTES + 1, None), (12 * 1024 * 1024, "12582912")):
         value = (message(0, "product-created").value or b"").ljust(size)
         large = SourceMessage("t", 0, 7, 5, b"p", value)
@@ -99,9 +71,9 @@ async def test_an_event_that_unpacks_to_more_than_the_contract_is_dead_lettered(
         assert f"{size:,} bytes" in facts["message"]
 
 
-async def test_a_tombstone_under_a_serializers_key_is_dead_lettered(tmp_path: Path) -> None:
+async def test_a_tombstone_under_a_serializers_key_is_dead_lettered() -> None:
     """It deleted a product that nobody has."""
-    lane = AttributeLane("timestamp", BlobStore(str(tmp_path)), LIMIT, 10)
+    lane = AttributeLane("timestamp", LIMIT, 10)
     keys = [b'"sku-1"', b'{"id":"sku-1"}', b"\0\0\0\0\7sku-1", b"sku-1"]
     outcomes = await lane.process([SourceMessage("t", 0, 0, 5, key, None) for key in keys])
     assert [[f.code for f in o.faults] for o in outcomes] == [["key_invalid"]] * 3 + [[]]

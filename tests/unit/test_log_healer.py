@@ -91,13 +91,13 @@ def test_of_equal_orders_the_last_is_found_and_a_newer_one_will_do() -> None:
     search = Search({KEY: OLD, b"base:absent": OLD})
     for title, order in (("a", (3, 0, 0)), ("b", OLD), ("c", OLD), ("d", (3, 0, 0))):
         search.see(KEY, encode_record(Base(order=order, title=title)), (("h", b"1"),))
-    search.see(KEY, None, None)
-    search.see(KEY, b"\xc1", None)
-    search.see(b"base:q", encode_record(Base(order=NEW)), None)
+    search.see(KEY, None, ())
+    search.see(KEY, b"\xc1", ())
+    search.see(b"base:q", encode_record(Base(order=NEW)), ())
     value = encode_record(Base(order=OLD, title="c"))
     assert search.found == {KEY: LogRecord(KEY, value, (("h", b"1"),))}
-    search.see(KEY, encode_record(Base(order=NEW, title="e")), None)
-    search.see(KEY, encode_record(Base(order=OLD, title="f")), None)
+    search.see(KEY, encode_record(Base(order=NEW, title="e")), ())
+    search.see(KEY, encode_record(Base(order=OLD, title="f")), ())
     assert search.found[KEY].value == encode_record(Base(order=NEW, title="e"))
 
 

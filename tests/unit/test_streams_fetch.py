@@ -236,6 +236,12 @@ async def test_other_urls_fail_with_a_code(make: Make, url: str, code: str) -> N
     assert (await failure(make(), url)).code == code
 
 
+async def test_a_blob_that_is_not_stored_yet_may_be_had_later(make: Make) -> None:
+    """It is named before it is stored; what is no name of a blob never can be had."""
+    assert (await failure(make(), "blob:" + "0" * 64)).transient
+    assert not (await failure(make(), "blob:../x")).transient
+
+
 async def test_files_below_a_root_are_read_up_to_the_limit(make: Make, tmp_path: Path) -> None:
     """Percent-encoding is undone; `..` and links do not lead out."""
     root = tmp_path / "root"

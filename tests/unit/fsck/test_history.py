@@ -101,6 +101,16 @@ def test_a_failed_picture_may_be_missing_and_no_other() -> None:
     assert (claim.says.doubtful, claim.settled) == ({1}, True)
 
 
+def test_an_image_whose_bytes_are_not_stored_is_searchable_nevertheless() -> None:
+    """Its dead letter excuses no missing vector and no older one."""
+    history = fold(message(0, product=pictures("z")), message(1, product=pictures("a", "b")),
+                   letters=[letter(1, "store", "product.images[1]: full")])  # fmt: skip
+    (truth,) = history.products.values()
+    (claim,) = truth.vectors
+    assert isinstance(claim.says, Pictures)
+    assert (claim.order[1], claim.says.doubtful, claim.settled) == (1, frozenset(), True)
+
+
 @pytest.mark.parametrize(
     "letters",
     [

@@ -1,0 +1,63 @@
+"""Inline images on their way into the blob store, which may be full, away or hang for ever."""
+
+import logging
+import time
+from functools import partial
+
+from schemas.events import ImageSource
+from streams.blobs import BlobStore
+from streams.bounded_threads import BoundedThreads
+from streams.fetch.errors import FetchError
+from streams.fetch.inline import decode_base64
+from streams.metrics import Metrics
+
+log = logging.getLogger(__name__)
+FAILED = "blob_store_failed"
+THREADS = 8
+LIMIT_S = (
+    5.0  # a record of vectors waits for so long, until as many calls hang as there are threads
+)
+
+
+class InlineImages:
+    """Stores the bytes of inline images; what cannot be stored now is left to a later attempt."""
+
+    def __init__(
+        self, blobs: BlobStore, metrics: Metrics, *, inline_limit: int, limit_s: float = LIMIT_S
+    ) -> None:
+        self._blobs = blobs
+        self._seconds = metrics.blob_store
+        self._inline_limit = inline_limit
+        self._threads = BoundedThreads("blobs", threads=THREADS, limit_s=limit_s)
+        metrics.blob_calls_abandoned.set_function(lambda: self._threads.abandoned)
+        self._works = True
+
+    async def store(self, image: ImageSource) -> str | None:
+        """Store an image if it is inline. Return why its bytes are not stored yet, or None.
+
+        It raises nothing: whatever the store raises, a later attempt may succeed.
+        """
+        if image.data is None:
+            return None
+        started, outcome, missing = time.perf_counter(), "ok", None
+        try:
+            await self._threads.run(partial(self._put, image.data))
+        except Exception as error:
+            outcome = "timeout" if isinstance(error, TimeoutError) else "failed"
+            missing = f"the image is not in the blob store yet: {error!r}"
+        self._seconds.labels(outcome).observe(time.perf_counter() - started)
+        self._tell(missing)
+        return missing
+
+    def _put(self, data: str) -> None:
+        try:
+            image = decode_base64(data, self._inline_limit)
+        except FetchError:  # no bytes to store: the embedding dead-letters it
+            return
+        self._blobs.put(image)
+
+    def _tell(self, missing: str | None) -> None:
+        """Log a change, not each image."""
+        if (missing is None) != self._works:
+            self._works = missing is None
+            log.warning("%s", missing or "the blob store takes images again")
