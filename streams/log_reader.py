@@ -279,6 +279,6 @@ class LogReader:
             return
         try:
             occurred = datetime.fromisoformat(occurred_at.decode()).astimezone(UTC)
-        except ValueError:
+        except (ValueError, OverflowError):  # the year 1 or 9999, beyond them in UTC
             return
         self._metrics.freshness.labels(label).observe(max(now - occurred.timestamp(), 0.0))
