@@ -50,10 +50,11 @@ def decode_event(
 def _key_text(key: bytes | None, *, alone: bool) -> str:
     """Return the product id that a key is. Raises SchemaError.
 
-    `alone` says that the key is all there is, in a tombstone. Then a key that reads as a JSON
-    text, object or list is taken for a serializer's and refused: deleting the product that it
-    seems to name would be a guess. A product whose id does look like that is deleted by a
-    `product-deleted` event, in which the id stands twice.
+    `alone` is true for a tombstone, where only the key names the product. A key that parses as a
+    JSON string, object or list is then refused: a serializer wrote it, and the product that it
+    means would be a guess. A product whose id does look like that is deleted by a
+    `product-deleted` event, whose value repeats the id. A key that begins with 0x00 is never an
+    id.
     """
     if not key:
         raise SchemaError("key_missing", "the message has no key; publish with the product id")
@@ -86,7 +87,7 @@ def _json_kind(key: bytes) -> str | None:
         parsed = msgspec.json.decode(key)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    kinds = {str: "a text in quotes", dict: "an object", list: "a list"}
+    kinds = {str: "a string", dict: "an object", list: "a list"}
     return next((told for kind, told in kinds.items() if isinstance(parsed, kind)), None)
 
 

@@ -1,8 +1,7 @@
-"""Bounds of what outsiders send, checked on the bytes: decoding costs time and memory first.
+"""Limits on the size of events and requests, checked on the bytes before they are decoded.
 
-A decoder looks at the length of a list when it has built it. So three things are counted on the
-bytes themselves, at gigabytes a second: how many there are, how many values they can hold, and how
-deep these are nested. Real shops meet none of the limits.
+msgspec checks the length of a list after building it. So bytes, values and nesting are counted
+first, at gigabytes per second. No real shop meets the limits.
 """
 
 import codecs
@@ -16,7 +15,7 @@ MAX_BYTES = 10 * 1024 * 1024
 """Bytes of an event or a request, unpacked; a topic's limit counts them compressed."""
 
 MAX_PARTS = 500_000
-"""List items and object members of one message; punctuation within texts counts as well."""
+"""List items and object members of one message; punctuation inside strings counts too."""
 
 MAX_DEPTH = 64
 """Lists and objects within each other."""
@@ -68,18 +67,18 @@ def require_few_parts(text: bytes, code: str) -> None:
 def require_shallow(text: bytes) -> None:
     """Refuse JSON of few values that is nested too deep. Raises SchemaError `not_json`.
 
-    Types bound the nesting of what they name; this is for decoding without one. The interpreter's
-    own limit depends on the caller's depth, so two readers could disagree on a message.
+    A typed decoder bounds the nesting by its types; this is for decoding without types. Python's
+    own recursion limit depends on the caller's depth, so two pipelines could disagree.
     """
     if text.count(b"[") + text.count(b"{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
         raise SchemaError("not_json", f"the value is nested deeper than {MAX_DEPTH} levels")
 
 
 def _depth(text: bytes) -> int:
-    """Return how deep lists and objects are nested; brackets within strings do not count."""
-    # In this order: of `\\"` the quote ends its string.
+    """Return how deep lists and objects are nested; brackets inside strings do not count."""
+    # Backslash pairs first: in `\\"` the quote ends its string.
     bare = text.replace(rb"\\", b"").replace(rb"\"", b"")
-    # JSON of so few values has no more quotes, nor brackets: a decoder stops there as well.
+    # Valid JSON of MAX_PARTS values has no more quotes or brackets than this.
     pieces = bare.translate(None, _NOT_BRACKETS).split(b'"', 2 * MAX_PARTS + 2)
     brackets = b"".join(pieces[::2])[: 2 * MAX_PARTS]
     return max(accumulate(array("b", brackets.translate(_STEPS))), default=0)

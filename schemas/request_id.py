@@ -1,7 +1,6 @@
-"""The id of a search request: given where there is none, found where the rest is broken.
+"""The id of a search request: added where there is none, found where the rest is broken.
 
-Bodies come from outside and nothing of them but the id is decoded: the rest is passed over, which
-needs no memory.
+Only the id of a body is decoded. The rest is skipped, which takes no memory.
 """
 
 import codecs

@@ -1,4 +1,4 @@
-"""A process that is started before Kafka, or before its topics: it waits and says for what."""
+"""Waiting for Kafka and its topics at the start of a process."""
 
 import asyncio
 import logging

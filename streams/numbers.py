@@ -1,4 +1,4 @@
-"""Numbers in what outsiders write, such as headers: `int` takes too little, and too much."""
+"""Numbers in headers, which anybody may write."""
 
 import re
 
@@ -10,8 +10,7 @@ LARGEST = 2**63 - 1
 def whole_number(text: str | bytes | None) -> int | None:
     """Read digits of ASCII as a number of 0 to 2**63 - 1; None for anything else.
 
-    `int` raises for more than 4,300 digits and reads digits of any script, `str.isdecimal` agrees
-    to both.
+    `int` raises ValueError for more than 4,300 digits, and reads digits of any script.
     """
     digits = text.decode("ascii", "replace") if isinstance(text, bytes) else text or ""
     number = int(digits) if _DIGITS.fullmatch(digits) else LARGEST + 1

@@ -1,7 +1,7 @@
 """Private folders and files on any fsspec file system.
 
-Where it is a disk of this host, only their owner may read them, whatever the umask. Who may read a
-bucket is the bucket's own affair.
+On a disk of this host only their owner may read them, whatever the umask. In a bucket its own
+policy decides.
 """
 
 from pathlib import Path

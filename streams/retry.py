@@ -11,7 +11,7 @@ from streams.messages import Headers, OutgoingMessage, SourceMessage
 from streams.numbers import whole_number
 
 PREFIX = "__visualsearch.retry."
-_PICTURES = 100  # of a product, by its schema
+_IMAGES = 100  # of a product, by its schema
 _LONGEST_TOPIC = 249
 
 
@@ -122,15 +122,15 @@ def _number(text: str) -> int:
 
 
 def _listed(text: str) -> list[str]:
-    """Split a list with an entry per picture. Raises ValueError for more than a product has."""
-    entries = [entry for entry in text.split(",", _PICTURES + 1) if entry]
-    if len(entries) > _PICTURES:
-        raise ValueError(f"more than {_PICTURES} pictures")
+    """Split a list with an entry per image. Raises ValueError for more than a product may have."""
+    entries = [entry for entry in text.split(",", _IMAGES + 1) if entry]
+    if len(entries) > _IMAGES:
+        raise ValueError(f"more than {_IMAGES} images")
     return entries
 
 
 def _topic(text: str) -> str:
-    """Return the name of a topic. Raises ValueError for what Kafka would call by no name."""
+    """Return the name of a topic. Raises ValueError for one that Kafka does not allow."""
     if not 0 < len(text) <= _LONGEST_TOPIC:
         raise ValueError(f"not a topic: {text[:40]!r}")
     return text

@@ -1,7 +1,7 @@
 """Whether producers may send to topics that were made a moment ago.
 
-The controller knows a topic first, then each broker by itself, and a leader takes writes a little
-after the brokers name it. A producer may ask any broker, so all of them are asked.
+The controller knows a new topic first, then each broker. A leader accepts writes a little after
+the metadata names it. A producer may use any broker, so all of them are asked.
 """
 
 import time
@@ -52,7 +52,7 @@ def _lacking(
         other = connect(f"{host}:{broker.port}")
         try:
             known = other.list_topics(timeout=timeout_s).topics
-        except KafkaException:  # it went away: the others will say who leads instead
+        except KafkaException:  # it went away: ask again for its successor
             return list(names)
         topics |= {name: known.get(name) for name in names if not _is_led(known.get(name))}
     lacking = [name for name, topic in topics.items() if not _is_led(topic)]
@@ -60,7 +60,7 @@ def _lacking(
 
 
 def _not_leading(admin: "AdminClient", topics: dict[str, Any], timeout_s: float) -> list[str]:
-    """Ask the leader of each partition for its end, which no other broker answers."""
+    """Return the topics whose leaders do not answer ListOffsets, which only a leader does."""
     from confluent_kafka import KafkaException, TopicPartition
     from confluent_kafka.admin import OffsetSpec
 

@@ -43,8 +43,8 @@ def config(
 def masked(value: Any) -> Any:
     """Hide what may be secret in the URLs of a setting, in lists too.
 
-    That is user and password, the values of a query and the fragment. A password may hold any
-    character, unescaped too: in doubt more is hidden than is secret.
+    User, password, values of the query string and the fragment are hidden. A password may hold
+    any character, unescaped too: where a URL is ambiguous, more is hidden than is secret.
     """
     if isinstance(value, dict):
         return {name: masked(each) for name, each in value.items()}

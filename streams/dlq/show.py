@@ -29,7 +29,7 @@ def readable(data: bytes | None) -> str:
         require_few_parts(data, "event_too_large")
         require_shallow(data)
         return json.dumps(_cut(json.loads(data)), indent=2, ensure_ascii=False)
-    except ValueError:  # no JSON, or too much of it: the very reason for some letters
+    except ValueError:  # no JSON, or too much: the reason for some dead letters
         text = data.decode("utf-8", "backslashreplace")
         return text if len(text) <= _TEXT else f"{text[:_TEXT]}… ({len(data):,} bytes)"
 

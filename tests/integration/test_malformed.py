@@ -102,7 +102,7 @@ async def test_a_dead_letter_points_to_where_its_message_stands(path: Path) -> N
 
 
 async def test_events_that_unpack_beyond_the_contract_are_dead_lettered(path: Path) -> None:
-    """A few kilobytes on the wire; the letter keeps the key and tells how long the value was."""
+    """A few kilobytes on the wire; the dead letter keeps the key and the length of the value."""
     before = len(path.dead_letters())
     values = {b"spaces": b" " * (12 << 20), b"texts": as_event(TOO_MANY["a list of texts"](), "a")}
     await asyncio.to_thread(send_packed, path, path.topics.product_events, values)

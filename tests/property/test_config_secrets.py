@@ -12,7 +12,7 @@ _secrets = st.text("ABCXYZ0123/@:?#&=%+;,~ ", min_size=1)
 
 @given(user=_secrets, password=_secrets, signature=st.text("ABC0123/%+=:@", min_size=1))
 def test_no_character_of_a_secret_is_printed(user: str, password: str, signature: str) -> None:
-    """The rest of each URL is of other letters than the secrets."""
+    """The secrets share no character with the rest of the URLs."""
     urls = [
         f"s3://{user}:{password}@bucket/path",
         f"simplecache::s3://{user}:{password}@bucket",

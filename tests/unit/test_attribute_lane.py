@@ -56,7 +56,7 @@ async def test_the_last_record_wins_per_product_and_kind() -> None:
 
 
 async def test_an_event_that_unpacks_to_more_than_the_contract_is_dead_lettered() -> None:
-    """The topic's limit counts what is compressed. The letter tells how long the value was."""
+    """The topic's limit counts what is compressed. The dead letter has the length of the value."""
     lane = AttributeLane("timestamp", LIMIT, 10)
     for size, omitted in ((MAX_BYTES + 1, None), (12 * 1024 * 1024, "12582912")):
         value = (message(0, "product-created").value or b"").ljust(size)
@@ -72,7 +72,7 @@ async def test_an_event_that_unpacks_to_more_than_the_contract_is_dead_lettered(
 
 
 async def test_a_tombstone_under_a_serializers_key_is_dead_lettered() -> None:
-    """It deleted a product that nobody has."""
+    """It would delete a product that does not exist, and nobody would be told."""
     lane = AttributeLane("timestamp", LIMIT, 10)
     keys = [b'"sku-1"', b'{"id":"sku-1"}', b"\0\0\0\0\7sku-1", b"sku-1"]
     outcomes = await lane.process([SourceMessage("t", 0, 0, 5, key, None) for key in keys])

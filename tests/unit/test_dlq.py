@@ -205,8 +205,8 @@ def test_values_are_shown_for_people() -> None:
     assert printable("a\x1b[2J\u202eb\n") == "a\\x1b[2J\\u202eb\n"
 
 
-def test_a_letter_of_forged_numbers_is_shown_all_the_same() -> None:
-    """5,000 digits are more than `int` reads: one such letter hid all others."""
+def test_a_dead_letter_of_forged_numbers_is_shown_all_the_same() -> None:
+    """5,000 digits are more than `int` reads: one such dead letter ended `dlq list`."""
     names = ("partition", "offset", "attempts", "value_omitted")
     for digits in (b"9" * 5000, "٣".encode(), b"-1"):
         headers = tuple((PREFIX + name, digits) for name in names)
@@ -220,5 +220,5 @@ def test_a_letter_of_forged_numbers_is_shown_all_the_same() -> None:
 
 
 def test_a_value_of_too_many_parts_is_shown_as_text() -> None:
-    """Laid out it would have taken gigabytes."""
+    """Indented JSON of it takes gigabytes."""
     assert readable(b"[" + b"{}," * 1_000_000 + b"0]").endswith("… (3,000,003 bytes)")

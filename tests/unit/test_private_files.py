@@ -1,4 +1,4 @@
-"""Pictures and snapshots are their owner's alone, whatever the umask of the process."""
+"""Only their owner may read images and snapshots, whatever the umask of the process."""
 
 import os
 import stat
@@ -38,10 +38,10 @@ def assert_private(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("umask")
-def test_pictures_are_private(tmp_path: Path) -> None:
+def test_images_are_private(tmp_path: Path) -> None:
     """The data folder too, which the store makes on the way."""
     store = BlobStore((tmp_path / "data" / "blobs").as_uri())
-    assert store.get(store.put(b"a picture")) == b"a picture"
+    assert store.get(store.put(b"an image")) == b"an image"
     assert_private(tmp_path / "data")
 
 

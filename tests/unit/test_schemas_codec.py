@@ -274,8 +274,8 @@ def request_refusal(value: bytes) -> SchemaError:
 @pytest.mark.parametrize(
     ("key", "told"),
     [
-        (b'"sku-1"', "a text in quotes"),
-        (b' "sku-1"\n', "a text in quotes"),
+        (b'"sku-1"', "a string"),
+        (b' "sku-1"\n', "a string"),
         (b'{"id": "sku-1"}', "an object"),
         (b'["sku-1"]', "a list"),
         (b"\0\0\0\0\x07sku-1", "schema id 7"),

@@ -27,7 +27,7 @@ REQUEST_PATHS = ("filters.attributes", "query.vector", "topk", "filters.tags")
 
 
 def event(value: bytes) -> Any:
-    """Decode as a lane does."""
+    """Decode an event as the pipelines do."""
     return decode_event(value, key=b"p", headers=(), timestamp_ms=1_777_636_800_000, source="t")
 
 
@@ -117,7 +117,7 @@ def nested(depth: int, opening: bytes, closing: bytes) -> bytes:
 
 @pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
 def test_nesting_is_bounded_whoever_asks(opening: bytes, closing: bytes) -> None:
-    """The interpreter's own limit depends on the caller's depth: two lanes would disagree."""
+    """Python's own limit depends on the caller's depth: the two pipelines would disagree."""
     assert event(nested(MAX_DEPTH, opening, closing)).event_id == "e"
     with pytest.raises(SchemaError, match=f"deeper than {MAX_DEPTH} levels"):
         event(nested(MAX_DEPTH + 1, opening, closing))
