@@ -1,0 +1,37 @@
+"""Lines of JSON as an HTTP answer that may take long: a reader that stalls is cut off."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable
+
+from aiohttp import web
+
+STALLED_S = 60.0  # a reader that has taken nothing for so long has gone
+
+
+async def stream_lines(
+    request: web.Request, pieces: AsyncGenerator[bytes, None]
+) -> web.StreamResponse:
+    """Answer with pieces as they come, for as long as they come and are taken.
+
+    A reader that has gone or stalls ends the answer: it sees that the last line is missing.
+    """
+    response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+    with contextlib.suppress(ConnectionError):  # who asked has seen enough
+        async with contextlib.aclosing(pieces):
+            await _taken(request, response.prepare(request))
+            async for piece in pieces:
+                await _taken(request, response.write(piece))
+            await _taken(request, response.write_eof())
+    return response
+
+
+async def _taken(request: web.Request, sending: Awaitable[object]) -> None:
+    """Send. Raises ConnectionError where the reader takes nothing."""
+    try:
+        async with asyncio.timeout(STALLED_S):
+            await sending
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionError("the reader has stalled") from None
