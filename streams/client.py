@@ -96,9 +96,11 @@ class SearchClient:
 
     def wait_ready(self, timeout_s: float = 15.0) -> None:
         """Return once positioned. Raises ConnectionError with the reason otherwise."""
-        if not self._positioned.wait(timeout_s) or self._ended is not None:
-            reason = self._ended or self._reason
-            reason = reason or f"no answer from {self._options['bootstrap.servers']}"
+        positioned = self._positioned.wait(timeout_s)
+        if self._ended is not None:
+            raise _copy(self._ended)
+        if not positioned:
+            reason = self._reason or f"no answer from {self._options['bootstrap.servers']}"
             raise ConnectionError(f"cannot read topic {self._results}: {reason}")
 
     def submit(self, request: SearchRequest) -> "Future[SearchResult]":
