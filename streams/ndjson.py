@@ -20,6 +20,8 @@ async def stream_lines(
     with contextlib.suppress(ConnectionError):  # who asked has seen enough
         async with contextlib.aclosing(pieces):
             await _taken(request, response.prepare(request))
+            if request.method == "HEAD":  # a body would be taken for the next answer
+                return response
             async for piece in pieces:
                 await _taken(request, response.write(piece))
             await _taken(request, response.write_eof())

@@ -27,3 +27,12 @@ def test_a_clock_that_is_set_is_no_standstill_and_a_standstill_is(
     assert worker.live() is None
     reader.progress_at -= STALLED_S + 1
     assert "stands still" in (worker.live() or "")
+
+
+def test_a_search_client_that_reads_no_more_answers_is_a_reason_to_restart() -> None:
+    """Every search over HTTP would end with an error; one that was closed is none."""
+    worker = Worker(Settings(), frozenset())
+    worker._client = SimpleNamespace(failure=None)
+    assert worker.live() is None
+    worker._client.failure = RuntimeError("a bug")
+    assert "search results" in (worker.live() or "")

@@ -239,6 +239,16 @@ async def test_a_bad_parameter_of_products_is_refused_before_the_stream(
         assert text in await response.text()
 
 
+async def test_the_head_of_products_has_no_body() -> None:
+    """The next answer on the connection would begin with it."""
+    async with serving(engine=engine({"p": "blob:00"})) as url, connection(url) as (reader, writer):
+        for line in (b"HEAD /v1/products", b"GET /livez"):
+            writer.write(line + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
+        assert await reader.readexactly(3) == b"ok\n"
+
+
 async def test_a_reader_of_products_that_stalls_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last line is missing, and no handler waits for the reader."""
     monkeypatch.setattr(ndjson, "STALLED_S", 0.3)
