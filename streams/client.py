@@ -6,7 +6,7 @@ import math
 import threading
 import time
 import uuid
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -78,6 +78,7 @@ class SearchClient:
         self._resend = resend
         self._routes = Routes(1)
         self._producer = Producer(options, linger_ms=0)
+        self._sender = ThreadPoolExecutor(1, thread_name_prefix="search-client-send")
         self._pending: set[_Pending] = set()
         self._sends: dict[bytes, tuple[_Pending, int]] = {}  # with the partition sent to
         self._lock = threading.Lock()  # of the two above, `_ended` and the setting of `_positioned`
@@ -140,9 +141,15 @@ class SearchClient:
         self._stopping.set()
         self._end(ClientClosedError("the search client is closed"))
         self._thread.join()
+        self._sender.shutdown(wait=False, cancel_futures=True)
         self._producer.close()
 
     def _send(self, pending: _Pending, partition: int) -> None:
+        """Have a request sent. A full local queue of the producer holds up neither thread."""
+        with contextlib.suppress(RuntimeError):  # closed meanwhile: its caller is told so
+            self._sender.submit(self._send_now, pending, partition)
+
+    def _send_now(self, pending: _Pending, partition: int) -> None:
         correlation_id = uuid.uuid4().hex.encode()
         with self._lock:
             if pending not in self._pending:  # its caller is gone
@@ -157,7 +164,10 @@ class SearchClient:
             if (error := done.exception()) is not None:
                 self._not_sent(pending, correlation_id, error)
 
-        self._producer.submit(message).add_done_callback(sent)
+        try:
+            self._producer.submit(message).add_done_callback(sent)
+        except Exception as error:
+            self._not_sent(pending, correlation_id, error)
 
     def _not_sent(self, pending: _Pending, correlation_id: bytes, error: BaseException) -> None:
         """Fail a request none of whose sends can be answered."""
@@ -239,7 +249,7 @@ class SearchClient:
         """Send what was submitted before the client was positioned."""
         with self._lock:
             self._positioned.set()
-            held_back = [pending for pending in self._pending if not pending.sends]
+            held_back = list(self._pending)
         for pending in held_back:
             self._send(pending, self._routes.first(pending.request_id))
 

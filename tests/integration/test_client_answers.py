@@ -1,5 +1,6 @@
 """Which answer is whose, and what a client tells who waits when there will be none."""
 
+import threading
 import time
 import uuid
 from concurrent.futures import wait
@@ -14,7 +15,7 @@ from streams.broker.ports import free_port
 from streams.client import ClientClosedError, SearchClient
 from streams.topics import TopicNames, create_topics, topic_specs
 from tests.integration.peer import Peer
-from tests.poison_header import publish_poison
+from tests.support.raw_producer import RawMessage, publish
 
 BOMB = b"{}" + b" " * 110_000_000  # 3.4 kB of zstd
 
@@ -54,7 +55,8 @@ def test_answers_to_others_are_ignored(kafka: BrokerInfo, peer: Peer) -> None:
     peer.publish("same", value)
     peer.publish("same", value, (("correlation_id", uuid.uuid4().hex.encode()),))
     peer.publish("same", value, (("correlation_id", None),))
-    publish_poison(kafka.bootstrap, peer.topics.search_results, "same", value.decode())
+    poison = RawMessage(peer.topics.search_results, 0, b"same", value, ((b"\xff\xfe", b"x"),))
+    assert publish(kafka.bootstrap, [poison]) != [-1]
     peer.answer(request, 1.0)
     assert future.result(20).took_ms.total == 1.0
     assert client.failure is None
@@ -108,6 +110,22 @@ def test_a_dead_reader_fails_who_waits_and_who_comes_later(
         client.wait_ready(1)
     assert isinstance(client.failure, RuntimeError)
     assert held(client) == 0
+
+
+def test_a_full_queue_of_the_producer_holds_up_neither_caller_nor_reader(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the broker away it may be full for long; who waits is told at the deadline."""
+    client = peer.client(grace_s=0.2)
+    room = threading.Event()
+    monkeypatch.setattr(client._producer, "submit", lambda _: room.wait())
+    began = time.monotonic()
+    futures = [client.submit(asked(deadline_ms=300)) for _ in range(3)]
+    assert time.monotonic() - began < 0.3
+    for future in futures:
+        with pytest.raises(TimeoutError):
+            future.result(20)
+    room.set()
 
 
 def test_a_closed_client_leaves_nobody_waiting(peer: Peer) -> None:

@@ -253,7 +253,7 @@ async def all_is_well(path: Path) -> None:
     await until(lambda: not client._pending and not client._sends)
     for number in range(PRODUCTS):
         assert await path.names_showing(number) == [f"p{number}"]
-    await path.caught_up("queries")
+    await path.caught_up("search")
     answers = await asyncio.to_thread(path.read, path.topics.search_results)
     ids = Counter(value for m in answers for name, value in m.headers() or ()
                   if name == "correlation_id")  # fmt: skip
