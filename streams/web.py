@@ -17,11 +17,11 @@ from schemas.search import SearchFault, SearchRequest, SearchResult, decode_requ
 from streams.client import NO_ANSWER, ClientClosedError, SearchClient
 from streams.fetch.errors import FetchError
 from streams.fetch.fetcher import Fetcher
-from streams.ndjson import stream_lines
 from streams.producer import SendError
 from streams.product_state import product_json
 from streams.products import ProductsQuery, product_lines
 from streams.query.handler import failure
+from streams.responses import cut_stalled, stream_lines
 from streams.snapshots.http import create_snapshot
 from streams.snapshots.keeper import Keeper
 from visualsearch.engine import Engine
@@ -62,7 +62,7 @@ class Web:
 
     def app(self) -> web.Application:
         """Return the aiohttp application."""
-        app = web.Application(client_max_size=MAX_BODY)
+        app = web.Application(client_max_size=MAX_BODY, middlewares=[cut_stalled])
         app.router.add_get("/", self.page)
         app.router.add_get("/metrics", self.metrics)
         app.router.add_get("/livez", self.livez)

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from streams.ndjson import stream_lines
+from streams.responses import stream_lines
 from streams.snapshots.keeper import Keeper
 from streams.snapshots.taking import Taken
 

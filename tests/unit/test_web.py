@@ -16,10 +16,10 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from schemas.search import SearchRequest, SearchResult
-from streams import ndjson
+from streams import responses
 from streams import web as web_module
 from streams.client import ClientClosedError
-from streams.fetch.errors import FetchError
+from streams.fetch.errors import Fetched, FetchError
 from streams.web import Web
 from tests.fakes import DIM, unit
 from tests.waiting import until
@@ -47,6 +47,14 @@ class HangingStore:
     async def fetch(self, _: str) -> None:
         """Wait for ever."""
         await asyncio.Event().wait()
+
+
+class FullStore:
+    """A fetcher of images that are larger than what a connection holds."""
+
+    async def fetch(self, _: str) -> Fetched:
+        """Return ten megabytes."""
+        return Fetched(b"\xff\xd8" + bytes(10_000_000))
 
 
 class FailingStore:
@@ -249,15 +257,23 @@ async def test_the_head_of_products_has_no_body() -> None:
         assert await reader.readexactly(3) == b"ok\n"
 
 
-async def test_a_reader_of_products_that_stalls_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last line is missing, and no handler waits for the reader."""
-    monkeypatch.setattr(ndjson, "STALLED_S", 0.3)
+@pytest.mark.parametrize("path", [b"/v1/products", b"/v1/images/p0"])
+async def test_a_reader_that_stalls_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, path: bytes
+) -> None:
+    """The end is missing, and no handler waits for the reader."""
+    monkeypatch.setattr(responses, "STALLED_S", 0.3)
     made = engine({f"p{number}": "blob:00" for number in range(2_000)}, padding="x" * 10_000)
     before = asyncio.all_tasks()
-    async with serving(engine=made) as url, connection(url) as (reader, writer):
-        writer.write(b"GET /v1/products HTTP/1.1\r\nHost: x\r\n\r\n")
+    async with (
+        serving(engine=made, fetcher=FullStore()) as url,
+        connection(url) as (reader, writer),
+    ):
+        writer.write(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path)
         await reader.readuntil(b"\r\n\r\n")
+        assert _handlers(before)
         await until(lambda: not _handlers(before))
+        assert len(await reader.read()) < 10_000_000
 
 
 def _handlers(before: set[asyncio.Task[Any]]) -> list[str]:
