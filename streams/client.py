@@ -1,11 +1,13 @@
 """A client of the search topics, for the gateway, the command line and tests."""
 
+import contextlib
 import logging
 import math
 import threading
 import time
-from concurrent.futures import Future
-from dataclasses import dataclass, replace
+import uuid
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -13,29 +15,50 @@ import msgspec
 from schemas.search import SearchRequest, SearchResult, decode_result
 from streams.assigned import by_assignment
 from streams.kafka.unreadable import step_over
-from streams.messages import OutgoingMessage
+from streams.messages import OutgoingMessage, read_headers
 from streams.producer import Producer
 from streams.routes import Routes
 
 log = logging.getLogger(__name__)
-POSITION_S = 10.0
+CORRELATION_ID = "correlation_id"
+NO_ANSWER = "no worker answered; is one running and ready? (visualsearch worker)"
+_BROKER_S = 3.0  # for one question to the broker
+_POLL_S = 0.05
 
 
-@dataclass(slots=True)
-class _Waiting:
-    future: "Future[SearchResult]"
+class ClientClosedError(ConnectionError):
+    """A request that was waiting when the client was closed, or came after that."""
+
+
+@dataclass(slots=True, eq=False)
+class _Pending:
+    """A request that waits for its answer, and the correlation ids that it was sent with."""
+
+    request_id: str
     message: OutgoingMessage
     resend_at: float
     give_up_at: float
-    resent: bool = False
+    future: "Future[SearchResult]" = field(default_factory=Future)
+    sends: list[bytes] = field(default_factory=list)
+
+    def settle(self, outcome: SearchResult | BaseException) -> None:
+        """Give the caller its outcome, unless it has one or has stopped waiting."""
+        with contextlib.suppress(InvalidStateError):
+            if isinstance(outcome, BaseException):
+                self.future.set_exception(outcome)
+            else:
+                self.future.set_result(outcome)
 
 
 class SearchClient:
-    """Publishes requests and finds their results by request_id.
+    """Publishes requests and finds their results by a `correlation_id` of its own per send.
 
-    It reads every partition of the results topic by assignment from its end, and is positioned
-    there before the first request is sent. An unanswered request is sent again at half its
-    deadline (unless `resend` is off), with the same id, to the partition that answered last; the
+    The request_id is the caller's: any number of requests may share one. Results that carry none
+    of the client's correlation ids belong to others and are ignored.
+
+    It reads every partition of the results topic by assignment from its end. Requests that are
+    submitted before it is positioned there are sent afterwards. An unanswered request is sent
+    again at half its deadline (unless `resend` is off) to the partition that answered last; the
     first answer counts.
     """
 
@@ -55,60 +78,129 @@ class SearchClient:
         self._resend = resend
         self._routes = Routes(1)
         self._producer = Producer(options, linger_ms=0)
-        self._waiting: dict[str, _Waiting] = {}
-        self._lock = threading.Lock()
+        self._sender = ThreadPoolExecutor(1, thread_name_prefix="search-client-send")
+        self._pending: set[_Pending] = set()
+        self._sends: dict[bytes, tuple[_Pending, int]] = {}  # with the partition sent to
+        self._lock = threading.Lock()  # of the two above, `_ended` and the setting of `_positioned`
         self._positioned = threading.Event()
         self._stopping = threading.Event()
-        self._error: Exception | None = None
+        self._ended: ConnectionError | None = None  # why no request is taken any more
+        self._failure: Exception | None = None
+        self._reason: str | None = None  # why it is not positioned yet
         self._thread = threading.Thread(target=self._run, name="search-client", daemon=True)
         self._thread.start()
 
+    @property
+    def failure(self) -> Exception | None:
+        """Why it can read no more answers; None while it can, and after `close`."""
+        return self._failure
+
     def wait_ready(self, timeout_s: float = 15.0) -> None:
         """Return once positioned. Raises ConnectionError with the reason otherwise."""
-        if not self._positioned.wait(timeout_s) or self._error is not None:
-            reason = self._error or f"no answer from {self._options['bootstrap.servers']}"
+        positioned = self._positioned.wait(timeout_s)
+        if self._ended is not None:
+            raise _copy(self._ended)
+        if not positioned:
+            reason = self._reason or f"no answer from {self._options['bootstrap.servers']}"
             raise ConnectionError(f"cannot read topic {self._results}: {reason}")
 
     def submit(self, request: SearchRequest) -> "Future[SearchResult]":
-        """Publish a request. The future raises TimeoutError when nothing came back in time."""
+        """Publish a request, at once or as soon as the client is positioned.
+
+        The future raises TimeoutError when nothing came back in time, SendError when Kafka did not
+        take the request, ClientClosedError, and ConnectionError when no answer can be read. Who
+        cancels it waits no longer.
+        """
         deadline_s = request.deadline_ms / 1000
         now = time.monotonic()
-        message = OutgoingMessage(
-            self._requests, request.request_id.encode(), msgspec.json.encode(request)
+        request_id = request.request_id
+        pending = _Pending(
+            request_id,
+            OutgoingMessage(self._requests, request_id.encode(), msgspec.json.encode(request)),
+            resend_at=now + deadline_s / 2 if self._resend else math.inf,
+            give_up_at=now + deadline_s + self._grace_s,
         )
-        resend_at = now + deadline_s / 2 if self._resend else math.inf
-        entry = _Waiting(Future(), message, resend_at, now + deadline_s + self._grace_s)
+        pending.future.add_done_callback(lambda _: self._forget(pending))
         with self._lock:
-            self._waiting[request.request_id] = entry
-        self._send(entry, message)
-        return entry.future
+            ended, positioned = self._ended, self._positioned.is_set()
+            if ended is None:
+                self._pending.add(pending)
+        if ended is not None:
+            pending.settle(_copy(ended))
+        elif positioned:
+            self._send(pending, self._routes.first(request_id))
+        return pending.future
 
     def search(self, request: SearchRequest) -> SearchResult:
-        """Publish a request and wait for its result."""
+        """Publish a request and wait for its result. Raises what the future of `submit` does."""
         self.wait_ready()
         return self.submit(request).result()
 
     def close(self) -> None:
-        """Stop; requests still waiting are given up."""
+        """Fail the requests that still wait with ClientClosedError, and stop."""
         self._stopping.set()
+        self._end(ClientClosedError("the search client is closed"))
         self._thread.join()
+        self._sender.shutdown(wait=False, cancel_futures=True)
         self._producer.close()
-        for entry in self._waiting.values():
-            entry.future.cancel()
 
-    def _send(self, entry: _Waiting, message: OutgoingMessage) -> None:
+    def _send(self, pending: _Pending, partition: int) -> None:
+        """Have a request sent. A full local queue of the producer holds up neither thread."""
+        with contextlib.suppress(RuntimeError):  # closed meanwhile: its caller is told so
+            self._sender.submit(self._send_now, pending, partition)
+
+    def _send_now(self, pending: _Pending, partition: int) -> None:
+        correlation_id = uuid.uuid4().hex.encode()
+        with self._lock:
+            if pending not in self._pending:  # its caller is gone
+                return
+            self._sends[correlation_id] = (pending, partition)
+            pending.sends.append(correlation_id)
+        message = replace(
+            pending.message, partition=partition, headers=((CORRELATION_ID, correlation_id),)
+        )
+
         def sent(done: "Future[None]") -> None:
-            if (error := done.exception()) is not None and not entry.future.done():
-                entry.future.set_exception(error)
+            if (error := done.exception()) is not None:
+                self._not_sent(pending, correlation_id, error)
 
-        self._producer.submit(message).add_done_callback(sent)
+        try:
+            self._producer.submit(message).add_done_callback(sent)
+        except Exception as error:
+            self._not_sent(pending, correlation_id, error)
+
+    def _not_sent(self, pending: _Pending, correlation_id: bytes, error: BaseException) -> None:
+        """Fail a request none of whose sends can be answered."""
+        with self._lock:
+            if self._sends.pop(correlation_id, None) is not None:
+                pending.sends.remove(correlation_id)
+            answerable = bool(pending.sends)
+        if not answerable:
+            pending.settle(error)
+
+    def _forget(self, pending: _Pending) -> None:
+        """Drop what is held of a request that is answered, failed or cancelled."""
+        with self._lock:
+            self._pending.discard(pending)
+            for correlation_id in pending.sends:
+                self._sends.pop(correlation_id, None)
+
+    def _end(self, error: ConnectionError) -> None:
+        """Take no more requests, and fail those that wait."""
+        with self._lock:
+            self._ended = self._ended or error
+            waiting = list(self._pending)
+        for pending in waiting:  # without the lock: each forgets itself
+            pending.settle(_copy(error))
+        self._positioned.set()  # nobody waits for that any more
 
     def _run(self) -> None:
         try:
             self._read()
         except Exception as error:
-            self._error = error
-            self._positioned.set()
+            log.exception("cannot read %s any more", self._results)
+            self._failure = error
+            self._end(ConnectionError(f"cannot read topic {self._results}: {error!r}"))
 
     def _read(self) -> None:
         from confluent_kafka import Consumer
@@ -116,18 +208,17 @@ class SearchClient:
         consumer = Consumer(by_assignment(self._options, "client") | {"fetch.wait.max.ms": 100})
         try:
             self._position(consumer)
-            self._positioned.set()
+            self._send_held_back()
+            sweep_at = 0.0
             while not self._stopping.is_set():
-                message = consumer.poll(0.05)
-                if message is not None and message.error() is not None:
-                    step_over(consumer, self._options, message)
+                message = consumer.poll(_POLL_S)
+                if message is not None and message.error() is None:
+                    self._take(message)
                 elif message is not None:
-                    try:
-                        self._take(message.value())
-                    except Exception as error:  # another writer's bytes must not end this thread
-                        log.warning("skipped %s[%d]@%d: %s", message.topic(), message.partition(),
-                                    message.offset(), error)  # fmt: skip
-                self._sweep(time.monotonic())
+                    self._step_over(consumer, message)
+                if (now := time.monotonic()) >= sweep_at:
+                    self._sweep(now)
+                    sweep_at = now + _POLL_S
         finally:
             consumer.close()
 
@@ -135,63 +226,81 @@ class SearchClient:
         """Assign the results from where they end now, and learn of the requests' partitions.
 
         The offsets themselves, not "end": a result may come before the first fetch does. A topic
-        made a moment ago has no leader yet, so this asks again for a while.
+        made a moment ago has no leader yet and a broker may be away, so this asks until it is
+        answered or the client is closed.
         """
         from confluent_kafka import KafkaException
 
-        give_up_at = time.monotonic() + POSITION_S
-        while True:
+        while not self._stopping.is_set():
             try:
                 self._routes = Routes(len(_partitions(consumer, self._requests)))
                 tps = _partitions(consumer, self._results)
                 for tp in tps:
-                    tp.offset = consumer.get_watermark_offsets(tp, timeout=5)[1]
+                    tp.offset = consumer.get_watermark_offsets(tp, timeout=_BROKER_S)[1]
             except KafkaException as error:
-                if time.monotonic() > give_up_at or self._stopping.wait(0.1):
-                    raise ConnectionError(error.args[0].str()) from error
+                self._reason = error.args[0].str()
+                self._sweep(time.monotonic())
+                self._stopping.wait(0.1)
             else:
                 consumer.assign(tps)
                 return
 
-    def _take(self, value: bytes | None) -> None:
-        value = value or b""
-        peek = _REQUEST_IDS.decode(value)
+    def _send_held_back(self) -> None:
+        """Send what was submitted before the client was positioned."""
         with self._lock:
-            entry = self._waiting.pop(peek.request_id, None)
-        if entry is None:  # of another client, or given up
+            self._positioned.set()
+            held_back = list(self._pending)
+        for pending in held_back:
+            self._send(pending, self._routes.first(pending.request_id))
+
+    def _take(self, message: Any) -> None:
+        headers = dict(read_headers(message) or ())  # unreadable: another writer's
+        with self._lock:
+            found = self._sends.get(headers.get(CORRELATION_ID) or b"")
+        if found is None:
             return
-        if not entry.resent:  # else it may be the answer to either
-            self._routes.answered(peek.request_id)
-        if not entry.future.done():
-            entry.future.set_result(decode_result(value))
+        pending, partition = found
+        try:
+            result = decode_result(message.value() or b"")
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            log.warning("skipped %s[%d]@%d: %s", message.topic(), message.partition(),
+                        message.offset(), error)  # fmt: skip
+            return
+        self._routes.answered(partition)
+        pending.settle(result)
+
+    def _step_over(self, consumer: Any, notice: Any) -> None:
+        """Go on behind what cannot be unpacked. After other errors the library goes on by itself.
+
+        Answers in such a batch are lost; their requests are sent again.
+        """
+        from confluent_kafka import KafkaException
+
+        with contextlib.suppress(KafkaException):  # then the next poll has the same error
+            step_over(consumer, self._options, notice)
 
     def _sweep(self, now: float) -> None:
+        """Send again, and give up, what is due."""
         with self._lock:
-            late = [(name, e) for name, e in self._waiting.items() if now >= e.resend_at]
-            over = [name for name, entry in self._waiting.items() if now >= entry.give_up_at]
-            gone = [self._waiting.pop(name) for name in over]
-        for name, entry in late:
-            if not entry.resent:
-                entry.resent = True
-                self._send(entry, replace(entry.message, partition=self._routes.again(name)))
-        for entry in gone:
-            if not entry.future.done():
-                text = "no worker answered; is one running and ready? (visualsearch worker)"
-                entry.future.set_exception(TimeoutError(text))
+            over = [pending for pending in self._pending if now >= pending.give_up_at]
+            late = [p for p in self._pending if len(p.sends) == 1 and now >= p.resend_at]
+        for pending in over:
+            pending.settle(TimeoutError(NO_ANSWER))
+        for pending in late:
+            pending.resend_at = math.inf
+            self._send(pending, self._routes.again(self._routes.first(pending.request_id)))
+
+
+def _copy(error: ConnectionError) -> ConnectionError:
+    """Return an error of its own for one caller: each raise adds to an error's traceback."""
+    return type(error)(*error.args)
 
 
 def _partitions(consumer: Any, topic: str) -> list[Any]:
     """Return a topic's partitions. Raises KafkaException."""
     from confluent_kafka import KafkaException, TopicPartition
 
-    found = consumer.list_topics(topic, timeout=5).topics[topic]
+    found = consumer.list_topics(topic, timeout=_BROKER_S).topics[topic]
     if found.error is not None:
         raise KafkaException(found.error)
     return [TopicPartition(topic, number) for number in found.partitions]
-
-
-class _RequestId(msgspec.Struct):
-    request_id: str = ""
-
-
-_REQUEST_IDS = msgspec.json.Decoder(_RequestId)  # made at import: see schemas/events.py

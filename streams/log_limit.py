@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 
-CLIENTS = ("aiokafka", "faust", "mode")
+CLIENTS = ("aiokafka", "faust", "mode", "aiohttp")  # aiohttp: a traceback per malformed request
 OURS = ("streams.lanes.lane", "streams.group_reader")  # per event, or per poll
 
 

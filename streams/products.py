@@ -7,8 +7,10 @@ it the answer was cut off.
 
 import base64
 import itertools
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
 
 import msgspec
 
@@ -19,22 +21,58 @@ from visualsearch.types import BaseRecord, FloatArray, OfferRecord
 SLICE = 256  # products per piece: what is held in memory, and the longest hold of the lock
 _BASE = ("deleted", "title", "description", "brand", "category", "tags", "attributes", "url")
 _OFFER = ("deleted", "price", "currency", "in_stock")
+_DIGITS = 18  # of a limit; Python refuses to read thousands
+_VECTORS = {"0": False, "1": True}
+
+
+@dataclass(frozen=True, slots=True)
+class ProductsQuery:
+    """What is asked for: every product, `product_id` alone, or at most `limit` of them.
+
+    `vectors` adds each image's vector (base64 of little-endian float16).
+    """
+
+    vectors: bool = False
+    product_id: str | None = None
+    limit: int | None = None
+
+    @classmethod
+    def parse(cls, query: Iterable[tuple[str, str]]) -> Self:
+        """Read the parameters of a URL. Raises ValueError with what is allowed."""
+        pairs = list(query)
+        for name, count in Counter(name for name, _ in pairs).items():
+            if name not in cls.__slots__:
+                known = ", ".join(cls.__slots__)
+                raise ValueError(f"{name[:40]!r} is no parameter; known are {known}")
+            if count > 1:
+                raise ValueError(f"{name} is given {count} times; give it once")
+        given = dict(pairs)
+        vectors, limit = given.get("vectors", "0"), given.get("limit")
+        if vectors not in _VECTORS:
+            raise ValueError(f"vectors is {vectors[:40]!r}; give 0 or 1")
+        if limit is not None and not (
+            limit.isascii() and limit.isdecimal() and len(limit) <= _DIGITS
+        ):
+            raise ValueError(
+                f"limit is {limit[:40]!r} ({len(limit)} characters); "
+                f"give a whole number of at most {_DIGITS} digits"
+            )
+        return cls(
+            vectors=_VECTORS[vectors],
+            product_id=given.get("product_id"),
+            limit=None if limit is None else int(limit),
+        )
 
 
 def product_lines(
-    engine: Engine, positions: Mapping[int, int], query: Mapping[str, str]
+    engine: Engine, positions: Mapping[int, int], query: ProductsQuery
 ) -> Iterator[bytes]:
-    """Yield NDJSON in pieces of some 256 products.
-
-    Of `query` these are used: `vectors=1` adds each picture's vector (base64 of little-endian
-    float16), `product_id` asks for one product, `limit` for at most so many.
-    """
+    """Yield NDJSON in pieces of some 256 products."""
     head = {"model": engine.model, "dim": engine.dim, "positions": dict(positions)}
     yield _line({"index": head})
-    limit = int(text) if (text := query.get("limit", "")).isdecimal() else None
     count = 0
-    for states in _slices(engine, query.get("product_id"), limit):
-        rows = [_row(engine, state, vectors=query.get("vectors") == "1") for state in states]
+    for states in _slices(engine, query.product_id, query.limit):
+        rows = [_row(engine, state, vectors=query.vectors) for state in states]
         count += len(rows)
         yield b"".join(map(_line, rows))
     yield _line({"end": {"products": count}})

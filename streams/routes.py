@@ -21,15 +21,16 @@ class Routes:
         """Return the partition that a producer puts the request into by its key."""
         return partition_of(request_id, self._partitions)
 
-    def answered(self, request_id: str) -> None:
-        """Note the answer to a request that was sent once."""
-        partition = self.first(request_id)
+    def answered(self, partition: int) -> None:
+        """Note that a send to the partition was answered."""
         self._answered.pop(partition, None)
         self._answered[partition] = None
 
-    def again(self, request_id: str) -> int:
-        """Return where to send it again; any other partition as long as none has answered."""
-        first = self.first(request_id)
+    def again(self, first: int) -> int:
+        """Return where to send again what was sent to `first`.
+
+        Any other partition as long as none has answered; `first` where there is no other.
+        """
         others = [p for p in range(self._partitions) if p != first]
         proven = (p for p in reversed(self._answered) if p != first)
         return next(proven, self._rng.choice(others) if others else first)

@@ -1,30 +1,35 @@
 """The worker's HTTP side: search through the topics, pictures, metrics and probes."""
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from functools import partial
 from importlib.resources import files
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage
+from aiohttp.web_protocol import RequestPayloadError
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from schemas.errors import SchemaError
 from schemas.request_id import salvage_request_id, with_id
-from schemas.search import SearchFault, SearchResult, decode_request
-from streams.client import SearchClient
+from schemas.search import SearchFault, SearchRequest, SearchResult, decode_request
+from streams.client import NO_ANSWER, ClientClosedError, SearchClient
 from streams.fetch.errors import FetchError
 from streams.fetch.fetcher import Fetcher
 from streams.producer import SendError
 from streams.product_state import product_json
-from streams.products import product_lines
+from streams.products import ProductsQuery, product_lines
 from streams.query.handler import failure
+from streams.responses import cut_stalled, stream_lines
 from streams.snapshots.http import create_snapshot
 from streams.snapshots.keeper import Keeper
 from visualsearch.engine import Engine
 
 MAX_BODY = 14 * 1024 * 1024  # a 10 MiB request and some
+BODY_S = 30.0  # to receive a request's body
+GRACE_S = 3.0  # past a search's deadline
+IMAGE_S = 15.0  # to find a stored image, waiting for a turn included
 Probe = Callable[[], str | None]
 _STATUS = {"deadline_exceeded": 504, "embed_failed": 503, "internal": 500, "no_worker": 503}
 
@@ -57,7 +62,7 @@ class Web:
 
     def app(self) -> web.Application:
         """Return the aiohttp application."""
-        app = web.Application(client_max_size=MAX_BODY)
+        app = web.Application(client_max_size=MAX_BODY, middlewares=[cut_stalled])
         app.router.add_get("/", self.page)
         app.router.add_get("/metrics", self.metrics)
         app.router.add_get("/livez", self.livez)
@@ -93,30 +98,34 @@ class Web:
         )
 
     async def search(self, request: web.Request) -> web.Response:
-        """Publish the body as a search request and return its result."""
+        """Publish the body as a search request and return its result.
+
+        The answer comes at the latest GRACE_S after the request's deadline.
+        """
         try:
-            body = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            text = f"the request is larger than {MAX_BODY} bytes"
-            return _json(failure("", SearchFault("request_too_large", text)), 413)
+            async with asyncio.timeout(BODY_S):
+                body = await request.read()
+        except (web.HTTPRequestEntityTooLarge, TimeoutError, *_BROKEN_BODY) as error:
+            fault, status = _unread(error)
+            return _json(failure("", fault), status)
         try:
             search = decode_request(with_id(body))
         except SchemaError as error:
             request_id = salvage_request_id(body, None)
             fault = SearchFault(error.code, str(error), error.field)
             return _json(failure(request_id, fault), 400)
+        return _json(*await self._ask(search))
+
+    async def _ask(self, search: SearchRequest) -> tuple[SearchResult, int]:
         assert self._client is not None  # noqa: S101 - the route exists only with a client
         try:
-            result = await asyncio.wrap_future(self._client.submit(search))
-        except (TimeoutError, ConnectionError) as error:
-            return _json(failure(search.request_id, SearchFault("no_worker", str(error))), 503)
+            # The client's own limit is kept by a thread; this one is kept whatever that does.
+            async with asyncio.timeout(search.deadline_ms / 1000 + GRACE_S):
+                result = await asyncio.wrap_future(self._client.submit(search))
         except Exception as error:
-            if isinstance(error, SendError) and error.too_large:
-                fault = SearchFault("request_too_large", f"Kafka did not take it: {error}")
-                return _json(failure(search.request_id, fault), 413)
-            fault = SearchFault("request_not_sent", f"Kafka did not take the request: {error}")
-            return _json(failure(search.request_id, fault), 503)
-        return _json(result, _STATUS.get(result.error.code, 400) if result.error else 200)
+            fault, status = _unanswered(error)
+            return failure(search.request_id, fault), status
+        return result, _STATUS.get(result.error.code, 400) if result.error else 200
 
     async def product(self, request: web.Request) -> web.Response:
         """Serve what the index holds of a product and why it is not found; 404 if nothing."""
@@ -129,14 +138,13 @@ class Web:
     async def products(self, request: web.Request) -> web.StreamResponse:
         """Stream all that the index knows, a line of JSON per product: see `streams.products`."""
         assert self._engine is not None  # noqa: S101 - the route exists only with an engine
-        lines = product_lines(self._engine, self._positions(), request.query)
-        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
-        await response.prepare(request)
-        with contextlib.suppress(ConnectionError):  # who asked has seen enough
-            while chunk := await asyncio.to_thread(next, lines, b""):
-                await response.write(chunk)
-            await response.write_eof()
-        return response
+        try:
+            query = ProductsQuery.parse(request.query.items())
+        except ValueError as error:
+            raise web.HTTPBadRequest(text=f"{error}\n") from None
+        return await stream_lines(
+            request, _in_thread(product_lines(self._engine, self._positions(), query))
+        )
 
     async def image(self, request: web.Request) -> web.Response:
         """Serve a product's picture: the one named by `?image_id=`, else its first."""
@@ -148,15 +156,55 @@ class Web:
         if chosen is None or chosen.url is None:
             raise web.HTTPNotFound(text="no such product or picture is indexed\n")
         if chosen.url.startswith(("http://", "https://")):
-            raise web.HTTPFound(chosen.url)
+            raise _redirect(chosen.url)
         try:
-            data = (await self._fetcher.fetch(chosen.url)).data
+            async with asyncio.timeout(IMAGE_S):
+                data = (await self._fetcher.fetch(chosen.url)).data
+        except TimeoutError:
+            raise web.HTTPGatewayTimeout(text=f"no image within {IMAGE_S:.0f} s\n") from None
         except FetchError as error:
             # Nobody may keep this answer: an inline image may be stored after it is searchable.
             kind = web.HTTPServiceUnavailable if error.transient else web.HTTPNotFound
             raise kind(text=f"{error}\n", headers={"Cache-Control": "no-store"}) from None
         headers = {"Cache-Control": "max-age=60", "X-Content-Type-Options": "nosniff"}
         return web.Response(body=data, content_type=_content_type(data), headers=headers)
+
+
+_BROKEN_BODY = (RequestPayloadError, BadHttpMessage)  # cut off, or not in its own encoding
+
+
+def _unread(error: Exception) -> tuple[SearchFault, int]:
+    """Return what to tell a sender whose body could not be read."""
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        text = f"the request is larger than {MAX_BODY} bytes"
+        return SearchFault("request_too_large", text), 413
+    if isinstance(error, TimeoutError):
+        return SearchFault("body_timeout", f"the body did not come within {BODY_S:.0f} s"), 408
+    return SearchFault("body_invalid", f"the body cannot be read: {error}"), 400
+
+
+def _unanswered(error: Exception) -> tuple[SearchFault, int]:
+    """Return what to tell a caller whose search has no result."""
+    if isinstance(error, ClientClosedError):
+        return SearchFault("stopping", "this worker is stopping; ask another one"), 503
+    if isinstance(error, TimeoutError | ConnectionError):
+        return SearchFault("no_worker", str(error) or NO_ANSWER), 503
+    text = f"Kafka did not take the request: {error}"
+    if isinstance(error, SendError) and error.too_large:
+        return SearchFault("request_too_large", text), 413
+    return SearchFault("request_not_sent", text), 503
+
+
+def _redirect(url: str) -> web.HTTPException:
+    try:
+        return web.HTTPFound(url)
+    except ValueError as error:  # a catalog's own URL may be none
+        return web.HTTPNotFound(text=f"the image's URL is none: {error}\n")
+
+
+async def _in_thread(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+    while piece := await asyncio.to_thread(next, pieces, b""):
+        yield piece
 
 
 def _probe(reason: str | None) -> web.Response:

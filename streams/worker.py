@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 QUERY_STOP_S = 5.0  # for searches in work, and for the agent
 DRAIN_S = 4.0  # for events in work when a worker is told to stop
+HTTP_S = 1.0  # twice: for handlers to end by themselves, and when cancelled
 RESERVE_S = 8.0  # of the time to stop: what a last snapshot leaves to what comes after it
 MEASURED_S = 5.0  # how long a start waits for the first measurement of the brokers' clock
 ASK_S = 5.0  # for an answer of Kafka before it is asked again; a stop waits for it
@@ -142,6 +143,9 @@ class Worker:
         self._ready = False
         stop_by = time.monotonic() + self._settings.stop_timeout_s - RESERVE_S
         log.info("stopping")
+        closing: asyncio.Task[None] | None = None
+        if self._client is not None:  # first: who waits for an answer over HTTP is told at once
+            closing = asyncio.create_task(asyncio.to_thread(self._client.close))
         if self._side is not None:
             await self._side.requests.close(QUERY_STOP_S)
             await self._side.app.stop(QUERY_STOP_S)
@@ -151,8 +155,8 @@ class Worker:
             left_s = max(stop_by - time.monotonic(), 0.0)
             await asyncio.to_thread(self._side.keeper.close, left_s)
         await self._unserve()
-        if self._client is not None:
-            await asyncio.to_thread(self._client.close)
+        if closing is not None:
+            await closing
         if self._side is not None:
             await asyncio.to_thread(self._side.healer.close)
             await asyncio.to_thread(self._side.reader.close)
@@ -201,7 +205,10 @@ class Worker:
     async def _serve(self, site: Web) -> None:
         """Serve a site in the place of the one before: at first there are probes alone."""
         await self._unserve()
-        self._runner = web.AppRunner(site.app(), access_log=None)
+        # Cancelled with its connection: a request whose sender is gone waits for nothing.
+        self._runner = web.AppRunner(
+            site.app(), access_log=None, handler_cancellation=True, shutdown_timeout=HTTP_S
+        )
         await self._runner.setup()
         await web.TCPSite(self._runner, self._settings.http_host, self.port).start()
         self.port = self._runner.addresses[0][1]
@@ -232,14 +239,22 @@ class Worker:
             return lost
         if self._side is None:
             return None
-        if (crash := self._side.app.crash) is not None:
-            return f"{self._side.requests.group} crashed: {crash!r}"
+        if (failure := self._query_failure(self._side)) is not None:
+            return failure
         if self._side.reader.failed.is_set():
             return "the index log cannot be read any further"
         stalled_s = time.monotonic() - self._side.reader.progress_at
         return (
             f"the log reader stands still for {stalled_s:.0f} s" if stalled_s > STALLED_S else None
         )
+
+    def _query_failure(self, side: SearchSide) -> str | None:
+        """Return why requests are not taken, or answers not seen, any more."""
+        if (crash := side.app.crash) is not None:
+            return f"{side.requests.group} crashed: {crash!r}"
+        if self._client is not None and (failure := self._client.failure) is not None:
+            return f"the search results cannot be read any further: {failure!r}"
+        return None
 
     def ready(self) -> str | None:
         """Return why no query should come here, or not yet."""

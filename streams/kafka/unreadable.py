@@ -69,7 +69,8 @@ def is_unreadable(notice: Any) -> bool:
         KafkaError.INVALID_MSG,
         KafkaError.MSG_SIZE_TOO_LARGE,
     }
-    return notice.error().code() in codes and (notice.offset() or -1) >= 0
+    offset = notice.offset()
+    return notice.error().code() in codes and offset is not None and offset >= 0
 
 
 def _probe_options(options: dict[str, str | int]) -> dict[str, str | int]:

@@ -7,14 +7,19 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import AsyncGenerator
+from concurrent.futures import Future
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
+from streams.responses import stream_lines
 from streams.snapshots.keeper import Keeper
+from streams.snapshots.taking import Taken
 
 NEWS_S = 0.1
+SILENT_S = 600.0  # without progress: a disk may hang
 
 
 class News:
@@ -54,18 +59,20 @@ async def create_snapshot(keeper: Keeper, request: web.Request) -> web.StreamRes
     if future.done() and (error := future.exception()) is not None:
         return web.json_response(_fault(error), status=503)
     future.add_done_callback(news.end)
-    response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
-    await response.prepare(request)
-    with contextlib.suppress(
-        ConnectionError
-    ):  # who asked is gone; the snapshot is taken all the same
-        while (line := await news.next()) is not None:
-            await response.write(_line(line))
-        failure = future.exception()
-        last = _fault(failure) if failure else {"snapshot": future.result().as_dict()}
-        await response.write(_line(last))
-        await response.write_eof()
-    return response
+    # Who asked may go: the snapshot is taken all the same.
+    return await stream_lines(request, _lines(news, future))
+
+
+async def _lines(news: News, future: Future[Taken]) -> AsyncGenerator[bytes, None]:
+    try:
+        while (line := await asyncio.wait_for(news.next(), SILENT_S)) is not None:
+            yield _line(line)
+    except TimeoutError:
+        text = f"no progress for {SILENT_S:.0f} s; the worker's log says what becomes of it"
+        yield _line({"error": {"code": "snapshot_silent", "message": text}})
+        return
+    failure = future.exception()
+    yield _line(_fault(failure) if failure else {"snapshot": future.result().as_dict()})
 
 
 def _fault(error: BaseException) -> dict[str, Any]:

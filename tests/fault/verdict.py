@@ -18,7 +18,7 @@ from streams.fsck.letters import Failure, failures
 from streams.fsck.values import Message, Source, place
 from streams.fsck.worker import Worker
 from streams.index_records import engine_record
-from streams.products import product_lines
+from streams.products import ProductsQuery, product_lines
 from tests.fakes import FakeEncoder
 from tests.fault.fleet import ROOT, Life, until
 from tests.fault.hosts import never_a_picture
@@ -113,7 +113,7 @@ def compacted(stage: Stage) -> Products:
         assert message.key is not None
         assert message.value is not None
         engine.apply([engine_record(*decode_record(message.key, message.value))])
-    return _by_id(b"".join(product_lines(engine, {}, {"vectors": "1"})))
+    return _by_id(b"".join(product_lines(engine, {}, ProductsQuery(vectors=True))))
 
 
 def differing(one: Products, other: Products) -> list[str]:

@@ -3,11 +3,13 @@
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from streams.broker import BrokerError, BrokerInfo, start_broker, stop_broker
 from streams.topics import TopicNames, create_topics, topic_specs
+from tests.integration.peer import Peer
 from tests.notes import NOTES
 
 BROKER, TANSU, NO_BROKER = "broker", "tansu", "no broker"
@@ -59,6 +61,13 @@ def topic_names(kafka: BrokerInfo) -> TopicNames:
     )
     create_topics(kafka.bootstrap, specs)
     return names
+
+
+@pytest.fixture
+def peer(kafka: BrokerInfo, topic_names: TopicNames) -> Iterator[Peer]:
+    """Give the other side of a client on topics of its own."""
+    with ExitStack() as stack:
+        yield Peer(stack, kafka.bootstrap, topic_names)
 
 
 def pytest_terminal_summary(

@@ -68,6 +68,22 @@ async def test_a_search_over_http_is_a_search_through_the_topics(
     assert json.loads(message.value()) == result
 
 
+async def test_searches_that_share_an_id_have_their_own_hits(http: aiohttp.ClientSession) -> None:
+    """All at once, two different ones among them; the id is the sender's, and comes back."""
+
+    async def first_hit(number: int) -> tuple[str, str]:
+        query = {"image": base64.b64encode(picture(number)).decode()}
+        body = {"request_id": "same", "query": query, "top_k": 1, "deadline_ms": 30_000}
+        async with http.post("/v1/search", json=body) as response:
+            result = await response.json()
+        return result["request_id"], result["hits"][0]["product_id"]
+
+    names = {1: "shirt", 9: "remote", 20: ODD_NAMES[0]}
+    asked = list(names) * 5
+    found = await asyncio.gather(*map(first_hit, asked))
+    assert found == [("same", names[number]) for number in asked]
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [

@@ -1,16 +1,19 @@
 """The worker as a process: it starts or says why not, and it always stops in time."""
 
+import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -85,6 +88,41 @@ def test_a_signal_ends_a_worker_in_time_and_cleanly(
     assert status == 0, log_of(tmp_path)
     assert took_s < DEADLINE_S
     assert "Traceback" not in log_of(tmp_path)
+
+
+def test_a_signal_answers_the_searches_that_are_waiting(
+    topics: Any, spawn: Spawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They wait for an image host that hangs, for ten minutes if need be; the worker does not."""
+    monkeypatch.setenv("VISUALSEARCH_FETCH_ALLOW", '["127.0.0.0/8"]')
+    for name in ("FETCH_TIMEOUT_S", "FETCH_READ_TIMEOUT_S"):
+        monkeypatch.setenv(f"VISUALSEARCH_{name}", "600")
+    with socket.create_server(("127.0.0.1", 0)) as host, ThreadPoolExecutor(8) as pool:
+        process = spawn(topics.bootstrap, topics.topic_prefix)
+        await_ready(process, tmp_path)
+        url = READY.search(log_of(tmp_path))[0].removeprefix("ready: ")  # type: ignore[index]
+        image = f"http://127.0.0.1:{host.getsockname()[1]}/a.jpg"
+        body = {"query": {"image": image}, "deadline_ms": 600_000}
+        answers = [pool.submit(_post, f"{url}v1/search", body) for _ in range(8)]
+        host.settimeout(60)
+        with host.accept()[0]:  # the searches are in work
+            told_at = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            for answer in answers:
+                status, result = answer.result(20)
+                assert (status, result["error"]["code"]) == (503, "stopping")
+        assert time.monotonic() - told_at < 5.0
+        assert process.wait(DEADLINE_S) == 0, log_of(tmp_path)
+
+
+def _post(url: str, body: Any) -> tuple[int, Any]:
+    request = Request(url, json.dumps(body).encode())  # noqa: S310 - the worker's own
+    try:
+        with urlopen(request, timeout=60) as answer:  # noqa: S310 - as above
+            return answer.status, json.loads(answer.read())
+    except HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read())
 
 
 def test_a_signal_during_the_start_ends_a_worker_in_time(

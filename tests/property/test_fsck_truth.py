@@ -23,7 +23,7 @@ from streams.lanes.attributes import AttributeLane
 from streams.lanes.lane import Outcome, newest_records
 from streams.lanes.newest import Newest
 from streams.messages import SourceMessage
-from streams.products import product_lines
+from streams.products import ProductsQuery, product_lines
 from tests.fakes import DIM, jpeg
 from tests.lane_events import embedding_lane, fake_model
 from visualsearch.engine import Engine
@@ -127,7 +127,7 @@ async def indexed(
 
 def served_by(engine: Engine) -> dict[str, Served]:
     """Return what a worker with this engine would serve."""
-    lines = b"".join(product_lines(engine, {}, {})).splitlines()
+    lines = b"".join(product_lines(engine, {}, ProductsQuery())).splitlines()
     rows = [msgspec.json.decode(line, type=Served) for line in lines[1:-1]]
     return {row.product_id: row for row in rows}
 

@@ -30,3 +30,10 @@ def test_what_is_no_clients_is_never_held_back() -> None:
     limit = ClientLogLimit()
     for name in ("streams.lanes", "faustian", "root"):
         assert all(limit.filter(record(name, "same")) for _ in range(3))
+
+
+def test_a_traceback_per_malformed_http_request_is_held_back() -> None:
+    """Whoever reaches the port could fill the disk."""
+    limit = ClientLogLimit()
+    text = "Error handling request from %s"
+    assert [limit.filter(record("aiohttp.server", text)) for _ in range(3)] == [True, False, False]

@@ -5,7 +5,7 @@ import base64
 import msgspec
 import numpy as np
 
-from streams.products import SLICE, product_lines
+from streams.products import SLICE, ProductsQuery, product_lines
 from tests.fakes import DIM, unit
 from visualsearch.engine import Engine
 from visualsearch.types import BaseRecord, ImageVector, OfferRecord, VectorsRecord
@@ -26,7 +26,7 @@ def engine(products: int) -> Engine:
 
 def told(made: Engine, **query: str) -> list[dict[str, object]]:
     """Return the lines, decoded."""
-    text = b"".join(product_lines(made, {0: 7}, query))
+    text = b"".join(product_lines(made, {0: 7}, ProductsQuery.parse(query.items())))
     return [msgspec.json.decode(line) for line in text.splitlines()]
 
 

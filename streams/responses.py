@@ -1,0 +1,57 @@
+"""How HTTP answers are sent: a reader that stalls is cut off, whatever it asked for."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler
+
+STALLED_S = 60.0  # a reader that has taken nothing for so long has gone
+
+
+@web.middleware
+async def cut_stalled(request: web.Request, handler: "Handler") -> web.StreamResponse:
+    """Send a handler's answer within STALLED_S, or close the connection."""
+    response = await handler(request)
+    with contextlib.suppress(ConnectionError):
+        await _taken(request, _sent(request, response))
+    return response
+
+
+async def _sent(request: web.Request, response: web.StreamResponse) -> None:
+    await response.prepare(request)
+    await response.write_eof()
+
+
+async def stream_lines(
+    request: web.Request, pieces: AsyncGenerator[bytes, None]
+) -> web.StreamResponse:
+    """Answer with pieces of NDJSON as they come, for as long as they come and are taken.
+
+    A reader that has gone or stalls ends the answer: it sees that the last line is missing.
+    """
+    response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+    with contextlib.suppress(ConnectionError):  # who asked has seen enough
+        async with contextlib.aclosing(pieces):
+            await _taken(request, response.prepare(request))
+            if request.method == "HEAD":  # a body would be taken for the next answer
+                return response
+            async for piece in pieces:
+                await _taken(request, response.write(piece))
+            await _taken(request, response.write_eof())
+    return response
+
+
+async def _taken(request: web.Request, sending: Awaitable[object]) -> None:
+    """Send. Raises ConnectionError where the reader takes nothing."""
+    try:
+        async with asyncio.timeout(STALLED_S):
+            await sending
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionError("the reader has stalled") from None
