@@ -214,8 +214,8 @@ class SearchClient:
                 message = consumer.poll(_POLL_S)
                 if message is not None and message.error() is None:
                     self._take(message)
-                elif message is not None:
-                    self._step_over(consumer, message)
+                elif message is not None:  # answers in what it steps over are sent again
+                    step_over(consumer, self._options, message)
                 if (now := time.monotonic()) >= sweep_at:
                     self._sweep(now)
                     sweep_at = now + _POLL_S
@@ -268,16 +268,6 @@ class SearchClient:
             return
         self._routes.answered(partition)
         pending.settle(result)
-
-    def _step_over(self, consumer: Any, notice: Any) -> None:
-        """Go on behind what cannot be unpacked. After other errors the library goes on by itself.
-
-        Answers in such a batch are lost; their requests are sent again.
-        """
-        from confluent_kafka import KafkaException
-
-        with contextlib.suppress(KafkaException):  # then the next poll has the same error
-            step_over(consumer, self._options, notice)
 
     def _sweep(self, now: float) -> None:
         """Send again, and give up, what is due."""

@@ -36,11 +36,11 @@ class UnreadableBatch:
 def step_over(consumer: Any, options: dict[str, str | int], notice: Any) -> UnreadableBatch | None:
     """Move a consumer behind the batch that its error `notice` is about.
 
-    Return the batch; None if the error is about no single place, or the place can be read by now.
-    `options` are librdkafka's connection options. Blocks for some round trips to the broker.
-    Raises KafkaException when the broker does not answer.
+    Return the batch. Return None if the error is about no single place, if the place can be read
+    by now, or if the broker does not answer: then the next poll has the same error. `options` are
+    librdkafka's connection options. Blocks for some round trips to the broker.
     """
-    from confluent_kafka import Consumer, TopicPartition
+    from confluent_kafka import Consumer, KafkaException, TopicPartition
 
     if not is_unreadable(notice):
         return None
@@ -48,9 +48,13 @@ def step_over(consumer: Any, options: dict[str, str | int], notice: Any) -> Unre
     probe = Consumer(_probe_options(options))
     try:
         last = _last_unreadable(probe, topic, partition, first)
+        consumer.seek(TopicPartition(topic, partition, first if last is None else last + 1))
+    except KafkaException as error:
+        log.warning("%s[%d]@%d cannot be read, nor stepped over yet: %s", topic, partition, first,
+                    error.args[0].str())  # fmt: skip
+        return None
     finally:
         probe.close()
-    consumer.seek(TopicPartition(topic, partition, first if last is None else last + 1))
     if last is None:
         return None
     batch = UnreadableBatch(topic, partition, first, last, notice.error().str())
