@@ -26,7 +26,13 @@ from visualsearch.engine import Engine
 
 MAX_BODY = 14 * 1024 * 1024  # a 10 MiB request and some
 Probe = Callable[[], str | None]
-_STATUS = {"deadline_exceeded": 504, "embed_failed": 503, "internal": 500, "no_worker": 503}
+_STATUS = {
+    "deadline_exceeded": 504,
+    "embed_failed": 503,
+    "internal": 500,
+    "no_worker": 503,
+    "resources_exhausted": 503,
+}
 
 
 class Web:
