@@ -205,6 +205,19 @@ async def test_a_model_or_a_store_that_fails_is_tried_again(lane: Make) -> None:
     assert len(vectors(outcome).images) == 1
 
 
+async def test_a_worker_without_memory_refuses_no_image(lane: Make) -> None:
+    """It was taken for a damaged image, and dead-lettered for good."""
+
+    class Poor(FakeEncoder):
+        def prepare(self, _: Any) -> Any:
+            raise MemoryError
+
+    outcome = await lane(Pictures(red=RED), Poor()).process(created("red"))
+    assert (outcome.word, outcome.faults) == ("retried", [])
+    assert outcome.retry is not None
+    assert outcome.retry.code == "resources_exhausted"
+
+
 async def test_a_product_without_pictures_gets_an_empty_record(lane: Make) -> None:
     """`[]` means none: the old ones must go. A delete marks, an offer says nothing of pictures."""
     embedding = lane(Pictures())

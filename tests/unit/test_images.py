@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, features
 
-from visualsearch.encoders import images
+from visualsearch.encoders import image_files
 from visualsearch.encoders.images import decode_image
 from visualsearch.errors import ImageError
 
@@ -172,7 +172,7 @@ def test_truncated_pictures_are_refused(form: str) -> None:
 
 def test_pixel_bombs_are_refused_before_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     """A small file that claims too many pixels is refused by its header."""
-    monkeypatch.setattr(images, "MAX_PIXELS", 10_000)
+    monkeypatch.setattr(image_files, "MAX_PIXELS", 10_000)
     with pytest.raises(ImageError) as caught:
         decode_image(encoded(Image.new("1", (400, 400)), "PNG"))
     assert caught.value.code == "image_too_many_pixels"
