@@ -1,7 +1,8 @@
 """Each image host for itself: so many fetches at once, and none while it is down or too slow.
 
 A circuit breaker per host (Nygard, "Release It!"): after `BREAK_AFTER` failures in a row nothing
-is asked of it for a while, then one fetch tries; every failed try doubles the pause.
+is asked of it for a while, then `PROBES` fetches may try together; every failed round of them
+doubles the pause. A failure is the host's own: a missing or wrong file is an answer.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from streams.fetch.errors import FetchError
 from visualsearch.lru import Lru
 
 BREAK_AFTER = 5
+PROBES = 3  # of a host that was down, at once: one alone may meet the only slow file
 BREAK_S = 5.0
 LONGEST_BREAK_S = 120.0
 HOSTS = 10_000  # remembered
@@ -29,7 +31,7 @@ class _Host:
     failures: int = 0  # in a row
     pause_s: float = BREAK_S
     closed_until: float = 0.0
-    trying: bool = False
+    probes: int = 0  # under way
 
 
 class Turn:
@@ -85,17 +87,18 @@ class Hosts:
             host.waiting -= 1
         try:
             self._check_down(host, name)  # it may have gone down meanwhile
-            if host.failures >= BREAK_AFTER:
-                host.trying = True
+            probing = host.failures >= BREAK_AFTER
+            host.probes += probing
             try:
                 yield turn
             except FetchError as error:
-                self._learn(host, turn, failed=error.transient)
+                if error.attempts:
+                    self._learn(host, turn, failed=error.host_failed)
                 raise
             else:
                 self._learn(host, turn, failed=False)
             finally:
-                host.trying = False
+                host.probes -= probing
         finally:
             host.slots.release()
 
@@ -111,11 +114,11 @@ class Hosts:
 
     def _check_down(self, host: _Host, name: str) -> None:
         left_s = host.closed_until - self._now()
-        if left_s > 0 or host.trying:
+        if left_s > 0 or (host.failures >= BREAK_AFTER and host.probes >= PROBES):
             text = (
                 f"{name}: {host.failures} failures in a row, not asked for {max(left_s, 0):.0f} s"
             )
-            raise FetchError("image_host_down", text, transient=True)
+            raise FetchError("image_host_down", text, transient=True, attempts=0)
 
     def _learn(self, host: _Host, turn: Turn, *, failed: bool) -> None:
         if (seconds := turn.seconds) is None:

@@ -71,7 +71,8 @@ class Fetcher:
                 return fetched
         except TimeoutError:
             outcome = "image_timeout"
-            raise FetchError(outcome, f"{short(url)}: no answer in time", transient=True) from None
+            text = f"{short(url)}: no answer in time"
+            raise FetchError(outcome, text, transient=True, host_failed=True) from None
         except FetchError as error:
             outcome = error.code
             raise
