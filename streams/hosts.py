@@ -7,12 +7,14 @@ doubles the pause. A failure is the host's own: a missing or wrong file is an an
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from streams.fetch.errors import FetchError
+from streams.fetch.places import root_of
 from visualsearch.lru import Lru
 
 BREAK_AFTER = 5
@@ -52,11 +54,20 @@ class Turn:
 
 
 class Hosts:
-    """Turns at hosts. `patience_s`: who would wait longer for a turn is refused at once."""
+    """Turns at hosts. `patience_s`: who would wait longer for a turn is refused at once.
+
+    Each of `roots` is a host as well: a folder may be a mount that hangs.
+    """
 
     def __init__(
-        self, at_once: int, patience_s: float, now: Callable[[], float] = time.monotonic
+        self,
+        at_once: int,
+        patience_s: float,
+        now: Callable[[], float] = time.monotonic,
+        *,
+        roots: Sequence[Path] = (),
     ) -> None:
+        self._roots = [root.absolute() for root in roots]
         self._at_once = at_once
         self._patience_s = patience_s
         self._now = now
@@ -70,7 +81,7 @@ class Hosts:
         `image_host_busy` when too many wait already; neither asked anything of the host.
         """
         turn = Turn(self._now)
-        if (name := _host_of(url)) is None:  # a file or a blob: no host
+        if (name := self._name_of(url)) is None:  # a blob or an object of a store: no host
             turn.begin()
             yield turn
             return
@@ -105,6 +116,10 @@ class Hosts:
     def down(self) -> int:
         """Return how many hosts are not asked at the moment."""
         return sum(host.closed_until > self._now() for host in self._hosts.values())
+
+    def _name_of(self, url: str) -> str | None:
+        root = root_of(url, self._roots)
+        return _host_of(url) if root is None else str(root)
 
     def _known(self, name: str) -> _Host:
         if (host := self._hosts.get(name)) is None:
