@@ -21,6 +21,7 @@ from PIL import Image
 from streams.compute import Compute, Priority
 from streams.memory_budget import MemoryBudget
 from streams.metrics import Metrics
+from streams.process import give_back
 from visualsearch.encoders.image_files import MAX_MEMORY
 from visualsearch.encoders.images import decode_memory
 from visualsearch.encoders.protocol import Encoder, Prepared
@@ -31,6 +32,7 @@ T = TypeVar("T")
 STUCK_S = 120.0  # for one call: a GPU that hangs says nothing
 PROBE = "a picture"  # words that every model takes
 QUERY_MEMORY = 128 * 2**20  # bytes that indexing leaves: a query's JPEG never waits for it
+LARGE_DECODE = QUERY_MEMORY  # bytes: what glibc would keep of them, up to a gigabyte, is returned
 DECODE_MEMORY = MAX_MEMORY + QUERY_MEMORY
 
 
@@ -88,6 +90,8 @@ class Model:
             try:
                 return work()
             finally:  # not before: who waits may give up while the thread still decodes
+                if size > LARGE_DECODE:
+                    give_back()
                 loop.call_soon_threadsafe(reserved.release)
 
         try:
