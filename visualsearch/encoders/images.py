@@ -113,20 +113,35 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
 
 def _small(image: Image.Image, max_side: int) -> Image.Image:
     """Return the image in sRGB and its final size, without a second copy in full size."""
+    longest = max(image.size)
+    share = min(1.0, max_side / longest)
+    size = max(1, round(image.width * share)), max(1, round(image.height * share))
     if image.mode in _REDUCIBLE_MODES and "transparency" not in image.info:
-        return _rgb(_shrunk(image, max_side))
-    return _shrunk(_converted(image, max(1, max(image.size) // (_GAP * max_side))), max_side)
+        return _rgb(_resized(image, size, 1))
+    factor = max(1, longest // (_GAP * max_side))
+    return _resized(_converted(image, factor), size, factor, image.size)
+
+
+def _resized(
+    image: Image.Image, size: tuple[int, int], factor: int, whole: tuple[int, int] | None = None
+) -> Image.Image:
+    """Return the image in another size; of the last averaged pixel only what is in the `whole`."""
+    if image.size == size:
+        return image
+    width, height = whole or image.size
+    box = (0.0, 0.0, width / factor, height / factor)
+    return image.resize(size, Image.Resampling.BICUBIC, box, reducing_gap=_GAP)
 
 
 def _converted(image: Image.Image, factor: int) -> Image.Image:
     """Return the image in sRGB with `factor` x `factor` pixels averaged, tile by tile."""
     side = factor * max(1, _TILE // factor)
     bound = _bound(image, side) if image.mode in _WIDE_MODES else 0.0
-    whole = Image.new("RGB", (-(-image.width // factor), -(-image.height // factor)))
+    averaged = Image.new("RGB", (-(-image.width // factor), -(-image.height // factor)))
     for left, top, tile in _tiles(image, side):
         color = _narrowed(tile, bound) if bound else _rgb(tile)
-        whole.paste(color.reduce(factor), (left // factor, top // factor))
-    return whole
+        averaged.paste(color.reduce(factor), (left // factor, top // factor))
+    return averaged
 
 
 def _tiles(image: Image.Image, side: int) -> Iterator[tuple[int, int, Image.Image]]:
@@ -177,14 +192,3 @@ def _narrowed(image: Image.Image, bound: float) -> Image.Image:
     """Bring samples up to `bound` to 8 bits; converting them as they are would clip at 255."""
     scaled = image.convert("F").point(lambda value: value * (255.0 / bound) + 0)
     return scaled.convert("L").convert("RGB")
-
-
-def _shrunk(image: Image.Image, max_side: int) -> Image.Image:
-    longest = max(image.size)
-    if longest <= max_side:
-        return image
-    size = (
-        max(1, round(image.width * max_side / longest)),
-        max(1, round(image.height * max_side / longest)),
-    )
-    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=_GAP)
