@@ -93,7 +93,10 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     Anything unusual ends it: what follows is the decoder's to judge.
     """
     at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF and 0xC0 <= data[at + 1] < 0xFF:
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] >= 0xC0:
+        if data[at + 1] == 0xFF:  # padding
+            at += 1
+            continue
         marker, end = data[at + 1], at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
         if 0xD0 <= marker <= 0xD9 or end > len(data):
             return

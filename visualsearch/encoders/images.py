@@ -48,11 +48,13 @@ def decode_image(data: bytes, max_side: int = 1024) -> Image.Image:
         warnings.simplefilter("ignore")  # Pillow's own bomb warning: our limit is lower
         image = _loaded(data, max_side)
         try:
-            return _upright(_small(image, max_side), _orientation(image))
+            upright = _upright(_small(image, max_side), _orientation(image))
         except Exception as error:  # a mode that Pillow reads and cannot convert
             raise_if_of_the_system(error)
             text = f"The image's pixels, {image.mode}, cannot be used: {error}"
             raise ImageError(text, code="image_not_an_image") from error
+    upright.info = {}  # all of it is applied
+    return upright
 
 
 def decode_memory(data: bytes, max_side: int = 1024) -> int:
