@@ -78,8 +78,11 @@ async def test_wrong_files_starve_no_good_ones_of_their_host(
     """
     async with (
         PictureHost() as host,
-        running_path(kafka.bootstrap, tmp_path, retry_delays_s=(0.2, 0.2)) as path,
-    ):
+        running_path(
+            kafka.bootstrap, tmp_path, retry_delays_s=(0.2, 0.2),
+            fetch_timeout_s=30.0, retry_timeout_s=30.0,
+        ) as path,
+    ):  # fmt: skip
         wrong = [created(f"wrong-{n}", ImageSource(url=host.url(f"/lying/long?{n}")))
                  for n in range(60)]  # fmt: skip
         good = [created(f"good-{n}", ImageSource(url=host.put(f"{n}.jpg", picture(n))))
