@@ -56,8 +56,8 @@ class Fetcher:
         self, url: str, known: Fetched | None, timeout_s: float | None
     ) -> Fetched | None:
         stored = self._stored.find(url)
-        # The time that an image waits for its turn is not its host's.
-        async with self._slots if stored is None else stored.turn():
+        # The time that an image waits for its permit is not its host's.
+        async with self._slots if stored is None else stored.permit():
             return await self._timed(url, stored, known, timeout_s)
 
     async def _timed(

@@ -28,15 +28,15 @@ class Readers:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def permit(self) -> AsyncIterator[None]:
         """Wait for a reader. Raises FetchError `image_host_down` where all of them hang."""
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        permit: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(permit)
         self._serve()
         try:
-            await turn
+            await permit
         except asyncio.CancelledError:
-            if not turn.cancelled() and turn.exception() is None:
+            if not permit.cancelled() and permit.exception() is None:
                 self._leave()
             raise
         try:
@@ -45,7 +45,7 @@ class Readers:
             self._leave()
 
     async def run(self, read: Callable[[], T]) -> T:
-        """Return what `read` returns, or raise what it raises; to be called within a turn.
+        """Return what `read` returns, or raise what it raises; to be called within a permit.
 
         When the caller gives up, the thread is left behind.
         """
@@ -86,12 +86,14 @@ class Readers:
         while self._waiting and (
             self._hung >= self._at_once or self._reading + self._hung < self._at_once
         ):
-            turn = self._waiting.popleft()
-            if turn.cancelled():
+            permit = self._waiting.popleft()
+            if permit.cancelled():
                 continue
             if self._hung >= self._at_once:
                 text = f"{self._name}: {self._hung} reads hang, not asked until they come back"
-                turn.set_exception(FetchError("image_host_down", text, transient=True, attempts=0))
+                permit.set_exception(
+                    FetchError("image_host_down", text, transient=True, attempts=0)
+                )
             else:
                 self._reading += 1
-                turn.set_result(None)
+                permit.set_result(None)

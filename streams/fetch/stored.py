@@ -30,12 +30,12 @@ class StoredImage:
     _read: Callable[[str], bytes]
     _readers: Readers
 
-    def turn(self) -> AbstractAsyncContextManager[None]:
+    def permit(self) -> AbstractAsyncContextManager[None]:
         """Wait for a reader of the place. Raises FetchError where all of them hang."""
-        return self._readers.turn()
+        return self._readers.permit()
 
     async def get(self) -> bytes:
-        """Return the bytes; within a turn. Raises FetchError."""
+        """Return the bytes; within a permit. Raises FetchError."""
         try:
             return await self._readers.run(lambda: self._read(self.url))
         except FetchError:
