@@ -1,20 +1,24 @@
 """Each image host for itself: so many fetches at once, and none while it is down or too slow.
 
 A circuit breaker per host (Nygard, "Release It!"): after `BREAK_AFTER` failures in a row nothing
-is asked of it for a while, then one fetch tries; every failed try doubles the pause.
+is asked of it for a while, then `PROBES` fetches may try together; every failed round of them
+doubles the pause. A failure is the host's own: a missing or wrong file is an answer.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from streams.fetch.errors import FetchError
+from streams.fetch.places import root_of
 from visualsearch.lru import Lru
 
 BREAK_AFTER = 5
+PROBES = 3  # of a host that was down, at once: one alone may meet the only slow file
 BREAK_S = 5.0
 LONGEST_BREAK_S = 120.0
 HOSTS = 10_000  # remembered
@@ -29,7 +33,7 @@ class _Host:
     failures: int = 0  # in a row
     pause_s: float = BREAK_S
     closed_until: float = 0.0
-    trying: bool = False
+    probes: int = 0  # under way
 
 
 class Turn:
@@ -50,11 +54,20 @@ class Turn:
 
 
 class Hosts:
-    """Turns at hosts. `patience_s`: who would wait longer for a turn is refused at once."""
+    """Turns at hosts. `patience_s`: who would wait longer for a turn is refused at once.
+
+    Each of `roots` is a host as well: a folder may be a mount that hangs.
+    """
 
     def __init__(
-        self, at_once: int, patience_s: float, now: Callable[[], float] = time.monotonic
+        self,
+        at_once: int,
+        patience_s: float,
+        now: Callable[[], float] = time.monotonic,
+        *,
+        roots: Sequence[Path] = (),
     ) -> None:
+        self._roots = [root.absolute() for root in roots]
         self._at_once = at_once
         self._patience_s = patience_s
         self._now = now
@@ -68,7 +81,7 @@ class Hosts:
         `image_host_busy` when too many wait already; neither asked anything of the host.
         """
         turn = Turn(self._now)
-        if (name := _host_of(url)) is None:  # a file or a blob: no host
+        if (name := self._name_of(url)) is None:  # a blob or an object of a store: no host
             turn.begin()
             yield turn
             return
@@ -85,23 +98,28 @@ class Hosts:
             host.waiting -= 1
         try:
             self._check_down(host, name)  # it may have gone down meanwhile
-            if host.failures >= BREAK_AFTER:
-                host.trying = True
+            probing = host.failures >= BREAK_AFTER
+            host.probes += probing
             try:
                 yield turn
             except FetchError as error:
-                self._learn(host, turn, failed=error.transient)
+                if error.attempts:
+                    self._learn(host, turn, failed=error.host_failed)
                 raise
             else:
                 self._learn(host, turn, failed=False)
             finally:
-                host.trying = False
+                host.probes -= probing
         finally:
             host.slots.release()
 
     def down(self) -> int:
         """Return how many hosts are not asked at the moment."""
         return sum(host.closed_until > self._now() for host in self._hosts.values())
+
+    def _name_of(self, url: str) -> str | None:
+        root = root_of(url, self._roots)
+        return _host_of(url) if root is None else str(root)
 
     def _known(self, name: str) -> _Host:
         if (host := self._hosts.get(name)) is None:
@@ -111,11 +129,11 @@ class Hosts:
 
     def _check_down(self, host: _Host, name: str) -> None:
         left_s = host.closed_until - self._now()
-        if left_s > 0 or host.trying:
+        if left_s > 0 or (host.failures >= BREAK_AFTER and host.probes >= PROBES):
             text = (
                 f"{name}: {host.failures} failures in a row, not asked for {max(left_s, 0):.0f} s"
             )
-            raise FetchError("image_host_down", text, transient=True)
+            raise FetchError("image_host_down", text, transient=True, attempts=0)
 
     def _learn(self, host: _Host, turn: Turn, *, failed: bool) -> None:
         if (seconds := turn.seconds) is None:

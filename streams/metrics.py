@@ -54,6 +54,7 @@ class Metrics:
         self.embed_batch = histogram("embed_batch_size", "Pictures per model call",
                                      buckets=_COUNTS)  # fmt: skip
         self.embed = histogram("embed_seconds", "One model call", "input")
+        self.decode_memory = gauge("decode_memory_bytes", "Memory reserved for decoding images")
         self.requests = counter("search_requests_total", "Requests answered", "mode", "outcome")
         self.search = histogram("search_seconds", "Time of a request by stage", "stage")
         self.plans = counter("search_plan_total", "Plans chosen", "strategy")

@@ -1,10 +1,13 @@
-"""The encoder as a worker uses it: pictures made ready on several threads, the model run on one.
+"""The encoder as a worker uses it: images made ready on several threads, the model run on one.
+
+All decodes share one budget of memory. A lack of memory, disk or descriptors is the worker's fault.
 
 A model call that does not fit into the GPU's memory is made again in halves. Any other failure of
 the model fails the pictures of that call, with a code, and the worker as a whole: a GPU that has
 failed does not recover within its process, and a worker that goes on would fail every event.
 """
 
+import asyncio
 import logging
 import os
 import sys
@@ -16,7 +19,11 @@ import numpy as np
 from PIL import Image
 
 from streams.compute import Compute, Priority
+from streams.memory_budget import MemoryBudget
 from streams.metrics import Metrics
+from streams.process import give_back
+from visualsearch.encoders.image_files import MAX_MEMORY
+from visualsearch.encoders.images import decode_memory
 from visualsearch.encoders.protocol import Encoder, Prepared
 from visualsearch.types import FloatArray
 
@@ -24,12 +31,21 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 STUCK_S = 120.0  # for one call: a GPU that hangs says nothing
 PROBE = "a picture"  # words that every model takes
+QUERY_MEMORY = 128 * 2**20  # bytes that indexing leaves: a query's JPEG never waits for it
+LARGE_DECODE = QUERY_MEMORY  # bytes: what glibc would keep of them, up to a gigabyte, is returned
+DECODE_MEMORY = MAX_MEMORY + QUERY_MEMORY
 
 
 class ModelError(Exception):
     """The model failed; another worker, or this one after a restart, may succeed."""
 
     code = "embed_failed"
+
+
+class ResourceError(ModelError):
+    """The process is out of memory, disk or descriptors: no image is at fault, a retry may do."""
+
+    code = "resources_exhausted"
 
 
 class Model:
@@ -41,14 +57,53 @@ class Model:
         self._metrics = metrics
         self._calls = Compute(name="model")
         self._hands = Compute(threads or _cores(), name="pictures")
+        self._memory = MemoryBudget(
+            DECODE_MEMORY, for_queries=QUERY_MEMORY, changed=metrics.decode_memory.set
+        )
         self._fits = sys.maxsize  # pictures in one call, as far as is known
 
     async def aside(self, priority: Priority, work: Callable[[], T]) -> T:
-        """Do what a picture needs before the model on one of the threads for that."""
-        return await self._hands.run(priority, work)
+        """Do what an image needs before the model on one of the threads for that.
+
+        Raises what `work` raises, and ResourceError for a lack of memory, disk or descriptors.
+        """
+        try:
+            return await self._hands.run(priority, work)
+        except (MemoryError, OSError) as error:
+            if isinstance(error, OSError) and error.errno is None:  # what a decoder says
+                raise
+            raise ResourceError(f"the worker is short of resources: {error!r}") from error
+
+    async def decode(self, priority: Priority, data: bytes, work: Callable[[], T]) -> T:
+        """Do what decodes an image's bytes on one of these threads, within the memory budget.
+
+        Raises what `work` raises, and ResourceError for a lack of memory, disk or descriptors.
+        """
+        size = await self.aside(priority, lambda: decode_memory(data))
+        reserved = await self._memory.reserve(priority, size)
+        loop = asyncio.get_running_loop()
+        began = False
+
+        def measured() -> T:
+            nonlocal began
+            began = True
+            try:
+                return work()
+            finally:  # not before: who waits may give up while the thread still decodes
+                if size > LARGE_DECODE:
+                    give_back()
+                loop.call_soon_threadsafe(reserved.release)
+
+        try:
+            return await self.aside(priority, measured)
+        finally:
+            if not began:
+                reserved.release()
 
     async def prepare(self, priority: Priority, image: Image.Image | bytes) -> Prepared:
-        """Decode a picture and bring it into the model's shape. Raises ImageError."""
+        """Decode an image and bring it into the model's shape. Raises ImageError, ResourceError."""
+        if isinstance(image, bytes):
+            return await self.decode(priority, image, lambda: self.encoder.prepare(image))
         return await self.aside(priority, lambda: self.encoder.prepare(image))
 
     async def images(self, priority: Priority, prepared: Sequence[Prepared]) -> FloatArray:

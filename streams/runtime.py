@@ -165,7 +165,7 @@ def build_ingest(shared: Shared, index_partitions: int) -> IngestSide:
         settings.order_mode, settings.inline_max_bytes, settings.attribute_batch
     )
     newest = Newest()
-    hosts = Hosts(settings.fetch_per_host, settings.fetch_timeout_s)
+    hosts = Hosts(settings.fetch_per_host, settings.fetch_timeout_s, roots=settings.file_roots)
     embedding = _embedding_lane(shared, hosts, newest)
 
     steps = EmbeddingSteps(embedding, newest, publish["embedding"])
@@ -197,7 +197,7 @@ def _embedding_lane(shared: Shared, hosts: Hosts, newest: Newest) -> EmbeddingLa
         Embedder(model, step=step),
         shared.fetcher,
         hosts,
-        Hosts(settings.fetch_per_host, settings.retry_timeout_s),
+        Hosts(settings.fetch_per_host, settings.retry_timeout_s, roots=settings.file_roots),
         inline_limit=settings.inline_max_bytes,
         in_memory=max(settings.fetch_concurrency, 4 * step),  # the next call fills during this one
         patient_s=settings.retry_timeout_s,

@@ -31,7 +31,13 @@ BODY_S = 30.0  # to receive a request's body
 GRACE_S = 3.0  # past a search's deadline
 IMAGE_S = 15.0  # to find a stored image, waiting for a turn included
 Probe = Callable[[], str | None]
-_STATUS = {"deadline_exceeded": 504, "embed_failed": 503, "internal": 500, "no_worker": 503}
+_STATUS = {
+    "deadline_exceeded": 504,
+    "embed_failed": 503,
+    "internal": 500,
+    "no_worker": 503,
+    "resources_exhausted": 503,
+}
 
 
 class Web:

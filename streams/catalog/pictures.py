@@ -1,16 +1,16 @@
 """Pictures made small enough to be sent: at most 1,024 pixels, as JPEG."""
 
 import io
-import warnings
 
-from PIL import Image
-
+from visualsearch.encoders.image_files import open_image
+from visualsearch.encoders.image_metadata import JPEG
 from visualsearch.encoders.images import decode_image
 from visualsearch.errors import ImageError
 
 MAX_SIDE = 1024
 MAX_BYTES = 2_000_000
 _QUALITY = 90
+_FULL_SIZE = 2**16  # above any JPEG's side: no draft
 
 
 def shrink(data: bytes) -> bytes:
@@ -33,7 +33,9 @@ def shrink(data: bytes) -> bytes:
 
 
 def _is_small_jpeg(data: bytes) -> bool:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about metadata; `decode_image` has judged the picture
-        image = Image.open(io.BytesIO(data))
-    return image.format == "JPEG" and max(image.size) <= MAX_SIDE
+    if not data.startswith(JPEG):
+        return False
+    try:
+        return max(open_image(data, _FULL_SIZE).image.size) <= MAX_SIDE
+    except ImageError:  # decoded above in a smaller size
+        return False

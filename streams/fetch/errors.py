@@ -1,17 +1,30 @@
 """What a fetch gives: bytes and what their host calls them, or a coded error."""
 
+import errno
 from dataclasses import dataclass
 
 
 class FetchError(Exception):
-    """A picture that cannot be had; `transient` says that a later try may succeed."""
+    """An image that cannot be had.
+
+    `transient` says that a later try may succeed. `host_failed` says whose fault it is: the
+    host's, which would fail with any file now, or else this file's. `attempts` counts how often
+    the host was asked; 0 where it was not, and then nothing is known of the file.
+    """
 
     def __init__(
-        self, code: str, message: str, *, transient: bool = False, attempts: int = 1
+        self,
+        code: str,
+        message: str,
+        *,
+        transient: bool = False,
+        host_failed: bool = False,
+        attempts: int = 1,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.transient = transient
+        self.host_failed = host_failed
         self.attempts = attempts
 
 
@@ -22,6 +35,10 @@ class Fetched:
     data: bytes
     etag: str | None = None
     modified: str | None = None  # Last-Modified, as it came
+
+
+OWN_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+"""Of an OSError's numbers those that say what this process lacks."""
 
 
 def short(url: str) -> str:

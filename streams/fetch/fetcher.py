@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from streams.blobs import BlobStore
 from streams.fetch.errors import Fetched, FetchError, short
 from streams.fetch.hosted import HostedPictures
-from streams.fetch.stored import StoredPictures
+from streams.fetch.stored import StoredImage, StoredImages
 from streams.metrics import Metrics
 from streams.settings import Settings
 
@@ -28,7 +28,7 @@ class Fetcher:
         self._metrics = metrics
         self._slots = asyncio.Semaphore(settings.fetch_concurrency)
         self._hosted = HostedPictures(settings, sleep)
-        self._stored = StoredPictures(settings, blobs)
+        self._stored = StoredImages(settings, blobs)
 
     async def fetch(self, url: str, *, timeout_s: float | None = None) -> Fetched:
         """Return the bytes at `url`.
@@ -51,27 +51,31 @@ class Fetcher:
     async def close(self) -> None:
         """Close the connections."""
         await self._hosted.close()
-        self._stored.close()
 
     async def _in_turn(
         self, url: str, known: Fetched | None, timeout_s: float | None
     ) -> Fetched | None:
-        async with self._slots:  # the time that a picture waits for its turn is not its host's
-            return await self._timed(url, known, timeout_s)
+        stored = self._stored.find(url)
+        # The time that an image waits for its permit is not its host's.
+        async with self._slots if stored is None else stored.permit():
+            return await self._timed(url, stored, known, timeout_s)
 
     async def _timed(
-        self, url: str, known: Fetched | None, timeout_s: float | None
+        self, url: str, stored: StoredImage | None, known: Fetched | None, timeout_s: float | None
     ) -> Fetched | None:
         started = time.perf_counter()
         outcome = "ok"
         try:
             async with asyncio.timeout(timeout_s or self._timeout_s):
+                if stored is not None:
+                    return Fetched(await stored.get())
                 fetched = await self._get(url, known, timeout_s or self._read_s)
                 outcome = "ok" if fetched is not None else "not_modified"
                 return fetched
         except TimeoutError:
             outcome = "image_timeout"
-            raise FetchError(outcome, f"{short(url)}: no answer in time", transient=True) from None
+            text = f"{short(url)}: no answer in time"
+            raise FetchError(outcome, text, transient=True, host_failed=True) from None
         except FetchError as error:
             outcome = error.code
             raise
@@ -79,8 +83,6 @@ class Fetcher:
             self._metrics.fetch.labels(outcome).observe(time.perf_counter() - started)
 
     async def _get(self, url: str, known: Fetched | None, read_s: float) -> Fetched | None:
-        if (read := self._stored.reader(url)) is not None:
-            return Fetched(await self._stored.get(url, read))
         try:
             scheme = urlsplit(url).scheme
         except ValueError as error:

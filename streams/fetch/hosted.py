@@ -8,11 +8,12 @@ import aiohttp
 
 from streams.addresses import Allowed
 from streams.fetch.connections import ForbiddenAddressError, Resolver, guarded_connector
-from streams.fetch.errors import Fetched, FetchError, short
+from streams.fetch.errors import OWN_ERRORS, Fetched, FetchError, short
 from streams.settings import Settings
 
 REDIRECTS = 5
-_TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
+_TOO_MANY_REQUESTS = 429
+_TRANSIENT = {408, 425, _TOO_MANY_REQUESTS, 500, 502, 503, 504}
 _NO_URL = (
     aiohttp.InvalidURL,
     aiohttp.NonHttpUrlClientError,
@@ -46,7 +47,7 @@ class HostedPictures:
             try:
                 return await self._once(url, known, read_s)
             except FetchError as error:
-                error.attempts = attempt
+                error.attempts = attempt if error.attempts else attempt - 1
                 if not error.transient or attempt == self._settings.fetch_attempts:
                     raise
             await self._sleep(0.1 * 2**attempt * random.uniform(0.5, 1.5))
@@ -72,8 +73,8 @@ class HostedPictures:
             raise FetchError("image_url_invalid", f"{short(url)}: {error}") from None
         except TimeoutError:
             text = f"{short(url)}: no answer, or a pause in it, for too long"
-            raise FetchError("image_timeout", text, transient=True) from None
-        except aiohttp.ClientPayloadError as error:  # less came than was announced
+            raise FetchError("image_timeout", text, transient=True, host_failed=True) from None
+        except aiohttp.ClientPayloadError as error:  # less came than was announced: of this file
             text = f"{short(url)}: {error}"
             raise FetchError("image_incomplete", text, transient=True) from None
         except (aiohttp.ClientError, OSError) as error:
@@ -100,6 +101,7 @@ class HostedPictures:
                 f"image_http_{response.status}",
                 f"{short(url)}: answered {response.status}",
                 transient=response.status in _TRANSIENT,
+                host_failed=response.status >= 500 or response.status == _TOO_MANY_REQUESTS,
             )
         body = await self._body(response, url)
         headers = response.headers
@@ -132,4 +134,7 @@ def _unreachable(url: str, error: Exception) -> FetchError:
         host = getattr(error, "host", "its host")
         text = f"{short(url)}: {host} is not public, and not in the setting `fetch_allow`"
         return FetchError("image_url_forbidden", text)
-    return FetchError("image_unreachable", f"{short(url)}: {error}", transient=True)
+    text = f"{short(url)}: {error}"
+    if getattr(error, "errno", None) in OWN_ERRORS:  # no connection was made
+        return FetchError("resources_exhausted", text, transient=True, attempts=0)
+    return FetchError("image_unreachable", text, transient=True, host_failed=True)

@@ -1,69 +1,94 @@
-"""Pictures that need no HTTP: `blob:` references, files and object stores below allowed roots."""
+"""Images that need no HTTP: `blob:` references, files and object stores below allowed roots."""
 
-import asyncio
+import errno
+import os
+import stat
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from streams.blobs import SCHEME as BLOB
 from streams.blobs import BlobMissingError, BlobStore
-from streams.fetch.errors import FetchError, short
+from streams.fetch.errors import OWN_ERRORS, FetchError, short
+from streams.fetch.places import FILE, path_of, root_of
+from streams.fetch.readers import Readers
 from streams.settings import Settings
 
-READERS = 16  # reads at the same time
+READERS = 16  # of one place, at the same time
+_FOR_GOOD = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+_FOR_GOOD_NUMBERS = {errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ENXIO, errno.ENODEV}
+# A pipe without a writer, or a device, must not be waited for; a link is what resolving left out.
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY
 
 
-class StoredPictures:
-    """Reads on threads of its own: a store that hangs must not use up those of everyone."""
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image of a place that hangs, if it does, without keeping other places waiting."""
+
+    url: str
+    _read: Callable[[str], bytes]
+    _readers: Readers
+
+    def permit(self) -> AbstractAsyncContextManager[None]:
+        """Wait for a reader of the place. Raises FetchError where all of them hang."""
+        return self._readers.permit()
+
+    async def get(self) -> bytes:
+        """Return the bytes; within a permit. Raises FetchError."""
+        try:
+            return await self._readers.run(lambda: self._read(self.url))
+        except FetchError:
+            raise
+        except ValueError as error:  # a null byte in a path
+            raise FetchError("image_url_invalid", f"{short(self.url)}: {error}") from None
+        except BlobMissingError as error:  # it may be stored later than it is named
+            raise FetchError("image_unreachable", str(error), transient=True) from None
+        except OSError as error:
+            raise _unreadable(self.url, error) from None
+        except MemoryError as error:
+            raise _short_of_resources(self.url, error) from None
+        except Exception as error:  # a store's own
+            text = f"{short(self.url)}: {error!r}"
+            raise FetchError("image_unreachable", text, transient=True) from error
+
+
+class StoredImages:
+    """Knows what is stored where, and reads it within limits."""
 
     def __init__(self, settings: Settings, blobs: BlobStore) -> None:
         self._blobs = blobs
         self._limit = settings.image_max_bytes
-        self._folders = [root.resolve() for root in settings.file_roots]
+        self._folders = [root.absolute() for root in settings.file_roots]
         self._stores = tuple(f"{root.rstrip('/')}/" for root in settings.store_roots)
-        self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="store")
+        places = [BLOB, FILE, *map(str, self._folders), *self._stores]
+        self._readers = {place: Readers(place, READERS) for place in places}
 
-    def reader(self, url: str) -> Callable[[str], bytes] | None:
-        """Return what reads such URLs; None for those of no kind of ours."""
+    def find(self, url: str) -> StoredImage | None:
+        """Return what is at such a URL; None for those of no kind of ours."""
         if url.startswith(BLOB):
-            return self._blobs.get
-        if url.startswith("file:"):
-            return self._file
+            return StoredImage(url, self._blobs.get, self._readers[BLOB])
+        if url.startswith(FILE):
+            place = str(root_of(url, self._folders) or FILE)
+            return StoredImage(url, self._file, self._readers[place])
         # A store's names are no paths, but a local one behind fsspec would follow the dots.
         if url.startswith(self._stores) and ".." not in url.split("/"):
-            return self._object
+            store = next(store for store in self._stores if url.startswith(store))
+            return StoredImage(url, self._object, self._readers[store])
         return None
 
-    async def get(self, url: str, read: Callable[[str], bytes]) -> bytes:
-        """Return the bytes. Raises FetchError."""
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, read, url)
-        except FetchError:
-            raise
-        except ValueError as error:  # a null byte in a path
-            raise FetchError("image_url_invalid", f"{short(url)}: {error}") from None
-        except BlobMissingError as error:  # it may be stored later than it is named
-            raise FetchError("image_unreachable", str(error), transient=True) from None
-        except OSError as error:
-            raise FetchError("image_unreachable", f"{short(url)}: {error}") from None
-        except Exception as error:  # a store's own
-            text = f"{short(url)}: {error!r}"
-            raise FetchError("image_unreachable", text, transient=True) from error
-
-    def close(self) -> None:
-        """Forget the reads under way."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
     def _file(self, url: str) -> bytes:
-        path = Path(unquote(urlsplit(url).path)).resolve()
-        if not any(path.is_relative_to(root) for root in self._folders):
+        path = path_of(url).resolve()
+        if not any(path.is_relative_to(root.resolve()) for root in self._folders):
             text = f"{short(url)}: outside of the folders in `file_roots`"
             raise FetchError("image_url_forbidden", text)
-        if path.stat().st_size > self._limit:
-            raise self._too_large(url)
-        return path.read_bytes()
+        # Opening may already do something to a device. What was opened is looked at again: the
+        # name may stand for something else by now.
+        _check_regular(url, os.lstat(path))
+        with os.fdopen(os.open(path, _FLAGS), "rb") as file:
+            _check_regular(url, os.fstat(file.fileno()))
+            data = file.read(self._limit + 1)
+        return self._within_limit(url, data)
 
     def _object(self, url: str) -> bytes:
         import fsspec
@@ -71,9 +96,29 @@ class StoredPictures:
         store: Any
         store, path = fsspec.core.url_to_fs(url)
         data: bytes = store.cat_file(path, start=0, end=self._limit + 1)
+        return self._within_limit(url, data)
+
+    def _within_limit(self, url: str, data: bytes) -> bytes:
         if len(data) > self._limit:
-            raise self._too_large(url)
+            raise FetchError("image_too_large", f"{short(url)}: over {self._limit} bytes")
         return data
 
-    def _too_large(self, url: str) -> FetchError:
-        return FetchError("image_too_large", f"{short(url)}: over {self._limit} bytes")
+
+def _check_regular(url: str, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        text = f"{short(url)}: no regular file, but a folder, pipe, socket, device or link"
+        raise FetchError("image_url_invalid", text)
+
+
+def _unreadable(url: str, error: OSError) -> FetchError:
+    """Return the fault of the file, of its place or of this process."""
+    if error.errno in OWN_ERRORS:
+        return _short_of_resources(url, error)
+    text = f"{short(url)}: {error}"
+    for_good = isinstance(error, _FOR_GOOD) or error.errno in _FOR_GOOD_NUMBERS
+    return FetchError("image_unreachable", text, transient=not for_good, host_failed=not for_good)
+
+
+def _short_of_resources(url: str, error: Exception) -> FetchError:
+    text = f"{short(url)}: not read, the worker is short of resources: {error!r}"
+    return FetchError("resources_exhausted", text, transient=True, attempts=0)

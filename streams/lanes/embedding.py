@@ -33,7 +33,9 @@ Guess = Callable[[Sequence[bytes]], Mapping[str, Guessed]]
 """Attributes of a product by the vectors of its pictures, float16 little-endian."""
 
 LARGE = 64 * 1024  # bytes; decoding more would be felt on the event loop
-BUSY = "image_host_busy"  # nothing was tried: this round does not count
+# An image that was never asked for is tried again for longer than an outage of a long weekend,
+# and no longer than a topic's usual retention: its host may be gone for good.
+UNASKED_S = 7 * 86_400.0
 
 
 @dataclass(slots=True)
@@ -51,6 +53,7 @@ class EmbeddingLane:
     """Waits for hosts and for the model, so that the attribute lane never does.
 
     `delays_s` are the pauses before each further round, the last of which ends in a dead letter.
+    A round in which nothing was asked of the host does not count, for `UNASKED_S` at most.
     """
 
     name = "embedding"
@@ -122,17 +125,23 @@ class EmbeddingLane:
         """Return the pictures that have a round left, and how often each could not be had."""
         if not self._delays_s:
             return {}
-        counted = {
-            picture.number: attempt.rounds.get(picture.number, 0) + (picture.fault.code != BUSY)
-            for picture in transient
-            if picture.fault is not None
-        }
-        return {number: n for number, n in counted.items() if n <= len(self._delays_s)}
+        rounds = {}
+        for picture in transient:
+            asked = picture.fault is not None and picture.fault.attempts > 0
+            count = attempt.rounds.get(picture.number, 0) + asked
+            if count <= len(self._delays_s) and (asked or self._waited_s(attempt) < UNASKED_S):
+                rounds[picture.number] = count
+        return rounds
+
+    def _waited_s(self, attempt: Attempt) -> float:
+        """Return the pauses of an event so far: its age, but for the work on it."""
+        listed = self._delays_s[: attempt.passes]
+        return sum(listed) + (attempt.passes - len(listed)) * self._delays_s[-1]
 
     def _retry(
         self, rounds: Mapping[int, int], faulty: Mapping[int, Fault], attempt: Attempt
     ) -> Retry:
-        """Return the next attempt. Pauses grow with each, also where a host was only busy."""
+        """Return the next attempt. Pauses grow with each, also where nothing was asked."""
         causes = [faulty[number] for number in rounds]
         following = Attempt(
             attempt.passes + 1,

@@ -61,9 +61,10 @@ class QueryPictures:
     async def vectors(self, field: str, data: bytes, wanted: Preprocess) -> FloatArray:
         """Return float32 unit rows of shape (views, dim): one, or one for each crop.
 
-        Raises RequestError for bytes that are no picture, ModelError when the model fails.
+        Raises RequestError for bytes that are no picture, ModelError when the model or the memory
+        fails.
         """
-        views = await self._aside(field, lambda: self._views(data, wanted))
+        views = await self._decode(field, data, lambda: self._views(data, wanted))
         return await self._model.images(QUERY, views)
 
     async def photo(self, field: str, data: bytes, wanted: Preprocess) -> Image.Image:
@@ -73,11 +74,11 @@ class QueryPictures:
             image = decode_image(data)
             return photos.even_light(image) if wanted.lighting else image
 
-        return await self._aside(field, decoded)
+        return await self._decode(field, data, decoded)
 
-    async def _aside(self, field: str, work: Callable[[], T]) -> T:
+    async def _decode(self, field: str, data: bytes, work: Callable[[], T]) -> T:
         try:
-            return await self._model.aside(QUERY, work)
+            return await self._model.decode(QUERY, data, work)
         except VisualSearchError as error:
             told = f"{field}: {error} Send a JPEG, PNG or WebP."
             raise RequestError(error.code, told, field) from None

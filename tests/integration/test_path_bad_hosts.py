@@ -67,3 +67,34 @@ async def test_the_others_are_searchable_while_bad_hosts_still_hang(
         assert bad.hits["/trickle"] == 1
         assert path.metric("fetch_seconds_count", outcome="image_timeout") == 0
         assert not any(searchable(f"hangs-{n}") for n in range(len(hanging)))
+
+
+async def test_wrong_files_starve_no_good_ones_of_their_host(
+    kafka: BrokerInfo, tmp_path: Folder
+) -> None:
+    """60 of each, the wrong ones first: every good one is searchable, each wrong one is told.
+
+    24 good ones were not asked for in 8.5 minutes, and 25 were dead-lettered unasked.
+    """
+    async with (
+        PictureHost() as host,
+        running_path(
+            kafka.bootstrap, tmp_path, retry_delays_s=(0.2, 0.2),
+            fetch_timeout_s=30.0, retry_timeout_s=30.0,
+        ) as path,
+    ):  # fmt: skip
+        wrong = [created(f"wrong-{n}", ImageSource(url=host.url(f"/lying/long?{n}")))
+                 for n in range(60)]  # fmt: skip
+        good = [created(f"good-{n}", ImageSource(url=host.put(f"{n}.jpg", picture(n))))
+                for n in range(60)]  # fmt: skip
+        await path.publish(*wrong, *good)
+
+        def searchable(number: int) -> bool:
+            state = path.engine.product(f"good-{number}")
+            return state is not None and bool(state.searchable)
+
+        await until(lambda: all(map(searchable, range(60))))
+        await until(lambda: len(path.dead_letters()) == len(wrong))
+        told = {(x.key() or b"").decode(): facts(x)["code"] for x in path.dead_letters()}
+        assert told == {f"wrong-{n}": "image_incomplete" for n in range(60)}
+        assert all(host.hits[f"/ok/{n}.jpg"] == 1 for n in range(60))

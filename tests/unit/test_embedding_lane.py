@@ -9,7 +9,7 @@ import pytest
 
 from schemas.records import Vectors
 from streams.fetch.errors import Fetched, FetchError
-from streams.lanes.embedding import BUSY, EmbeddingLane
+from streams.lanes.embedding import UNASKED_S, EmbeddingLane
 from streams.lanes.lane import Outcome
 from streams.lanes.newest import Newest
 from streams.messages import SourceMessage
@@ -152,17 +152,40 @@ async def test_after_the_last_round_it_is_a_dead_letter_with_all_its_tries(lane:
     assert [(f.code, f.attempts) for f in last.faults] == [("image_unreachable", 9)]
 
 
-async def test_a_turn_that_was_not_had_is_no_round(lane: Make) -> None:
-    """A busy host was never asked: the event comes back with all its rounds."""
-    busy = FetchError(BUSY, "busy", transient=True, attempts=0)
-    outcome = await lane(Pictures(busy=busy)).process(created("busy"))
+@pytest.mark.parametrize("code", ["image_host_busy", "image_host_down", "resources_exhausted"])
+async def test_a_turn_that_was_not_had_is_no_round(lane: Make, code: str) -> None:
+    """The host was never asked: the event comes back with all its rounds."""
+    unasked = FetchError(code, "not asked", transient=True, attempts=0)
+    outcome = await lane(Pictures(a=unasked)).process(created("a"))
     assert outcome.retry is not None
     assert outcome.retry.attempt == Attempt(1, {0: 0})
 
 
+async def test_a_host_that_is_down_for_two_days_loses_no_image(lane: Make) -> None:
+    """Nothing was asked of it; after a week it counts as gone, and the event ends."""
+    down = FetchError("image_host_down", "not asked", transient=True, attempts=0)
+    pictures = Pictures(a=down)
+    embedding, attempt, waited_s = lane(pictures), FIRST, 0.0
+    passes = int(UNASKED_S / 60.0)  # the longest pause
+    for _ in range(passes):
+        outcome = await embedding.process(created("a"), attempt)
+        assert (outcome.word, outcome.faults) == ("retried", [])
+        assert outcome.retry is not None
+        attempt, waited_s = outcome.retry.attempt, waited_s + outcome.retry.delay_s
+        if outcome.retry.attempt.passes == 100:  # as a restart does, which reads it from Kafka
+            attempt = Attempt(100, {0: 0}, patient=True)
+    assert waited_s > 2 * 86_400
+    last = [await embedding.process(created("a"), Attempt(n, {0: 0})) for n in (passes, passes + 2)]
+    assert [(x.word, [f.code for f in x.faults]) for x in last] == [
+        ("retried", []), ("dead_lettered", ["image_host_down"])]  # fmt: skip
+    pictures.pictures["a"] = RED
+    found = await embedding.process(created("a"), attempt)
+    assert (found.word, len(vectors(found).images)) == ("indexed", 1)
+
+
 async def test_a_picture_that_was_not_tried_outlives_the_rounds_of_another(lane: Make) -> None:
     """The dead host's is told after three rounds; the busy one's is tried until it is."""
-    busy = FetchError(BUSY, "busy", transient=True, attempts=0)
+    busy = FetchError("image_host_busy", "busy", transient=True, attempts=0)
     pictures = Pictures(away=AWAY, busy=busy)
     embedding, attempt = lane(pictures), FIRST
     told, delays = [], []
@@ -203,6 +226,19 @@ async def test_a_model_or_a_store_that_fails_is_tried_again(lane: Make) -> None:
     assert outcome.retry is not None
     assert outcome.retry.code == "fetch_failed"
     assert len(vectors(outcome).images) == 1
+
+
+async def test_a_worker_without_memory_refuses_no_image(lane: Make) -> None:
+    """It was taken for a damaged image, and dead-lettered for good."""
+
+    class Poor(FakeEncoder):
+        def prepare(self, _: Any) -> Any:
+            raise MemoryError
+
+    outcome = await lane(Pictures(red=RED), Poor()).process(created("red"))
+    assert (outcome.word, outcome.faults) == ("retried", [])
+    assert outcome.retry is not None
+    assert outcome.retry.code == "resources_exhausted"
 
 
 async def test_a_product_without_pictures_gets_an_empty_record(lane: Make) -> None:

@@ -6,11 +6,11 @@ import contextlib
 import pytest
 
 from streams.fetch.errors import FetchError
-from streams.hosts import BREAK_AFTER, BREAK_S, Hosts
+from streams.hosts import BREAK_AFTER, BREAK_S, PROBES, Hosts
 
 URL = "http://Slow.example:8080/a.jpg"
 OTHER = "http://quick.example/a.jpg"
-DOWN = FetchError("image_timeout", "no answer", transient=True)
+DOWN = FetchError("image_timeout", "no answer", transient=True, host_failed=True)
 
 
 class Clock:
@@ -74,7 +74,7 @@ async def test_so_many_at_once_and_the_next_when_one_leaves(hosts: Hosts) -> Non
 async def test_after_failures_in_a_row_nothing_is_asked_until_the_pause_is_over(
     hosts: Hosts, clock: Clock
 ) -> None:
-    """Then one tries; while it fails the pause doubles, when it succeeds all may come."""
+    """Then a few try; while they fail the pause doubles, when it succeeds all may come."""
     for _ in range(BREAK_AFTER):
         assert await fetch(hosts, clock, error=DOWN) == "image_timeout"
     assert await fetch(hosts, clock) == "image_host_down"
@@ -90,15 +90,64 @@ async def test_after_failures_in_a_row_nothing_is_asked_until_the_pause_is_over(
     assert hosts.down() == 0
 
 
-async def test_only_one_tries_a_host_that_was_down(hosts: Hosts, clock: Clock) -> None:
-    """The others would wait for it in vain, perhaps."""
+async def test_a_few_try_a_host_that_was_down(clock: Clock) -> None:
+    """One alone may meet the only slow file; more than a few would wait for it in vain."""
+    hosts = Hosts(2 * PROBES, 10.0, clock)
     for _ in range(BREAK_AFTER):
         await fetch(hosts, clock, error=DOWN)
     clock.now += BREAK_S
-    async with hosts.turn(URL) as turn:
-        turn.begin()
-        assert await fetch(hosts, clock) == "image_host_down"
+    async with contextlib.AsyncExitStack() as trying:
+        for _ in range(PROBES):
+            (await trying.enter_async_context(hosts.turn(URL))).begin()
+        with pytest.raises(FetchError) as caught:
+            await trying.enter_async_context(hosts.turn(URL))
+    assert (caught.value.code, caught.value.attempts) == ("image_host_down", 0)
+    assert [await fetch(hosts, clock) for _ in range(2 * PROBES)] == ["ok"] * 2 * PROBES
+
+
+async def test_a_few_that_fail_together_are_one_failed_try(clock: Clock) -> None:
+    """The pause doubles once for all of them; one that succeeds ends it."""
+    hosts = Hosts(2 * PROBES, 10.0, clock)
+    for _ in range(BREAK_AFTER):
+        await fetch(hosts, clock, error=DOWN)
+
+    async def probe(error: FetchError | None) -> None:
+        with contextlib.suppress(FetchError):
+            async with hosts.turn(URL) as turn:
+                turn.begin()
+                await asyncio.sleep(0)
+                if error is not None:
+                    raise error
+
+    clock.now += BREAK_S
+    await asyncio.gather(*(probe(DOWN) for _ in range(PROBES)))
+    clock.now += BREAK_S
+    assert await fetch(hosts, clock) == "image_host_down"
+    clock.now += BREAK_S
+    await asyncio.gather(probe(DOWN), probe(None))
     assert await fetch(hosts, clock) == "ok"
+
+
+@pytest.mark.parametrize("code", ["image_incomplete", "image_http_404", "image_too_large"])
+async def test_no_wrong_file_is_a_failure_of_its_host(
+    hosts: Hosts, clock: Clock, code: str
+) -> None:
+    """However many there are in a row, and though another try may help."""
+    wrong = FetchError(code, "wrong", transient=True)
+    assert [await fetch(hosts, clock, error=wrong) for _ in range(60)] == [code] * 60
+    assert await fetch(hosts, clock) == "ok"
+
+
+async def test_a_worker_out_of_descriptors_says_nothing_of_a_host(
+    hosts: Hosts, clock: Clock
+) -> None:
+    """It neither fails nor answers: the row of failures goes on."""
+    ours = FetchError("resources_exhausted", "EMFILE", transient=True, attempts=0)
+    for _ in range(BREAK_AFTER - 1):
+        await fetch(hosts, clock, error=DOWN)
+    assert await fetch(hosts, clock, error=ours) == "resources_exhausted"
+    assert await fetch(hosts, clock, error=DOWN) == "image_timeout"
+    assert await fetch(hosts, clock) == "image_host_down"
 
 
 async def test_a_missing_picture_is_no_failure_of_its_host(hosts: Hosts, clock: Clock) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, features
 
-from visualsearch.encoders import images
+from visualsearch.encoders import image_files
 from visualsearch.encoders.images import decode_image
 from visualsearch.errors import ImageError
 
@@ -144,6 +144,36 @@ def test_first_frame_of_an_animation() -> None:
     assert near(decode_image(data), (8, 8), (255, 0, 0))
 
 
+@pytest.mark.parametrize("size", [(2030, 1842), (2669, 1555), (1001, 997), (3001, 203)])
+@pytest.mark.parametrize("levels", [1, 3, 6])
+def test_jpeg_2000_of_any_size_is_reduced_while_it_is_decoded(
+    size: tuple[int, int], levels: int
+) -> None:
+    """Pillow and the decoder do not always agree on the half of an odd number."""
+    image = halves().resize(size)
+    decoded = decode_image(encoded(image, "JPEG2000", num_resolutions=levels), max_side=160)
+    assert max(decoded.size) == 160
+    middle = decoded.height // 2
+    assert near(decoded, (20, middle), (255, 0, 0))
+    assert near(decoded, (140, middle), (0, 0, 255))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "1", "I;16"])
+def test_tiles_leave_no_seam_and_no_other_size(mode: str) -> None:
+    """What is converted tile by tile looks as what is converted at once."""
+    across = np.tile(np.linspace(0, 255, 3001, dtype=np.uint8), (2003, 1))
+    gray = Image.fromarray(across)
+    if mode == "I;16":
+        image = Image.fromarray(across.astype(np.uint16) * 257)
+    else:
+        image = gray.convert("RGB").quantize() if mode == "P" else gray.convert(mode)
+    decoded = decode_image(encoded(image, "PNG"), max_side=224)
+    assert decoded.size == (224, 150)
+    expected = np.asarray(gray.resize((224, 150)).convert("RGB"), dtype=np.int16)
+    tolerance = 8 if mode in ("P", "1") else 2
+    assert np.abs(np.asarray(decoded) - expected).mean() < tolerance
+
+
 def test_large_pictures_shrink_to_the_asked_side() -> None:
     """The longer side is at most max_side, the shape is kept, tiny pictures are not enlarged."""
     data = encoded(Image.new("RGB", (3000, 1500)), "JPEG")
@@ -172,7 +202,7 @@ def test_truncated_pictures_are_refused(form: str) -> None:
 
 def test_pixel_bombs_are_refused_before_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     """A small file that claims too many pixels is refused by its header."""
-    monkeypatch.setattr(images, "MAX_PIXELS", 10_000)
+    monkeypatch.setattr(image_files, "MAX_PIXELS", 10_000)
     with pytest.raises(ImageError) as caught:
         decode_image(encoded(Image.new("1", (400, 400)), "PNG"))
     assert caught.value.code == "image_too_many_pixels"

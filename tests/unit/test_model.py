@@ -1,5 +1,8 @@
 """The model as a worker uses it: short of memory, failing, hanging."""
 
+import asyncio
+import errno
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -8,7 +11,7 @@ import pytest
 import torch
 
 from streams.compute import Priority
-from streams.model import PROBE, Model, ModelError
+from streams.model import DECODE_MEMORY, PROBE, QUERY_MEMORY, Model, ModelError, ResourceError
 from tests.fakes import FakeEncoder, jpeg
 from tests.lane_events import fake_model
 from visualsearch.errors import ImageError
@@ -140,3 +143,60 @@ async def test_a_call_that_does_not_come_back_is_told(
     assert "has been running" in (asked[0] or "")
     model.close()  # its thread is through with the call
     assert model.stuck() is None
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), *(OSError(n, "") for n in (errno.ENOSPC, errno.EMFILE, errno.EIO))]
+)
+async def test_a_lack_of_resources_is_the_workers_fault(make: Make, error: Exception) -> None:
+    """Of a decode that could not be made nothing is known of the image."""
+
+    class Poor(FakeEncoder):
+        def prepare(self, _: Any) -> Any:
+            raise error
+
+    with pytest.raises(ResourceError) as caught:
+        await make(Poor()).prepare(INDEX, jpeg((1, 0, 0)))
+    assert caught.value.code == "resources_exhausted"
+
+
+class Slow(FakeEncoder):
+    """Decodes until it is told to go on, and counts those that do it together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = threading.Event()
+        self.decoding: set[bytes] = set()
+        self.together: list[set[bytes]] = []
+
+    def prepare(self, image: Any) -> Any:
+        """Wait, except with a query's image."""
+        self.decoding.add(image)
+        self.together.append(set(self.decoding))
+        if not image.startswith(b"query"):
+            self.go_on.wait(10)
+        self.decoding.discard(image)
+        return image
+
+
+async def test_decodes_share_one_budget_and_queries_have_a_part_of_it(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three large images of the catalog go one after the other, a query's goes beside them."""
+    need = {b"large": DECODE_MEMORY - QUERY_MEMORY, b"query": QUERY_MEMORY}
+    monkeypatch.setattr("streams.model.decode_memory", lambda data: need[data[:5]])
+    encoder = Slow()
+    model = Model(encoder, make(FakeEncoder())._metrics, threads=4)
+    large = [asyncio.create_task(model.prepare(INDEX, b"large%d" % number)) for number in range(3)]
+    while not encoder.decoding:  # noqa: ASYNC110 - a thread changes it
+        await asyncio.sleep(0.01)
+    assert await asyncio.wait_for(model.prepare(Priority.QUERY, b"query"), 5) == b"query"
+    large[0].cancel()  # its thread decodes on, and its memory is not free yet
+    await asyncio.sleep(0.05)
+    assert encoder.decoding == {b"large0"}
+    encoder.go_on.set()
+    await asyncio.gather(*large[1:])
+    assert {frozenset(each) for each in encoder.together} == {
+        frozenset({b"large0"}), frozenset({b"large0", b"query"}), frozenset({b"large1"}),
+        frozenset({b"large2"})}  # fmt: skip
+    model.close()

@@ -1,94 +1,159 @@
-"""Bytes of unknown origin → an RGB picture the right way up, or an ImageError with a code."""
+"""Bytes of unknown origin → an RGB image the right way up, or an ImageError with a code."""
 
 import io
 import warnings
+from collections.abc import Iterator
 from functools import lru_cache
 
-from PIL import Image, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageCms, ImageFile
 
+from visualsearch.encoders.image_files import open_image, raise_if_of_the_system
+from visualsearch.encoders.image_metadata import END_OF_JPEG, JPEG, scan_components, scan_starts
 from visualsearch.errors import ImageError
 
-MAX_PIXELS = 80_000_000  # more than any camera makes, less than a bomb
-MAX_BYTES = 64 * 2**20
-# Of all that Pillow reads, what pictures on the web come in; PostScript would start a program.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIF", "TIFF", "BMP", "JPEG2000", "PPM", "ICO")
+LEAST_SHARE = 0.5  # of a JPEG's rows: with fewer, what is missing may be the product
 
 _WIDE_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
+_REDUCIBLE_MODES = ("RGB", "L", "CMYK")  # whose mean over pixels is right before the conversion
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+_TILE = 1024  # pixels: what is converted at once
+_GAP = 2  # times the final size is what pixels are averaged to; the rest is interpolated
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ORIENTATION = 0x0112  # in EXIF
 
 
 def decode_image(data: bytes, max_side: int = 1024) -> Image.Image:
-    """Decode the first frame of a picture, its longer side at most `max_side` pixels.
+    """Decode the first frame of an image, its longer side at most `max_side` pixels.
 
-    The format is sniffed from the content. EXIF rotation and colour profile are applied,
-    transparency is laid on white, and CMYK, palette, grey and 16-bit pictures become sRGB.
+    The format is sniffed from the content. EXIF rotation and color profile are applied,
+    transparency is laid on white, and CMYK, palette, gray and 16-bit images become sRGB. Metadata
+    that cannot be read is left out. A JPEG without its end is used if half of its rows are there.
 
     Raises:
         ImageError: code `image_not_an_image`, `image_truncated`, `image_too_large` (bytes) or
             `image_too_many_pixels`.
+        MemoryError: the process is out of memory, which is no fault of the image.
+        OSError: with a number: the system lacks something else.
 
     """
-    if not data:
-        raise ImageError("The picture is empty.", code="image_not_an_image")
-    if len(data) > MAX_BYTES:
-        raise ImageError(
-            f"The picture has {len(data):,} bytes; at most {MAX_BYTES:,} are read.",
-            code="image_too_large",
-        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's own bomb warning: our limit is lower
-        image = _upright(_opened(data, max_side))
+        image = _loaded(data, max_side)
         try:
-            if image.mode in ("RGB", "L", "CMYK"):  # the rest is cheaper on fewer pixels
-                image = _shrunk(image, max_side)
-            return _shrunk(_rgb(image), max_side)
+            upright = _upright(_small(image, max_side), _orientation(image))
         except Exception as error:  # a mode that Pillow reads and cannot convert
-            text = f"The picture's pixels, {image.mode}, cannot be used: {error}"
+            raise_if_of_the_system(error)
+            text = f"The image's pixels, {image.mode}, cannot be used: {error}"
             raise ImageError(text, code="image_not_an_image") from error
+    upright.info = {}  # all of it is applied
+    return upright
 
 
-@lru_cache(maxsize=1)
-def _formats() -> tuple[str, ...]:
-    Image.init()
-    return tuple(name for name in FORMATS if name in Image.OPEN)
-
-
-def _opened(data: bytes, max_side: int) -> Image.Image:
+def decode_memory(data: bytes, max_side: int = 1024) -> int:
+    """Return about how many bytes `decode_image` takes at its peak; 0 for what it refuses."""
     try:
-        image: ImageFile.ImageFile = Image.open(io.BytesIO(data), formats=_formats())
-    except UnidentifiedImageError:
-        code, message = "image_not_an_image", "The content is no picture in a known format."
-        raise ImageError(message, code=code) from None
-    except Image.DecompressionBombError as error:
-        raise ImageError(str(error), code="image_too_many_pixels") from error
-    except Exception as error:  # a header that breaks its decoder
-        raise ImageError(f"The picture is damaged: {error}", code="image_truncated") from error
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise ImageError(
-            f"The picture has {width} x {height} pixels; at most {MAX_PIXELS:,} are decoded.",
-            code="image_too_many_pixels",
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            opened = open_image(data, max_side)
+    except ImageError:
+        return 0
+    return opened.memory + 4 * min(opened.pixels, (2 * _GAP * max_side) ** 2)
+
+
+def _loaded(data: bytes, max_side: int) -> Image.Image:
+    opened = open_image(data, max_side)
     try:
-        image.draft("RGB", (max_side, max_side))  # JPEG: decode at a half, quarter or eighth
-        image.load()
+        opened.image.load()
     except Image.DecompressionBombError as error:
         raise ImageError(str(error), code="image_too_many_pixels") from error
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, ...
-        raise ImageError(f"The picture is cut off: {error}", code="image_truncated") from error
-    return image
+        raise_if_of_the_system(error, opened.memory)
+        if data.startswith(JPEG) and _has_most_rows(opened.image, data, max_side):
+            return _loaded(data + END_OF_JPEG, max_side)
+        raise ImageError(f"The image is cut off: {error}", code="image_truncated") from error
+    return opened.image
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _has_most_rows(image: ImageFile.ImageFile, data: bytes, max_side: int) -> bool:
+    """Tell whether a JPEG that its decoder ran out of shows enough of the image.
+
+    In one scan: half of the rows. In several: the first scan, which is all of the image coarsely.
+    """
+    first, second = scan_starts(data)
+    if first < 0 or data.endswith(END_OF_JPEG):
+        return False
+    if second >= 0:
+        return scan_components(data, first) == len(image.getbands())
+    image.tile = []  # the rows that came are in the image
+    whole = open_image(data + END_OF_JPEG, max_side).image
     try:
-        return ImageOps.exif_transpose(image)
+        missing = ImageChops.difference(image, whole).getbbox()
+    except OSError:
+        return False
+    return missing is None or missing[1] >= LEAST_SHARE * image.height
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # broken EXIF is no reason to refuse the pixels
-        return image.copy()
+        return 1
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    turn = _UPRIGHT.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def _small(image: Image.Image, max_side: int) -> Image.Image:
+    """Return the image in sRGB and its final size, without a second copy in full size."""
+    longest = max(image.size)
+    share = min(1.0, max_side / longest)
+    size = max(1, round(image.width * share)), max(1, round(image.height * share))
+    if image.mode in _REDUCIBLE_MODES and "transparency" not in image.info:
+        return _rgb(_resized(image, size, 1))
+    factor = max(1, longest // (_GAP * max_side))
+    return _resized(_converted(image, factor), size, factor, image.size)
+
+
+def _resized(
+    image: Image.Image, size: tuple[int, int], factor: int, whole: tuple[int, int] | None = None
+) -> Image.Image:
+    """Return the image in another size; of the last averaged pixel only what is in the `whole`."""
+    if image.size == size:
+        return image
+    width, height = whole or image.size
+    box = (0.0, 0.0, width / factor, height / factor)
+    return image.resize(size, Image.Resampling.BICUBIC, box, reducing_gap=_GAP)
+
+
+def _converted(image: Image.Image, factor: int) -> Image.Image:
+    """Return the image in sRGB with `factor` x `factor` pixels averaged, tile by tile."""
+    side = factor * max(1, _TILE // factor)
+    bound = _bound(image, side) if image.mode in _WIDE_MODES else 0.0
+    averaged = Image.new("RGB", (-(-image.width // factor), -(-image.height // factor)))
+    for left, top, tile in _tiles(image, side):
+        color = _narrowed(tile, bound) if bound else _rgb(tile)
+        averaged.paste(color.reduce(factor), (left // factor, top // factor))
+    return averaged
+
+
+def _tiles(image: Image.Image, side: int) -> Iterator[tuple[int, int, Image.Image]]:
+    for top in range(0, image.height, side):
+        for left in range(0, image.width, side):
+            right, bottom = min(left + side, image.width), min(top + side, image.height)
+            yield left, top, image.crop((left, top, right, bottom))
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode in _WIDE_MODES:
-        return _narrowed(image).convert("RGB")
     if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
         rgba = _in_srgb(image.convert("RGBA"))
         ground = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
@@ -97,7 +162,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _in_srgb(image: Image.Image) -> Image.Image:
-    """Apply the colour profile that the picture carries; without it its colours are others."""
+    """Apply the color profile that the image carries; without it its colors are others."""
     profile = image.info.get("icc_profile")
     if not profile or image.mode not in ("RGB", "RGBA", "CMYK"):
         return image
@@ -110,7 +175,7 @@ def _in_srgb(image: Image.Image) -> Image.Image:
 
 @lru_cache(maxsize=64)
 def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Return the transform to sRGB; None where there is nothing to do, as for most pictures."""
+    """Return the transform to sRGB; None where there is nothing to do, as for most images."""
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     if mode != "CMYK" and "srgb" in ImageCms.getProfileDescription(source).lower():
         return None
@@ -118,22 +183,14 @@ def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     return ImageCms.buildTransform(source, _SRGB, mode, target)
 
 
-def _narrowed(image: Image.Image) -> Image.Image:
-    """Bring 16-bit, 32-bit and float samples to 8 bits; converting them would clip at 255."""
-    if image.mode == "F":
-        image = image.point(lambda value: value * 1 + 0)
-    extrema = image.convert("F").getextrema()
-    top = float(extrema[1])  # type: ignore[arg-type]  # one band: a pair of numbers
-    bound = 255.0 if top <= 255 and image.mode in {"I", "F"} else max(65535.0, top)
-    return image.convert("F").point(lambda value: value * (255.0 / bound) + 0).convert("L")
+def _bound(image: Image.Image, side: int) -> float:
+    """Return the value that becomes white in an image of 16-bit, 32-bit or float samples."""
+    extrema = (tile.convert("F").getextrema() for _, _, tile in _tiles(image, side))
+    top = max(float(pair[1]) for pair in extrema)  # type: ignore[arg-type]  # one band: two numbers
+    return 255.0 if top <= 255 and image.mode in {"I", "F"} else max(65535.0, top)
 
 
-def _shrunk(image: Image.Image, max_side: int) -> Image.Image:
-    longest = max(image.size)
-    if longest <= max_side:
-        return image
-    size = (
-        max(1, round(image.width * max_side / longest)),
-        max(1, round(image.height * max_side / longest)),
-    )
-    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+def _narrowed(image: Image.Image, bound: float) -> Image.Image:
+    """Bring samples up to `bound` to 8 bits; converting them as they are would clip at 255."""
+    scaled = image.convert("F").point(lambda value: value * (255.0 / bound) + 0)
+    return scaled.convert("L").convert("RGB")

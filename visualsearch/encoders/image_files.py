@@ -1,0 +1,205 @@
+"""Bytes of unknown origin → a Pillow image of which only the header is read, and its memory.
+
+A file of 3 kB can hold 80 million pixels. What its decoder will need is estimated from the header,
+so that it can be refused, or wait, before the memory is taken.
+"""
+
+import io
+import struct
+from dataclasses import dataclass
+from functools import lru_cache
+
+from PIL import (
+    IcoImagePlugin,
+    Image,
+    ImageFile,
+    Jpeg2KImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+)
+from PIL.JpegImagePlugin import JpegImageFile
+
+from visualsearch.encoders.image_metadata import (
+    JPEG,
+    PNG,
+    scan_components,
+    scan_starts,
+    strip_jpeg,
+    strip_png,
+)
+from visualsearch.errors import ImageError
+
+MAX_PIXELS = 80_000_000  # as decoded: a JPEG of 200 megapixels is read at an eighth of its size
+MAX_BYTES = 64 * 2**20
+MAX_MEMORY = 640 * 2**20  # of one decode; WebP reaches it at 42 megapixels, RGBA PNG at 167
+# Of all that Pillow reads, what images on the web come in; PostScript would start a program.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIF", "TIFF", "BMP", "JPEG2000", "PPM", "ICO")
+
+# Bytes per decoded pixel while a format's decoder runs, where it needs more than the image itself.
+# WebP: two canvases, a copy and the image. AVIF: planes of up to 16 bits, a copy and the image.
+# JPEG 2000: 32 bits per component, twice.
+_DECODER_BYTES = {"WEBP": 16, "AVIF": 20, "HEIF": 20, "JPEG2000": 26}
+_MODE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
+_BITS_PER_SAMPLE, _SAMPLES_PER_PIXEL, _ROWS_PER_STRIP, _TILE_LENGTH = 258, 277, 278, 323  # TIFF
+_COEFFICIENT_BYTES = 2  # of a JPEG in several scans: all of them are kept until the last
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedImage:
+    """An image whose pixels are not read yet.
+
+    `pixels` are those that will be decoded, `memory` the bytes that this takes, about.
+    """
+
+    image: ImageFile.ImageFile
+    pixels: int
+    memory: int
+
+
+def open_image(data: bytes, max_side: int) -> OpenedImage:
+    """Read an image's header and set its decoder to the smallest size above `max_side`.
+
+    Raises:
+        ImageError: code `image_not_an_image`, `image_truncated`, `image_too_large` (bytes) or
+            `image_too_many_pixels` (pixels, or the memory that they take).
+        MemoryError: the process is out of memory, whatever the image.
+
+    """
+    if not data:
+        raise ImageError("The image is empty.", code="image_not_an_image")
+    if len(data) > MAX_BYTES:
+        raise ImageError(
+            f"The image has {len(data):,} bytes; at most {MAX_BYTES:,} are read.",
+            code="image_too_large",
+        )
+    try:
+        image = _opened(data)
+        width, height, memory = _as_decoded(image, data, max_side)
+    except UnidentifiedImageError:
+        text = "The content is no image in a known format."
+        raise ImageError(text, code="image_not_an_image") from None
+    except Image.DecompressionBombError as error:
+        raise ImageError(str(error), code="image_too_many_pixels") from error
+    except Exception as error:  # a header that breaks its decoder
+        raise_if_of_the_system(error, MAX_MEMORY)
+        raise ImageError(f"The image is damaged: {error}", code="image_truncated") from error
+    if width * height > MAX_PIXELS or memory > MAX_MEMORY:
+        raise ImageError(
+            f"The image, {image.format}, has {width} x {height} pixels to decode in "
+            f"{memory:,} bytes; at most {MAX_PIXELS:,} are decoded in {MAX_MEMORY:,}.",
+            code="image_too_many_pixels",
+        )
+    return OpenedImage(image, width * height, memory)
+
+
+def raise_if_of_the_system(error: Exception, memory: int = 0) -> None:
+    """Return if an error is what a decoder, which needs `memory` bytes, says of the image.
+
+    A decoder's own OSError has no number. Most say of a lack of memory only that they failed, so
+    whether there is any is tried: zeroed bytes that nobody touches take address space only.
+
+    Raises:
+        MemoryError: the process is out of memory.
+        OSError: with a number: it is out of something else, descriptors or disk.
+
+    """
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
+        raise error
+    try:
+        bytes(memory)
+    except MemoryError:
+        raise MemoryError(f"decoding an image takes {memory:,} bytes") from error
+    if "out of memory" in str(error):
+        raise MemoryError(str(error)) from error
+
+
+def _opened(data: bytes) -> ImageFile.ImageFile:
+    if data.startswith(JPEG):
+        # Not by `Image.open`: its limit on pixels counts those that a draft leaves out.
+        return JpegImageFile(io.BytesIO(strip_jpeg(data)))
+    if data.startswith(PNG):
+        data, profile = strip_png(data)
+        image = Image.open(io.BytesIO(data), formats=["PNG"])
+        if profile is not None:
+            image.info["icc_profile"] = profile
+        return image
+    return Image.open(io.BytesIO(data), formats=_formats())
+
+
+@lru_cache(maxsize=1)
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _as_decoded(image: ImageFile.ImageFile, data: bytes, max_side: int) -> tuple[int, int, int]:
+    """Set the size to decode to. Return its width and height, and the bytes that it takes."""
+    memory = 0
+    (width, height), form = image.size, image.format
+    if isinstance(image, JpegImageFile):
+        memory = _coefficients(image, data)
+        image.draft("RGB", (max_side, max_side))  # a half, a quarter or an eighth
+        width, height = image.size
+    elif isinstance(image, Jpeg2KImagePlugin.Jpeg2KImageFile):
+        reduction = _reduction(image.size, data, max_side)
+        image.reduce = reduction
+        width, height = -(-width >> reduction), -(-height >> reduction)
+    elif isinstance(image, IcoImagePlugin.IcoImageFile):  # its own header names another size
+        width, height = _icon_size(data, image.ico.entry[0].offset)
+    elif isinstance(image, TiffImagePlugin.TiffImageFile):
+        memory = _strip_bytes(image)
+    per_pixel = _DECODER_BYTES.get(form or "", _MODE_BYTES.get(image.mode, 4))
+    return width, height, memory + width * height * per_pixel
+
+
+def _coefficients(image: JpegImageFile, data: bytes) -> int:
+    """Return the bytes that a JPEG in several scans keeps; one in a single scan keeps none."""
+    first, _ = scan_starts(data)
+    single = first >= 0 and scan_components(data, first) == image.layers
+    if single and "progressive" not in image.info:
+        return 0
+    samples = [across * down for _, across, down, _ in image.layer]
+    most = max((across for _, across, _, _ in image.layer), default=1) * max(
+        (down for _, _, down, _ in image.layer), default=1
+    )
+    pixels = image.size[0] * image.size[1]
+    return _COEFFICIENT_BYTES * pixels * sum(samples) // max(1, most)
+
+
+def _reduction(size: tuple[int, int], data: bytes, max_side: int) -> int:
+    """Return how often a JPEG 2000 file can be halved and stay above `max_side`."""
+    start = data.find(b"\xff\x51")  # the size; the coding style comes right behind it
+    style = data.find(b"\xff\x52", start + 2 + int.from_bytes(data[start + 2 : start + 4], "big"))
+    levels = data[style + 9] if start >= 0 and 0 <= style < len(data) - 9 else 0
+    fitting = [
+        reduction
+        for reduction in range(1, levels + 1)
+        if min(size) >> reduction >= max_side and all(_halves_alike(n, reduction) for n in size)
+    ]
+    return max(fitting, default=0)
+
+
+def _halves_alike(length: int, reduction: int) -> bool:
+    """Tell whether Pillow, which rounds, expects the length that the decoder, rounding up, gives.
+
+    Where it does not, it takes the image for damaged.
+    """
+    half = 1 << reduction >> 1
+    return (length + half) >> reduction == -(-length >> reduction)
+
+
+def _strip_bytes(image: TiffImagePlugin.TiffImageFile) -> int:
+    """Return the bytes of one of a TIFF's strips or tiles, which may be all of the image."""
+    tags, (width, height) = image.tag_v2, image.size
+    bits = max(tags.get(_BITS_PER_SAMPLE, (1,))) * tags.get(_SAMPLES_PER_PIXEL, 1)
+    rows = tags.get(_TILE_LENGTH, tags.get(_ROWS_PER_STRIP, height))
+    return int(width * min(rows, height) * bits // 8)
+
+
+def _icon_size(data: bytes, offset: int) -> tuple[int, int]:
+    """Return the size that an icon's PNG or bitmap itself names."""
+    if data.startswith(PNG, offset):
+        width, height = struct.unpack_from(">II", data, offset + 16)
+    else:
+        width, height = struct.unpack_from("<ii", data, offset + 4)
+    return abs(width), abs(height)
