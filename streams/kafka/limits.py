@@ -1,7 +1,7 @@
 """How much of a log a client takes at once, which bounds what hostile bytes can make of it."""
 
 MIB = 1024 * 1024
-RECEIVE_BYTES = 64 * MIB  # of which zstd may fill half
+RECEIVE_BYTES = 64 * MIB
 FETCH_BYTES = 24 * MIB
 PARTITION_FETCH_BYTES = 12 * MIB
 
@@ -9,8 +9,8 @@ PARTITION_FETCH_BYTES = 12 * MIB
 def consumer_limits() -> dict[str, str | int]:
     """Return the limits that each of our consumers has.
 
-    librdkafka unpacks a zstd batch up to half of `receive.message.max.bytes`; a larger one is an
-    error, which `streams.kafka.unreadable` steps over. It unpacks the other codecs whole, whatever
+    librdkafka unpacks a zstd batch up to a third of `receive.message.max.bytes` at least, and all of
+    it at most: its buffer grows threefold from twice the packed size. A larger batch is an error, which `streams.kafka.unreadable` steps over. It unpacks the other codecs whole, whatever
     comes out: `max.message.bytes` of the topic bounds those (docs/adr/0015).
     """
     return {
