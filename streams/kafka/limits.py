@@ -9,9 +9,10 @@ PARTITION_FETCH_BYTES = 12 * MIB
 def consumer_limits() -> dict[str, str | int]:
     """Return the limits that each of our consumers has.
 
-    librdkafka unpacks a zstd batch up to a third of `receive.message.max.bytes` at least, and all of
-    it at most: its buffer grows threefold from twice the packed size. A larger batch is an error, which `streams.kafka.unreadable` steps over. It unpacks the other codecs whole, whatever
-    comes out: `max.message.bytes` of the topic bounds those (docs/adr/0015).
+    librdkafka unpacks a zstd batch into a buffer that grows threefold, and not beyond
+    `receive.message.max.bytes`: 21 MiB are always read, 64 never. A larger batch is an error, which
+    `streams.kafka.unreadable` steps over. It unpacks the other codecs whole, whatever comes out:
+    `max.message.bytes` of the topic bounds those (docs/adr/0015).
     """
     return {
         "receive.message.max.bytes": RECEIVE_BYTES,
