@@ -26,7 +26,10 @@ from visualsearch.engine import Engine
 
 MAX_BODY = 14 * 1024 * 1024  # a 10 MiB request and some
 Probe = Callable[[], str | None]
-_STATUS = {"deadline_exceeded": 504, "embed_failed": 503, "internal": 500, "no_worker": 503}
+_STATUS = {
+    "deadline_exceeded": 504, "embed_failed": 503, "internal": 500, "no_worker": 503,
+    "request_too_large": 413,
+}  # fmt: skip
 
 
 class Web:
@@ -104,7 +107,7 @@ class Web:
         except SchemaError as error:
             request_id = salvage_request_id(body, None)
             fault = SearchFault(error.code, str(error), error.field)
-            return _json(failure(request_id, fault), 400)
+            return _json(failure(request_id, fault), _STATUS.get(error.code, 400))
         assert self._client is not None  # noqa: S101 - the route exists only with a client
         try:
             result = await asyncio.wrap_future(self._client.submit(search))
