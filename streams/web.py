@@ -36,6 +36,7 @@ _STATUS = {
     "embed_failed": 503,
     "internal": 500,
     "no_worker": 503,
+    "request_too_large": 413,
     "resources_exhausted": 503,
 }
 
@@ -119,7 +120,7 @@ class Web:
         except SchemaError as error:
             request_id = salvage_request_id(body, None)
             fault = SearchFault(error.code, str(error), error.field)
-            return _json(failure(request_id, fault), 400)
+            return _json(failure(request_id, fault), _STATUS.get(error.code, 400))
         return _json(*await self._ask(search))
 
     async def _ask(self, search: SearchRequest) -> tuple[SearchResult, int]:
