@@ -113,7 +113,8 @@ class Web:
         except SchemaError as error:
             request_id = salvage_request_id(body, None)
             fault = SearchFault(error.code, str(error), error.field)
-            return _json(failure(request_id, fault), 400)
+            status = 413 if error.code == "request_too_large" else 400
+            return _json(failure(request_id, fault), status)
         return _json(*await self._ask(search))
 
     async def _ask(self, search: SearchRequest) -> tuple[SearchResult, int]:
