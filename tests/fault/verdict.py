@@ -18,6 +18,7 @@ from streams.fsck.letters import Failure, failures
 from streams.fsck.values import Message, Source, place
 from streams.fsck.worker import Worker
 from streams.index_records import engine_record
+from streams.messages import MESSAGE_UNREADABLE
 from streams.products import ProductsQuery, product_lines
 from tests.fakes import FakeEncoder
 from tests.fault.fleet import ROOT, Life, until
@@ -132,6 +133,9 @@ def letters_astray(stage: Stage) -> tuple[list[str], list[str]]:
     dead = failures(stage.cluster.read(stage.cluster.bounds([topics.dead_letters])))
     wanted: dict[Source, frozenset[int] | None] = {}  # None: the message is poison
     newest: dict[str, tuple[Any, Source]] = {}
+    for message in stage.cluster.read(stage.cluster.bounds([topics.search_requests])):
+        if message.damage == MESSAGE_UNREADABLE:  # else a request is answered
+            wanted[message.source] = None
     for message in stage.cluster.read(stage.cluster.bounds(topics.product_topics())):
         if message.damage is not None or (message.key, message.value) in poison:
             wanted[message.source] = None
