@@ -88,9 +88,8 @@ class QueryHandler:
     ) -> SearchResult:
         parts = spell_out(request)
         started = time.perf_counter()
-        pictures = await asyncio.gather(
-            *(self._pictures.fetch(field, image) for field, image in parts.images)
-        )
+        fetches = [self._pictures.fetch(field, image) for field, image in parts.images]
+        pictures = await asyncio.gather(*fetches) if fetches else []
         took.fetch = self._observe("fetch", started)
         if request.mode == "look":
             return await self._look_for(request, parts, pictures[0], took, give_up_at)
@@ -154,13 +153,17 @@ class QueryHandler:
         if request.diversity or request.collapse_duplicates:
             answer = await self._run(lambda: self._varied(request, queries, give_up_at))
         else:
-            answers = await asyncio.gather(
-                *(self._run(lambda q=q: self._engine.search(q)) for q in queries)  # type: ignore[misc]
-            )
-            answer = fused(answers, request.top_k) if len(answers) > 1 else answers[0]
+            answer = await self._searched(queries, request.top_k)
         self._metrics.plans.labels(answer.plan.strategy).inc()
         self._metrics.selectivity.observe(answer.plan.selectivity)
         return answer
+
+    async def _searched(self, queries: Sequence[Query], top_k: int) -> Answer:
+        """Search for each view of the query side by side; a product counts by its best."""
+        if len(queries) == 1:
+            return await self._run(lambda: self._engine.search(queries[0]))
+        searches = (self._run(lambda q=q: self._engine.search(q)) for q in queries)  # type: ignore[misc]
+        return fused(await asyncio.gather(*searches), top_k)
 
     def _varied(
         self, request: SearchRequest, queries: Sequence[Query], give_up_at: float
