@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Self
 
-from streams.topic_leaders import unled_topics
+from streams.kafka.topic_leaders import unled_topics
 from visualsearch.errors import VisualSearchError
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from streams.broker_watch import BrokerWatch
 from streams.client import SearchClient
 from streams.kafka.adopt import adopt_commits
 from streams.kafka.clock import BrokerClock
-from streams.kafka_wait import KafkaWait
+from streams.kafka.wait import KafkaWait
 from streams.log_limit import limit_client_logs
 from streams.metrics import Metrics
 from streams.runtime import (

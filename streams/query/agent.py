@@ -86,7 +86,7 @@ class QueryAgent:
     async def _bury(self, message: SourceMessage, fault: Fault) -> None:
         """Dead-letter what cannot be answered, such as a batch that cannot be read."""
         letter = dead_letter(self._dead_letters, message, fault, bare=fault.code == "internal")
-        await retry_forever(lambda: self._producer.send([letter]), what=message.source)
+        await self._send(letter, message)
         self._metrics.dead_letters.labels(fault.code).inc()
 
     async def answer(self, message: SourceMessage) -> SearchResult:
@@ -111,21 +111,25 @@ class QueryAgent:
         return result
 
     async def _reply(self, message: SourceMessage, result: SearchResult) -> None:
-        """Write an answer; one that its topic never takes is replaced by one that says why."""
-        topic, headers = self.route(message)
-        what = f"the answer to {message.source}"
-
-        async def write(answer: SearchResult) -> None:
+        """Write an answer; what is too large for its topic is left out, and the answer says so."""
+        topic, echoed = self.route(message)
+        text = "the answer does not fit into one message; ask for fewer hits with top_k"
+        fault = SearchFault("result_too_large", text, "top_k")
+        small = failure(result.request_id, fault)
+        for answer, headers in ((result, echoed), (small, echoed), (small, ())):
             outgoing = _reply_message(topic, answer, headers)
-            await retry_forever(lambda: self._producer.send([outgoing]), what=what)
+            try:
+                await self._send(outgoing, message)
+            except SendError as error:
+                if not error.too_large:
+                    raise
+            else:
+                return
+        raise SendError(f"{topic} takes no answer at all", too_large=True)
 
-        try:
-            await write(result)
-        except SendError as error:
-            if not error.too_large:
-                raise
-            text = "the hits do not fit into one message; ask for fewer with top_k"
-            await write(failure(result.request_id, SearchFault("result_too_large", text, "top_k")))
+    async def _send(self, outgoing: OutgoingMessage, message: SourceMessage) -> None:
+        what = f"{message.source}: {outgoing.topic}"
+        await retry_forever(lambda: self._producer.send([outgoing]), what=what)
 
     def route(self, message: SourceMessage) -> tuple[str, Headers]:
         """Return the topic that the answer goes to and the headers that it carries."""

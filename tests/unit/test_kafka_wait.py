@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from streams.kafka_wait import KafkaWait
+from streams.kafka.wait import KafkaWait
 from streams.topics import TopicError
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from schemas.search import QueryImage, QuerySpec, QueryText, SearchFilters, SearchRequest
 from streams.fetch.errors import Fetched
+from streams.kafka.unreadable import UnreadableBatch
 from streams.messages import OutgoingMessage, SourceMessage
 from streams.metrics import Metrics
 from streams.producer import SendError
@@ -133,7 +135,8 @@ class Outbox:
     async def send(self, messages: list[OutgoingMessage]) -> None:
         """Take messages, or refuse as Kafka does."""
         for message in messages:
-            if len(message.value or b"") > self.limit:
+            headers = sum(len(value or b"") for _, value in message.headers)
+            if len(message.value or b"") + headers > self.limit:
                 raise SendError("too large", too_large=True)
             self.sent.append(message)
 
@@ -195,3 +198,29 @@ async def test_a_request_that_unpacks_to_more_than_the_contract_is_answered(
         assert result.request_id == "r"
         assert result.error is not None
         assert result.error.code == "request_too_large"
+
+
+async def test_headers_that_do_not_fit_are_left_out_of_the_answer(handler: QueryHandler) -> None:
+    """A correlation id may be larger than the results' topic takes: it is answered all the same."""
+    outbox = Outbox(limit=3000)
+    message = replace(asked({}), headers=(("correlation_id", b"x" * 5000),))
+    await agent_of(handler, outbox)._respond(message)
+    (sent,) = outbox.sent
+    assert sent.headers == ()
+    assert json.loads(sent.value or b"")["error"]["code"] == "result_too_large"
+
+
+async def test_a_batch_of_requests_that_cannot_be_read_is_dead_lettered(
+    handler: QueryHandler,
+) -> None:
+    """Nobody knows whom to answer."""
+    outbox = Outbox()
+    batch = UnreadableBatch("requests", 0, 3, 9, "Invalid compressed data")
+    await agent_of(handler, outbox)._respond(SourceMessage.from_unreadable(batch))
+    (sent,) = outbox.sent
+    facts = {name.rpartition(".")[2]: value for name, value in sent.headers}
+    assert (sent.topic, facts["code"], facts["last_offset"]) == (
+        "dead",
+        b"message_unreadable",
+        b"9",
+    )

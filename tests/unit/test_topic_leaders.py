@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from streams.topic_leaders import unled_topics
+from streams.kafka.topic_leaders import unled_topics
 
 NAMES = ["a", "b"]
 
