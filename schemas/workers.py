@@ -4,12 +4,13 @@ Key: the worker's id. A tombstone is an orderly stop. Later versions add fields;
 those that they do not know.
 """
 
-from datetime import datetime
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from schemas.errors import SchemaError
+from schemas.events import Name, Timestamp, Url
 
 
 class WorkerHeartbeat(Struct, kw_only=True):
@@ -19,13 +20,13 @@ class WorkerHeartbeat(Struct, kw_only=True):
     absent until its HTTP server listens.
     """
 
-    worker_id: str
-    url: str | None = None
-    roles: list[str] = []
-    version: str = ""
+    worker_id: Name
+    url: Url | None = None
+    roles: Annotated[list[Name], Meta(max_length=100)] = []
+    version: Annotated[str, Meta(max_length=1024)] = ""
     ready: bool = False
-    offsets: dict[int, int] = {}
-    started_at: datetime
+    offsets: Annotated[dict[int, int], Meta(max_length=100_000)] = {}
+    started_at: Timestamp
 
 
 _DECODER = msgspec.json.Decoder(WorkerHeartbeat)

@@ -1,5 +1,7 @@
 """The way in, assembled: a lane's outcomes are written, counted and then acknowledged."""
 
+import asyncio
+import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -25,6 +27,8 @@ from streams.settings import MIB, Settings
 
 # What the index log takes, less headers and batch. An event may be larger: it may be compressed.
 RECORD_LIMIT = 10 * MIB - 64 * 1024
+TRIES_ALONE = 3
+APART_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +96,23 @@ class Publisher:
                 self._metrics.write_failures.labels(self._lane).inc()
                 # Where nothing is left to leave out, the topic has to be mended: it may pass.
                 raise SendError(str(error), too_large=False) from error
-        if len(writes) == 1:
-            return [write.instead(error) for write, error in failed if write.instead is not None]
-        # A broker refuses a batch as a whole: of those in it each is tried alone.
-        return [instead for write, _ in failed for instead in await self._send([write])]
+        return [instead for write, _ in failed for instead in await self._alone(write)]
+
+    async def _alone(self, write: _Write) -> list[_Write]:
+        """Send by itself what was refused; return what to write instead if it is refused again.
+
+        A broker refuses a batch as a whole, and the client makes batches of what several senders
+        give it at the same time: hence the pauses, and three tries. Raises SendError.
+        """
+        error: SendError | None = None
+        for _ in range(TRIES_ALONE):
+            await asyncio.sleep(random.uniform(0.0, APART_S))
+            (error,) = await self._producer.send_each([write.message])
+            if error is None:
+                return []
+            if not error.refused:
+                raise error
+        return [] if error is None or write.instead is None else [write.instead(error)]
 
     def _record(self, key: bytes, entry: Entry) -> _Write:
         """Return the record, or the dead letter of an event whose record the log cannot take."""

@@ -14,7 +14,7 @@ import pytest
 from schemas.workers import decode_heartbeat
 from streams.broker import BrokerInfo
 from streams.kafka.clock import BrokerClock
-from streams.topics import TopicError, create_topics, topic_specs
+from streams.topics import create_topics, topic_specs
 from streams.worker import Worker
 from tests.fakes import FakeEncoder
 from tests.integration.events import created
@@ -28,6 +28,7 @@ from tests.integration.harness import (
     picture,
     read_topic,
 )
+from tests.waiting import until
 
 DEADLINE_MS = 2000  # what a request has by default
 HOUR_S = 3600.0
@@ -140,13 +141,18 @@ async def test_heartbeats_say_who_is_there_and_a_tombstone_who_left(
     assert (goodbye.key(), goodbye.value()) == (beats[-1].key(), None)
 
 
-async def test_without_the_topic_the_error_says_what_to_run(
+async def test_without_the_topic_a_worker_waits_and_says_what_to_run(
     kafka: BrokerInfo, tmp_path: Folder
 ) -> None:
-    """Those who upgrade have ten topics, and need one more."""
+    """Those who upgrade have ten topics, and need one more; the worker goes on when it is there."""
     settings = make_settings(kafka.bootstrap, tmp_path)
     old = [spec for spec in topic_specs(settings.topics) if spec.name != settings.topics.workers]
     await asyncio.to_thread(create_topics, settings.bootstrap, old)
-    with pytest.raises(TopicError, match="-workers; run `visualsearch topics create`") as caught:
-        await Worker(settings, BOTH, encoder=FakeEncoder()).start()
-    assert caught.value.code == "topics_missing"
+    worker = Worker(settings, BOTH, encoder=FakeEncoder())
+    starting = asyncio.create_task(worker.start())
+    told = f"{settings.topics.workers}; run `visualsearch topics create`"
+    await until(lambda: told in (worker.ready() or ""))
+    await asyncio.to_thread(create_topics, settings.bootstrap, topic_specs(settings.topics))
+    await starting
+    assert worker.ready() is None
+    await worker.stop()

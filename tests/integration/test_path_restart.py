@@ -6,9 +6,12 @@ import time
 from collections import Counter
 from pathlib import Path as Folder
 
+from confluent_kafka.admin import AdminClient
+
 from streams.broker import BrokerInfo
 from streams.messages import OutgoingMessage
 from streams.producer import Producer
+from streams.settings import Settings
 from tests.fakes import FakeEncoder
 from tests.integration.events import created, deleted, offer
 from tests.integration.harness import inline, make_settings, make_topics, path_of, read_topic
@@ -69,6 +72,14 @@ async def test_a_worker_that_replays_is_alive_but_not_ready(
         assert path.worker.live() == "the index log cannot be read any further"
 
 
+def owners(settings: Settings) -> list[int]:
+    """Return how many partitions of the requests each member of their group has."""
+    admin = AdminClient(settings.kafka())
+    group = settings.group("search")
+    (told,) = admin.describe_consumer_groups([group]).values()
+    return [len(member.assignment.topic_partitions) for member in told.result().members]
+
+
 async def test_two_workers_answer_each_request_once_and_both_serve(
     kafka: BrokerInfo, tmp_path: Folder
 ) -> None:
@@ -81,8 +92,7 @@ async def test_two_workers_answer_each_request_once_and_both_serve(
         async with path_of(settings) as second:
             assert second.engine.stats().products == 10
             # The group settles on its two members: each of the two partitions has an owner.
-            owned = [path.worker._query.consumer.assignment for path in (first, second)]
-            await until(lambda: [len(partitions()) for partitions in owned] == [1, 1])
+            await until(lambda: owners(first.settings) == [1, 1])
             await asyncio.gather(*(
                 first.search(f"both-{n}", text=f"words {n}", top_k=3, deadline_ms=120_000)
                 for n in range(60)
@@ -97,7 +107,7 @@ async def test_two_workers_answer_each_request_once_and_both_serve(
             await second.settled()
             await until(lambda: first.engine.stats().products == 11)
         # What is answered while partitions move may be answered again by who gets them.
-        await until(lambda: len(owned[0]()) == 2)
+        await until(lambda: owners(first.settings) == [2])
         results = await asyncio.gather(*(
             first.search(f"one-{n}", text=f"words {n}", top_k=3, deadline_ms=120_000)
             for n in range(20)

@@ -110,7 +110,7 @@ async def test_an_event_that_was_small_only_when_compressed_is_dead_lettered(pat
     assert producer.flush(20) == 0
     await path.settled()
     (letter,) = [x for x in path.dead_letters() if x.key() == b"bomb"]
-    assert facts(letter)["code"] == "record_too_large"
+    assert facts(letter)["code"] == "event_too_large"
     assert facts(letter)["value_omitted"] == str(len(value))
     assert not letter.value()
     await path.publish(updated("bomb", inline(221)))

@@ -108,10 +108,10 @@ def test_an_offset_that_is_gone_is_the_end(code: int) -> None:
                                offset=lambda: 2)  # fmt: skip
 
     reader, _ = reader_at(STARTS)
-    reader._apply([said(KafkaError._TRANSPORT)])
+    reader._heed(None, [said(KafkaError._TRANSPORT)])
     assert reader.positions() == {0: 2, 1: 0}
     with pytest.raises(LogCutError, match="offset out of range"):
-        reader._apply([said(code)])
+        reader._heed(None, [said(code)])
 
 
 def test_what_is_assigned_has_the_epoch_where_it_is_known() -> None:
