@@ -210,7 +210,8 @@ async def test_a_product_beyond_every_limit_does_not_stop_the_lanes(path: Path) 
     assert await path.names_showing(106) == ["after-fat"]
     (letter,) = [facts(each) for each in path.dead_letters() if each.key() == b"fat"]
     assert letter["code"] == "field_invalid"
-    assert "product.attributes: 10,200 members" in letter["message"]
+    assert letter["message"].startswith("product.attributes: ")
+    assert "(10,200 members)" in letter["message"]
 
 
 async def test_a_query_by_url_does_not_wait_behind_the_catalogues_pictures(
