@@ -4,7 +4,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-MANY = Meta(max_length=10_000)
+from schemas.limits import MAX_PARTS
+
+MANY = Meta(max_length=MAX_PARTS)
 """The limit of lists and maps in results that have no smaller one of their own."""
 
 

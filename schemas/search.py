@@ -267,6 +267,13 @@ _REQUESTS = msgspec.json.Decoder(SearchRequest)
 _RESULTS = msgspec.json.Decoder(SearchResult)
 
 
+def encode_result(result: SearchResult) -> bytes:
+    """Encode a result as JSON. Raises SchemaError `result_too_large` for what no client reads."""
+    value = msgspec.json.encode(result)
+    json_text(value, "result_too_large")
+    return value
+
+
 def decode_result(value: bytes) -> SearchResult:
     """Decode a result. Raises msgspec.DecodeError, and SchemaError for one beyond all limits."""
     return _RESULTS.decode(json_text(value, "result_too_large"))

@@ -262,7 +262,7 @@ class SearchClient:
         pending, partition = found
         try:
             result = decode_result(message.value() or b"")
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # msgspec's and SchemaError are ValueErrors
             log.warning("skipped %s[%d]@%d: %s", message.topic(), message.partition(),
                         message.offset(), error)  # fmt: skip
             return

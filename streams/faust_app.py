@@ -5,6 +5,7 @@ header names before anybody can catch the error. Requests come through a channel
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -22,25 +23,29 @@ SUBSCRIBE_S = 10.0
 
 @dataclass(slots=True, eq=False)
 class Delivery:
-    """A request on its way to the agent. A `dropped` one is the next owner's: leave it alone."""
+    """A request on its way to the agent; without its message it is the next owner's."""
 
-    message: SourceMessage
+    message: SourceMessage | None
     finished: Finished
     begun: bool = False
-    dropped: bool = False
 
 
 class QueryApp:
     """A `faust.App` whose only agent runs `handler(stream)` over the deliveries put into it.
 
-    It is the sink of the consumer of `search-requests`. At most about `window` requests are in it.
+    It is the sink of the consumer of `search-requests`. At most about `window` requests of `size`
+    bytes together are in it.
     """
 
-    def __init__(self, settings: Settings, name: str, handler: Handler, *, window: int) -> None:
+    def __init__(
+        self, settings: Settings, name: str, handler: Handler, *, window: int, size: int
+    ) -> None:
         self._app = _make_app(settings, name)
         self._channel = self._app.channel(maxsize=0)  # `window` bounds it
         self._window = window
-        self._inside: set[Delivery] = set()
+        self._size = size
+        self._bytes = 0
+        self._inside: dict[Delivery, int] = {}  # with its bytes
         self._puts: set[asyncio.Task[None]] = set()
         self._subscribed = asyncio.Event()
         self._emptied = asyncio.Event()
@@ -74,7 +79,8 @@ class QueryApp:
     @property
     def has_room(self) -> bool:
         """Whether more requests may come."""
-        return not self._closed and len(self._inside) < self._window
+        fits = len(self._inside) < self._window and self._bytes < self._size
+        return not self._closed and fits
 
     def take(self, message: SourceMessage, finished: Finished) -> None:
         """Hand a request to the agent; once closed it is the next owner's."""
@@ -82,27 +88,35 @@ class QueryApp:
             return
         delivery = Delivery(message, finished)
         delivery.finished = lambda: self._finish(delivery, finished)
-        self._inside.add(delivery)
-        put = asyncio.create_task(self._channel.put(self._event(delivery)))
+        self._inside[delivery] = message.size
+        self._bytes += message.size
+        put = asyncio.create_task(self._channel.put(self._event(delivery, message)))
         self._puts.add(put)
         put.add_done_callback(self._puts.discard)
 
     def cancel(self) -> None:
         """Drop the requests on which no work has begun; the others are answered."""
-        for delivery in self._inside:
-            delivery.dropped = not delivery.begun
-        self._inside = {delivery for delivery in self._inside if delivery.begun}
+        for delivery in [each for each in self._inside if not each.begun]:
+            delivery.message = None
+            self._leave(delivery)
+
+    async def settle(self, timeout_s: float) -> None:
+        """Drop what has not begun and wait for what has; at a rebalance."""
+        self.cancel()
+        await self._wait_empty(timeout_s)
 
     async def close(self, timeout_s: float) -> None:
         """Take no more, and wait for what is in work."""
         self._closed = True
-        try:
+        await self._wait_empty(timeout_s)
+        self.cancel()
+
+    async def _wait_empty(self, timeout_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 while self._inside:
                     self._emptied.clear()
                     await self._emptied.wait()
-        except TimeoutError:
-            self.cancel()
 
     async def stop(self, timeout_s: float) -> None:
         """Stop the agent; what is in work then is left to the next owner."""
@@ -115,16 +129,18 @@ class QueryApp:
         self._app.consumer._thread.thread_loop.close()  # noqa: SLF001 - nothing else closes it
 
     def _finish(self, delivery: Delivery, finished: Finished) -> None:
-        self._inside.discard(delivery)
-        if not self._inside:
-            self._emptied.set()
+        self._leave(delivery)
         finished()
 
-    def _event(self, delivery: Delivery) -> Any:
+    def _leave(self, delivery: Delivery) -> None:
+        self._bytes -= self._inside.pop(delivery, 0)
+        if not self._inside:
+            self._emptied.set()
+
+    def _event(self, delivery: Delivery, source: SourceMessage) -> Any:
         """Return the delivery as an event of the channel. One without a message ends the agent."""
         from faust.types.tuples import TP, Message
 
-        source = delivery.message
         message = Message(
             source.topic,
             source.partition,

@@ -9,8 +9,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from functools import partial
 from typing import Any, Protocol
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 BATCH = 100  # messages of one look at the queue
 BATCH_BYTES = 8 * 1024 * 1024
 POLL_S = 0.2
-DRAIN_POLL_S = 0.002
+SETTLE_S = 5.0  # longer than any `settle` waits by itself
 FULL_S = 0.05  # how long to wait for room before partitions are paused
 Finished = Callable[[], None]
 Place = tuple[str, int]
@@ -51,8 +51,8 @@ class Sink(Protocol):
 class GroupReader:
     """Reads topics for a sink, on the running loop; what blocks runs in a thread of its own.
 
-    At a rebalance it waits up to `drain_s` for what is in work, commits, and lets go. Offsets are
-    committed every `commit_s`.
+    Offsets are committed every `commit_s`, and at a rebalance, before which `settle` may wait for
+    what is in work: it runs on the loop, and nothing is added meanwhile.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class GroupReader:
         *,
         session_timeout_s: float,
         commit_s: float = 0.5,
-        drain_s: float = 0.0,
+        settle: Callable[[], Coroutine[Any, Any, None]] | None = None,
         batch: int = BATCH,
     ) -> None:
         self._connection = options
@@ -85,7 +85,7 @@ class GroupReader:
         self._sink = sink
         self._metrics = metrics
         self._commit_s = commit_s
-        self._drain_s = drain_s
+        self._settle = settle
         self._batch = batch
         self._in_order = InOrder()
         self._done: dict[Place, int] = {}  # the offset to go on from
@@ -94,7 +94,8 @@ class GroupReader:
         self._read_epoch = self._epoch = 0  # of the assignment: as read, and as worked on
         self._room = asyncio.Event()  # something was finished
         self._paused = False
-        self._stopping = False
+        self._closing = self._stopping = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, group)
         self.group = group
@@ -102,10 +103,12 @@ class GroupReader:
 
     def start(self) -> None:
         """Join the group, in a task of the running loop."""
+        self._loop = asyncio.get_running_loop()
         self._task = asyncio.create_task(self._run())
 
     async def close(self, timeout_s: float) -> None:
         """Take no more, finish what is in work while it can be committed, leave the group."""
+        self._closing = True
         await self._sink.close(timeout_s)
         self._stopping = True
         if self._task is not None:
@@ -144,10 +147,14 @@ class GroupReader:
         return consumer
 
     def _drain(self) -> None:
-        """Wait for what is in work; on the reader's thread, so that nothing is added meanwhile."""
-        give_up_at = time.monotonic() + self._drain_s
-        while len(self._in_order) and time.monotonic() < give_up_at:
-            time.sleep(DRAIN_POLL_S)
+        """Have what is in work settled; on the reader's thread, which waits for the loop."""
+        if self._settle is None or self._loop is None:
+            return
+        settling = asyncio.run_coroutine_threadsafe(self._settle(), self._loop)
+        try:
+            settling.result(SETTLE_S)
+        except (TimeoutError, CancelledError):  # what is not committed comes again
+            settling.cancel()
 
     async def _turn(self, consumer: Any) -> None:
         if not self._sink.has_room:
@@ -156,7 +163,8 @@ class GroupReader:
             await self._call(partial(self._throttle, consumer))
         for epoch, message in await self._call(partial(self._read, consumer)):
             self._enter(epoch)
-            if epoch == self._read_epoch:  # else it is read again by its owner
+            # Of a former assignment, or read while closing: it is read again by its owner.
+            if epoch == self._read_epoch and not self._closing:
                 place = (message.topic, message.partition)
                 finished = self._in_order.add(place, partial(self._finish, place, message))
                 self._sink.take(message, finished)

@@ -28,9 +28,6 @@ class InOrder:
 
         return finished
 
-    def __len__(self) -> int:
-        return sum(len(queue) for queue in tuple(self._waiting.values()))
-
     def forget(self) -> None:
         """Drop all that is not finished: its partitions are read again by their owner."""
         for queue in self._waiting.values():

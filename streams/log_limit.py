@@ -4,8 +4,11 @@ import logging
 import time
 from collections.abc import Callable
 
-CLIENTS = ("aiokafka", "faust", "mode", "aiohttp")  # aiohttp: a traceback per malformed request
-OURS = ("streams.lanes.lane", "streams.group_reader")  # per event, or per poll
+CLIENTS = ("faust", "mode", "aiohttp")  # aiohttp: a traceback per malformed request
+OURS = (  # per event, or per poll
+    "streams.group_reader", "streams.kafka.retry_forever", "streams.kafka.unreadable",
+    "streams.lanes.lane", "streams.log_reader",
+)  # fmt: skip
 
 
 class ClientLogLimit(logging.Filter):

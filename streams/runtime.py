@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry
@@ -274,6 +275,7 @@ def build_search(shared: Shared, index_partitions: int, beginning: Beginning) ->
         settings.group("search"),
         agent.run,
         window=WINDOW_PER_SLOT * settings.query_concurrency,
+        size=WINDOW_BYTES,
     )
     requests = GroupReader(
         settings.kafka(),
@@ -283,7 +285,7 @@ def build_search(shared: Shared, index_partitions: int, beginning: Beginning) ->
         shared.metrics,
         session_timeout_s=settings.session_timeout_s,
         commit_s=QUERY_COMMIT_S,
-        drain_s=QUERY_DRAIN_S,
+        settle=partial(app.settle, QUERY_DRAIN_S),
     )
     served = Served(shared.metrics, time.monotonic() if beginning.chosen else None)
     keeper = build_keeper(settings, beginning, reader, ledger, shared.metrics)

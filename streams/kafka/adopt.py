@@ -28,7 +28,8 @@ def adopt_commits(settings: Settings) -> int:
     try:
         found = former.list_topics(topic, timeout=_ANSWER_S).topics[topic].partitions
         places = [TopicPartition(topic, number) for number in found]
-        if any(at.offset >= 0 for at in now.committed(places, timeout=_ANSWER_S)):
+        own = now.committed(places, timeout=_ANSWER_S)
+        if any(at.offset >= 0 or at.error is not None for at in own):
             return 0
         kept = [at for at in former.committed(places, timeout=_ANSWER_S) if at.offset >= 0]
         if not kept:

@@ -12,7 +12,7 @@ from typing import Any
 from streams.kafka.limits import consumer_limits
 
 log = logging.getLogger(__name__)
-_PROBE_S = 10.0  # for one look at an offset
+_PROBE_S = 20.0  # for all looks at one batch: whoever steps over it stands still meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +45,17 @@ def step_over(consumer: Any, options: dict[str, str | int], notice: Any) -> Unre
     if not is_unreadable(notice):
         return None
     topic, partition, first = notice.topic(), notice.partition(), notice.offset()
-    probe = Consumer(_probe_options(options))
     try:
-        last = _last_unreadable(probe, topic, partition, first)
+        probe = Consumer(_probe_options(options))
+        try:
+            last = _last_unreadable(probe, topic, partition, first)
+        finally:
+            probe.close()
         consumer.seek(TopicPartition(topic, partition, first if last is None else last + 1))
-    except KafkaException as error:
+    except KafkaException as error:  # of a broker that is away, or for want of descriptors
         log.warning("%s[%d]@%d cannot be read, nor stepped over yet: %s", topic, partition, first,
                     error.args[0].str())  # fmt: skip
         return None
-    finally:
-        probe.close()
     if last is None:
         return None
     batch = UnreadableBatch(topic, partition, first, last, notice.error().str())
@@ -92,11 +93,12 @@ def _last_unreadable(probe: Any, topic: str, partition: int, first: int) -> int 
     """Return the last offset of the batch at `first`, by bisection; None if it can be read."""
     from confluent_kafka import TopicPartition
 
+    give_up_at = time.monotonic() + _PROBE_S
     _, end = probe.get_watermark_offsets(TopicPartition(topic, partition), timeout=_PROBE_S)
     unreadable, readable = first - 1, end  # at the end there is nothing that could be unreadable
     step_at = first
     while readable - unreadable > 1:
-        if _can_read(probe, topic, partition, step_at, first):
+        if _can_read(probe, TopicPartition(topic, partition, step_at), first, give_up_at):
             readable = step_at
         else:
             unreadable = step_at
@@ -104,12 +106,11 @@ def _last_unreadable(probe: Any, topic: str, partition: int, first: int) -> int 
     return unreadable if unreadable >= first else None
 
 
-def _can_read(probe: Any, topic: str, partition: int, offset: int, first: int) -> bool:
-    """Return whether reading from `offset` gives anything but the batch that begins at `first`."""
-    from confluent_kafka import KafkaError, KafkaException, TopicPartition
+def _can_read(probe: Any, at: Any, first: int, give_up_at: float) -> bool:
+    """Return whether reading from a place gives anything but the batch that begins at `first`."""
+    from confluent_kafka import KafkaError, KafkaException
 
-    probe.assign([TopicPartition(topic, partition, offset)])
-    give_up_at = time.monotonic() + _PROBE_S
+    probe.assign([at])
     while time.monotonic() < give_up_at:
         found = probe.poll(0.5)
         if found is None:

@@ -8,13 +8,12 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
-import msgspec
-
 from schemas.errors import SchemaError
 from schemas.request_id import salvage_request_id
-from schemas.search import SearchFault, SearchResult, decode_request
+from schemas.search import SearchFault, SearchResult, decode_request, encode_result
 from streams.dead_letters import Fault, dead_letter
 from streams.faust_app import Delivery
+from streams.group_reader import Finished
 from streams.kafka.retry_forever import retry_forever, three_tries
 from streams.messages import MESSAGE_UNREADABLE, Headers, OutgoingMessage, SourceMessage
 from streams.metrics import Metrics
@@ -52,20 +51,26 @@ class QueryAgent:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, stream: AsyncIterator[Delivery]) -> None:
-        """Start a task per request, at most `concurrency` at a time."""
-        async for delivery in stream:
-            await self._slots.acquire()
-            if delivery.dropped:
-                self._slots.release()
-                continue
-            delivery.begun = True
-            task = asyncio.create_task(self._one(delivery))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        """Start a task per request, at most `concurrency` at a time.
 
-    async def _one(self, delivery: Delivery) -> None:
+        Cancelled, it leaves those in work to their next owner.
+        """
+        try:
+            async for delivery in stream:
+                await self._slots.acquire()
+                if (message := delivery.message) is None:
+                    self._slots.release()
+                    continue
+                delivery.begun = True
+                task = asyncio.create_task(self._one(message, delivery.finished))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+
+    async def _one(self, message: SourceMessage, finished: Finished) -> None:
         """Answer a request and finish with it, also where three tries did not help."""
-        message = delivery.message
         try:
             await three_tries(lambda: self._respond(message), what=message.source)
         except Exception as error:
@@ -74,7 +79,7 @@ class QueryAgent:
             await self._bury(message, Fault("answer", "internal", text))
         finally:
             self._slots.release()
-        delivery.finished()
+        finished()
 
     async def _respond(self, message: SourceMessage) -> None:
         damage = message.damage
@@ -117,9 +122,10 @@ class QueryAgent:
         fault = SearchFault("result_too_large", text, "top_k")
         small = failure(result.request_id, fault)
         for answer, headers in ((result, echoed), (small, echoed), (small, ())):
-            outgoing = _reply_message(topic, answer, headers)
             try:
-                await self._send(outgoing, message)
+                await self._send(_reply_message(topic, answer, headers), message)
+            except SchemaError:  # larger than a client reads
+                continue
             except SendError as error:
                 if not error.too_large:
                     raise
@@ -144,5 +150,6 @@ class QueryAgent:
 
 
 def _reply_message(topic: str, result: SearchResult, headers: Headers) -> OutgoingMessage:
+    """Return the message of an answer. Raises SchemaError for one that no client reads."""
     key = result.request_id.encode() or None
-    return OutgoingMessage(topic, key, msgspec.json.encode(result), headers=headers)
+    return OutgoingMessage(topic, key, encode_result(result), headers=headers)

@@ -14,6 +14,7 @@ from visualsearch.search.hints import Hint
 from visualsearch.search.look.regions import Region
 from visualsearch.types import Hit, OfferRecord, Plan
 
+MOST_VARIANTS = 1000  # of one hit: a placeholder image may stand for half a catalog
 _NO_OFFER = OfferRecord("", (0, 0, 0))
 
 
@@ -34,7 +35,7 @@ def search_hit(hit: Hit) -> SearchHit:
         in_stock=offer.in_stock,
         url=base.url,
         attributes=base.attributes,
-        variants=[_variant(each) for each in hit.variants],
+        variants=[_variant(each) for each in hit.variants[:MOST_VARIANTS]],
         guessed={
             name: GuessedAttribute(guess.value, guess.confidence)
             for name, guess in hit.guessed.items()

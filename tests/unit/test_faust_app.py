@@ -39,11 +39,11 @@ class Answering:
     async def __call__(self, stream: AsyncIterator[Delivery]) -> None:
         """Take deliveries as the query agent does."""
         async for delivery in stream:
-            if delivery.dropped:
+            if (message := delivery.message) is None:
                 continue
             delivery.begun = True
-            self.seen.append(delivery.message)
-            if delivery.message.offset in self.held:
+            self.seen.append(message)
+            if message.offset in self.held:
                 await self.go_on.wait()
             delivery.finished()
 
@@ -51,7 +51,7 @@ class Answering:
 async def test_a_request_comes_through_as_it_was_read(settings: Settings) -> None:
     """No decoder of Faust's touches it, and it is finished where the agent says so."""
     handler, finished = Answering(), []
-    app = QueryApp(settings, "g", handler, window=8)
+    app = QueryApp(settings, "g", handler, window=8, size=1000)
     await app.start()
     for offset in range(100):
         app.take(request(offset), lambda n=offset: finished.append(n))  # type: ignore[misc]
@@ -65,7 +65,7 @@ async def test_what_comes_right_after_the_start_is_not_lost(settings: Settings) 
     """A channel drops what is put before its agent has subscribed, and waits without its flow."""
     for _ in range(5):
         handler = Answering()
-        app = QueryApp(settings, "g", handler, window=8)
+        app = QueryApp(settings, "g", handler, window=8, size=1000)
         await app.start()
         app.take(request(1), lambda: None)
         await until(lambda handler=handler: handler.seen == [request(1)])  # type: ignore[misc]
@@ -84,7 +84,7 @@ async def test_the_app_opens_no_connection(
     for name in ("AIOKafkaConsumer", "AIOKafkaProducer", "TransactionProducer"):
         if hasattr(aiokafka.aiokafka, name):
             monkeypatch.setattr(aiokafka.aiokafka, name, connect)
-    app = QueryApp(settings, "g", Answering(), window=8)
+    app = QueryApp(settings, "g", Answering(), window=8, size=1000)
     await app.start()
     app.take(request(1), lambda: None)
     await asyncio.sleep(0.2)
@@ -95,7 +95,7 @@ async def test_the_app_opens_no_connection(
 async def test_the_window_is_full_until_requests_are_finished(settings: Settings) -> None:
     """It bounds what is in memory; what was read before it was full comes nevertheless."""
     handler = Answering(held=frozenset({0}))
-    app = QueryApp(settings, "g", handler, window=3)
+    app = QueryApp(settings, "g", handler, window=3, size=1000)
     await app.start()
     for offset in range(4):
         app.take(request(offset), lambda: None)
@@ -103,6 +103,12 @@ async def test_the_window_is_full_until_requests_are_finished(settings: Settings
     handler.go_on.set()
     await until(lambda: app.has_room)
     assert len(handler.seen) == 4
+    handler.go_on.clear()
+    handler.held = frozenset({9})
+    app.take(SourceMessage("requests", 0, 9, 1000, b"k", b" " * 1000), lambda: None)
+    assert not app.has_room, "a few large requests fill it as well"
+    handler.go_on.set()
+    await until(lambda: app.has_room)
     await app.stop(5.0)
 
 
@@ -111,14 +117,18 @@ async def test_at_a_rebalance_what_has_not_begun_is_left_to_its_next_owner(
 ) -> None:
     """What has begun is answered: a search takes milliseconds, and its answer may be the first."""
     handler, finished = Answering(held=frozenset({0})), []
-    app = QueryApp(settings, "g", handler, window=8)
+    app = QueryApp(settings, "g", handler, window=8, size=1000)
     await app.start()
     for offset in range(3):
         app.take(request(offset), lambda n=offset: finished.append(n))  # type: ignore[misc]
     await until(lambda: len(handler.seen) == 1)
-    app.cancel()
-    app.take(request(9), lambda: finished.append(9))
+    settling = asyncio.create_task(app.settle(30.0))
+    await asyncio.sleep(0.05)
+    assert not settling.done(), "what has begun is waited for"
     handler.go_on.set()
+    await asyncio.wait_for(settling, 5.0)
+    assert finished == [0]
+    app.take(request(9), lambda: finished.append(9))
     await until(lambda: finished == [0, 9])
     assert [message.offset for message in handler.seen] == [0, 9]
     await app.stop(5.0)
@@ -127,7 +137,7 @@ async def test_at_a_rebalance_what_has_not_begun_is_left_to_its_next_owner(
 async def test_a_close_waits_for_what_is_in_work(settings: Settings) -> None:
     """Not longer than it is told to; afterwards nothing is taken."""
     handler, finished = Answering(held=frozenset({0})), []
-    app = QueryApp(settings, "g", handler, window=8)
+    app = QueryApp(settings, "g", handler, window=8, size=1000)
     await app.start()
     app.take(request(0), lambda: finished.append(0))
     closing = asyncio.create_task(app.close(30.0))
@@ -150,7 +160,7 @@ async def test_a_handler_that_raises_crashes_the_app(settings: Settings) -> None
         async for _ in stream:
             raise RuntimeError("a defect")
 
-    app = QueryApp(settings, "g", handler, window=8)
+    app = QueryApp(settings, "g", handler, window=8, size=1000)
     await app.start()
     assert app.crash is None
     app.take(request(0), lambda: None)

@@ -1,8 +1,6 @@
 """What a consumer group's reader does with commits that fail and with work at a rebalance."""
 
 import asyncio
-import threading
-import time
 from typing import Any
 
 from confluent_kafka import KafkaError, TopicPartition
@@ -73,20 +71,31 @@ async def test_an_asynchronous_commit_that_failed_is_seen_and_made_again() -> No
     assert len(consumer.committed) == 2
 
 
-async def test_at_a_rebalance_it_waits_for_what_is_in_work_but_not_for_ever() -> None:
-    """On its own thread: the loop finishes the work meanwhile."""
-    made, _ = reader(drain_s=30.0)
-    finished = made._in_order.add(("t", 0), lambda: None)
-    draining = threading.Thread(target=made._drain)
-    draining.start()
-    await asyncio.sleep(0.1)
-    assert draining.is_alive()
-    finished()
-    await asyncio.to_thread(draining.join, 5.0)
-    assert not draining.is_alive()
+async def test_at_a_rebalance_what_is_in_work_is_settled_on_the_loop() -> None:
+    """The reader's thread waits for it, so that nothing is read meanwhile."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
 
-    brief, _ = reader(drain_s=0.05)
-    brief._in_order.add(("t", 0), lambda: None)
-    started = time.monotonic()
-    brief._drain()
-    assert time.monotonic() - started < 10.0
+    async def settle() -> None:
+        begun.set()
+        await go_on.wait()
+
+    made, _ = reader(settle=settle)
+    made._loop = asyncio.get_running_loop()
+    draining = asyncio.create_task(asyncio.to_thread(made._drain))
+    await asyncio.wait_for(begun.wait(), 5.0)
+    await asyncio.sleep(0.05)
+    assert not draining.done()
+    go_on.set()
+    await asyncio.wait_for(draining, 5.0)
+
+
+async def test_what_is_read_while_closing_is_left_to_the_next_owner() -> None:
+    """It would never be finished, and hold up the last commit of what is."""
+    made, _ = reader()
+    message = SourceMessage("t", 0, 3, 1000, b"k", b"v")
+    made._read = lambda _: [(0, message)]  # type: ignore[method-assign]
+    await made._turn(Committing())
+    assert [taken.offset for taken, _ in made._sink.taken] == [3]  # type: ignore[attr-defined]
+    made._closing = True
+    await made._turn(Committing())
+    assert len(made._sink.taken) == 1  # type: ignore[attr-defined]

@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from schemas.search import QueryImage, QuerySpec, QueryText, SearchFilters, SearchRequest
+from schemas.search import (
+    QueryImage,
+    QuerySpec,
+    QueryText,
+    SearchFilters,
+    SearchHit,
+    SearchRequest,
+    SearchResult,
+    decode_result,
+)
+from streams.faust_app import Delivery
 from streams.fetch.errors import Fetched
 from streams.kafka.unreadable import UnreadableBatch
 from streams.messages import OutgoingMessage, SourceMessage
@@ -224,3 +234,44 @@ async def test_a_batch_of_requests_that_cannot_be_read_is_dead_lettered(
         b"message_unreadable",
         b"9",
     )
+
+
+class Endless:
+    """A handler whose answer has more values than any client reads."""
+
+    async def answer(self, request: SearchRequest, **_: Any) -> SearchResult:
+        """Return a hit with a title of commas, which count as values."""
+        hit = SearchHit(product_id="p", score=1.0, image_id="0", title="," * 600_000)
+        return SearchResult(request_id=request.request_id, status="ok", hits=[hit])
+
+
+async def test_an_answer_that_no_client_would_read_says_so_instead() -> None:
+    """The worker's own gateway reads it first, and it must not end by it."""
+    outbox = Outbox()
+    await agent_of(Endless(), outbox)._respond(asked({}))
+    (sent,) = outbox.sent
+    assert decode_result(sent.value or b"").error is not None
+    assert json.loads(sent.value or b"")["error"]["code"] == "result_too_large"
+
+
+async def test_what_is_in_work_when_the_agent_stops_is_left_to_its_next_owner() -> None:
+    """Else it would be answered here and there."""
+    begun, finished = asyncio.Event(), []
+
+    class Slow:
+        async def answer(self, *_: Any, **__: Any) -> SearchResult:
+            begun.set()
+            await asyncio.Event().wait()
+            raise AssertionError("unreachable")
+
+    async def stream() -> AsyncIterator[Delivery]:
+        yield Delivery(asked({}), lambda: finished.append(1))
+        await asyncio.Event().wait()
+
+    outbox = Outbox()
+    running = asyncio.create_task(agent_of(Slow(), outbox).run(stream()))
+    await asyncio.wait_for(begun.wait(), 5.0)
+    running.cancel()
+    await asyncio.wait({running})
+    await asyncio.sleep(0.05)
+    assert (outbox.sent, finished) == ([], [])
