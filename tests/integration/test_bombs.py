@@ -12,10 +12,11 @@ from confluent_kafka import Producer
 from schemas.events import encode_event
 from streams.broker import BrokerInfo
 from streams.settings import Settings
-from tests.fault.fleet import Fleet, Life, until
+from tests.fault.fleet import Life, until
 from tests.integration.events import created
 from tests.integration.harness import facts, inline, make_settings, make_topics, read_topic
 from tests.support.bomb import publish_bomb
+from tests.support.lone_worker import lone_worker
 from tests.support.meter import Meter
 
 # What one bomb may cost at most, by codec: megabytes and CPU seconds. Measured: 96 MB and .2 s for
@@ -60,22 +61,10 @@ def target(apache_kafka: BrokerInfo, tmp_path: Path) -> Iterator[Target]:
     """Give a worker that is ready and has worked before."""
     settings = make_settings(apache_kafka.bootstrap, tmp_path)
     make_topics(settings)
-    environ = {
-        "VISUALSEARCH_BOOTSTRAP": settings.bootstrap,
-        "VISUALSEARCH_TOPIC_PREFIX": settings.topic_prefix,
-        "VISUALSEARCH_DATA_DIR": str(tmp_path / "data"),
-        "VISUALSEARCH_HTTP_PORT": "0",
-        "VISUALSEARCH_SNAPSHOT_AT_STOP": "false",
-        "OMP_NUM_THREADS": "1",
-    }
-    with Fleet(tmp_path / "workers", environ) as fleet:
-        life = fleet.launch()
-        until(lambda: life.ready or not life.alive, "the worker is ready")
-        assert life.ready, life.tail()
+    with lone_worker(settings, tmp_path) as life:
         target = Target(settings, life)
         yield target
         target.meter.close()
-        assert life.alive, life.tail()
 
 
 def publish(settings: Settings, topic: str, value: bytes, codec: str, key: bytes = b"bomb") -> None:

@@ -20,11 +20,12 @@ from streams.fsck.check import Check, Options
 from streams.fsck.worker import Worker
 from streams.settings import Settings
 from tests.fakes import FakeEncoder
-from tests.fault.fleet import Fleet, Life
+from tests.fault.fleet import Life
 from tests.fault.fleet import until as until_so
 from tests.integration.harness import make_settings, make_topics, picture, read_topic
 from tests.integration.test_fsck import Silent, named
 from tests.support.fuzz import Fuzz
+from tests.support.lone_worker import lone_worker
 from tests.support.meter import Meter
 from tests.support.raw_producer import RawMessage, publish
 
@@ -94,19 +95,7 @@ def hostile(apache_kafka: BrokerInfo, tmp_path: Path) -> Iterator[Hostile]:
     """Give a worker that is ready."""
     settings = make_settings(apache_kafka.bootstrap, tmp_path)
     make_topics(settings, {"message.timestamp.type": "CreateTime"})
-    environ = {
-        "VISUALSEARCH_BOOTSTRAP": settings.bootstrap,
-        "VISUALSEARCH_TOPIC_PREFIX": settings.topic_prefix,
-        "VISUALSEARCH_DATA_DIR": str(tmp_path / "data"),
-        "VISUALSEARCH_HTTP_PORT": "0",
-        "VISUALSEARCH_RETRY_DELAYS_S": "[0.2, 0.4]",
-        "VISUALSEARCH_SNAPSHOT_AT_STOP": "false",
-        "OMP_NUM_THREADS": "1",
-    }
-    with Fleet(tmp_path / "workers", environ) as fleet:
-        life = fleet.launch()
-        until_so(lambda: life.ready or not life.alive, "the worker is ready")
-        assert life.ready, life.tail()
+    with lone_worker(settings, tmp_path) as life:
         yield Hostile(settings, life)
 
 
