@@ -11,7 +11,7 @@ from typing import Any
 from streams.blobs import SCHEME as BLOB
 from streams.blobs import BlobMissingError, BlobStore
 from streams.fetch.errors import OWN_ERRORS, FetchError, short
-from streams.fetch.places import FILE, path_of, root_of
+from streams.fetch.places import FILE, folders_of, path_of, root_of
 from streams.fetch.readers import Readers
 from streams.settings import Settings
 
@@ -59,7 +59,7 @@ class StoredImages:
     def __init__(self, settings: Settings, blobs: BlobStore) -> None:
         self._blobs = blobs
         self._limit = settings.image_max_bytes
-        self._folders = [root.absolute() for root in settings.file_roots]
+        self._folders = folders_of(settings.file_roots)
         self._stores = tuple(f"{root.rstrip('/')}/" for root in settings.store_roots)
         places = [BLOB, FILE, *map(str, self._folders), *self._stores]
         self._readers = {place: Readers(place, READERS) for place in places}
@@ -78,10 +78,12 @@ class StoredImages:
         return None
 
     def _file(self, url: str) -> bytes:
-        path = path_of(url).resolve()
+        path = path_of(url)
+        if root_of(url, self._folders) is None:  # nothing outside is touched, not even resolved
+            raise _outside(url)
+        path = path.resolve()
         if not any(path.is_relative_to(root.resolve()) for root in self._folders):
-            text = f"{short(url)}: outside of the folders in `file_roots`"
-            raise FetchError("image_url_forbidden", text)
+            raise _outside(url)
         # Opening may already do something to a device. What was opened is looked at again: the
         # name may stand for something else by now.
         _check_regular(url, os.lstat(path))
@@ -102,6 +104,11 @@ class StoredImages:
         if len(data) > self._limit:
             raise FetchError("image_too_large", f"{short(url)}: over {self._limit} bytes")
         return data
+
+
+def _outside(url: str) -> FetchError:
+    text = f"{short(url)}: outside of the folders in `file_roots`"
+    return FetchError("image_url_forbidden", text)
 
 
 def _check_regular(url: str, status: os.stat_result) -> None:
