@@ -14,6 +14,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+class NotBegunError(TimeoutError):
+    """A call that got no thread, as calls before it hold them all."""
+
+
 class BoundedThreads:
     """Runs at most `threads` calls side by side; who called waits for `limit_s` at most.
 
@@ -36,15 +40,20 @@ class BoundedThreads:
     async def run(self, call: Callable[[], T]) -> T:
         """Return what `call` returns, or raise what it raises.
 
-        Raises TimeoutError if it does not return in time, RuntimeError if no thread can be had.
+        Raises TimeoutError if it does not return in time, NotBegunError if it got no thread till
+        then, RuntimeError if the process can have no more threads.
         """
         if self._abandoned >= self._threads:
-            raise TimeoutError(f"{self._abandoned} calls before this one have not returned")
+            raise NotBegunError(f"{self._abandoned} calls before this one have not returned")
+        began = False
         try:
             async with asyncio.timeout(self._limit_s):
                 await self._free.acquire()
+                began = True
                 return await self._started(call)
         except TimeoutError as error:
+            if not began:
+                raise NotBegunError(f"no thread within {self._limit_s:g} s") from error
             raise TimeoutError(str(error) or f"not done within {self._limit_s:g} s") from error
 
     def _started(self, call: Callable[[], T]) -> "asyncio.Future[T]":
