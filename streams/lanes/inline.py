@@ -37,7 +37,8 @@ class InlineImages:
         self._blobs = blobs
         self._seconds = metrics.blob_store
         self._inline_limit = inline_limit
-        self._threads = BoundedThreads("blobs", threads=THREADS, limit_s=limit_s)
+        self._threads = BoundedThreads("blobs", THREADS)
+        self._limit_s = limit_s
         metrics.blob_calls_abandoned.set_function(lambda: self._threads.abandoned)
         self._works = True
 
@@ -53,7 +54,7 @@ class InlineImages:
         started, outcome = time.perf_counter(), "ok"
         missing: NotStored | None = None
         try:
-            await self._threads.run(partial(self._put, image.data))
+            await self._threads.run_within(self._limit_s, partial(self._put, image.data))
         except Exception as error:
             outcome = "timeout" if isinstance(error, TimeoutError) else "failed"
             text = f"the image is not in the blob store yet: {error!r}"
