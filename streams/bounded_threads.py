@@ -1,79 +1,125 @@
 """Blocking calls that may never return, on a bounded number of threads of their own.
 
 Not on the event loop's default executor, whose threads everyone else needs, nor on any other: an
-executor's threads are waited for at the exit of the process.
+executor's threads are waited for at the exit of the process. A call of a dead mount cannot be
+stopped. Its thread is left behind and counts until it comes back.
 """
 
 import asyncio
-import contextlib
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
-class BoundedThreads:
-    """Runs at most `threads` calls side by side; who called waits for `limit_s` at most.
+class NotBegunError(TimeoutError):
+    """A call that got no thread, as calls before it hold them all."""
 
-    A call that does not return in time is abandoned, and holds its thread until it does return.
-    Once all threads are held that way, a further call fails at once.
+
+class BoundedThreads:
+    """At most `threads` calls side by side, those that hang included.
+
+    Once all threads hang, whoever waits for one, or comes then, is refused at once.
     """
 
-    def __init__(self, name: str, *, threads: int, limit_s: float) -> None:
+    def __init__(self, name: str, threads: int) -> None:
         self._name = name
         self._threads = threads
-        self._limit_s = limit_s
-        self._free = asyncio.Semaphore(threads)
+        self._running = 0
         self._abandoned = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
     def abandoned(self) -> int:
         """How many calls are running that nobody waits for any more."""
         return self._abandoned
 
-    async def run(self, call: Callable[[], T]) -> T:
-        """Return what `call` returns, or raise what it raises.
-
-        Raises TimeoutError if it does not return in time, RuntimeError if no thread can be had.
-        """
-        if self._abandoned >= self._threads:
-            raise TimeoutError(f"{self._abandoned} calls before this one have not returned")
+    @asynccontextmanager
+    async def permit(self) -> AsyncIterator[None]:
+        """Wait for a thread. Raises NotBegunError where all of them hang."""
+        permit: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(permit)
+        self._serve()
         try:
-            async with asyncio.timeout(self._limit_s):
-                await self._free.acquire()
-                return await self._started(call)
-        except TimeoutError as error:
-            raise TimeoutError(str(error) or f"not done within {self._limit_s:g} s") from error
-
-    def _started(self, call: Callable[[], T]) -> "asyncio.Future[T]":
-        result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        result.add_done_callback(self._note)
-        work = partial(self._work, call, result)
-        try:
-            threading.Thread(target=work, name=self._name, daemon=True).start()
-        except RuntimeError:
-            self._free.release()
+            await permit
+        except asyncio.CancelledError:
+            if not permit.cancelled() and permit.exception() is None:
+                self._leave()
             raise
-        return result
+        try:
+            yield
+        finally:
+            self._leave()
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """Return what `call` returns, or raise what it raises; to be called within a permit.
+
+        When the caller gives up, the thread is left behind. Raises RuntimeError if the process can
+        have no more threads.
+        """
+        result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        work = partial(self._work, call, result)
+        threading.Thread(target=work, name=self._name, daemon=True).start()
+        try:
+            return await result
+        except asyncio.CancelledError:
+            if result.cancelled():
+                self._abandoned += 1
+            raise
+
+    async def run_within(self, limit_s: float, call: Callable[[], T]) -> T:
+        """Wait for a thread and for what `call` returns, or raise what it raises.
+
+        Raises TimeoutError if it does not return in time, NotBegunError if it got no thread till
+        then, RuntimeError if the process can have no more threads.
+        """
+        began = False
+        try:
+            async with asyncio.timeout(limit_s), self.permit():
+                began = True
+                return await self.run(call)
+        except NotBegunError:
+            raise
+        except TimeoutError as error:
+            if not began:
+                raise NotBegunError(f"no thread within {limit_s:g} s") from error
+            raise TimeoutError(str(error) or f"not done within {limit_s:g} s") from error
 
     def _work(self, call: Callable[[], T], result: "asyncio.Future[T]") -> None:
-        tell: Callable[[], None]
+        settle: Callable[[], None]
         try:
-            tell = partial(result.set_result, call())
+            settle = partial(result.set_result, call())
         except BaseException as error:
-            tell = partial(result.set_exception, error)
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            result.get_loop().call_soon_threadsafe(self._finish, result, tell)
+            settle = partial(result.set_exception, error)
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            result.get_loop().call_soon_threadsafe(self._finished, result, settle)
 
-    def _note(self, result: "asyncio.Future[T]") -> None:
-        """Count a call that is still running though nobody waits for it."""
-        self._abandoned += result.cancelled()
+    def _finished(self, result: "asyncio.Future[T]", settle: Callable[[], None]) -> None:
+        if not result.cancelled():
+            settle()
+            return
+        self._abandoned -= 1
+        self._serve()
 
-    def _finish(self, result: "asyncio.Future[T]", tell: Callable[[], None]) -> None:
-        self._free.release()
-        if result.cancelled():
-            self._abandoned -= 1
-        else:
-            tell()
+    def _leave(self) -> None:
+        self._running -= 1
+        self._serve()
+
+    def _serve(self) -> None:
+        """Give free threads to those who wait, or tell them that there will be none."""
+        while self._waiting and (
+            self._abandoned >= self._threads or self._running + self._abandoned < self._threads
+        ):
+            permit = self._waiting.popleft()
+            if permit.cancelled():
+                continue
+            if self._abandoned >= self._threads:
+                text = f"{self._abandoned} calls before this one have not returned"
+                permit.set_exception(NotBegunError(text))
+            else:
+                self._running += 1
+                permit.set_result(None)

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from streams.fetch.errors import FetchError
-from streams.fetch.places import root_of
+from streams.fetch.places import folders_of, root_of
 from visualsearch.lru import Lru
 
 BREAK_AFTER = 5
@@ -67,7 +67,7 @@ class Hosts:
         *,
         roots: Sequence[Path] = (),
     ) -> None:
-        self._roots = [root.absolute() for root in roots]
+        self._roots = folders_of(roots)
         self._at_once = at_once
         self._patience_s = patience_s
         self._now = now

@@ -1,24 +1,27 @@
 """One budget of memory for all that decodes images in a process: a weighted semaphore.
 
 What waits holds no thread. In each class the first to come is the first to go, so that a large
-image is not overtaken for ever; queries go before indexing and have a part that is theirs alone.
+image is not overtaken for ever. Queries go before indexing and have a part that is theirs alone.
+
+Neither class starves. Once only queries keep the first of indexing from its memory, the queries
+that are there still go before it. Later ones get what it leaves, until it goes.
 """
 
 import asyncio
-import heapq
 import itertools
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from streams.compute import Priority
 
 
-@dataclass(order=True, slots=True)
+@dataclass(slots=True)
 class _Waiting:
-    priority: Priority
     ticket: int
-    size: int = field(compare=False)
-    granted: "asyncio.Future[None]" = field(compare=False)
+    size: int
+    granted: "asyncio.Future[None]"
+    due: int | None = None  # the first ticket of those that no longer go before it
 
 
 class Reservation:
@@ -37,22 +40,24 @@ class Reservation:
 class MemoryBudget:
     """At most `total` bytes reserved together, of which `for_queries` never by indexing.
 
-    What is larger than that goes alone. `changed` is told the bytes reserved.
+    What is larger than that goes while nothing else of its class does, or alone. `changed` is
+    told the bytes reserved.
     """
 
     def __init__(
         self, total: int, *, for_queries: int, changed: Callable[[int], object] = lambda _: None
     ) -> None:
-        self._limits = {Priority.QUERY: total, Priority.INDEX: total - for_queries}
+        self._total = total
+        self._for_indexing = total - for_queries
         self._changed = changed
-        self._used = 0
+        self._used = dict.fromkeys(Priority, 0)
         self._ticket = itertools.count()
-        self._waiting: list[_Waiting] = []
+        self._waiting: dict[Priority, deque[_Waiting]] = {each: deque() for each in Priority}
 
     async def reserve(self, priority: Priority, size: int) -> Reservation:
         """Wait until so many bytes are free, and take them."""
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, _Waiting(priority, next(self._ticket), size, granted))
+        self._waiting[priority].append(_Waiting(next(self._ticket), size, granted))
         self._grant()
         try:
             await granted
@@ -60,24 +65,49 @@ class MemoryBudget:
             if granted.cancelled():
                 self._grant()  # those behind may fit
             else:
-                self._release(size)
+                self._release(priority, size)
             raise
-        return Reservation(lambda: self._release(size))
+        return Reservation(lambda: self._release(priority, size))
 
-    def _release(self, size: int) -> None:
-        self._used -= size
+    def _release(self, priority: Priority, size: int) -> None:
+        self._used[priority] -= size
         self._grant()
 
     def _grant(self) -> None:
-        while self._waiting:
-            first = self._waiting[0]
-            fits = self._used + first.size <= self._limits[first.priority]
-            if first.granted.cancelled():
-                heapq.heappop(self._waiting)
-            elif fits or self._used == 0:
-                heapq.heappop(self._waiting)
-                self._used += first.size
-                first.granted.set_result(None)
-            else:
-                break
-        self._changed(self._used)
+        while (priority := self._next()) is not None:
+            waiting = self._waiting[priority].popleft()
+            self._used[priority] += waiting.size
+            waiting.granted.set_result(None)
+        self._changed(sum(self._used.values()))
+
+    def _next(self) -> Priority | None:
+        """Return the class whose first gets its memory now; None if all have to wait."""
+        query, indexing = self._first(Priority.QUERY), self._first(Priority.INDEX)
+        if indexing is not None and indexing.due is None and self._may_index(indexing):
+            indexing.due = next(self._ticket)
+        due = None if indexing is None else indexing.due
+        if query is not None and (due is None or query.ticket < due):
+            return Priority.QUERY if self._fits(query) else None
+        if indexing is None or due is None:
+            return None
+        if self._fits(indexing):
+            return Priority.INDEX
+        left = self._total - indexing.size - self._used[Priority.QUERY]
+        if query is not None and query.size <= left and self._fits(query):
+            return Priority.QUERY
+        return None
+
+    def _first(self, priority: Priority) -> _Waiting | None:
+        waiting = self._waiting[priority]
+        while waiting and waiting[0].granted.cancelled():
+            waiting.popleft()
+        return waiting[0] if waiting else None
+
+    def _may_index(self, waiting: _Waiting) -> bool:
+        """Tell whether nothing else of indexing keeps it waiting."""
+        used = self._used[Priority.INDEX]
+        return used == 0 or used + waiting.size <= self._for_indexing
+
+    def _fits(self, waiting: _Waiting) -> bool:
+        used = sum(self._used.values())
+        return used == 0 or used + waiting.size <= self._total

@@ -29,7 +29,7 @@ from visualsearch.types import FloatArray
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-STUCK_S = 120.0  # for one call: a GPU that hangs says nothing
+STUCK_S = 120.0  # for one call or image: a GPU that hangs says nothing
 PROBE = "a picture"  # words that every model takes
 QUERY_MEMORY = 128 * 2**20  # bytes that indexing leaves: a query's JPEG never waits for it
 LARGE_DECODE = QUERY_MEMORY  # bytes: what glibc would keep of them, up to a gigabyte, is returned
@@ -137,11 +137,13 @@ class Model:
         return await self._calls.run(priority, call)
 
     def stuck(self) -> str | None:
-        """Return why this process should be restarted: the model failed or does not come back."""
-        seconds = self._calls.longest_s()
-        if self.failure is None and seconds > STUCK_S:
-            return f"a call of the model has been running for {seconds:.0f} s"
-        return self.failure
+        """Return why this process should be restarted: the model failed, or a thread is lost."""
+        if self.failure is not None:
+            return self.failure
+        for what, threads in (("a call of the model", self._calls), ("a decode", self._hands)):
+            if (seconds := threads.longest_s()) > STUCK_S:
+                return f"{what} has been running for {seconds:.0f} s"
+        return None
 
     def close(self) -> None:
         """Stop after the calls under way."""

@@ -1,7 +1,7 @@
 """Private folders and files on any fsspec file system.
 
-On a disk of this host only their owner may read them, whatever the umask. In a bucket its own
-policy decides.
+On a disk of this host only their owner may read them, whatever the umask, if its mount has
+permissions. In a bucket its own policy decides.
 """
 
 from pathlib import Path

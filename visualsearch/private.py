@@ -1,8 +1,16 @@
-"""Folders and files that only their owner may read, whatever the umask of the process."""
+"""Folders and files that only their owner may read, whatever the umask of the process.
 
+On a mount that has no permissions, as vfat and some FUSE mounts, its options decide.
+"""
+
+import errno
+import logging
 from pathlib import Path
 
+log = logging.getLogger(__name__)
 FOLDER, FILE = 0o700, 0o600
+_REFUSED = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+_warned: set[int] = set()  # devices
 
 
 def make_folder(folder: Path) -> None:
@@ -19,9 +27,26 @@ def make_folder(folder: Path) -> None:
         if not folder.is_dir():
             raise
     else:
-        folder.chmod(FOLDER)  # the umask may have taken some of it
+        _restrict(folder, FOLDER)  # the umask may have taken some of it
 
 
 def hide(file: Path) -> None:
     """Let only the owner read and write a file. Raises OSError."""
-    file.chmod(FILE)
+    _restrict(file, FILE)
+
+
+def _restrict(path: Path, mode: int) -> None:
+    """Set permissions where the mount has them. Raises OSError."""
+    try:
+        path.chmod(mode)
+    except OSError as error:
+        if error.errno not in _REFUSED:
+            raise
+        _warn_once(path, error)
+
+
+def _warn_once(path: Path, error: OSError) -> None:
+    """Tell of a mount's first file; all others are like it."""
+    if (device := path.stat().st_dev) not in _warned:
+        _warned.add(device)
+        log.warning("%s: its mount refuses permissions, so others may read it: %s", path, error)

@@ -1,19 +1,28 @@
 """Where below `file_roots` a `file:` URL points, by its text alone: a hung mount is not touched."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 FILE = "file:"
 
 
+def folders_of(roots: Iterable[Path]) -> list[Path]:
+    """Return folders as absolute paths without `..`."""
+    return [_without_dots(str(root.absolute())) for root in roots]
+
+
 def path_of(url: str) -> Path:
-    """Return the path of a `file:` URL. Raises ValueError for what is no URL."""
-    return Path(unquote(urlsplit(url).path))
+    """Return the path of a `file:` URL without `..`. Raises ValueError for what is no URL."""
+    return _without_dots(unquote(urlsplit(url).path))
 
 
 def root_of(url: str, roots: Sequence[Path]) -> Path | None:
-    """Return the root that a `file:` URL names; None for other URLs and other folders."""
+    """Return the root, of those from `folders_of`, that a `file:` URL points below.
+
+    None for other URLs and other folders.
+    """
     if not url.startswith(FILE):
         return None
     try:
@@ -21,3 +30,8 @@ def root_of(url: str, roots: Sequence[Path]) -> Path | None:
     except ValueError:
         return None
     return next((root for root in roots if path.is_relative_to(root)), None)
+
+
+def _without_dots(path: str) -> Path:
+    """Return a path as its text reads, whatever is a link; two slashes in front are one."""
+    return Path(os.path.normpath(f"/{path.lstrip('/')}" if path.startswith("/") else path))

@@ -3,16 +3,16 @@
 import errno
 import os
 import stat
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from streams.blobs import SCHEME as BLOB
 from streams.blobs import BlobMissingError, BlobStore
+from streams.bounded_threads import BoundedThreads, NotBegunError
 from streams.fetch.errors import OWN_ERRORS, FetchError, short
-from streams.fetch.places import FILE, path_of, root_of
-from streams.fetch.readers import Readers
+from streams.fetch.places import FILE, folders_of, path_of, root_of
 from streams.settings import Settings
 
 READERS = 16  # of one place, at the same time
@@ -28,11 +28,18 @@ class StoredImage:
 
     url: str
     _read: Callable[[str], bytes]
-    _readers: Readers
+    _place: str
+    _readers: BoundedThreads
 
-    def permit(self) -> AbstractAsyncContextManager[None]:
-        """Wait for a reader of the place. Raises FetchError where all of them hang."""
-        return self._readers.permit()
+    @asynccontextmanager
+    async def permit(self) -> AsyncIterator[None]:
+        """Wait for a reader. Raises FetchError `image_host_down` where all of them hang."""
+        try:
+            async with self._readers.permit():
+                yield
+        except NotBegunError as error:
+            text = f"{self._place}: not read, {error}"
+            raise FetchError("image_host_down", text, transient=True, attempts=0) from None
 
     async def get(self) -> bytes:
         """Return the bytes; within a permit. Raises FetchError."""
@@ -59,29 +66,34 @@ class StoredImages:
     def __init__(self, settings: Settings, blobs: BlobStore) -> None:
         self._blobs = blobs
         self._limit = settings.image_max_bytes
-        self._folders = [root.absolute() for root in settings.file_roots]
+        self._folders = folders_of(settings.file_roots)
         self._stores = tuple(f"{root.rstrip('/')}/" for root in settings.store_roots)
         places = [BLOB, FILE, *map(str, self._folders), *self._stores]
-        self._readers = {place: Readers(place, READERS) for place in places}
+        self._readers = {place: BoundedThreads("store", READERS) for place in places}
 
     def find(self, url: str) -> StoredImage | None:
         """Return what is at such a URL; None for those of no kind of ours."""
         if url.startswith(BLOB):
-            return StoredImage(url, self._blobs.get, self._readers[BLOB])
+            return self._image(url, self._blobs.get, BLOB)
         if url.startswith(FILE):
             place = str(root_of(url, self._folders) or FILE)
-            return StoredImage(url, self._file, self._readers[place])
+            return self._image(url, self._file, place)
         # A store's names are no paths, but a local one behind fsspec would follow the dots.
         if url.startswith(self._stores) and ".." not in url.split("/"):
             store = next(store for store in self._stores if url.startswith(store))
-            return StoredImage(url, self._object, self._readers[store])
+            return self._image(url, self._object, store)
         return None
 
+    def _image(self, url: str, read: Callable[[str], bytes], place: str) -> StoredImage:
+        return StoredImage(url, read, place, self._readers[place])
+
     def _file(self, url: str) -> bytes:
-        path = path_of(url).resolve()
+        path = path_of(url)
+        if root_of(url, self._folders) is None:  # nothing outside is touched, not even resolved
+            raise _outside(url)
+        path = path.resolve()
         if not any(path.is_relative_to(root.resolve()) for root in self._folders):
-            text = f"{short(url)}: outside of the folders in `file_roots`"
-            raise FetchError("image_url_forbidden", text)
+            raise _outside(url)
         # Opening may already do something to a device. What was opened is looked at again: the
         # name may stand for something else by now.
         _check_regular(url, os.lstat(path))
@@ -102,6 +114,11 @@ class StoredImages:
         if len(data) > self._limit:
             raise FetchError("image_too_large", f"{short(url)}: over {self._limit} bytes")
         return data
+
+
+def _outside(url: str) -> FetchError:
+    text = f"{short(url)}: outside of the folders in `file_roots`"
+    return FetchError("image_url_forbidden", text)
 
 
 def _check_regular(url: str, status: os.stat_result) -> None:

@@ -53,7 +53,8 @@ class EmbeddingLane:
     """Waits for hosts and for the model, so that the attribute lane never does.
 
     `delays_s` are the pauses before each further round, the last of which ends in a dead letter.
-    A round in which nothing was asked of the host does not count, for `UNASKED_S` at most.
+    A round in which nothing was asked of the host, or of the blob store, does not count, for
+    `UNASKED_S` at most.
     """
 
     name = "embedding"
@@ -161,7 +162,7 @@ class EmbeddingLane:
             self._inline.store(picture.source), self._embed(picture, attempt)
         )
         if missing is not None and picture.fault is None:
-            _fail(picture, "store", NOT_STORED, missing)
+            _fail(picture, "store", NOT_STORED, missing.text, missing.attempts)
             picture.transient = True
 
     async def _embed(self, picture: _Picture, attempt: Attempt) -> None:

@@ -2,11 +2,12 @@
 
 import logging
 import time
+from dataclasses import dataclass
 from functools import partial
 
 from schemas.events import ImageSource
 from streams.blobs import BlobStore
-from streams.bounded_threads import BoundedThreads
+from streams.bounded_threads import BoundedThreads, NotBegunError
 from streams.fetch.errors import FetchError
 from streams.fetch.inline import decode_base64
 from streams.metrics import Metrics
@@ -19,6 +20,14 @@ LIMIT_S = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class NotStored:
+    """Why an image is not in the store yet, and how often the store was asked: 0 or once."""
+
+    text: str
+    attempts: int
+
+
 class InlineImages:
     """Stores the bytes of inline images; what cannot be stored now is left to a later attempt."""
 
@@ -28,23 +37,28 @@ class InlineImages:
         self._blobs = blobs
         self._seconds = metrics.blob_store
         self._inline_limit = inline_limit
-        self._threads = BoundedThreads("blobs", threads=THREADS, limit_s=limit_s)
+        self._threads = BoundedThreads("blobs", THREADS)
+        self._limit_s = limit_s
         metrics.blob_calls_abandoned.set_function(lambda: self._threads.abandoned)
         self._works = True
 
-    async def store(self, image: ImageSource) -> str | None:
+    async def store(self, image: ImageSource) -> NotStored | None:
         """Store an image if it is inline. Return why its bytes are not stored yet, or None.
+
+        The store was not asked where as many calls hang as there are threads.
 
         It raises nothing: whatever the store raises, a later attempt may succeed.
         """
         if image.data is None:
             return None
-        started, outcome, missing = time.perf_counter(), "ok", None
+        started, outcome = time.perf_counter(), "ok"
+        missing: NotStored | None = None
         try:
-            await self._threads.run(partial(self._put, image.data))
+            await self._threads.run_within(self._limit_s, partial(self._put, image.data))
         except Exception as error:
             outcome = "timeout" if isinstance(error, TimeoutError) else "failed"
-            missing = f"the image is not in the blob store yet: {error!r}"
+            text = f"the image is not in the blob store yet: {error!r}"
+            missing = NotStored(text, attempts=0 if isinstance(error, NotBegunError) else 1)
         self._seconds.labels(outcome).observe(time.perf_counter() - started)
         self._tell(missing)
         return missing
@@ -56,8 +70,9 @@ class InlineImages:
             return
         self._blobs.put(image)
 
-    def _tell(self, missing: str | None) -> None:
+    def _tell(self, missing: NotStored | None) -> None:
         """Log a change, not each image."""
         if (missing is None) != self._works:
             self._works = missing is None
-            log.warning("%s", missing or "the blob store takes images again")
+            text = "the blob store takes images again" if missing is None else missing.text
+            log.warning("%s", text)

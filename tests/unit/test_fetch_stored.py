@@ -17,6 +17,7 @@ from streams.blobs import BlobStore
 from streams.fetch import stored
 from streams.fetch.errors import FetchError
 from streams.fetch.fetcher import Fetcher
+from streams.fetch.places import folders_of, root_of
 from streams.fetch.stored import READERS
 from streams.hosts import BREAK_AFTER, Hosts
 from streams.metrics import Metrics
@@ -213,6 +214,51 @@ async def test_who_gives_up_waiting_for_a_reader_takes_none_along(
     assert [isinstance(each, BaseException) for each in found].count(True) == 5
     again = await asyncio.gather(*(fetcher.fetch(url) for _ in range(3 * READERS)))
     assert len(again) == 3 * READERS
+
+
+@pytest.mark.parametrize("out", ["/..", "/%2e%2e", "/x/../..", "/../good/.."])
+async def test_nothing_outside_of_the_folders_is_touched(
+    make: Make, roots: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    """A mount elsewhere may hang: `..` in a URL led there before its folder was checked."""
+    touched: list[Path] = []
+    resolve = Path.resolve
+
+    def noted(self: Path, *, strict: bool = False) -> Path:
+        touched.append(self)
+        return resolve(self, strict=strict)
+
+    fetcher = make()
+    monkeypatch.setattr(Path, "resolve", noted)
+    with pytest.raises(FetchError) as caught:
+        await fetcher.fetch(f"file://{roots[1]}{out}/elsewhere/a.jpg")
+    assert caught.value.code == "image_url_forbidden"
+    assert touched == []
+
+
+def test_a_file_url_belongs_to_the_folder_that_it_leads_to() -> None:
+    """Whose readers and breaker it takes, by its text alone."""
+    roots = folders_of([Path("/a"), Path("/net/../b")])
+    assert roots == [Path("/a"), Path("/b")]
+    found = {url: root_of(f"file://{url}", roots)
+             for url in ("/a/x", "//a/x", "/a/../b/x", "/a/%2e%2e/b/x", "/a/../c/x", "/ab/x", "")
+             }  # fmt: skip
+    assert found == {
+        "/a/x": roots[0],
+        "//a/x": roots[0],
+        "/a/../b/x": roots[1],
+        "/a/%2e%2e/b/x": roots[1],
+        "/a/../c/x": None,
+        "/ab/x": None,
+        "": None,
+    }
+
+
+async def test_a_link_out_of_a_folder_is_refused(make: Make, roots: tuple[Path, Path]) -> None:
+    """What its text does not show is found when it is followed."""
+    (roots[1].parent / "out.jpg").write_bytes(b"secret")
+    (roots[1] / "link.jpg").symlink_to(roots[1].parent / "out.jpg")
+    assert (await failure(make(), roots[1] / "link.jpg")).code == "image_url_forbidden"
 
 
 async def test_a_folder_is_a_host_with_a_breaker_of_its_own(roots: tuple[Path, Path]) -> None:

@@ -2,7 +2,9 @@
 
 import io
 import struct
+import tracemalloc
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,8 +13,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.unit.test_images import encoded, halves, near, wide_gamut
-from visualsearch.encoders.image_metadata import PNG, PROFILE_BYTES
-from visualsearch.encoders.images import decode_image
+from visualsearch.encoders import image_metadata
+from visualsearch.encoders.image_files import MAX_SCANS
+from visualsearch.encoders.image_metadata import (
+    MAX_PARTS,
+    PNG,
+    PROFILE_BYTES,
+    scan_starts,
+    strip_jpeg,
+)
+from visualsearch.encoders.images import decode_image, decode_memory
 from visualsearch.errors import ImageError
 
 BIG = 2 * 2**20  # bytes: twice what Pillow reads of a compressed chunk
@@ -81,6 +91,113 @@ def test_a_large_color_profile_is_applied() -> None:
         for profile in profiles
     )
     assert small == large != (180, 120, 60)
+
+
+def test_of_several_color_profiles_the_first_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of 8 kB unpacks to megabytes, and a file may hold hundreds."""
+    unpacked: list[bytes] = []
+    unpack = image_metadata._png_profile
+
+    def counted(body: bytes) -> bytes | None:
+        unpacked.append(body)
+        return unpack(body)
+
+    monkeypatch.setattr(image_metadata, "_png_profile", counted)
+    numbers = Image.new("RGB", (16, 16), (180, 120, 60))
+    chunks = [profile_chunk(wide_gamut()), *[profile_chunk(bytes(BIG))] * 100]
+    one, many = (decode_image(with_chunk(*some, image=numbers)) for some in (chunks[:1], chunks))
+    assert one.getpixel((8, 8)) == many.getpixel((8, 8)) != (180, 120, 60)
+    assert len(unpacked) == 2
+
+
+def test_color_profiles_are_not_kept() -> None:
+    """Only what was made of them is: 64 of some megabytes each would fill a worker."""
+    numbers = Image.new("RGB", (16, 16), (180, 120, 60))
+    files = [with_chunk(profile_chunk(wide_gamut() + bytes([n]) * BIG), image=numbers)
+             for n in range(4)]  # fmt: skip
+    decode_image(files[0])
+    tracemalloc.start()
+    try:
+        for data in files:
+            decode_image(data)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < BIG
+
+
+def test_a_color_profile_without_limits_is_not_applied() -> None:
+    """Its image is used as it is."""
+    numbers = Image.new("RGB", (16, 16), (180, 120, 60))
+    profile = wide_gamut() + np.random.default_rng(0).bytes(PROFILE_BYTES)
+    for data in (with_chunk(profile_chunk(profile), image=numbers),
+                 encoded(numbers, "JPEG", icc_profile=profile, quality=100)):  # fmt: skip
+        assert near(decode_image(data), (8, 8), (180, 120, 60))
+
+
+def empty_segments(count: int) -> bytes:
+    """Return a JPEG with so many segments without contents behind its first two bytes."""
+    data = encoded(halves(), "JPEG")
+    return data[:2] + b"\xff\xdb\x00\x02" * count + data[2:]
+
+
+@pytest.mark.parametrize("make", [lambda count: with_chunk(*[chunk(b"tEXt", b"")] * count),
+                                  empty_segments])  # fmt: skip
+def test_a_file_of_many_parts_is_refused(make: Callable[[int], bytes]) -> None:
+    """Each takes a step, here and in Pillow: 10 MB of them took 20 seconds and 700 MB."""
+    assert decode_image(make(MAX_PARTS - 100)).size == (80, 40)
+    with pytest.raises(ImageError, match="more than 10,000") as caught:
+        decode_image(make(MAX_PARTS))
+    assert caught.value.code == "image_not_an_image"
+    assert decode_memory(make(MAX_PARTS)) == 0
+
+
+@pytest.mark.parametrize("junk", [b"\xff", b"\0", b"\xff\0", b"\xff\xd0"], ids=bytes.hex)
+def test_what_is_between_segments_is_left_out(junk: bytes) -> None:
+    """Decoders skip it, Pillow one byte at a time."""
+    data = encoded(halves(), "JPEG")
+    second = 4 + int.from_bytes(data[4:6], "big")
+    assert strip_jpeg(data[:second] + junk * 100_000 + data[second:]) == data
+    assert scan_starts(data) == [data.index(b"\xff\xda")]
+
+
+def test_the_first_orientation_counts() -> None:
+    """Pillow would join all Exif segments, a copy for each."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(halves(), "JPEG", exif=exif)
+    start = data.index(b"Exif") - 4
+    end = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
+    many = data[:end] + (b"\xff\xe1\0\x0aExif\0\0xx") * 1000 + data[end:]
+    assert strip_jpeg(many) == data
+    assert decode_image(many).size == (40, 80)
+
+
+def with_scans(count: int, size: tuple[int, int] = (64, 64)) -> bytes:
+    """Return a progressive JPEG with so many scans, those that are added without a change."""
+    data = encoded(Image.new("L", size, 100), "JPEG", progressive=True)
+    starts = scan_starts(data)
+    return data[:-2] + data[starts[-1] : -2] * (count - len(starts)) + data[-2:]
+
+
+def test_scans_are_counted_where_decoders_find_them() -> None:
+    """Not in metadata, nor behind the end; also behind a segment that contains an end."""
+    data = with_scans(6)
+    first = data.index(b"\xff\xda")
+    hidden = data[:first] + b"\xff\xfe\0\x06\xff\xd9\xff\xda" + data[first:] + b"\xff\xda" * 200
+    assert len(scan_starts(data)) == len(scan_starts(hidden)) == 6
+    assert decode_image(hidden).size == (64, 64)
+
+
+def test_a_jpeg_of_many_scans_is_refused() -> None:
+    """Each goes over all pixels: 69 kB took seconds, 16 MB hours."""
+    assert decode_image(with_scans(MAX_SCANS)).size == (64, 64)
+    with pytest.raises(ImageError, match="101 scans") as caught:
+        decode_image(with_scans(MAX_SCANS + 1))
+    assert caught.value.code == "image_too_many_pixels"
+    side = 9_000
+    assert decode_memory(with_scans(10, (side, side))) > side * side
+    assert decode_memory(with_scans(60, (side, side))) == 0
 
 
 def test_transparency_and_orientation_are_no_metadata() -> None:

@@ -28,6 +28,7 @@ from tests.lane_events import (
     inline,
     message,
 )
+from tests.waiting import until
 
 Make = Callable[[BlobStore], EmbeddingLane]
 
@@ -150,6 +151,31 @@ async def test_a_store_that_hangs_holds_up_a_bounded_number_of_threads(
         assert await asyncio.wait_for(asyncio.to_thread(lambda: 1), 1) == 1
     finally:
         store.going.set()
+
+
+async def test_an_outage_in_which_the_store_is_not_asked_uses_up_no_round(
+    lane: Make, store: Store
+) -> None:
+    """Calls that hang keep all others from it: of those nothing is known, nothing is given up."""
+    embedding = lane(store)
+    store.going.clear()
+    event = message(0, "product-created", images=[inline(RED)])
+    try:
+        hanging = [message(n, "product-created", f"p{n}", images=[inline(BLUE)])
+                   for n in range(THREADS)]  # fmt: skip
+        asked = await asyncio.gather(*map(embedding.process, hanging))
+        rounds = [outcome.retry.attempt.rounds for outcome in asked if outcome.retry is not None]
+        assert rounds == [{0: 1}] * THREADS
+        attempt = FIRST
+        for _ in range(10):  # of two delays
+            outcome = await embedding.process(event, attempt)
+            assert outcome.retry is not None
+            attempt = outcome.retry.attempt
+            assert (attempt.rounds, attempt.tries) == ({0: 0}, 0)
+    finally:
+        store.going.set()
+    await until(lambda: embedding._inline._threads.abandoned == 0)
+    assert (await embedding.process(event, attempt)).word == "indexed"
 
 
 async def test_an_image_that_cannot_be_used_is_told_of_as_such(lane: Make, store: Store) -> None:

@@ -145,6 +145,23 @@ async def test_a_call_that_does_not_come_back_is_told(
     assert model.stuck() is None
 
 
+async def test_a_decode_that_does_not_come_back_is_told(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many of them as there are threads would stop embedding and image queries for good."""
+    monkeypatch.setattr("streams.model.STUCK_S", 0.0)
+    asked: list[str | None] = []
+
+    class Endless(FakeEncoder):
+        def prepare(self, image: Any) -> Any:
+            asked.append(model.stuck())
+            return super().prepare(image)
+
+    model = make(Endless())
+    await pictures(model, 1)
+    assert "a decode has been running" in (asked[0] or "")
+
+
 @pytest.mark.parametrize(
     "error", [MemoryError(), *(OSError(n, "") for n in (errno.ENOSPC, errno.EMFILE, errno.EIO))]
 )

@@ -1,8 +1,9 @@
 """Only their owner may read images and snapshots, whatever the umask of the process."""
 
+import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from streams.blobs import BlobStore
 from streams.broker.lifecycle import _usable_folder
 from streams.snapshots.store import SnapshotStore
 from tests.snapshot_parts import snapshot_in
+from visualsearch import private
 from visualsearch.private import make_folder
 
 
@@ -75,3 +77,40 @@ def test_a_folder_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(FileExistsError):
         make_folder(tmp_path / "file")
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP])
+def test_a_mount_without_permissions_takes_files(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    number: int,
+) -> None:
+    """It is told of once: every write there failed."""
+    monkeypatch.setattr(private, "_warned", set())
+    monkeypatch.setattr(Path, "chmod", refusing(number))
+    store = BlobStore((tmp_path / "vfat" / "blobs").as_uri())
+    for data in (b"an image", b"another"):
+        assert store.get(store.put(data)) == data
+    told = [record.getMessage() for record in caplog.records if record.name == private.__name__]
+    assert len(told) == 1
+    assert "refuses permissions" in told[0]
+
+
+def test_a_disk_that_fails_is_no_mount_without_permissions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What may be readable by others, where permissions are, is not written."""
+    store = BlobStore(tmp_path.as_uri())
+    monkeypatch.setattr(Path, "chmod", refusing(errno.EIO))
+    with pytest.raises(OSError, match="Input/output"):
+        store.put(b"an image")
+
+
+def refusing(number: int) -> Callable[[Path, int], None]:
+    """Return a `chmod` that fails."""
+
+    def chmod(path: Path, _: int) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    return chmod

@@ -32,6 +32,8 @@ from visualsearch.errors import ImageError
 MAX_PIXELS = 80_000_000  # as decoded: a JPEG of 200 megapixels is read at an eighth of its size
 MAX_BYTES = 64 * 2**20
 MAX_MEMORY = 640 * 2**20  # of one decode; WebP reaches it at 42 megapixels, RGBA PNG at 167
+MAX_SCANS = 100  # of a JPEG: progressive ones have about ten, and an empty one takes three bytes
+MAX_SCANNED = 50 * MAX_PIXELS  # pixels of a JPEG times its scans: seconds of work
 # Of all that Pillow reads, what images on the web come in; PostScript would start a program.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIF", "TIFF", "BMP", "JPEG2000", "PPM", "ICO")
 
@@ -61,7 +63,7 @@ def open_image(data: bytes, max_side: int) -> OpenedImage:
 
     Raises:
         ImageError: code `image_not_an_image`, `image_truncated`, `image_too_large` (bytes) or
-            `image_too_many_pixels` (pixels, or the memory that they take).
+            `image_too_many_pixels` (pixels, the memory that they take, or scans).
         MemoryError: the process is out of memory, whatever the image.
 
     """
@@ -75,6 +77,8 @@ def open_image(data: bytes, max_side: int) -> OpenedImage:
     try:
         image = _opened(data)
         width, height, memory = _as_decoded(image, data, max_side)
+    except ImageError:
+        raise
     except UnidentifiedImageError:
         text = "The content is no image in a known format."
         raise ImageError(text, code="image_not_an_image") from None
@@ -153,17 +157,31 @@ def _as_decoded(image: ImageFile.ImageFile, data: bytes, max_side: int) -> tuple
 
 
 def _coefficients(image: JpegImageFile, data: bytes) -> int:
-    """Return the bytes that a JPEG in several scans keeps; one in a single scan keeps none."""
-    first, _ = scan_starts(data)
-    single = first >= 0 and scan_components(data, first) == image.layers
+    """Return the bytes that a JPEG in several scans keeps; one in a single scan keeps none.
+
+    Raises ImageError `image_too_many_pixels` for more than its decoder should go through.
+    """
+    scans = scan_starts(data)
+    single = bool(scans) and scan_components(data, scans[0]) == image.layers
     if single and "progressive" not in image.info:
         return 0
+    _check_scans(image, len(scans))
     samples = [across * down for _, across, down, _ in image.layer]
     most = max((across for _, across, _, _ in image.layer), default=1) * max(
         (down for _, _, down, _ in image.layer), default=1
     )
     pixels = image.size[0] * image.size[1]
     return _COEFFICIENT_BYTES * pixels * sum(samples) // max(1, most)
+
+
+def _check_scans(image: JpegImageFile, scans: int) -> None:
+    width, height = image.size
+    if scans > MAX_SCANS or scans * width * height > MAX_SCANNED:
+        raise ImageError(
+            f"The JPEG has {scans:,} scans of {width} x {height} pixels; at most {MAX_SCANS} scans "
+            f"and {MAX_SCANNED:,} pixels in all of them are decoded.",
+            code="image_too_many_pixels",
+        )
 
 
 def _reduction(size: tuple[int, int], data: bytes, max_side: int) -> int:

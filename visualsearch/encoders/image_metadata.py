@@ -4,63 +4,83 @@ Browsers ignore what they cannot read of metadata; Pillow refuses the file. What
 changes the pixels that one sees: transparency, orientation, color profile and color transform.
 """
 
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+from visualsearch.errors import ImageError
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 END_OF_JPEG = b"\xff\xd9"
-PROFILE_BYTES = 8 * 2**20  # of a color profile, decompressed: the limit that libpng has as well
+PROFILE_BYTES = 4 * 2**20  # of a color profile, decompressed: the largest of printers have three
+# Chunks or segments: libpng writes 8 KiB into each chunk. Each costs a step here and one in Pillow.
+MAX_PARTS = 10_000
 
 _ANCILLARY = 0x20  # the bit of a chunk's first letter
 _KEPT_CHUNKS = (b"tRNS", b"eXIf")
-_START_OF_SCAN, _APP0, _COMMENT = 0xDA, 0xE0, 0xFE
+_START_OF_SCAN, _APP0, _EXIF, _COMMENT, _END_OF_IMAGE = 0xDA, 0xE0, 0xE1, 0xFE, 0xD9
+_WITHOUT_LENGTH = 0xC0  # no marker below it, and not the start of an image, has contents
+_START_OF_IMAGE = 0xD8
+# Neither padding, nor an escaped byte, nor a restart within a scan.
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 # Shortest useful contents by marker: JFIF, Exif, color profile, Adobe's color transform.
-_KEPT_SEGMENTS = {0xE0: (b"JFIF\0", 12), 0xE1: (b"Exif\0\0", 6), 0xE2: (b"ICC_PROFILE\0", 15),
+_KEPT_SEGMENTS = {_APP0: (b"JFIF\0", 12), _EXIF: (b"Exif\0\0", 6), 0xE2: (b"ICC_PROFILE\0", 15),
                   0xEE: (b"Adobe", 12)}  # fmt: skip
 
 
 def strip_png(data: bytes) -> tuple[bytes, bytes | None]:
     """Return a PNG without texts, animation and the like, and its color profile.
 
-    An optional chunk with a wrong checksum is left out, as libpng does. A profile that cannot be
-    decompressed, or to no more than `PROFILE_BYTES`, is None.
+    An optional chunk with a wrong checksum is left out, as libpng does. Of several profiles the
+    first counts; one that cannot be decompressed, or to no more than `PROFILE_BYTES`, is None.
+
+    Raises:
+        ImageError: code `image_not_an_image` for more than `MAX_PARTS` chunks.
+
     """
     view = memoryview(data)
-    kept, profile = [view[: len(PNG)]], None
-    for name, chunk in _chunks(view):
-        body, checksum = chunk[8:-4], int.from_bytes(chunk[-4:], "big")
-        if not name[0] & _ANCILLARY:
-            kept.append(chunk)
-        elif zlib.crc32(chunk[4:-4]) != checksum:
+    kept, packed = [(0, len(PNG))], None
+    for name, at, end in _chunks(data):
+        if name[0] & _ANCILLARY and not _is_intact(view[at:end]):
             continue
-        elif name in _KEPT_CHUNKS:
-            kept.append(chunk)
-        elif name == b"iCCP":
-            profile = _png_profile(bytes(body))
-    return b"".join(kept), profile
+        if not name[0] & _ANCILLARY or name in _KEPT_CHUNKS:
+            kept.append((at, end))
+        elif name == b"iCCP" and packed is None:
+            packed = bytes(view[at + 8 : end - 4])
+    return _joined(data, kept), None if packed is None else _png_profile(packed)
 
 
 def strip_jpeg(data: bytes) -> bytes:
-    """Return a JPEG without comments and the application segments that change no pixel."""
-    view = memoryview(data)
-    kept, end = [view[:2]], 2
-    for marker, at, following in _segments(data):
-        end = following
-        if marker == _COMMENT or marker & 0xF0 == _APP0:
-            prefix, shortest = _KEPT_SEGMENTS.get(marker, (b"", len(data)))
-            body = view[at + 4 : following]
-            if len(body) < shortest or body[: len(prefix)] != prefix:
-                continue
-        kept.append(view[at:following])
-    return b"".join([*kept, view[end:]])
+    """Return a JPEG without comments and the application segments that change no pixel.
+
+    What is between segments, which decoders skip byte by byte, is left out as well, and of several
+    Exif segments all but the first, which has the orientation: Pillow would join them one by one.
+
+    Raises:
+        ImageError: code `image_not_an_image` for more than `MAX_PARTS` segments.
+
+    """
+    kept = [(0, 2)]
+    oriented = False
+    for marker, at, end in _segments(data):
+        if marker == _START_OF_SCAN:
+            kept.append((at, len(data)))
+            break
+        if _changes_pixels(data, marker, at, end) and not (oriented and marker == _EXIF):
+            kept.append((at, end))
+            oriented |= marker == _EXIF
+    return _joined(data, kept)
 
 
-def scan_starts(data: bytes) -> tuple[int, int]:
-    """Return where a JPEG's first and second scan start; -1 for one that is not there."""
-    first = next((at for marker, at, _ in _segments(data) if marker == _START_OF_SCAN), -1)
-    second = data.find(bytes((0xFF, _START_OF_SCAN)), first + 2) if first >= 0 else -1
-    return first, second
+def scan_starts(data: bytes) -> list[int]:
+    """Return where the scans of a JPEG start.
+
+    Raises:
+        ImageError: code `image_not_an_image` for more than `MAX_PARTS` segments.
+
+    """
+    return [at for marker, at, _ in _segments(data) if marker == _START_OF_SCAN]
 
 
 def scan_components(data: bytes, start: int) -> int:
@@ -68,12 +88,31 @@ def scan_components(data: bytes, start: int) -> int:
     return data[start + 4] if len(data) > start + 4 else 0
 
 
-def _chunks(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """Yield name and bytes of each chunk, the last perhaps cut off."""
+def _joined(data: bytes, parts: Sequence[tuple[int, int]]) -> bytes:
+    view = memoryview(data)
+    return b"".join([view[at:end] for at, end in parts])
+
+
+def _is_intact(chunk: memoryview) -> bool:
+    return zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big")
+
+
+def _changes_pixels(data: bytes, marker: int, at: int, end: int) -> bool:
+    if marker != _COMMENT and marker & 0xF0 != _APP0:
+        return True
+    prefix, shortest = _KEPT_SEGMENTS.get(marker, (b"", len(data)))
+    return end - at - 4 >= shortest and data.startswith(prefix, at + 4)
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield name, start and end of each chunk, the last perhaps cut off."""
     at = len(PNG)
-    while at + 8 <= len(view):
-        end = at + 12 + int.from_bytes(view[at : at + 4], "big")
-        yield bytes(view[at + 4 : at + 8]), view[at:end]
+    count = 0
+    while at + 8 <= len(data):
+        count += 1
+        _check_count(count, "chunks")
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        yield data[at + 4 : at + 8], at, end
         at = end
 
 
@@ -88,19 +127,26 @@ def _png_profile(body: bytes) -> bytes | None:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield marker, start and end of a JPEG's segments up to its first scan's header.
+    """Yield marker, start and end of a JPEG's segments, as libjpeg finds them.
 
-    Anything unusual ends it: what follows is the decoder's to judge.
+    Of a scan that is its header. The last segment may be cut off.
     """
     at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] >= 0xC0:
-        if data[at + 1] == 0xFF:  # padding
-            at += 1
-            continue
-        marker, end = data[at + 1], at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        if 0xD0 <= marker <= 0xD9 or end > len(data):
+    count = 0
+    while (found := _MARKER.search(data, at)) is not None:
+        count += 1
+        _check_count(count, "segments")
+        at = found.start()
+        marker, end = data[at + 1], at + 2
+        if marker == _END_OF_IMAGE:
             return
+        if marker >= _WITHOUT_LENGTH and marker != _START_OF_IMAGE:
+            end += int.from_bytes(data[end : end + 2], "big")
         yield marker, at, end
-        if marker == _START_OF_SCAN:
-            return
         at = end
+
+
+def _check_count(count: int, what: str) -> None:
+    if count > MAX_PARTS:
+        text = f"The image's file has more than {MAX_PARTS:,} {what}."
+        raise ImageError(text, code="image_not_an_image")

@@ -1,5 +1,6 @@
 """Bytes of unknown origin → an RGB image the right way up, or an ImageError with a code."""
 
+import hashlib
 import io
 import warnings
 from collections.abc import Iterator
@@ -8,7 +9,13 @@ from functools import lru_cache
 from PIL import Image, ImageChops, ImageCms, ImageFile
 
 from visualsearch.encoders.image_files import open_image, raise_if_of_the_system
-from visualsearch.encoders.image_metadata import END_OF_JPEG, JPEG, scan_components, scan_starts
+from visualsearch.encoders.image_metadata import (
+    END_OF_JPEG,
+    JPEG,
+    PROFILE_BYTES,
+    scan_components,
+    scan_starts,
+)
 from visualsearch.errors import ImageError
 
 LEAST_SHARE = 0.5  # of a JPEG's rows: with fewer, what is missing may be the product
@@ -39,7 +46,7 @@ def decode_image(data: bytes, max_side: int = 1024) -> Image.Image:
 
     Raises:
         ImageError: code `image_not_an_image`, `image_truncated`, `image_too_large` (bytes) or
-            `image_too_many_pixels`.
+            `image_too_many_pixels` (a JPEG's scans included).
         MemoryError: the process is out of memory, which is no fault of the image.
         OSError: with a number: the system lacks something else.
 
@@ -87,11 +94,11 @@ def _has_most_rows(image: ImageFile.ImageFile, data: bytes, max_side: int) -> bo
 
     In one scan: half of the rows. In several: the first scan, which is all of the image coarsely.
     """
-    first, second = scan_starts(data)
-    if first < 0 or data.endswith(END_OF_JPEG):
+    scans = scan_starts(data)
+    if not scans or data.endswith(END_OF_JPEG):
         return False
-    if second >= 0:
-        return scan_components(data, first) == len(image.getbands())
+    if len(scans) > 1:
+        return scan_components(data, scans[0]) == len(image.getbands())
     image.tile = []  # the rows that came are in the image
     whole = open_image(data + END_OF_JPEG, max_side).image
     try:
@@ -164,19 +171,38 @@ def _rgb(image: Image.Image) -> Image.Image:
 def _in_srgb(image: Image.Image) -> Image.Image:
     """Apply the color profile that the image carries; without it its colors are others."""
     profile = image.info.get("icc_profile")
-    if not profile or image.mode not in ("RGB", "RGBA", "CMYK"):
+    if not profile or len(profile) > PROFILE_BYTES or image.mode not in ("RGB", "RGBA", "CMYK"):
         return image
     try:
-        transform = _to_srgb(profile, image.mode)
+        transform = _to_srgb(_Profile(profile), image.mode)
         return image if transform is None else ImageCms.applyTransform(image, transform) or image
     except (ImageCms.PyCMSError, OSError, ValueError):  # a broken profile, or one of another mode
         return image
 
 
+class _Profile:
+    """A color profile as a key, which keeps its digest once its bytes are taken."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data: bytes | None = data
+        self._digest = hashlib.sha256(data).digest()
+
+    def take(self) -> bytes:
+        """Return the bytes and forget them; to be called once."""
+        data, self._data = self._data, None
+        return data or b""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Profile) and self._digest == other._digest
+
+    def __hash__(self) -> int:
+        return hash(self._digest)
+
+
 @lru_cache(maxsize=64)
-def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+def _to_srgb(profile: _Profile, mode: str) -> ImageCms.ImageCmsTransform | None:
     """Return the transform to sRGB; None where there is nothing to do, as for most images."""
-    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile.take()))
     if mode != "CMYK" and "srgb" in ImageCms.getProfileDescription(source).lower():
         return None
     target = "RGBA" if mode == "RGBA" else "RGB"
