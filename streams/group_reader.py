@@ -134,16 +134,22 @@ class GroupReader:
     def _join(self) -> Any:
         from confluent_kafka import Consumer
 
-        def revoked(consumer: Any, _: Any) -> None:
+        def assigned(_: Any, places: Sequence[Any]) -> None:
+            log.info("%s: %d partitions assigned", self.group, len(places))
+
+        def revoked(consumer: Any, places: Sequence[Any]) -> None:
             self._drain()
             self._commit(consumer, wait=True)
             self._read_epoch += 1
+            log.info("%s: %d partitions revoked", self.group, len(places))
 
-        def lost(_: Any, __: Any) -> None:
+        def lost(_: Any, places: Sequence[Any]) -> None:
             self._read_epoch += 1
+            log.warning("%s: %d partitions lost: the group went on without us", self.group,
+                        len(places))  # fmt: skip
 
         consumer = Consumer(self._options | {"on_commit": self._note_commit})
-        consumer.subscribe(self._topics, on_revoke=revoked, on_lost=lost)
+        consumer.subscribe(self._topics, on_assign=assigned, on_revoke=revoked, on_lost=lost)
         return consumer
 
     def _drain(self) -> None:

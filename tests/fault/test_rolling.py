@@ -10,12 +10,14 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from streams.broker import start_broker, stop_broker
 from streams.client import SearchClient
 from streams.demo.stage import WorkerProcess, running_worker
 from streams.settings import Settings, load_settings
 from streams.topics import create_topics, topic_specs
+from tests.fault.fleet import until
 from tests.fault.search_load import Sent, SteadyLoad, percentile
 from tests.fault.test_search_kill import PER_S, publish, results_by_request
 
@@ -41,7 +43,11 @@ class Pair:
         return self._stack.enter_context(running_worker(self.settings, 0, log))
 
     def replace_first(self, *, kill: bool) -> None:
-        """End the older worker, start another, and wait until that is ready."""
+        """End the older worker, start another, and wait until the group is whole again.
+
+        A group with a dead member stands still until its session has run out: kills that come
+        faster than that are an outage, not a test of what is lost.
+        """
         old = self._workers.pop(0)
         if kill:
             old.kill()
@@ -50,6 +56,15 @@ class Pair:
         new = self._start()
         new.wait_ready()
         self._workers.append(new)
+        until(
+            lambda: self._shares() == [4, 4], "the group has two members that share its partitions"
+        )
+
+    def _shares(self) -> list[int]:
+        """Return how many partitions of the requests each member of their group has."""
+        group = self.settings.group("search")
+        (told,) = AdminClient(self.settings.kafka()).describe_consumer_groups([group]).values()
+        return [len(member.assignment.topic_partitions) for member in told.result().members]
 
 
 @pytest.fixture
