@@ -48,7 +48,9 @@ class Delay:
         return not self._closed and len(self._held) < HELD and self._bytes < HELD_BYTES
 
     def take(self, message: SourceMessage, finished: Finished) -> None:
-        """Hold an event until its time by our clock."""
+        """Hold an event until its time by our clock; once closed it is the next owner's."""
+        if self._closed:
+            return
         now = time.monotonic()
         if self._start_at is None:
             self._start_at = now + SETTLE_S
