@@ -229,11 +229,8 @@ class Worker:
 
     def live(self) -> str | None:
         """Return why this process should be restarted: it makes no progress. Lag is no reason."""
-        readers = list(self._ingest.readers) if self._ingest is not None else []
-        readers += [self._side.requests] if self._side is not None else []
-        for reader in readers:
-            if reader.failure is not None:
-                return f"{reader.group} cannot go on: {reader.failure!r}"
+        if (failure := self._event_failure()) is not None:
+            return failure
         shared = self._shared
         if shared is not None and (lost := shared.model.stuck() or shared.producer.failure):
             return lost
@@ -247,6 +244,17 @@ class Worker:
         return (
             f"the log reader stands still for {stalled_s:.0f} s" if stalled_s > STALLED_S else None
         )
+
+    def _event_failure(self) -> str | None:
+        """Return why events or requests are not read, or not finished with, any more."""
+        side, ingest = self._side, self._ingest
+        for reader in (*(ingest.readers if ingest else ()), *((side.requests,) if side else ())):
+            if reader.failure is not None:
+                return f"{reader.group} cannot go on: {reader.failure!r}"
+        for sink in ingest.sinks if ingest else ():
+            if sink.failure is not None:
+                return f"events cannot be finished: {sink.failure!r}"
+        return None
 
     def _query_failure(self, side: SearchSide) -> str | None:
         """Return why requests are not taken, or answers not seen, any more."""

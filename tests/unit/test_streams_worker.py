@@ -8,11 +8,17 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from streams.lanes.batches import Batches
+from streams.lanes.delay import Delay
+from streams.lanes.window import Window
 from streams.log_ledger import Ledger
 from streams.log_reader import LogReader
+from streams.messages import SourceMessage
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.worker import STALLED_S, Worker
+from tests.contract.lane_acks import EchoLane
+from tests.waiting import until
 from visualsearch.engine import Engine
 
 
@@ -46,3 +52,37 @@ def test_a_search_client_that_reads_no_more_answers_is_a_reason_to_restart() -> 
     assert worker.live() is None
     worker._client.failure = RuntimeError("a bug")
     assert "search results" in (worker.live() or "")
+
+
+async def refuse(*_: Any) -> None:
+    """Fail as an error of ours does."""
+    raise ZeroDivisionError
+
+
+def delay_over_a_sink_that_raises() -> Delay:
+    """Return a delay whose window takes nothing."""
+    broken = SimpleNamespace(has_room=True, take=lambda *_: 1 // 0)
+    return Delay(broken, longest_s=0.0)  # type: ignore[arg-type]  # only what is called
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Window(refuse, refuse, events=10, size=1000),
+        lambda: Batches(EchoLane(), refuse, size=1000),
+        delay_over_a_sink_that_raises,
+    ],
+    ids=["window", "batches", "delay"],
+)
+async def test_an_event_that_cannot_be_finished_is_a_reason_to_restart(
+    monkeypatch: pytest.MonkeyPatch, make: Any
+) -> None:
+    """Its task ends and nobody reads why; its offset would hold up the partition for good."""
+    monkeypatch.setattr("streams.kafka.retry_forever.FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr("streams.lanes.delay.SETTLE_S", 0.0)
+    worker, sink = Worker(Settings(), frozenset()), make()
+    worker._ingest = SimpleNamespace(readers=(), sinks=(sink,))
+    sink.take(SourceMessage("t", 0, 0, 0, b"k", b"x"), lambda: None)
+    assert worker.live() is None
+    await until(lambda: worker.live() is not None)
+    assert "ZeroDivisionError" in (worker.live() or "")
