@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry
 from schemas.workers import WorkerHeartbeat
 from streams.broker_watch import BrokerWatch
 from streams.client import SearchClient
+from streams.closing import Step, close_in_order, close_together
 from streams.kafka.adopt import adopt_commits
 from streams.kafka.clock import BrokerClock
 from streams.kafka.wait import KafkaWait
@@ -139,39 +140,48 @@ class Worker:
                  ", ".join(sorted(self._roles)))  # fmt: skip
 
     async def stop(self) -> None:
-        """Take no more queries, finish what is in work, leave the groups, snapshot, flush."""
+        """Take no more queries, finish what is in work, leave the groups, snapshot, flush.
+
+        Raises nothing: what fails is logged, and the rest is stopped all the same.
+        """
         self._ready = False
         stop_by = time.monotonic() + self._settings.stop_timeout_s - RESERVE_S
         log.info("stopping")
-        closing: asyncio.Task[None] | None = None
-        if self._client is not None:  # first: who waits for an answer over HTTP is told at once
-            closing = asyncio.create_task(asyncio.to_thread(self._client.close))
-        if self._side is not None:
-            await self._side.requests.close(QUERY_STOP_S)
-            await self._side.app.stop(QUERY_STOP_S)
-        if self._ingest is not None:
-            await asyncio.gather(*(reader.close(DRAIN_S) for reader in self._ingest.readers))
-        if self._side is not None and self._side.keeper is not None:
+        # The client begins first: who waits for an answer over HTTP is told at once.
+        client = self._client
+        closing = asyncio.create_task(asyncio.to_thread(client.close)) if client else None
+        await close_in_order(self._steps_to_stop(stop_by, closing))
+
+    def _steps_to_stop(self, stop_by: float, closing: asyncio.Task[None] | None) -> Iterator[Step]:
+        """Yield the parts in the order of their stop."""
+        side, ingest, shared = self._side, self._ingest, self._shared
+        if side is not None:
+            yield "the requests' reader", partial(side.requests.close, QUERY_STOP_S)
+            yield "the query app", partial(side.app.stop, QUERY_STOP_S)
+        if ingest is not None:
+            readers = [(reader.group, partial(reader.close, DRAIN_S)) for reader in ingest.readers]
+            yield "the ingest readers", partial(close_together, readers)
+        if side is not None and side.keeper is not None:
             left_s = max(stop_by - time.monotonic(), 0.0)
-            await asyncio.to_thread(self._side.keeper.close, left_s)
-        await self._unserve()
+            yield "the snapshots", partial(asyncio.to_thread, side.keeper.close, left_s)
+        yield "the HTTP server", self._unserve
         if closing is not None:
-            await closing
-        if self._side is not None:
-            await asyncio.to_thread(self._side.healer.close)
-            await asyncio.to_thread(self._side.reader.close)
-            await asyncio.to_thread(self._side.engine.close)
-            self._side.handler.close()
-            await self._side.fetcher.close()
+            yield "the search client", lambda: closing
+        if side is not None:
+            yield "the log healer", partial(asyncio.to_thread, side.healer.close)
+            yield "the log reader", partial(asyncio.to_thread, side.reader.close)
+            yield "the engine", partial(asyncio.to_thread, side.engine.close)
+            yield "the query handler", partial(asyncio.to_thread, side.handler.close)
+            yield "the query images", side.fetcher.close
         if self._watching is not None:
             self._watching.cancel()
-            await asyncio.wait({self._watching})
+            yield "the broker watch", partial(asyncio.wait, {self._watching})
         for thread in self._reporting:
-            await asyncio.to_thread(thread.close)
-        if self._shared is not None:
-            await self._shared.fetcher.close()
-            await asyncio.to_thread(self._shared.model.close)
-            await asyncio.to_thread(self._shared.producer.close)
+            yield type(thread).__name__, partial(asyncio.to_thread, thread.close)
+        if shared is not None:
+            yield "the images", shared.fetcher.close
+            yield "the model", partial(asyncio.to_thread, shared.model.close)
+            yield "the producer", partial(asyncio.to_thread, shared.producer.close)
 
     def _state(self) -> WorkerHeartbeat:
         """Return what a heartbeat says of this worker; called from its thread."""

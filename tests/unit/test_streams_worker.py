@@ -1,7 +1,9 @@
 """When a worker says that it should be restarted."""
 
+import asyncio
 import threading
 import time
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -52,6 +54,59 @@ def test_a_search_client_that_reads_no_more_answers_is_a_reason_to_restart() -> 
     assert worker.live() is None
     worker._client.failure = RuntimeError("a bug")
     assert "search results" in (worker.live() or "")
+
+
+class Part:
+    """A part of a worker that notes its stop, and then fails to stop."""
+
+    def __init__(self, stopped: list[str], name: str, error: BaseException) -> None:
+        self._stopped = stopped
+        self._name = name
+        self._error = error
+        self.group, self.failure = name, None
+
+    def close(self, *_: float) -> None:
+        """Fail to stop."""
+        self._stopped.append(self._name)
+        raise self._error
+
+
+class AsyncPart(Part):
+    """The same for a part that is awaited."""
+
+    async def close(self, *_: float) -> None:  # type: ignore[override]
+        """Fail to stop, a little later."""
+        await asyncio.sleep(0)
+        super().close()
+
+    stop = close
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), asyncio.CancelledError()])
+async def test_a_part_that_cannot_be_stopped_keeps_no_other_from_its_stop(
+    error: BaseException,
+) -> None:
+    """The last snapshot is taken and the producer flushed, in the order of every stop."""
+    stopped: list[str] = []
+    part, awaited = (partial(kind, stopped, error=error) for kind in (Part, AsyncPart))
+    worker = Worker(Settings(), frozenset({"search", "ingest"}))
+    worker._client = part(name="client")
+    worker._side = SimpleNamespace(
+        requests=awaited(name="requests"), app=awaited(name="app"), keeper=part(name="keeper"),
+        healer=part(name="healer"), reader=part(name="reader"), engine=part(name="engine"),
+        handler=part(name="handler"), fetcher=awaited(name="query fetcher"),
+    )  # fmt: skip
+    worker._ingest = SimpleNamespace(readers=[awaited(name="ingest 1"), awaited(name="ingest 2")])
+    worker._runner = SimpleNamespace(cleanup=awaited(name="http").close)
+    worker._reporting = (part(name="heartbeat"), part(name="lag"))
+    worker._shared = SimpleNamespace(
+        fetcher=awaited(name="fetcher"), model=part(name="model"), producer=part(name="producer")
+    )
+    await worker.stop()
+    assert stopped == [
+        "client", "requests", "app", "ingest 1", "ingest 2", "keeper", "http", "healer", "reader",
+        "engine", "handler", "query fetcher", "heartbeat", "lag", "fetcher", "model", "producer",
+    ]  # fmt: skip
 
 
 async def refuse(*_: Any) -> None:
