@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -40,7 +40,7 @@ from streams.runtime import (
     index_log_partitions,
 )
 from streams.settings import Settings
-from streams.web import Web
+from streams.web import Index, SearchParts, Web
 from visualsearch.encoders.protocol import Encoder
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 QUERY_STOP_S = 5.0  # for searches in work, and for the agent
 DRAIN_S = 4.0  # for events in work when a worker is told to stop
+KEEPALIVE_S = 620.0  # for a next, or a first, request: proxies keep a connection for up to 600 s
 HTTP_S = 1.0  # twice: for handlers to end by themselves, and when cancelled
 RESERVE_S = 8.0  # of the time to stop: what a last snapshot leaves to what comes after it
 MEASURED_S = 5.0  # how long a start waits for the first measurement of the brokers' clock
@@ -79,6 +80,7 @@ class Worker:
         self._side: SearchSide | None = None
         self._client: SearchClient | None = None
         self._ingest: IngestSide | None = None
+        self._parts = SearchParts()
         self._runner: web.AppRunner | None = None
         self._watching: asyncio.Task[None] | None = None
         self._ready = False
@@ -88,11 +90,13 @@ class Worker:
     async def start(self) -> None:
         """Start everything; return when ready. Wait for Kafka and for its topics.
 
-        Probes and metrics are served from the beginning. Raises VisualSearchError, OSError.
+        HTTP is served from the beginning; what has to wait answers 503 and why.
+
+        Raises VisualSearchError, OSError.
         """
         settings = self._settings
         metrics = Metrics(CollectorRegistry())
-        await self._serve(Web(metrics.registry, **self._probes()))
+        await self._serve(metrics.registry)
         ask = partial(index_log_partitions, settings, timeout_s=ASK_S)
         partitions = await self._wait.answer(ask)
         self._shared = shared = await asyncio.to_thread(
@@ -115,7 +119,7 @@ class Worker:
             self._client = SearchClient(
                 settings.kafka(), topics.search_requests, topics.search_results
             )
-        await self._serve(self._web(shared))
+            self._attach(self._side, self._client)
         # Ages of requests rest on it; where brokers do not stamp, this machine's clock has to do.
         await asyncio.to_thread(heartbeat.wait_measured, MEASURED_S)
         if "ingest" in self._roles:
@@ -186,7 +190,8 @@ class Worker:
     def _state(self) -> WorkerHeartbeat:
         """Return what a heartbeat says of this worker; called from its thread."""
         host = self._settings.http_host
-        listens = self._runner is not None and self._runner.addresses
+        runner = self._runner  # read once: a stop takes it away
+        listens = runner is not None and runner.addresses
         return WorkerHeartbeat(
             worker_id=self._id,
             url=f"http://{_reachable(host)}:{self.port}" if listens else None,
@@ -197,27 +202,27 @@ class Worker:
             started_at=self._started_at,
         )
 
-    def _probes(self) -> dict[str, Any]:
-        return {"live": self.live, "ready": self.ready, "refresh": self._refresh}
+    def _attach(self, side: SearchSide, client: SearchClient) -> None:
+        """Hand over what the search routes have waited for."""
+        self._parts.index = Index(side.engine, side.fetcher, side.reader.positions, side.keeper)
+        self._parts.client = client
 
-    def _web(self, shared: Shared) -> Web:
-        side = self._side
-        return Web(
-            shared.metrics.registry,
-            **self._probes(),
-            client=self._client,
-            engine=side.engine if side else None,
-            fetcher=side.fetcher if side else None,
-            positions=side.reader.positions if side else dict,
-            keeper=side.keeper if side else None,
+    async def _serve(self, registry: CollectorRegistry) -> None:
+        """Serve all routes of this worker's roles."""
+        site = Web(
+            registry,
+            live=self.live,
+            ready=self.ready,
+            refresh=self._refresh,
+            search=self._parts if "search" in self._roles else None,
         )
-
-    async def _serve(self, site: Web) -> None:
-        """Serve a site in the place of the one before: at first there are probes alone."""
-        await self._unserve()
         # Cancelled with its connection: a request whose sender is gone waits for nothing.
         self._runner = web.AppRunner(
-            site.app(), access_log=None, handler_cancellation=True, shutdown_timeout=HTTP_S
+            site.app(),
+            access_log=None,
+            handler_cancellation=True,
+            keepalive_timeout=KEEPALIVE_S,
+            shutdown_timeout=HTTP_S,
         )
         await self._runner.setup()
         await web.TCPSite(self._runner, self._settings.http_host, self.port).start()

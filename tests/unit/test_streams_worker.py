@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from streams import worker as module
 from streams.lanes.batches import Batches
 from streams.lanes.delay import Delay
 from streams.lanes.window import Window
@@ -107,6 +108,17 @@ async def test_a_part_that_cannot_be_stopped_keeps_no_other_from_its_stop(
         "client", "requests", "app", "ingest 1", "ingest 2", "keeper", "http", "healer", "reader",
         "engine", "handler", "query fetcher", "heartbeat", "lag", "fetcher", "model", "producer",
     ]  # fmt: skip
+
+
+async def test_a_connection_without_a_request_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has to hold a file descriptor of ours for good."""
+    monkeypatch.setattr(module, "KEEPALIVE_S", 0.2)
+    worker = Worker(Settings(http_host="127.0.0.1", http_port=0), frozenset({"search"}))
+    await worker._serve(CollectorRegistry())
+    reader, writer = await asyncio.open_connection("127.0.0.1", worker.port)
+    assert await asyncio.wait_for(reader.read(), 20) == b""
+    writer.close()
+    await worker.stop()
 
 
 async def refuse(*_: Any) -> None:
