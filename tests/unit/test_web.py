@@ -348,6 +348,34 @@ async def test_without_the_role_there_are_no_search_routes() -> None:
             assert response.status == 404
 
 
+async def test_a_reader_that_stalls_on_an_error_is_cut_off_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The server sends what a handler raises by itself, and waits without limit."""
+    monkeypatch.setattr(responses, "STALLED_S", 0.3)
+
+    async def failing(_: web.Request) -> web.Response:
+        raise web.HTTPNotFound(text="x" * 10_000_000)
+
+    app = web.Application(middlewares=[responses.cut_stalled])
+    app.router.add_get("/", failing)
+    before = asyncio.all_tasks()
+    async with running(app) as url, connection(url) as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 404")
+        await until(lambda: not _handlers(before), 10.0)
+        assert len(await reader.read()) < 10_000_000
+
+
+async def test_an_error_is_sent_once() -> None:
+    """The next answer on the connection follows it."""
+    async with listening(None) as url, connection(url) as (reader, writer):
+        writer.write(b"GET /else HTTP/1.1\r\nHost: x\r\n\r\nGET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 404")
+        assert await reader.readuntil(b"\r\n\r\n")
+        assert await reader.readexactly(3) == b"ok\n"
+
+
 def _handlers(before: set[asyncio.Task[Any]]) -> list[str]:
     """Return the tasks of connections that are being answered."""
     new = asyncio.all_tasks() - before
