@@ -209,8 +209,10 @@ class Producer(Closing):
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Flush for at most `timeout_s` and stop; what is not delivered by then fails."""
-        self._producer.flush(timeout_s)
-        self._stopping.set()
-        self._thread.join()
-        self._producer.purge()
-        self._producer.flush(CLOSE_S)
+        try:
+            self._producer.flush(timeout_s)
+        finally:  # an error in a delivery leaves the others to be told
+            self._stopping.set()
+            self._thread.join()
+            self._producer.purge()
+            self._producer.flush(CLOSE_S)
