@@ -27,8 +27,16 @@ class BrokerWatch:
     async def run(self) -> None:
         """Ask for good."""
         while True:
-            self.note(up=await asyncio.to_thread(self._answers))
+            self.note(up=await self._ask())
             await asyncio.sleep(EVERY_S)
+
+    async def _ask(self) -> bool:
+        """Return whether Kafka answers; an error of the client is no answer, and logged."""
+        try:
+            return await asyncio.to_thread(self._answers)
+        except Exception:
+            log.exception("Kafka cannot be asked")
+            return False
 
     def note(self, *, up: bool) -> None:
         """Set the metric; log a change, and once a minute that it lasts."""

@@ -1,8 +1,38 @@
-"""The `with` form of what is closed after use."""
+"""How parts are closed: after use in a `with` block, or one after the other at a stop."""
 
+import asyncio
+import logging
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Self
+
+log = logging.getLogger(__name__)
+Step = tuple[str, Callable[[], Awaitable[object]]]
+"""The name of a part, and what closes it."""
+
+
+async def close_in_order(steps: Iterable[Step]) -> None:
+    """Close parts one after the other. An error of one is logged, and the next is closed."""
+    for name, close in steps:
+        await _close(name, close)
+
+
+async def close_together(steps: Iterable[Step]) -> None:
+    """Close parts side by side. An error of one is logged, and all are waited for."""
+    await asyncio.gather(*(_close(name, close) for name, close in steps))
+
+
+async def _close(name: str, close: Callable[[], Awaitable[object]]) -> None:
+    try:
+        await close()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        log.warning("%s was cancelled while it was closed", name)
+    except Exception:
+        log.exception("%s could not be closed", name)
 
 
 class Closing(ABC):

@@ -51,6 +51,8 @@ class Compute:
                 value = call()
             except Exception as error:
                 loop.call_soon_threadsafe(_fail, result, error)
+            except BaseException as error:  # a panic of native code: the thread has to go on
+                loop.call_soon_threadsafe(_fail, result, RuntimeError(repr(error)))
             else:
                 loop.call_soon_threadsafe(_succeed, result, value)
 

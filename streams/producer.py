@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -13,9 +14,11 @@ from typing import Any
 from streams.closing import Closing
 from streams.messages import OutgoingMessage
 
+log = logging.getLogger(__name__)
 MAX_BYTES = 11 * 1024 * 1024
 DELIVERY_MS = 30_000  # then the sender is told, says so in its log, and sends again
 ROOM_S = 0.01  # between two looks for room in a full local queue
+FAILED_S = 0.1  # before deliveries are polled again after an error
 CLOSE_S = 1.0  # for the deliveries that will not be, to be told to those who wait
 
 
@@ -104,7 +107,12 @@ class Producer(Closing):
 
     def _poll(self) -> None:
         while not self._stopping.is_set():
-            self._producer.poll(0.1)
+            try:
+                self._producer.poll(0.1)
+            except Exception as error:  # other senders still wait for their deliveries
+                log.exception("the producer cannot tell of a delivery")
+                self.failure = f"the producer cannot tell of a delivery: {error!r}"
+                self._stopping.wait(FAILED_S)
 
     def submit(self, message: OutgoingMessage) -> "Future[None]":
         """Send; the future is done when the brokers have the message, or fails with SendError.
@@ -201,8 +209,10 @@ class Producer(Closing):
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Flush for at most `timeout_s` and stop; what is not delivered by then fails."""
-        self._producer.flush(timeout_s)
-        self._stopping.set()
-        self._thread.join()
-        self._producer.purge()
-        self._producer.flush(CLOSE_S)
+        try:
+            self._producer.flush(timeout_s)
+        finally:  # an error in a delivery leaves the others to be told
+            self._stopping.set()
+            self._thread.join()
+            self._producer.purge()
+            self._producer.flush(CLOSE_S)

@@ -15,11 +15,22 @@ STALLED_S = 60.0  # a reader that has taken nothing for so long has gone
 
 @web.middleware
 async def cut_stalled(request: web.Request, handler: "Handler") -> web.StreamResponse:
-    """Send a handler's answer within STALLED_S, or close the connection."""
-    response = await handler(request)
+    """Send a handler's answer within STALLED_S, or close the connection.
+
+    An HTTPException of a handler or of the router is an answer too.
+    """
+    try:
+        response = await handler(request)
+    except web.HTTPException as error:
+        await _send(request, error)
+        raise  # aiohttp expects it raised, and sees that it was sent
+    await _send(request, response)
+    return response
+
+
+async def _send(request: web.Request, response: web.StreamResponse) -> None:
     with contextlib.suppress(ConnectionError):
         await _taken(request, _sent(request, response))
-    return response
 
 
 async def _sent(request: web.Request, response: web.StreamResponse) -> None:

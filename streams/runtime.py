@@ -77,6 +77,7 @@ class IngestSide:
     """The readers of the lanes, and what they have in work."""
 
     readers: tuple[GroupReader, ...]
+    sinks: tuple[Batches | Window | Delay, ...]  # of all readers
     window: Window
     waiting: Delay
     hosts: Hosts
@@ -187,7 +188,7 @@ def build_ingest(shared: Shared, index_partitions: int) -> IngestSide:
         reader("embedding", topics.product_topics(), window),
         reader("retry", [topics.product_retry], waiting),
     )
-    return IngestSide(readers, window, waiting, hosts)
+    return IngestSide(readers, (batches, window, again, waiting), window, waiting, hosts)
 
 
 def _embedding_lane(shared: Shared, hosts: Hosts, newest: Newest) -> EmbeddingLane:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from functools import partial
+from dataclasses import dataclass
 from importlib.resources import files
 
 import msgspec
@@ -22,8 +22,8 @@ from streams.product_state import product_json
 from streams.products import ProductsQuery, product_lines
 from streams.query.handler import failure
 from streams.responses import cut_stalled, stream_lines
-from streams.snapshots.http import create_snapshot
-from streams.snapshots.keeper import Keeper
+from streams.snapshots.http import create_snapshot, refused
+from streams.snapshots.keeper import Keeper, SnapshotRefusedError
 from visualsearch.engine import Engine
 
 MAX_BODY = 14 * 1024 * 1024  # a 10 MiB request and some
@@ -41,8 +41,30 @@ _STATUS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What is served of the live index; `keeper` is None where no snapshots are taken."""
+
+    engine: Engine
+    fetcher: Fetcher
+    positions: Callable[[], Mapping[int, int]]
+    keeper: Keeper | None = None
+
+
+@dataclass(slots=True)
+class SearchParts:
+    """What the search routes need. A worker attaches each part once it has it."""
+
+    index: Index | None = None
+    client: SearchClient | None = None
+
+
 class Web:
-    """Handlers of one worker. A probe returns None, or why it fails."""
+    """Handlers of one worker. A probe returns None, or why it fails.
+
+    All routes are served from the beginning. What needs a part that is not attached yet answers
+    503 and why. Without `search` there are no search routes.
+    """
 
     def __init__(
         self,
@@ -51,21 +73,13 @@ class Web:
         live: Probe,
         ready: Probe,
         refresh: Callable[[], None],
-        client: SearchClient | None = None,
-        engine: Engine | None = None,
-        fetcher: Fetcher | None = None,
-        positions: Callable[[], Mapping[int, int]] = dict,
-        keeper: Keeper | None = None,
+        search: SearchParts | None = None,
     ) -> None:
         self._registry = registry
         self._live = live
         self._ready = ready
         self._refresh = refresh
-        self._client = client
-        self._engine = engine
-        self._fetcher = fetcher
-        self._positions = positions
-        self._keeper = keeper
+        self._parts = search
 
     def app(self) -> web.Application:
         """Return the aiohttp application."""
@@ -74,15 +88,22 @@ class Web:
         app.router.add_get("/metrics", self.metrics)
         app.router.add_get("/livez", self.livez)
         app.router.add_get("/readyz", self.readyz)
-        if self._client is not None:
+        if self._parts is not None:
             app.router.add_post("/v1/search", self.search)
-        if self._engine is not None:
             app.router.add_get("/v1/images/{product_id:.+}", self.image)
             app.router.add_get("/v1/products/{product_id:.+}", self.product)
             app.router.add_get("/v1/products", self.products)
-        if self._keeper is not None:
-            app.router.add_post("/v1/snapshots", partial(create_snapshot, self._keeper))
+            app.router.add_post("/v1/snapshots", self.snapshot)
         return app
+
+    def _index(self) -> Index:
+        """Return the index. Raises HTTPServiceUnavailable while there is none."""
+        if self._parts is None or self._parts.index is None:
+            raise web.HTTPServiceUnavailable(text=f"{self._why_not()}\n")
+        return self._parts.index
+
+    def _why_not(self) -> str:
+        return self._ready() or "starting"
 
     async def livez(self, _: web.Request) -> web.Response:
         """Answer 200, or 503 and why this process should be restarted."""
@@ -107,7 +128,8 @@ class Web:
     async def search(self, request: web.Request) -> web.Response:
         """Publish the body as a search request and return its result.
 
-        The answer comes at the latest GRACE_S after the request's deadline.
+        A search takes at most its deadline and GRACE_S, counted from when its body was received.
+        The body may take BODY_S before that: a client's own limit is the sum of the three.
         """
         try:
             async with asyncio.timeout(BODY_S):
@@ -124,11 +146,14 @@ class Web:
         return _json(*await self._ask(search))
 
     async def _ask(self, search: SearchRequest) -> tuple[SearchResult, int]:
-        assert self._client is not None  # noqa: S101 - the route exists only with a client
+        client = self._parts.client if self._parts is not None else None
+        if client is None:
+            fault = SearchFault("not_ready", self._why_not())
+            return failure(search.request_id, fault), 503
         try:
             # The client's own limit is kept by a thread; this one is kept whatever that does.
             async with asyncio.timeout(search.deadline_ms / 1000 + GRACE_S):
-                result = await asyncio.wrap_future(self._client.submit(search))
+                result = await asyncio.wrap_future(client.submit(search))
         except Exception as error:
             fault, status = _unanswered(error)
             return failure(search.request_id, fault), status
@@ -136,27 +161,27 @@ class Web:
 
     async def product(self, request: web.Request) -> web.Response:
         """Serve what the index holds of a product and why it is not found; 404 if nothing."""
-        assert self._engine is not None  # noqa: S101 - the route exists only with an engine
+        engine = self._index().engine
         product_id = request.match_info["product_id"]
-        state = self._engine.product(product_id)
-        body = product_json(product_id, self._engine.model, state)
+        state = engine.product(product_id)
+        body = product_json(product_id, engine.model, state)
         return web.json_response(body, status=404 if state is None else 200)
 
     async def products(self, request: web.Request) -> web.StreamResponse:
         """Stream all that the index knows, a line of JSON per product: see `streams.products`."""
-        assert self._engine is not None  # noqa: S101 - the route exists only with an engine
+        index = self._index()
         try:
             query = ProductsQuery.parse(request.query.items())
         except ValueError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
         return await stream_lines(
-            request, _in_thread(product_lines(self._engine, self._positions(), query))
+            request, _in_thread(product_lines(index.engine, index.positions(), query))
         )
 
     async def image(self, request: web.Request) -> web.Response:
         """Serve a product's picture: the one named by `?image_id=`, else its first."""
-        assert self._engine is not None and self._fetcher is not None  # noqa: S101,PT018 - as above
-        state = self._engine.product(request.match_info["product_id"])
+        index = self._index()
+        state = index.engine.product(request.match_info["product_id"])
         images = state.images if state is not None and state.searchable else ()
         wanted = request.query.get("image_id")
         chosen = next((i for i in images if wanted is None or i.image_id == wanted), None)
@@ -166,7 +191,7 @@ class Web:
             raise _redirect(chosen.url)
         try:
             async with asyncio.timeout(IMAGE_S):
-                data = (await self._fetcher.fetch(chosen.url)).data
+                data = (await index.fetcher.fetch(chosen.url)).data
         except TimeoutError:
             raise web.HTTPGatewayTimeout(text=f"no image within {IMAGE_S:.0f} s\n") from None
         except FetchError as error:
@@ -175,6 +200,14 @@ class Web:
             raise kind(text=f"{error}\n", headers={"Cache-Control": "no-store"}) from None
         headers = {"Cache-Control": "max-age=60", "X-Content-Type-Options": "nosniff"}
         return web.Response(body=data, content_type=_content_type(data), headers=headers)
+
+    async def snapshot(self, request: web.Request) -> web.StreamResponse:
+        """Have a snapshot taken; 404 where this worker takes none."""
+        if self._parts is None or self._parts.index is None:
+            return refused(SnapshotRefusedError(self._why_not()))
+        if (keeper := self._parts.index.keeper) is None:
+            raise web.HTTPNotFound(text="this worker takes no snapshots\n")
+        return await create_snapshot(keeper, request)
 
 
 _BROKEN_BODY = (RequestPayloadError, BadHttpMessage)  # cut off, or not in its own encoding

@@ -9,11 +9,11 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry
 from schemas.workers import WorkerHeartbeat
 from streams.broker_watch import BrokerWatch
 from streams.client import SearchClient
+from streams.closing import Step, close_in_order, close_together
 from streams.kafka.adopt import adopt_commits
 from streams.kafka.clock import BrokerClock
 from streams.kafka.wait import KafkaWait
@@ -39,7 +40,7 @@ from streams.runtime import (
     index_log_partitions,
 )
 from streams.settings import Settings
-from streams.web import Web
+from streams.web import Index, SearchParts, Web
 from visualsearch.encoders.protocol import Encoder
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 QUERY_STOP_S = 5.0  # for searches in work, and for the agent
 DRAIN_S = 4.0  # for events in work when a worker is told to stop
+KEEPALIVE_S = 620.0  # for a next, or a first, request: proxies keep a connection for up to 600 s
 HTTP_S = 1.0  # twice: for handlers to end by themselves, and when cancelled
 RESERVE_S = 8.0  # of the time to stop: what a last snapshot leaves to what comes after it
 MEASURED_S = 5.0  # how long a start waits for the first measurement of the brokers' clock
@@ -78,6 +80,7 @@ class Worker:
         self._side: SearchSide | None = None
         self._client: SearchClient | None = None
         self._ingest: IngestSide | None = None
+        self._parts = SearchParts()
         self._runner: web.AppRunner | None = None
         self._watching: asyncio.Task[None] | None = None
         self._ready = False
@@ -87,11 +90,13 @@ class Worker:
     async def start(self) -> None:
         """Start everything; return when ready. Wait for Kafka and for its topics.
 
-        Probes and metrics are served from the beginning. Raises VisualSearchError, OSError.
+        HTTP is served from the beginning; what has to wait answers 503 and why.
+
+        Raises VisualSearchError, OSError.
         """
         settings = self._settings
         metrics = Metrics(CollectorRegistry())
-        await self._serve(Web(metrics.registry, **self._probes()))
+        await self._serve(metrics.registry)
         ask = partial(index_log_partitions, settings, timeout_s=ASK_S)
         partitions = await self._wait.answer(ask)
         self._shared = shared = await asyncio.to_thread(
@@ -114,7 +119,7 @@ class Worker:
             self._client = SearchClient(
                 settings.kafka(), topics.search_requests, topics.search_results
             )
-        await self._serve(self._web(shared))
+            self._attach(self._side, self._client)
         # Ages of requests rest on it; where brokers do not stamp, this machine's clock has to do.
         await asyncio.to_thread(heartbeat.wait_measured, MEASURED_S)
         if "ingest" in self._roles:
@@ -139,44 +144,54 @@ class Worker:
                  ", ".join(sorted(self._roles)))  # fmt: skip
 
     async def stop(self) -> None:
-        """Take no more queries, finish what is in work, leave the groups, snapshot, flush."""
+        """Take no more queries, finish what is in work, leave the groups, snapshot, flush.
+
+        Raises nothing: what fails is logged, and the rest is stopped all the same.
+        """
         self._ready = False
         stop_by = time.monotonic() + self._settings.stop_timeout_s - RESERVE_S
         log.info("stopping")
-        closing: asyncio.Task[None] | None = None
-        if self._client is not None:  # first: who waits for an answer over HTTP is told at once
-            closing = asyncio.create_task(asyncio.to_thread(self._client.close))
-        if self._side is not None:
-            await self._side.requests.close(QUERY_STOP_S)
-            await self._side.app.stop(QUERY_STOP_S)
-        if self._ingest is not None:
-            await asyncio.gather(*(reader.close(DRAIN_S) for reader in self._ingest.readers))
-        if self._side is not None and self._side.keeper is not None:
+        # The client begins first: who waits for an answer over HTTP is told at once.
+        client = self._client
+        closing = asyncio.create_task(asyncio.to_thread(client.close)) if client else None
+        await close_in_order(self._steps_to_stop(stop_by, closing))
+
+    def _steps_to_stop(self, stop_by: float, closing: asyncio.Task[None] | None) -> Iterator[Step]:
+        """Yield the parts in the order of their stop."""
+        side, ingest, shared = self._side, self._ingest, self._shared
+        if side is not None:
+            yield "the requests' reader", partial(side.requests.close, QUERY_STOP_S)
+            yield "the query app", partial(side.app.stop, QUERY_STOP_S)
+        if ingest is not None:
+            readers = [(reader.group, partial(reader.close, DRAIN_S)) for reader in ingest.readers]
+            yield "the ingest readers", partial(close_together, readers)
+        if side is not None and side.keeper is not None:
             left_s = max(stop_by - time.monotonic(), 0.0)
-            await asyncio.to_thread(self._side.keeper.close, left_s)
-        await self._unserve()
+            yield "the snapshots", partial(asyncio.to_thread, side.keeper.close, left_s)
+        yield "the HTTP server", self._unserve
         if closing is not None:
-            await closing
-        if self._side is not None:
-            await asyncio.to_thread(self._side.healer.close)
-            await asyncio.to_thread(self._side.reader.close)
-            await asyncio.to_thread(self._side.engine.close)
-            self._side.handler.close()
-            await self._side.fetcher.close()
+            yield "the search client", lambda: closing
+        if side is not None:
+            yield "the log healer", partial(asyncio.to_thread, side.healer.close)
+            yield "the log reader", partial(asyncio.to_thread, side.reader.close)
+            yield "the engine", partial(asyncio.to_thread, side.engine.close)
+            yield "the query handler", partial(asyncio.to_thread, side.handler.close)
+            yield "the query images", side.fetcher.close
         if self._watching is not None:
             self._watching.cancel()
-            await asyncio.wait({self._watching})
+            yield "the broker watch", partial(asyncio.wait, {self._watching})
         for thread in self._reporting:
-            await asyncio.to_thread(thread.close)
-        if self._shared is not None:
-            await self._shared.fetcher.close()
-            await asyncio.to_thread(self._shared.model.close)
-            await asyncio.to_thread(self._shared.producer.close)
+            yield type(thread).__name__, partial(asyncio.to_thread, thread.close)
+        if shared is not None:
+            yield "the images", shared.fetcher.close
+            yield "the model", partial(asyncio.to_thread, shared.model.close)
+            yield "the producer", partial(asyncio.to_thread, shared.producer.close)
 
     def _state(self) -> WorkerHeartbeat:
         """Return what a heartbeat says of this worker; called from its thread."""
         host = self._settings.http_host
-        listens = self._runner is not None and self._runner.addresses
+        runner = self._runner  # read once: a stop takes it away
+        listens = runner is not None and runner.addresses
         return WorkerHeartbeat(
             worker_id=self._id,
             url=f"http://{_reachable(host)}:{self.port}" if listens else None,
@@ -187,27 +202,27 @@ class Worker:
             started_at=self._started_at,
         )
 
-    def _probes(self) -> dict[str, Any]:
-        return {"live": self.live, "ready": self.ready, "refresh": self._refresh}
+    def _attach(self, side: SearchSide, client: SearchClient) -> None:
+        """Hand over what the search routes have waited for."""
+        self._parts.index = Index(side.engine, side.fetcher, side.reader.positions, side.keeper)
+        self._parts.client = client
 
-    def _web(self, shared: Shared) -> Web:
-        side = self._side
-        return Web(
-            shared.metrics.registry,
-            **self._probes(),
-            client=self._client,
-            engine=side.engine if side else None,
-            fetcher=side.fetcher if side else None,
-            positions=side.reader.positions if side else dict,
-            keeper=side.keeper if side else None,
+    async def _serve(self, registry: CollectorRegistry) -> None:
+        """Serve all routes of this worker's roles."""
+        site = Web(
+            registry,
+            live=self.live,
+            ready=self.ready,
+            refresh=self._refresh,
+            search=self._parts if "search" in self._roles else None,
         )
-
-    async def _serve(self, site: Web) -> None:
-        """Serve a site in the place of the one before: at first there are probes alone."""
-        await self._unserve()
         # Cancelled with its connection: a request whose sender is gone waits for nothing.
         self._runner = web.AppRunner(
-            site.app(), access_log=None, handler_cancellation=True, shutdown_timeout=HTTP_S
+            site.app(),
+            access_log=None,
+            handler_cancellation=True,
+            keepalive_timeout=KEEPALIVE_S,
+            shutdown_timeout=HTTP_S,
         )
         await self._runner.setup()
         await web.TCPSite(self._runner, self._settings.http_host, self.port).start()
@@ -229,11 +244,8 @@ class Worker:
 
     def live(self) -> str | None:
         """Return why this process should be restarted: it makes no progress. Lag is no reason."""
-        readers = list(self._ingest.readers) if self._ingest is not None else []
-        readers += [self._side.requests] if self._side is not None else []
-        for reader in readers:
-            if reader.failure is not None:
-                return f"{reader.group} cannot go on: {reader.failure!r}"
+        if (failure := self._event_failure()) is not None:
+            return failure
         shared = self._shared
         if shared is not None and (lost := shared.model.stuck() or shared.producer.failure):
             return lost
@@ -247,6 +259,17 @@ class Worker:
         return (
             f"the log reader stands still for {stalled_s:.0f} s" if stalled_s > STALLED_S else None
         )
+
+    def _event_failure(self) -> str | None:
+        """Return why events or requests are not read, or not finished with, any more."""
+        side, ingest = self._side, self._ingest
+        for reader in (*(ingest.readers if ingest else ()), *((side.requests,) if side else ())):
+            if reader.failure is not None:
+                return f"{reader.group} cannot go on: {reader.failure!r}"
+        for sink in ingest.sinks if ingest else ():
+            if sink.failure is not None:
+                return f"events cannot be finished: {sink.failure!r}"
+        return None
 
     def _query_failure(self, side: SearchSide) -> str | None:
         """Return why requests are not taken, or answers not seen, any more."""

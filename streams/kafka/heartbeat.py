@@ -65,6 +65,7 @@ class Heartbeat:
         self._state = state
         self._clock = clock
         self._skew = SkewWatch(offset)
+        self._announced: str | None = None  # the worker id that a tombstone has to remove
         self._measured = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -84,28 +85,31 @@ class Heartbeat:
             self._thread.join(2 * GOODBYE_S)
 
     def _run(self) -> None:
-        from confluent_kafka import Producer
-
-        producer = Producer(
-            self._options
-            | {
-                "partitioner": "murmur2_random",
-                "linger.ms": 0,
-                "message.timeout.ms": round(DELIVERY_S * 1000),
-            }
-        )
-        worker_id = self._state().worker_id
+        producer: Any = None
         pauses = chain(repeat(FIRST_PAUSE_S, FIRST), repeat(EVERY_S))
         while not self._stopping.wait(next(pauses)):
             try:
+                producer = producer or self._connect()
                 self._beat(producer)
             except Exception:  # the next one may do
                 log.exception("no heartbeat")
-        self._send(producer, worker_id, None)
-        producer.flush(GOODBYE_S)
+        if producer is not None and self._announced is not None:
+            self._send(producer, self._announced, None)
+            producer.flush(GOODBYE_S)
+
+    def _connect(self) -> Any:
+        from confluent_kafka import Producer
+
+        own = {
+            "partitioner": "murmur2_random",
+            "linger.ms": 0,
+            "message.timeout.ms": round(DELIVERY_S * 1000),
+        }
+        return Producer(self._options | own)
 
     def _beat(self, producer: Any) -> None:
         state = self._state()
+        self._announced = state.worker_id
         self._send(producer, state.worker_id, encode_heartbeat(state))
         if self._clock.measured:
             self._skew.note(self._clock.offset_s, self._clock.monotonic())

@@ -145,18 +145,26 @@ class PipelineLag:
             self._thread.join(LOOK_S)
 
     def _run(self) -> None:
-        from confluent_kafka import KafkaException
         from confluent_kafka.admin import AdminClient
 
-        admin = AdminClient(self._options)
-        with Probe(self._options) as probe:
-            while not self._stopping.wait(EVERY_S):
-                try:
-                    self._measure(admin, probe)
-                except (KafkaException, TimeoutError) as error:  # `broker_up` says so
-                    log.debug("pipeline lag not measured: %s", error)
-                except Exception:
-                    log.exception("pipeline lag not measured")
+        while not self._stopping.is_set():
+            try:
+                with Probe(self._options) as probe:
+                    self._keep_measuring(AdminClient(self._options), probe)
+            except Exception:
+                log.exception("no client to measure the pipeline lag, again in %.0f s", EVERY_S)
+                self._stopping.wait(EVERY_S)
+
+    def _keep_measuring(self, admin: Any, probe: Probe) -> None:
+        from confluent_kafka import KafkaException
+
+        while not self._stopping.wait(EVERY_S):
+            try:
+                self._measure(admin, probe)
+            except (KafkaException, TimeoutError) as error:  # `broker_up` says so
+                log.debug("pipeline lag not measured: %s", error)
+            except Exception:
+                log.exception("pipeline lag not measured")
 
     def _measure(self, admin: Any, probe: Probe) -> None:
         bounds = _bounds(admin, {topic for topics in self._groups.values() for topic in topics})

@@ -7,6 +7,7 @@ from functools import partial
 
 from streams.group_reader import Finished
 from streams.kafka.retry_forever import three_tries
+from streams.lanes.failure import failure_of
 from streams.lanes.lane import Lane, Outcome, Publish, internal_failure, process_safely
 from streams.messages import SourceMessage
 
@@ -22,6 +23,7 @@ class Batches:
         self._waiting: deque[tuple[SourceMessage, Finished]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._closed = False
+        self.failure: BaseException | None = None  # why this process should be restarted
 
     @property
     def has_room(self) -> bool:
@@ -37,6 +39,10 @@ class Batches:
         self._bytes += message.size
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work())
+            self._task.add_done_callback(self._note)
+
+    def _note(self, task: "asyncio.Task[None]") -> None:
+        self.failure = failure_of(task, self._lane.name) or self.failure
 
     async def _work(self) -> None:
         while self._waiting:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from streams.group_reader import Finished, Sink
+from streams.lanes.failure import failure_of
 from streams.messages import SourceMessage
 from streams.retry import not_before_ms, original_place
 
@@ -38,6 +39,7 @@ class Delay:
         self._bytes = 0
         self._task: asyncio.Task[None] | None = None
         self._closed = False
+        self.failure: BaseException | None = None  # why this process should be restarted
 
     def __len__(self) -> int:
         return len(self._held)
@@ -48,7 +50,9 @@ class Delay:
         return not self._closed and len(self._held) < HELD and self._bytes < HELD_BYTES
 
     def take(self, message: SourceMessage, finished: Finished) -> None:
-        """Hold an event until its time by our clock."""
+        """Hold an event until its time by our clock; once closed it is the next owner's."""
+        if self._closed:
+            return
         now = time.monotonic()
         if self._start_at is None:
             self._start_at = now + SETTLE_S
@@ -60,6 +64,10 @@ class Delay:
         heapq.heappush(self._due, (now + wait_s, ticket, event))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work())
+            self._task.add_done_callback(self._note)
+
+    def _note(self, task: "asyncio.Task[None]") -> None:
+        self.failure = failure_of(task, "the delay") or self.failure
 
     def _drop(self, event: str) -> None:
         """Finish with a message of an event that a later one has replaced."""

@@ -70,10 +70,12 @@ class Embedder:
             step = [self._jobs.popleft() for _ in range(min(self._step, len(self._jobs)))]
             try:
                 rows = await self._model.images(Priority.INDEX, [job.prepared for job in step])
+                vectors = [row.tobytes() for row in rows.astype("<f2")]
+                told = list(zip(step, vectors, strict=True))
             except Exception as error:
                 for job in step:
                     job.vector.set_exception(error)
                 continue
-            for job, row in zip(step, rows.astype("<f2"), strict=True):
-                self._cache.put(job.digest, row.tobytes())
-                job.vector.set_result(row.tobytes())
+            for job, vector in told:
+                self._cache.put(job.digest, vector)
+                job.vector.set_result(vector)

@@ -10,6 +10,7 @@ from functools import partial
 
 from streams.group_reader import Finished
 from streams.kafka.retry_forever import three_tries
+from streams.lanes.failure import failure_of
 from streams.messages import SourceMessage
 
 Handle = Callable[[SourceMessage], Awaitable[None]]
@@ -30,6 +31,7 @@ class Window:
         self._bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
+        self.failure: BaseException | None = None  # why this process should be restarted
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -60,6 +62,7 @@ class Window:
     def _leave(self, size: int, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         self._bytes -= size
+        self.failure = failure_of(task, "the window") or self.failure
 
     def cancel(self) -> None:
         """Stop all work."""

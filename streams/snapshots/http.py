@@ -57,10 +57,15 @@ async def create_snapshot(keeper: Keeper, request: web.Request) -> web.StreamRes
     news = News()
     future = keeper.request(news.tell)
     if future.done() and (error := future.exception()) is not None:
-        return web.json_response(_fault(error), status=503)
+        return refused(error)
     future.add_done_callback(news.end)
     # Who asked may go: the snapshot is taken all the same.
     return await stream_lines(request, _lines(news, future))
+
+
+def refused(error: BaseException) -> web.Response:
+    """Return the answer where a snapshot cannot be had now."""
+    return web.json_response(_fault(error), status=503)
 
 
 async def _lines(news: News, future: Future[Taken]) -> AsyncGenerator[bytes, None]:

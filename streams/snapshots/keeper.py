@@ -144,10 +144,19 @@ class Keeper:
         return stopping
 
     def _run(self) -> None:
-        while not self.turn():
+        while not self._turned():
             with self._wake:
                 if not self._stopping and not self._asked:
                     self._wake.wait(TICK_S)
+
+    def _turned(self) -> bool:
+        """Do as `turn`; what it raises is logged and counted, and the thread goes on."""
+        stopping = self._stopping
+        try:
+            return self.turn()
+        except Exception as error:
+            self._fail([], error)
+            return stopping
 
     def _due(self, *, stopping: bool) -> bool:
         if not self._taking.ready or not (changes := self._changes()):

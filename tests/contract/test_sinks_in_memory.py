@@ -100,6 +100,10 @@ async def test_what_is_not_due_is_left_to_the_next_owner() -> None:
     await sink.close(0.1)
     assert seen == [b"now"]
     assert not sink.has_room
+    before = asyncio.all_tasks()
+    sink.take(SourceMessage("t", 0, 2, 0, b"k", b"late"), lambda: None)
+    assert asyncio.all_tasks() == before  # its sink has no room any more: it would wait for ever
+    assert len(sink) == 1
 
 
 async def test_a_clock_that_was_set_back_makes_nobody_wait_for_years() -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -199,12 +200,17 @@ def test_a_worker_started_without_kafka_waits_and_goes_on(spawn: Spawn, tmp_path
     assert until(url, f"waiting for Kafka at 127.0.0.1:{at}", process) == 503
     assert answer(f"{url}/livez")[0] == 200
     assert b"visualsearch_broker_up 0.0" in answer(f"{url}/metrics")[1]
+    assert b"waiting for Kafka" in answer(f"{url}/v1/products")[1]
+    kept = HTTPConnection("127.0.0.1", port, timeout=10)  # one that a load balancer keeps
+    assert status_on(kept) == 200
     try:
         info = start_broker(tmp_path / "broker", at, allow_tansu=False)
         assert until(url, "waiting for topics that are missing: product-events,", process) == 503
         assert "`visualsearch topics create`" in answer(f"{url}/readyz")[1].decode()
         create_topics(info.bootstrap, topic_specs(TopicNames()))
         assert until(url, "ok", process) == 200
+        assert status_on(kept) == 200
+        kept.close()
         said = log_of(tmp_path).count("waiting for")  # while topics are made, fewer are missing
         assert 2 <= said <= 6, log_of(tmp_path)
         assert stop(process)[0] == 0
@@ -231,6 +237,14 @@ def answer(url: str) -> tuple[int, bytes]:
         return error.code, error.read()
     except OSError:
         return 0, b""
+
+
+def status_on(connection: HTTPConnection) -> int:
+    """Return the status of /livez on a connection that is kept."""
+    connection.request("GET", "/livez")
+    with connection.getresponse() as response:
+        response.read()
+        return response.status
 
 
 def until(url: str, text: str, process: "subprocess.Popen[str]") -> int:

@@ -1,12 +1,15 @@
 """What is said while Kafka is away: the change, then once a minute, then the end."""
 
+import asyncio
 import logging
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from streams import broker_watch
 from streams.broker_watch import BrokerWatch
 from streams.metrics import Metrics
+from tests.waiting import until
 
 
 def test_a_change_is_said_at_once_and_its_lasting_once_a_minute(
@@ -31,3 +34,24 @@ def test_a_change_is_said_at_once_and_its_lasting_once_a_minute(
         watch.note(up=True)
     assert up() == 1.0
     assert caplog.messages[-1] == "Kafka answers again, after 300 s"
+
+
+async def test_an_error_of_the_client_is_no_answer_and_the_watch_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The metric would stand at its last value for good."""
+    monkeypatch.setattr(broker_watch, "EVERY_S", 0.01)
+    registry = CollectorRegistry()
+    seen: list[float | None] = []
+    answers = iter([RuntimeError("no thread can be had")])
+
+    def answering() -> bool:
+        seen.append(registry.get_sample_value("visualsearch_broker_up"))
+        if (error := next(answers, None)) is not None:
+            raise error
+        return True
+
+    watching = asyncio.create_task(BrokerWatch(answering, Metrics(registry).broker_up).run())
+    await until(lambda: watching.done() or len(seen) > 2)
+    assert seen[1:3] == [0.0, 1.0]
+    watching.cancel()

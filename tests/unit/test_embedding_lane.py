@@ -2,19 +2,22 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from schemas.records import Vectors
+from streams.compute import Priority
 from streams.fetch.errors import Fetched, FetchError
+from streams.lanes.embedder import Embedder
 from streams.lanes.embedding import UNASKED_S, EmbeddingLane
 from streams.lanes.lane import Outcome
 from streams.lanes.newest import Newest
 from streams.messages import SourceMessage
 from streams.retry import FIRST, Attempt
-from tests.fakes import FakeEncoder
+from tests.fakes import DIM, FakeEncoder
 from tests.lane_events import (
     BLUE,
     LIMIT,
@@ -25,6 +28,7 @@ from tests.lane_events import (
     inline,
     message,
 )
+from visualsearch.types import FloatArray
 
 AWAY = FetchError("image_unreachable", "away", transient=True, attempts=3)
 Make = Callable[..., EmbeddingLane]
@@ -281,3 +285,21 @@ async def test_only_the_newest_event_of_a_product_is_written(lane: Make) -> None
     await one(created("absent", offset=0))
     assert [outcome.word for outcome in published] == ["indexed", "superseded", "superseded"]
     assert vectors(published[0]).order == (2, 2, 0)
+
+
+async def test_a_model_that_returns_too_few_vectors_leaves_nobody_waiting() -> None:
+    """An encoder of somebody else's may; each picture of the call is told of the error."""
+
+    class Short:
+        encoder = FakeEncoder()
+
+        async def prepare(self, _: Priority, data: bytes) -> bytes:
+            return data
+
+        async def images(self, _: Priority, prepared: Sequence[bytes]) -> FloatArray:
+            return np.zeros((len(prepared) - 1, DIM), np.float32)
+
+    embedder = Embedder(cast("Any", Short()), step=2)
+    asked = (embedder.vector(name, b"x") for name in ("a", "b", "c"))
+    found = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 20)
+    assert [type(error) for error in found] == [ValueError] * 3

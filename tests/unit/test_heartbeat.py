@@ -2,6 +2,7 @@
 
 import logging
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,8 +10,11 @@ from prometheus_client import CollectorRegistry
 
 from schemas.errors import SchemaError
 from schemas.workers import WorkerHeartbeat, decode_heartbeat, encode_heartbeat
-from streams.kafka.heartbeat import SkewWatch
+from streams.kafka import heartbeat as module
+from streams.kafka.clock import BrokerClock
+from streams.kafka.heartbeat import Heartbeat, SkewWatch
 from streams.metrics import Metrics
+from tests.waiting import until
 
 
 def test_a_heartbeat_of_a_later_version_is_read_by_this_one() -> None:
@@ -55,3 +59,51 @@ def test_skew_is_said_at_once_then_once_a_minute_and_its_end(
     assert "3.0 s ahead of the brokers'" in caplog.messages[0]
     assert "agrees" in caplog.messages[5]
     assert "3600.0 s behind the brokers'" in caplog.messages[6]
+
+
+class Broker:
+    """A client that takes every message; its first connection fails."""
+
+    def __init__(self) -> None:
+        self.tries = 0
+        self.sent: list[tuple[bytes, bytes | None]] = []
+
+    def connect(self, _: Any) -> "Broker":
+        """Return a producer, but for the first time."""
+        self.tries += 1
+        if self.tries == 1:
+            raise RuntimeError("no file descriptor is left")
+        return self
+
+    def produce(self, _: str, value: bytes | None, key: bytes, **__: Any) -> None:
+        """Take a message."""
+        self.sent.append((key, value))
+
+    def flush(self, _: float) -> int:
+        """Have nothing left."""
+        return 0
+
+
+async def test_heartbeats_go_on_after_an_error_of_the_client_or_of_the_state(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first connection and the first state fail; the tombstone comes all the same."""
+    monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.01)
+    broker, asked = Broker(), iter([RuntimeError("starting")])
+    monkeypatch.setattr("confluent_kafka.Producer", broker.connect)
+
+    def state() -> WorkerHeartbeat:
+        if (error := next(asked, None)) is not None:
+            raise error
+        return WorkerHeartbeat(
+            worker_id="host-1", url=None, roles=[], version="1", ready=False, offsets={},
+            started_at=datetime(2026, 1, 2, tzinfo=UTC),
+        )  # fmt: skip
+
+    offset = Metrics(CollectorRegistry()).clock_offset
+    heartbeat = Heartbeat({}, "workers", state, BrokerClock(), offset)
+    heartbeat.start()
+    await until(lambda: bool(broker.sent))
+    heartbeat.close()
+    assert broker.sent[0][1] is not None
+    assert broker.sent[-1] == (b"host-1", None)

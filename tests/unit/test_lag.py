@@ -4,9 +4,14 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from confluent_kafka import KafkaError
+from prometheus_client import CollectorRegistry
 
-from streams.kafka.lag import COUNTED, COUNTED_BYTES, Left, _seen
+from streams.kafka import lag as module
+from streams.kafka.lag import COUNTED, COUNTED_BYTES, Left, PipelineLag, _seen
+from streams.metrics import Metrics
+from tests.waiting import until
 
 
 @dataclass(frozen=True)
@@ -69,3 +74,26 @@ def test_what_cannot_be_read_counts_by_its_offsets() -> None:
 def test_what_was_not_seen_in_time_counts_by_its_offsets() -> None:
     """The age is that of the first message that was seen."""
     assert look(40, Message(0), Message(10)) == (2 + 29, 1000, False)
+
+
+async def test_the_lag_is_measured_after_a_client_that_could_not_be_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One error at the start left the lag without a figure for good."""
+    monkeypatch.setattr(module, "EVERY_S", 0.01)
+    measured: list[object] = []
+    failures = iter([RuntimeError("no file descriptor is left")])
+    connect = module.Probe.__init__
+
+    def failing(probe: module.Probe, options: dict[str, str | int]) -> None:
+        if (error := next(failures, None)) is not None:
+            raise error
+        connect(probe, options)
+
+    monkeypatch.setattr(module.Probe, "__init__", failing)
+    monkeypatch.setattr(PipelineLag, "_measure", lambda *given: measured.append(given))
+    options: dict[str, str | int] = {"bootstrap.servers": "127.0.0.1:1", "log_level": 0}
+    lag = PipelineLag(options, {}, Metrics(CollectorRegistry()), lambda: 0.0)
+    lag.start()
+    await until(lambda: bool(measured))
+    lag.close()

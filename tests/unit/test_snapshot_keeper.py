@@ -15,6 +15,7 @@ from streams.snapshots.source import Position, read_source
 from streams.snapshots.store import SnapshotStore, StoreError
 from streams.snapshots.taking import Taking
 from tests.snapshot_parts import Clock, engine_with, fresh_metrics, taking, value
+from tests.waiting import until
 from visualsearch.snapshot.errors import SnapshotError
 from visualsearch.snapshot.folder import listed
 from visualsearch.snapshot.manifest import read_manifest
@@ -293,3 +294,24 @@ def test_a_last_one_that_takes_too_long_is_given_up(
     assert not on.keeper._thread.is_alive()
     assert listed(on.folder) == []
     assert [path for path in on.folder.iterdir() if path.is_dir()] == []
+
+
+async def test_an_error_when_a_snapshot_is_due_leaves_the_thread_alive(
+    stage: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is logged and counted, and the next snapshot is taken."""
+    monkeypatch.setattr(keeper_module, "TICK_S", 0.01)
+    on = stage(NEVER)
+    failures = iter([PermissionError("the folder cannot be seen")])
+    due = Keeper._due
+
+    def failing(keeper: Keeper, *, stopping: bool) -> bool:
+        if (error := next(failures, None)) is not None:
+            raise error
+        return due(keeper, stopping=stopping)
+
+    monkeypatch.setattr(Keeper, "_due", failing)
+    on.keeper.start()
+    await until(lambda: on.outcomes("failed") == 1)
+    assert on.keeper.request().result(20).path.is_dir()
+    on.keeper.close(10.0)

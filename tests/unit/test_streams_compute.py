@@ -52,6 +52,20 @@ async def test_an_exception_is_the_callers(compute: Compute) -> None:
     assert await compute.run(Priority.QUERY, lambda: 7) == 7
 
 
+async def test_a_panic_of_native_code_is_the_callers_as_well(compute: Compute) -> None:
+    """It is no Exception; with the thread every later call would hang."""
+
+    class Panic(BaseException):
+        pass
+
+    def panic() -> None:
+        raise Panic("index out of bounds")
+
+    with pytest.raises(RuntimeError, match="index out of bounds"):
+        await asyncio.wait_for(compute.run(Priority.QUERY, panic), 20)
+    assert await asyncio.wait_for(compute.run(Priority.QUERY, lambda: 7), 20) == 7
+
+
 async def test_a_call_that_nobody_waits_for_is_not_made(compute: Compute) -> None:
     """A deadline that passed in the queue costs no model call."""
     gate, held = await _hold(compute)

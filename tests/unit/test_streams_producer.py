@@ -176,6 +176,25 @@ async def test_a_client_that_is_lost_is_a_reason_to_restart() -> None:
         assert producer.failure is not None
 
 
+async def test_an_error_in_a_delivery_ends_no_other_and_is_a_reason_to_restart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The thread that ended with it told nobody any more."""
+    client = Client()
+    client.deliver.set()
+    polls = iter([MemoryError()])
+
+    def poll(timeout_s: float) -> int:
+        if (error := next(polls, None)) is not None:
+            raise error
+        return Client.poll(client, timeout_s)
+
+    monkeypatch.setattr(client, "poll", poll)
+    with producer_over(client) as producer:
+        assert await asyncio.wait_for(producer.send_each([outgoing(0)]), 20) == [None]
+        assert "MemoryError" in (producer.failure or "")
+
+
 async def test_closing_tells_everyone_who_waits() -> None:
     """What is not delivered by then fails, and what comes later is not taken."""
     with Producer(NOWHERE) as producer:
@@ -188,3 +207,24 @@ async def test_closing_tells_everyone_who_waits() -> None:
             await asyncio.wait_for(sending, 5)
         with pytest.raises(SendError):
             await asyncio.wait_for(producer.send([outgoing(2)]), 5)
+
+
+async def test_an_error_in_a_delivery_at_the_close_leaves_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The others are told, and the thread ends."""
+    client = Client()
+    flushes = iter([MemoryError()])
+
+    def flush(timeout_s: float) -> int:
+        if (error := next(flushes, None)) is not None:
+            raise error
+        return Client.flush(client, timeout_s)
+
+    monkeypatch.setattr(client, "flush", flush)
+    with producer_over(client) as producer:
+        submitted = producer.submit(outgoing(0))
+        with pytest.raises(MemoryError):
+            await asyncio.to_thread(producer.close, 0.1)
+        assert submitted.done()
+        assert not producer._thread.is_alive()

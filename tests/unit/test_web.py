@@ -5,7 +5,7 @@ import contextlib
 import gzip
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from typing import Any
@@ -20,7 +20,8 @@ from streams import responses
 from streams import web as web_module
 from streams.client import ClientClosedError
 from streams.fetch.errors import Fetched, FetchError
-from streams.web import Web
+from streams.snapshots.asking import AskError, ask_for_snapshot
+from streams.web import Index, SearchParts, Web
 from tests.fakes import DIM, unit
 from tests.waiting import until
 from visualsearch.engine import Engine
@@ -100,9 +101,33 @@ async def connection(url: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyn
 @asynccontextmanager
 async def serving(**parts: Any) -> AsyncIterator[str]:
     """Give the address of a server, set up as a worker's is."""
+    async with listening(search=search_parts(**parts)) as url:
+        yield url
+
+
+def search_parts(
+    client: Any = None, engine: Engine | None = None, fetcher: Any = None, keeper: Any = None
+) -> SearchParts:
+    """Return the parts of a search worker, those that are named attached."""
+    index = None if engine is None else Index(engine, fetcher, dict, keeper)
+    return SearchParts(index, client)
+
+
+@asynccontextmanager
+async def listening(
+    search: SearchParts | None, ready: Callable[[], str | None] = lambda: None
+) -> AsyncIterator[str]:
+    """Give the address of a server of these parts."""
     app = Web(
-        CollectorRegistry(), live=lambda: None, ready=lambda: None, refresh=lambda: None, **parts
+        CollectorRegistry(), live=lambda: None, ready=ready, refresh=lambda: None, search=search
     ).app()
+    async with running(app) as url:
+        yield url
+
+
+@asynccontextmanager
+async def running(app: web.Application) -> AsyncIterator[str]:
+    """Give the address of an application."""
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -274,6 +299,81 @@ async def test_a_reader_that_stalls_is_cut_off(
         assert _handlers(before)
         await until(lambda: not _handlers(before))
         assert len(await reader.read()) < 10_000_000
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/images/p", "/v1/products/p", "/v1/products", "/v1/search", "/v1/snapshots"]
+)
+async def test_a_route_without_its_part_says_what_the_worker_waits_for(
+    monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """The port is open from the beginning; the same connection is served once the part is there."""
+    monkeypatch.setattr(web_module, "GRACE_S", 0.1)
+    parts, client = SearchParts(), Client()
+    waiting = iter(["waiting for Kafka"])
+    method = "POST" if path in ("/v1/search", "/v1/snapshots") else "GET"
+    async with (
+        listening(parts, lambda: next(waiting, None)) as url,
+        aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(limit=1)) as http,
+    ):
+        async with http.request(method, path, json=ASKED) as response:
+            assert response.status == 503
+            assert "waiting for Kafka" in await response.text()
+        attached = search_parts(client, engine({"p": "http://h/a.jpg"}))
+        parts.index, parts.client = attached.index, attached.client
+        async with http.request(method, path, json=ASKED, allow_redirects=False) as response:
+            assert response.status == {"/v1/images/p": 302, "/v1/snapshots": 404}.get(
+                path, 503 if method == "POST" else 200
+            )
+    assert len(client.futures) == (path == "/v1/search")
+
+
+async def test_an_early_search_is_told_its_id_and_an_early_snapshot_its_code() -> None:
+    """As JSON, in the form of every other error."""
+    async with listening(SearchParts(), lambda: "replayed") as url:
+        async with aiohttp.ClientSession(url) as http, http.post("/v1/search", json=ASKED) as found:
+            assert await told(found) == (503, "not_ready", "mine")
+        with pytest.raises(AskError, match="replayed") as raised:
+            await asyncio.to_thread(ask_for_snapshot, url)
+    assert raised.value.code == "not_ready"
+
+
+async def test_without_the_role_there_are_no_search_routes() -> None:
+    """404, whatever the worker waits for."""
+    async with listening(None) as url, aiohttp.ClientSession(url) as http:
+        for path in ("/v1/search", "/v1/snapshots"):
+            async with http.post(path, json=ASKED) as response:
+                assert response.status == 404
+        async with http.get("/v1/products") as response:
+            assert response.status == 404
+
+
+async def test_a_reader_that_stalls_on_an_error_is_cut_off_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The server sends what a handler raises by itself, and waits without limit."""
+    monkeypatch.setattr(responses, "STALLED_S", 0.3)
+
+    async def failing(_: web.Request) -> web.Response:
+        raise web.HTTPNotFound(text="x" * 10_000_000)
+
+    app = web.Application(middlewares=[responses.cut_stalled])
+    app.router.add_get("/", failing)
+    before = asyncio.all_tasks()
+    async with running(app) as url, connection(url) as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 404")
+        await until(lambda: not _handlers(before), 10.0)
+        assert len(await reader.read()) < 10_000_000
+
+
+async def test_an_error_is_sent_once() -> None:
+    """The next answer on the connection follows it."""
+    async with listening(None) as url, connection(url) as (reader, writer):
+        writer.write(b"GET /else HTTP/1.1\r\nHost: x\r\n\r\nGET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 404")
+        assert await reader.readuntil(b"\r\n\r\n")
+        assert await reader.readexactly(3) == b"ok\n"
 
 
 def _handlers(before: set[asyncio.Task[Any]]) -> list[str]:
