@@ -62,8 +62,8 @@ class Pair:
 
     def _shares(self) -> list[int]:
         """Return how many partitions of the requests each member of their group has."""
-        group = self.settings.group("search")
-        (told,) = AdminClient(self.settings.kafka()).describe_consumer_groups([group]).values()
+        admin = AdminClient(self.settings.kafka())  # held: its answers come while it lives
+        (told,) = admin.describe_consumer_groups([self.settings.group("search")]).values()
         return [len(member.assignment.topic_partitions) for member in told.result().members]
 
 
