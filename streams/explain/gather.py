@@ -11,6 +11,7 @@ from schemas.records import record_key
 from streams.dlq.letters import Choice, read_letters
 from streams.explain.collect import Events, Records, seen_letter, seen_retry
 from streams.explain.found import LANES, Found, SeenLetter, SeenRetry, WorkerState
+from streams.kafka.lag import Offsets
 from streams.messages import SourceMessage
 from streams.partition import partition_of
 from streams.scan import Scanner
@@ -153,25 +154,17 @@ def committed_offsets(
 
     Raises TopicError.
     """
-    from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-    from confluent_kafka.admin import AdminClient
+    from confluent_kafka import KafkaException
 
-    committed: dict[Lane, dict[tuple[str, int], int]] = {lane: {} for lane in lanes}
-    if not places:
-        return committed
-    admin = AdminClient(settings.kafka())
-    for lane in lanes:
-        group = settings.group(lane)
-        wanted = ConsumerGroupTopicPartitions(
-            group, [TopicPartition(topic, partition) for topic, partition in sorted(places)]
-        )
-        answers = admin.list_consumer_group_offsets([wanted], request_timeout=_BROKER_S)
-        try:
-            found = answers[group].result().topic_partitions
-        except KafkaException as error:
-            text = f"the offsets of {group} cannot be read: {error.args[0].str()}"
-            raise TopicError(text, code="unreachable") from error
-        committed[lane] = {(tp.topic, tp.partition): tp.offset for tp in found if tp.offset >= 0}
+    committed: dict[Lane, dict[tuple[str, int], int]] = {}
+    with Offsets(settings.kafka()) as offsets:
+        for lane in lanes:
+            group = settings.group(lane)
+            try:
+                committed[lane] = offsets.committed(group, sorted(places))
+            except KafkaException as error:
+                text = f"the offsets of {group} cannot be read: {error.args[0].str()}"
+                raise TopicError(text, code="unreachable") from error
     return committed
 
 

@@ -145,34 +145,32 @@ class PipelineLag:
             self._thread.join(LOOK_S)
 
     def _run(self) -> None:
-        from confluent_kafka.admin import AdminClient
-
         while not self._stopping.is_set():
             try:
-                with Probe(self._options) as probe:
-                    self._keep_measuring(AdminClient(self._options), probe)
+                with Probe(self._options) as probe, Offsets(self._options) as offsets:
+                    self._keep_measuring(offsets, probe)
             except Exception:
                 log.exception("no client to measure the pipeline lag, again in %.0f s", EVERY_S)
                 self._stopping.wait(EVERY_S)
 
-    def _keep_measuring(self, admin: Any, probe: Probe) -> None:
+    def _keep_measuring(self, offsets: "Offsets", probe: Probe) -> None:
         from confluent_kafka import KafkaException
 
         while not self._stopping.wait(EVERY_S):
             try:
-                self._measure(admin, probe)
+                self._measure(offsets, probe)
             except (KafkaException, TimeoutError) as error:  # `broker_up` says so
                 log.debug("pipeline lag not measured: %s", error)
             except Exception:
                 log.exception("pipeline lag not measured")
 
-    def _measure(self, admin: Any, probe: Probe) -> None:
-        bounds = _bounds(admin, {topic for topics in self._groups.values() for topic in topics})
+    def _measure(self, offsets: "Offsets", probe: Probe) -> None:
+        bounds = offsets.bounds({topic for topics in self._groups.values() for topic in topics})
         for group, topics in self._groups.items():
             if self._stopping.is_set():
                 return
             own = {part: bound for part, bound in bounds.items() if part[0] in topics}
-            left = self._left(admin, probe, group, own)
+            left = self._left(offsets, probe, group, own)
             records: Counter[str] = Counter()
             first_ms: dict[str, int] = {}
             for (topic, _), found in left.items():
@@ -187,9 +185,11 @@ class PipelineLag:
                 elif not records[topic]:  # else it was not seen in time: the age stays unknown
                     seconds.set(0.0)
 
-    def _left(self, admin: Any, probe: Probe, group: str, bounds: Ranges) -> dict[Part, Left]:
+    def _left(
+        self, offsets: "Offsets", probe: Probe, group: str, bounds: Ranges
+    ) -> dict[Part, Left]:
         """Return what a group has left, and remember where there were no messages."""
-        committed = _committed(admin, group, bounds)
+        committed = offsets.committed(group, bounds)
         starts = {part: max(committed.get(part, low), low) for part, (low, _) in bounds.items()}
         ranges: dict[Part, tuple[int, int]] = {}
         for part, start in starts.items():
@@ -204,51 +204,59 @@ class PipelineLag:
         return left
 
 
-def _bounds(admin: Any, topics: Iterable[str]) -> dict[Part, tuple[int, int]]:
-    """Return where each partition begins and ends; an open transaction is behind its end.
+class Offsets(Closing):
+    """Asks where partitions begin and end, and what groups have committed.
 
-    A topic with a partition that has no leader just now is left out.
+    By consumers that join no group. The admin client's questions to a group's coordinator end the
+    process when their connection is lost (librdkafka#4605).
     """
-    from confluent_kafka import IsolationLevel, TopicPartition
-    from confluent_kafka.admin import OffsetSpec
 
-    parts: list[Any] = []
-    for topic in topics:
-        found = admin.list_topics(topic, timeout=BROKER_S).topics[topic]
-        parts += [TopicPartition(topic, number) for number in found.partitions]
+    def __init__(self, options: dict[str, str | int]) -> None:
+        self._options = options
+        self._askers: dict[str, Any] = {}
 
-    def offsets(spec: Any) -> dict[Part, int | None]:
-        asked = admin.list_offsets(
-            dict.fromkeys(parts, spec),
-            isolation_level=IsolationLevel.READ_COMMITTED,
-            request_timeout=BROKER_S,
-        )
-        return {(at.topic, at.partition): _offset(told) for at, told in asked.items()}
+    def bounds(self, topics: Iterable[str]) -> dict[Part, tuple[int, int]]:
+        """Return where each partition begins and ends; an open transaction is behind its end.
 
-    lows, ends = offsets(OffsetSpec.earliest()), offsets(OffsetSpec.latest())
-    led = {part: (low, end) for part, low in lows.items()
-           if low is not None and (end := ends[part]) is not None}  # fmt: skip
-    silent = {topic for topic, _ in lows.keys() - led.keys()}
-    return {part: bound for part, bound in led.items() if part[0] not in silent}
+        A topic with a partition that has no leader just now is left out. Raises KafkaException
+        when no broker answers.
+        """
+        asker = self._asker("visualsearch-lag-unused")
+        found: dict[Part, tuple[int, int]] = {}
+        for topic in topics:
+            partitions = asker.list_topics(topic, timeout=BROKER_S).topics[topic].partitions
+            led = all(partition.leader >= 0 for partition in partitions.values())
+            for number in partitions if led else ():
+                found[topic, number] = _watermarks(asker, topic, number)
+        return found
+
+    def committed(self, group: str, parts: Iterable[Part]) -> dict[Part, int]:
+        """Return what a group has committed; nothing for partitions where it has not.
+
+        Raises KafkaException when no broker answers.
+        """
+        from confluent_kafka import TopicPartition
+
+        wanted = [TopicPartition(*part) for part in parts]
+        found = self._asker(group).committed(wanted, timeout=BROKER_S) if wanted else ()
+        return {(at.topic, at.partition): at.offset for at in found if at.offset >= 0}
+
+    def close(self) -> None:
+        """Leave."""
+        for asker in self._askers.values():
+            asker.close()
+
+    def _asker(self, group: str) -> Any:
+        from confluent_kafka import Consumer
+
+        if group not in self._askers:
+            own = {"group.id": group, "isolation.level": "read_committed"}
+            self._askers[group] = Consumer(from_the_start(self._options, "lag") | own)
+        return self._askers[group]
 
 
-def _offset(told: Any) -> int | None:
-    """Return the offset that a partition's leader told; None without a leader."""
-    from confluent_kafka import KafkaException
+def _watermarks(asker: Any, topic: str, number: int) -> tuple[int, int]:
+    from confluent_kafka import TopicPartition
 
-    try:
-        offset: int = told.result().offset
-    except KafkaException as error:
-        log.debug("offset not told: %s", error)
-        return None
-    return offset
-
-
-def _committed(admin: Any, group: str, parts: Iterable[Part]) -> dict[Part, int]:
-    """Return what a group has committed; nothing for partitions where it has not."""
-    from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-
-    wanted = ConsumerGroupTopicPartitions(group, [TopicPartition(*part) for part in parts])
-    (told,) = admin.list_consumer_group_offsets([wanted], request_timeout=BROKER_S).values()
-    found = told.result().topic_partitions
-    return {(at.topic, at.partition): at.offset for at in found if at.offset >= 0}
+    low, high = asker.get_watermark_offsets(TopicPartition(topic, number), timeout=BROKER_S)
+    return low, high

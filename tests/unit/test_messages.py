@@ -89,3 +89,15 @@ def test_nothing_reads_the_headers_of_a_message_in_another_way(tmp_path: Path) -
     planted = tmp_path / "planted.py"
     planted.write_text("found = dict(message.headers() or ())\n")
     assert calls_of_headers(planted) == ["planted.py:1"]
+
+
+def test_no_coordinator_is_asked_by_the_admin_client() -> None:
+    """A connection that is lost at that moment ends the process (librdkafka#4605)."""
+    asked = ("list_consumer_group_offsets", "describe_consumer_groups", "delete_consumer_groups")
+    found = [
+        f"{file.name}: {node.attr}"
+        for file in sorted((ROOT / "streams").rglob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in asked
+    ]
+    assert found == []
