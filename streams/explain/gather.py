@@ -19,7 +19,6 @@ from streams.settings import Settings
 from streams.topics import TopicError
 
 _HTTP_S = 5.0
-_BROKER_S = 10.0
 Progress = Callable[[str, int, int], None]
 
 
