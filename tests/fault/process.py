@@ -1,7 +1,7 @@
-"""A worker, or fsck, in a process of its own, as the command line starts them, and four additions.
+"""A worker, or fsck, in a process of its own, as the command line starts them, and five additions.
 
 A stand-in for the model (a start takes two seconds, not ten), a trap that can be set at any named
-point, a clock that can be stepped, and an index so small that hundreds of products make it put rows
+point, a clock that can be stepped, image hosts that are soon asked again, and an index so small that hundreds of products make it put rows
 on lists and swap graphs. What the test says comes line by line on stdin; when that
 ends, the test is gone and so is the worker.
 
@@ -64,6 +64,7 @@ def worker() -> None:
     trap.install()
     _tell_of_gaps()
     _shrink_the_index()
+    _hurry_the_hosts()
     threading.Thread(target=_listen, args=(trap, clock), name="test", daemon=True).start()
     faulthandler.register(signal.SIGUSR1)  # `kill -USR1`: where does it hang?
     tell("installed")
@@ -102,6 +103,15 @@ def _shrink_the_index() -> None:
 
     small = {"chunk_rows": 1024, "segment_rows": 256, "piece_rows": 64, "coder_rows": 256}
     indexing.Layout = partial(Layout, **small)  # type: ignore[assignment,misc]
+
+
+def _hurry_the_hosts() -> None:
+    """Ask a host that is down every two seconds, and give up in minutes what takes a week."""
+    from streams import hosts
+    from streams.lanes import embedding
+
+    hosts.LONGEST_BREAK_S = 2.0
+    embedding.UNASKED_S = 120.0
 
 
 def _listen(trap: Any, clock: Clock) -> None:
