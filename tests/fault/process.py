@@ -1,9 +1,9 @@
 """A worker, or fsck, in a process of its own, as the command line starts them, and five additions.
 
 A stand-in for the model (a start takes two seconds, not ten), a trap that can be set at any named
-point, a clock that can be stepped, image hosts that are soon asked again, and an index so small that hundreds of products make it put rows
-on lists and swap graphs. What the test says comes line by line on stdin; when that
-ends, the test is gone and so is the worker.
+point, a clock that can be stepped, image hosts that are soon asked again, and an index so small
+that hundreds of products make it put rows on lists and swap graphs. What the test says comes line
+by line on stdin; when that ends, the test is gone and so is the worker.
 
 Run as `python -m tests.fault.process worker|fsck …` with the settings in the environment.
 """
