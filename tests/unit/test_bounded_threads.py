@@ -55,8 +55,8 @@ async def test_calls_that_hang_are_abandoned_and_bounded() -> None:
     assert (threads.abandoned, alive("hanging")) == (3, 3)
     started = time.monotonic()
     with pytest.raises(NotBegunError, match="3 calls before"):
-        await threads.run_within(0.2, lambda: None)
-    assert time.monotonic() - started < 0.1
+        await threads.run_within(30.0, lambda: None)
+    assert time.monotonic() - started < 5.0
     assert await asyncio.wait_for(asyncio.to_thread(lambda: 1), 1) == 1
     returning.set()
     await until(lambda: threads.abandoned == 0)

@@ -153,7 +153,7 @@ async def test_a_search_ends_after_its_deadline_whatever_the_client_does(
         began = time.monotonic()
         async with http.post("/v1/search", json=ASKED) as response:
             assert await told(response) == (503, "no_worker", "mine")
-    assert 0.2 <= time.monotonic() - began < 5
+    assert 0.2 <= time.monotonic() - began < 30
     assert client.futures[0].cancelled()
 
 
