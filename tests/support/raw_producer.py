@@ -93,7 +93,7 @@ async def _publish_all(bootstrap: str) -> None:
                     topic, _bytes(value), _bytes(key), partition, timestamp_ms, names
                 )
                 print(sent.offset)
-            except KafkaError as error:
+            except (KafkaError, AssertionError) as error:  # or the client: no key and no value
                 print(f"{topic}[{partition}]: {error!r}", file=sys.stderr)
                 print(-1)
     finally:
