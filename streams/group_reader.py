@@ -66,7 +66,6 @@ class GroupReader:
         session_timeout_s: float,
         commit_s: float = 0.5,
         settle: Callable[[], Coroutine[Any, Any, None]] | None = None,
-        batch: int = BATCH,
     ) -> None:
         self._connection = options
         self._options = options | consumer_limits() | {
@@ -86,7 +85,6 @@ class GroupReader:
         self._metrics = metrics
         self._commit_s = commit_s
         self._settle = settle
-        self._batch = batch
         self._in_order = InOrder()
         self._done: dict[Place, int] = {}  # the offset to go on from
         self._committed: dict[Place, int] = {}
@@ -204,7 +202,7 @@ class GroupReader:
             if taken is not None:
                 found.append((self._read_epoch, taken))
                 size += taken.size
-            if len(found) >= self._batch or size >= BATCH_BYTES:
+            if len(found) >= BATCH or size >= BATCH_BYTES:
                 break
             message = consumer.poll(0)
         return found

@@ -8,13 +8,13 @@ from schemas.errors import SchemaError
 from schemas.events import TYPE_NAMES, TYPE_RANK, ProductEvent
 from schemas.records import Order
 from streams.messages import SourceMessage
+from streams.numbers import LARGEST
 
 OrderMode = Literal["timestamp", "explicit"]
 
 ORDER_HEADER = "__visualsearch.order"
 """Where an event stood first, as `timestamp_ms,offset`: a replayed one keeps its order by it."""
 
-_LARGEST = 2**63 - 1
 _PLACE = re.compile(rb"(-1|[0-9]{1,19}),([0-9]{1,19})")  # -1 is Kafka's "no timestamp"
 
 
@@ -42,7 +42,7 @@ def parse_place(header: bytes) -> Place | None:
     if found is None:
         return None
     timestamp_ms, offset = int(found[1]), int(found[2])
-    return Place(timestamp_ms, offset) if max(timestamp_ms, offset) <= _LARGEST else None
+    return Place(timestamp_ms, offset) if max(timestamp_ms, offset) <= LARGEST else None
 
 
 def place_of(message: SourceMessage) -> Place:

@@ -15,9 +15,9 @@ from streams.metrics import Metrics
 log = logging.getLogger(__name__)
 FAILED = "blob_store_failed"
 THREADS = 8
-LIMIT_S = (
-    5.0  # a record of vectors waits for so long, until as many calls hang as there are threads
-)
+# A hanging store delays the record of vectors by this much, until all threads hang: from then on
+# nothing waits for it.
+LIMIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
