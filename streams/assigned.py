@@ -2,8 +2,16 @@
 
 from typing import Any
 
+from msgspec import Struct
+
 from streams.kafka.limits import consumer_limits
-from streams.snapshots.source import Position
+
+
+class Position(Struct, frozen=True):
+    """The next offset to apply, and the leader epoch of the record before it where it is known."""
+
+    offset: int
+    leader_epoch: int | None = None
 
 
 def by_assignment(options: dict[str, str | int], name: str) -> dict[str, str | int]:

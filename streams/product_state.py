@@ -6,20 +6,7 @@ from typing import Any
 import msgspec
 
 from visualsearch.index.state import ProductState
-
-
-def why_not(state: ProductState | None) -> str | None:
-    """Return why a search cannot find it (unknown, deleted, no_base, no_vectors), None if it can.
-
-    Vectors of another model than the index's are not kept: a product with no others has none.
-    """
-    if state is None:
-        return "unknown"
-    if state.searchable:
-        return None
-    if state.base is None:
-        return "no_base"
-    return "deleted" if state.base.deleted else "no_vectors"
+from visualsearch.search.explain import why_not
 
 
 def product_json(product_id: str, model: str, state: ProductState | None) -> dict[str, Any]:

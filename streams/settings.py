@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from streams.addresses import Allowed
-from streams.topics import TopicNames
+from streams.config.topics import TopicNames
 
 MIB = 1024 * 1024
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
+from streams.config.topics import TopicSpec, topic_specs
 from streams.settings import Settings
-from streams.topics import TopicError, TopicSpec, TopicState, describe_topics, topic_specs
+from streams.topics import TopicError, TopicState, describe_topics
 
 
 def require_topics(

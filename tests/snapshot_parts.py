@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 from prometheus_client import CollectorRegistry
 
+from streams.assigned import Position
 from streams.log_ledger import Ledger
 from streams.log_reader import LogReader
 from streams.metrics import Metrics
 from streams.snapshots.choice import Choice, Judge
-from streams.snapshots.source import DirtyKey, LogIdentity, Position, Source
+from streams.snapshots.source import DirtyKey, LogIdentity, Source
 from streams.snapshots.store import SnapshotStore
 from streams.snapshots.taking import Keep, Taking
 from tests.log_history import vector

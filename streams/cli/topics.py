@@ -12,7 +12,8 @@ import click
 from streams.cli.options import connection, settings_of
 
 if TYPE_CHECKING:
-    from streams.topics import TopicSpec, TopicState
+    from streams.config.topics import TopicSpec
+    from streams.topics import TopicState
 
 DIFFERENT = 2
 COLORS = {"ok": "green", "created": "green", "mismatch": "red", "missing": "yellow"}
@@ -41,7 +42,8 @@ def create(
     as_json: bool,
 ) -> None:
     """Create what is missing; exit with 2 if an existing topic is not as it should be."""
-    from streams.topics import create_topics, describe_topics, topic_specs
+    from streams.config.topics import topic_specs
+    from streams.topics import create_topics, describe_topics
 
     settings = settings_of(bootstrap, prefix, config)
     specs = topic_specs(settings.topics, products=products, index_log=index_log)
@@ -62,7 +64,8 @@ def describe(
     bootstrap: str | None, prefix: str | None, config: Path | None, *, as_json: bool
 ) -> None:
     """Show each topic as it is, and where it is not as it should be."""
-    from streams.topics import describe_topics, topic_specs
+    from streams.config.topics import topic_specs
+    from streams.topics import describe_topics
 
     settings = settings_of(bootstrap, prefix, config)
     specs = topic_specs(settings.topics)

@@ -11,10 +11,9 @@ from schemas.explained import (
     Rival,
 )
 from schemas.search import SearchHit, SearchRequest
-from streams.product_state import why_not
 from visualsearch.engine import Engine
 from visualsearch.search.compose import Composed
-from visualsearch.search.explain import Clause, Scored, clauses, scored
+from visualsearch.search.explain import Clause, Scored, clauses, scored, why_not
 from visualsearch.search.fuse import fused
 from visualsearch.types import Answer, Filters, Hit, Query
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from schemas.records import Order
+from streams.assigned import Position
 from streams.indexing import build_engine, engine_options
 from streams.log_ledger import Ledger
 from streams.log_reader import LogReader
@@ -15,7 +16,7 @@ from streams.settings import Settings
 from streams.snapshots.choice import Choice, Chosen, Judge
 from streams.snapshots.keeper import Keeper, Triggers
 from streams.snapshots.log_state import identify, require_readable
-from streams.snapshots.source import LogIdentity, Position
+from streams.snapshots.source import LogIdentity
 from streams.snapshots.store import SnapshotStore
 from streams.snapshots.taking import Keep, Taking
 from streams.topics import TopicError

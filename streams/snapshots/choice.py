@@ -8,15 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from streams.assigned import Position
 from streams.metrics import Metrics
-from streams.snapshots.source import (
-    LogIdentity,
-    Position,
-    RefusedError,
-    Source,
-    read_source,
-    require_log,
-)
+from streams.snapshots.source import LogIdentity, RefusedError, Source, read_source, require_log
 from streams.snapshots.store import SnapshotStore, StoreError
 from visualsearch.snapshot import folder as local
 from visualsearch.snapshot.errors import SnapshotError

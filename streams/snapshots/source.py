@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from schemas.records import Order
+from streams.assigned import Position
 from visualsearch.errors import VisualSearchError
 
 
@@ -26,13 +27,6 @@ class LogIdentity(Struct, frozen=True):
     topic: str
     topic_id: str  # Kafka's own: a topic that is made again under its name gets another
     partitions: int
-
-
-class Position(Struct, frozen=True):
-    """The next offset to apply, and the leader epoch of the record before it where it is known."""
-
-    offset: int
-    leader_epoch: int | None = None
 
 
 class DirtyKey(Struct, frozen=True):

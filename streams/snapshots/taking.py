@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from streams.assigned import Position
 from streams.log_ledger import Ledger
 from streams.log_reader import LogReader
 from streams.metrics import Metrics
-from streams.snapshots.source import DirtyKey, LogIdentity, Position, Source
+from streams.snapshots.source import DirtyKey, LogIdentity, Source
 from streams.snapshots.store import SnapshotStore
 from visualsearch.engine import Engine
 from visualsearch.snapshot.folder import prune

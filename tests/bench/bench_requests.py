@@ -26,9 +26,10 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from schemas.records import Base, ImageVector, Offer, Vectors, encode_record, record_key
 from streams.bench.clustered import Clustered
 from streams.broker import start_broker, stop_broker
+from streams.config.topics import topic_specs
 from streams.partition import partition_of
 from streams.settings import Settings, load_settings
-from streams.topics import create_topics, topic_specs
+from streams.topics import create_topics
 from visualsearch.types import FloatArray
 
 ROOT = Path(__file__).parents[2]

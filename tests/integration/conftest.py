@@ -8,7 +8,8 @@ from contextlib import ExitStack
 import pytest
 
 from streams.broker import BrokerError, BrokerInfo, start_broker, stop_broker
-from streams.topics import TopicNames, create_topics, topic_specs
+from streams.config.topics import TopicNames, topic_specs
+from streams.topics import create_topics
 from tests.integration.peer import Peer
 from tests.notes import NOTES
 

@@ -8,10 +8,10 @@ from confluent_kafka import Consumer, Message, TopicPartition
 
 from schemas.search import QuerySpec, SearchRequest, SearchResult
 from streams.client import SearchClient
+from streams.config.topics import TopicNames
 from streams.messages import Headers, OutgoingMessage
 from streams.producer import Producer
 from streams.routes import Routes
-from streams.topics import TopicNames
 
 PARTITIONS = 2
 

@@ -17,7 +17,8 @@ from streams.broker import (
     stop_broker,
 )
 from streams.broker.process import process_started
-from streams.topics import TopicSpec, create_topics
+from streams.config.topics import TopicSpec
+from streams.topics import create_topics
 
 pytestmark = pytest.mark.usefixtures("apache_kafka")
 TOPIC = TopicSpec("kept", 2, {"max.message.bytes": str(10 * 1024 * 1024)})

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from streams.broker import BrokerInfo, stop_broker
 from streams.cli import main
-from streams.topics import TopicNames
+from streams.config.topics import TopicNames
 
 
 def run(*arguments: str) -> Result:

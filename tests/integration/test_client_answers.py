@@ -13,7 +13,8 @@ from schemas.search import QuerySpec, SearchRequest, SearchResult
 from streams.broker import BrokerInfo
 from streams.broker.ports import free_port
 from streams.client import ClientClosedError, SearchClient
-from streams.topics import TopicNames, create_topics, topic_specs
+from streams.config.topics import TopicNames, topic_specs
+from streams.topics import create_topics
 from tests.integration.peer import Peer
 from tests.support.raw_producer import RawMessage, publish
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from streams.broker import BrokerInfo
+from streams.config.topics import topic_specs
 from streams.demo.stage import StageError, WorkerProcess
-from streams.topics import topic_specs
 from tests.fakes import jpeg
 from tests.integration.commands import GRACE_S, ROOT, run_to_end
 
@@ -110,7 +110,7 @@ def test_a_worker_that_fails_is_said_with_the_end_of_its_log(tmp_path: Path) -> 
 
 def test_topics_of_a_demonstration_are_its_own() -> None:
     """The default topics of a shop are never among those that a demonstration deletes."""
-    from streams.topics import TopicNames
+    from streams.config.topics import TopicNames
 
     ours = {spec.name for spec in topic_specs(TopicNames.with_prefix("demo-1-"))}
     assert not ours & {spec.name for spec in topic_specs(TopicNames())}

@@ -14,7 +14,7 @@ from schemas.search import SearchRequest
 from streams.broker import BrokerInfo
 from streams.catalog.pictures import shrink
 from streams.client import SearchClient
-from streams.topics import TopicNames
+from streams.config.topics import TopicNames
 from tests.integration.commands import Commands, commands
 from visualsearch.drawings import draw_catalogue, draw_photo
 

@@ -10,11 +10,12 @@ from confluent_kafka import Consumer, TopicPartition
 from prometheus_client import CollectorRegistry
 
 from streams.broker import BrokerInfo
+from streams.config.topics import TopicSpec
 from streams.group_reader import GroupReader, Sink
 from streams.messages import OutgoingMessage
 from streams.metrics import Metrics
 from streams.producer import Producer
-from streams.topics import TopicSpec, create_topics
+from streams.topics import create_topics
 from tests.contract.lane_acks import LaneAcksContract
 from tests.contract.side_by_side import SideBySideContract
 from tests.integration.harness import make_settings

@@ -4,10 +4,11 @@ import asyncio
 from pathlib import Path
 
 from streams.broker import BrokerInfo
+from streams.config.topics import TopicSpec
 from streams.messages import OutgoingMessage
 from streams.partition import partition_of
 from streams.producer import Producer
-from streams.topics import TopicSpec, create_topics
+from streams.topics import create_topics
 from tests.integration.harness import make_settings, read_topic
 
 

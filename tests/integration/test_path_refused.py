@@ -9,7 +9,8 @@ from pathlib import Path as Folder
 import pytest
 
 from streams.broker import BrokerInfo
-from streams.topics import create_topics, topic_specs
+from streams.config.topics import topic_specs
+from streams.topics import create_topics
 from tests.integration.events import created
 from tests.integration.harness import Path, facts, inline, make_settings, path_of
 

@@ -8,16 +8,10 @@ import pytest
 from confluent_kafka import Producer
 
 from streams.broker import BrokerInfo
+from streams.config.topics import TopicNames, topic_specs
 from streams.messages import OutgoingMessage
 from streams.producer import Producer as OurProducer
-from streams.topics import (
-    Mismatch,
-    TopicError,
-    TopicNames,
-    create_topics,
-    describe_topics,
-    topic_specs,
-)
+from streams.topics import Mismatch, TopicError, create_topics, describe_topics
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.records import Order
+from streams.assigned import Position
 from streams.log_ledger import Ledger
 from streams.log_reader import LogReader
-from streams.snapshots.source import Position, Source, read_source
+from streams.snapshots.source import Source, read_source
 from streams.snapshots.taking import Keep, Taking
 from tests.log_catalogue import PRODUCTS
 from tests.log_history import History

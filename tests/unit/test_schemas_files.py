@@ -18,7 +18,7 @@ from schemas.search import (
     SearchResult,
     decode_request,
 )
-from streams.topics import TopicNames
+from streams.config.topics import TopicNames
 from tests.malformed import MISSING, WRONG, drop, good_event, put
 
 EVENTS = [name for name in CONTRACTS if name.startswith("product-")]

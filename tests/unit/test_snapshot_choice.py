@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from streams.assigned import Position
 from streams.metrics import Metrics
-from streams.snapshots.source import LogIdentity, Position, RefusedError, Source
+from streams.snapshots.source import LogIdentity, RefusedError, Source
 from streams.snapshots.store import SnapshotStore
 from tests.snapshot_parts import HERE, SOURCE, START_S, choice, fresh_metrics, snapshot_in, value
 from visualsearch.snapshot.manifest import NAME, read_manifest

@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from streams.assigned import Position
 from streams.snapshots.source import (
     DirtyKey,
     LogIdentity,
-    Position,
     RefusedError,
     Source,
     read_source,

@@ -4,7 +4,8 @@ from dataclasses import astuple
 
 import pytest
 
-from streams.topics import Mismatch, TopicNames, TopicSpec, _state, topic_specs
+from streams.config.topics import TopicNames, TopicSpec, topic_specs
+from streams.topics import Mismatch, _state
 
 MIB = 1024 * 1024
 

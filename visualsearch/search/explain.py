@@ -117,3 +117,17 @@ def _alone(state: ProductState, filters: Filters) -> Iterator[tuple[str, str, st
     if state.product_id in filters.exclude:
         alone = Filters(exclude=frozenset({state.product_id}))
         yield "filters.exclude", f"not {state.product_id}", state.product_id, alone
+
+
+def why_not(state: ProductState | None) -> str | None:
+    """Return why a search cannot find it (unknown, deleted, no_base, no_vectors), None if it can.
+
+    Vectors of another model than the index's are not kept: a product with no others has none.
+    """
+    if state is None:
+        return "unknown"
+    if state.searchable:
+        return None
+    if state.base is None:
+        return "no_base"
+    return "deleted" if state.base.deleted else "no_vectors"
