@@ -7,7 +7,7 @@ import uuid
 
 import fsspec
 
-from streams.private_files import hide, make_folder
+from streams.config.private_files import hide, make_folder
 
 SCHEME = "blob:"
 _DIGEST = re.compile(r"[0-9a-f]{64}")

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from streams.config.settings import Settings
 from streams.group_reader import Finished
 from streams.messages import SourceMessage
-from streams.settings import Settings
 from visualsearch.private import make_folder
 
 Handler = Callable[[Any], Awaitable[None]]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from streams.settings import Settings
+from streams.config.settings import Settings
 from visualsearch.attributes.guesser import Guesser
 from visualsearch.attributes.store import built_in, load
 from visualsearch.attributes.taxonomy import DEFAULT, read_taxonomy

@@ -5,9 +5,9 @@ from collections import deque
 from dataclasses import replace
 from typing import Any
 
+from streams.config.process import give_back
+from streams.config.settings import Settings
 from streams.metrics import Metrics
-from streams.process import give_back
-from streams.settings import Settings
 from visualsearch.engine import Engine, Hooks, Layout
 from visualsearch.index.planner import Tuning
 from visualsearch.index.probe import Probed

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
+from streams.config.settings import MIB, Settings
 from streams.dead_letters import ROOM, Fault, dead_letter
 from streams.kafka.retry_forever import retry_forever
 from streams.lanes.embedding import EmbeddingLane
@@ -23,7 +24,6 @@ from streams.messages import OutgoingMessage, SourceMessage
 from streams.metrics import Metrics
 from streams.producer import Producer, SendError
 from streams.retry import FIRST, Attempt, Retry, RetryError, parse_retry, retry_message
-from streams.settings import MIB, Settings
 
 # What the index log takes, less headers and batch. An event may be larger: it may be compressed.
 RECORD_LIMIT = 10 * MIB - 64 * 1024

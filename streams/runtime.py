@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 import visualsearch
 from schemas.workers import WorkerHeartbeat
 from streams.blobs import BlobStore
+from streams.config.settings import MIB, Settings
 from streams.faust_app import QueryApp
 from streams.fetch.fetcher import Fetcher
 from streams.group_reader import GroupReader, Sink
@@ -42,7 +43,6 @@ from streams.query.handler import QueryHandler
 from streams.query.look import Detection
 from streams.query.pictures import QueryPictures
 from streams.serving import Served
-from streams.settings import MIB, Settings
 from streams.snapshots.begin import Beginning, begin, build_keeper
 from streams.snapshots.keeper import Keeper
 from streams.topic_check import require_topics

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
+from streams.config.settings import Settings
 from streams.config.topics import TopicSpec, topic_specs
-from streams.settings import Settings
 from streams.topics import TopicError, TopicState, describe_topics
 
 

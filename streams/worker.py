@@ -22,6 +22,7 @@ from schemas.workers import WorkerHeartbeat
 from streams.broker_watch import BrokerWatch
 from streams.client import SearchClient
 from streams.closing import Step, close_in_order, close_together
+from streams.config.settings import Settings
 from streams.kafka.adopt import adopt_commits
 from streams.kafka.clock import BrokerClock
 from streams.kafka.wait import KafkaWait
@@ -39,7 +40,6 @@ from streams.runtime import (
     build_shared,
     index_log_partitions,
 )
-from streams.settings import Settings
 from streams.web import Index, SearchParts, Web
 from visualsearch.encoders.protocol import Encoder
 

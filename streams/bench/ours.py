@@ -9,7 +9,7 @@ import numpy as np
 
 from streams.bench.clock import Searched, searched
 from streams.bench.clustered import IntArray
-from streams.process import give_back
+from streams.config.process import give_back
 from visualsearch.engine import Engine, Hooks
 from visualsearch.types import (
     Answer,

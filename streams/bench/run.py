@@ -84,6 +84,6 @@ def _finite(measured: Measured) -> Measured:
 
 def prepare() -> None:
     """Set this process up as a worker is; call it before NumPy is loaded."""
-    from streams.process import tune
+    from streams.config.process import tune
 
     tune()

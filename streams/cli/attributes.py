@@ -12,8 +12,8 @@ from streams.cli.options import settings_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from streams.config.settings import Settings
     from streams.evaluation.training import Learnt
-    from streams.settings import Settings
     from visualsearch.attributes.guesser import Guesser, Head
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

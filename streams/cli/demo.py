@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+    from streams.config.settings import Settings
     from streams.demo.figures import Figures
-    from streams.settings import Settings
 
 _USUAL_PORT = 8080
 _DRAWN = 640

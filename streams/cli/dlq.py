@@ -15,9 +15,9 @@ import click
 from streams.cli.options import connection, settings_of
 
 if TYPE_CHECKING:
+    from streams.config.settings import Settings
     from streams.dlq.letters import Choice, Letter
     from streams.scan import Scanner
-    from streams.settings import Settings
 
 REFUSED = 1
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

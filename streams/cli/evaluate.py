@@ -11,10 +11,10 @@ import click
 from streams.cli.options import settings_of
 
 if TYPE_CHECKING:
+    from streams.config.settings import Settings
     from streams.evaluation.configuration import Configuration
     from streams.evaluation.judge import Run
     from streams.evaluation.queries import Queries
-    from streams.settings import Settings
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 KS = (1, 5, 10)

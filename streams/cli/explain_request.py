@@ -12,7 +12,7 @@ from schemas.request_id import with_id
 from schemas.search import decode_request
 from streams.cli.dlq_tables import cell
 from streams.cli.search import ask
-from streams.settings import Settings
+from streams.config.settings import Settings
 
 _PASSED = {True: "[green]✓[/]", False: "[red]✗[/]"}
 _GOOD = {"hit": "bold green", "outranked": "bold yellow", "collapsed": "bold yellow"}

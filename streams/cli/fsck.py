@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
+    from streams.config.settings import Settings
     from streams.fsck.check import Options, Step
     from streams.fsck.report import Report
-    from streams.settings import Settings
 
 NOT_CHECKED = 2
 
@@ -83,7 +83,7 @@ def _run(settings: "Settings", url: str, options: "Options") -> "Report":
 
     def load_encoder() -> Any:
         import visualsearch
-        from streams.process import tune
+        from streams.config.process import tune
 
         tune()
         return visualsearch.load_encoder(settings.encoder, device=settings.device)

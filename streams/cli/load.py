@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from streams.catalog.arrival import ArrivalWatch
     from streams.catalog.publish import Load
     from streams.catalog.rows import Catalog, Rejected
-    from streams.settings import Settings
+    from streams.config.settings import Settings
 
 REJECTED = 1
 _SHOWN = 20

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 from pydantic import ValidationError
 
-from streams.settings import Settings, load_settings
+from streams.config.settings import Settings, load_settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -13,7 +13,7 @@ from streams.cli.options import FiniteRange, connection, settings_of
 
 if TYPE_CHECKING:
     from schemas.search import SearchFilters, SearchRequest, SearchResult
-    from streams.settings import Settings
+    from streams.config.settings import Settings
 
 UNLIKE = -0.5  # weight of words to be unlike; a picture weighs 1
 _WORKER = "http://127.0.0.1:8080"

@@ -10,7 +10,7 @@ import click
 from streams.cli.options import connection, settings_of
 
 if TYPE_CHECKING:
-    from streams.settings import Settings
+    from streams.config.settings import Settings
 
 BAD = 1
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -91,7 +91,7 @@ def verify(
     Exit status 1: a file is not as it was written, or the snapshot cannot be read.
     """
     from streams.cli.progress import progress_bar
-    from streams.process import tune
+    from streams.config.process import tune
 
     path = path or _newest(settings_of(bootstrap, prefix, config))
     tune()
@@ -143,7 +143,7 @@ def restore(
     of its log and of its model. Exit status 1: there is none.
     """
     from streams.cli.progress import progress_bar
-    from streams.process import tune
+    from streams.config.process import tune
     from streams.snapshots.fetching import fetch
 
     tune()

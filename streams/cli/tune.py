@@ -14,9 +14,9 @@ from streams.cli.options import FiniteRange, settings_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from streams.config.settings import Settings
     from streams.evaluation.queries import Queries
     from streams.evaluation.shop import Shop
-    from streams.settings import Settings
     from streams.tuning.curves import Chosen, Point
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -50,7 +50,7 @@ def worker(
     settings = settings_of(
         bootstrap, prefix, config, http_host=host, http_port=port, encoder=encoder
     )
-    from streams.process import tune
+    from streams.config.process import tune
 
     tune()
     from streams.worker import run

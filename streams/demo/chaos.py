@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from schemas.search import QuerySpec, SearchRequest
 from streams.client import SearchClient
+from streams.config.settings import Settings
 from streams.demo.figures import Recovery
 from streams.demo.stage import StageError, WorkerProcess
-from streams.settings import Settings
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -74,7 +74,7 @@ class Chaos:
 
         def load_encoder() -> Any:
             import visualsearch
-            from streams.process import tune
+            from streams.config.process import tune
 
             tune()
             return visualsearch.load_encoder(settings.encoder, device=settings.device)

@@ -17,6 +17,7 @@ from streams.catalog.publish import Load, Ready, publish
 from streams.catalog.rows import Rejected
 from streams.catalog.searchable import wait_for_watermark
 from streams.client import SearchClient
+from streams.config.settings import Settings
 from streams.demo.ahead import Ahead
 from streams.demo.chaos import Chaos
 from streams.demo.figures import Figures, precisions, spreads
@@ -33,7 +34,6 @@ from streams.demo.stage import (
     running_worker,
 )
 from streams.producer import Producer
-from streams.settings import Settings
 
 _AHEAD = 200  # products in memory at most
 

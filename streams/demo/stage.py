@@ -14,8 +14,8 @@ from pathlib import Path
 
 from streams.assigned import by_assignment
 from streams.broker import BrokerInfo, broker_status, start_broker, stop_broker
+from streams.config.settings import Settings
 from streams.config.topics import topic_specs
-from streams.settings import Settings
 from streams.topics import create_topics
 from visualsearch.errors import VisualSearchError
 from visualsearch.private import make_folder

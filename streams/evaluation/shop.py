@@ -19,6 +19,7 @@ from streams.catalog.publish import Ready, products_of
 from streams.catalog.readers import open_catalog
 from streams.catalog.rows import Catalog, CatalogError, Rejected, Row
 from streams.compute import Priority
+from streams.config.settings import Settings
 from streams.fetch.errors import FetchError
 from streams.fetch.fetcher import Fetcher
 from streams.fetch.inline import decode_base64
@@ -31,7 +32,6 @@ from streams.model import Model
 from streams.query.handler import QueryHandler
 from streams.query.look import Detection
 from streams.query.pictures import QueryPictures
-from streams.settings import Settings
 from visualsearch.attributes.guesser import Guesser
 from visualsearch.encoders.protocol import Encoder
 from visualsearch.engine import Engine

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from urllib.request import urlopen
 
 from schemas.records import record_key
+from streams.config.settings import Settings
 from streams.dlq.letters import Choice, read_letters
 from streams.explain.collect import Events, Records, seen_letter, seen_retry
 from streams.explain.found import LANES, Found, SeenLetter, SeenRetry, WorkerState
@@ -15,7 +16,6 @@ from streams.kafka.lag import Offsets
 from streams.messages import SourceMessage
 from streams.partition import partition_of
 from streams.scan import Scanner
-from streams.settings import Settings
 from streams.topics import TopicError
 
 _HTTP_S = 5.0

@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from streams.addresses import Allowed
+from streams.config.allow_list import Allowed
 
 LOOKUPS = 16  # names looked up at the same time
 

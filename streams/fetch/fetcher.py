@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from streams.blobs import BlobStore
+from streams.config.settings import Settings
 from streams.fetch.errors import Fetched, FetchError, short
 from streams.fetch.hosted import HostedPictures
 from streams.fetch.stored import StoredImage, StoredImages
 from streams.metrics import Metrics
-from streams.settings import Settings
 
 
 class Fetcher:

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 
-from streams.addresses import Allowed
+from streams.config.allow_list import Allowed
+from streams.config.settings import Settings
 from streams.fetch.connections import ForbiddenAddressError, Resolver, guarded_connector
 from streams.fetch.errors import OWN_ERRORS, Fetched, FetchError, short
-from streams.settings import Settings
 
 REDIRECTS = 5
 _TOO_MANY_REQUESTS = 429

@@ -11,9 +11,9 @@ from typing import Any
 from streams.blobs import SCHEME as BLOB
 from streams.blobs import BlobMissingError, BlobStore
 from streams.bounded_threads import BoundedThreads, NotBegunError
+from streams.config.settings import Settings
 from streams.fetch.errors import OWN_ERRORS, FetchError, short
 from streams.fetch.places import FILE, folders_of, path_of, root_of
-from streams.settings import Settings
 
 READERS = 16  # of one place, at the same time
 _FOR_GOOD = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)

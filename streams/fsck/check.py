@@ -8,6 +8,7 @@ from typing import Protocol
 
 from schemas.errors import SchemaError
 from schemas.events import ImageSource, Product
+from streams.config.settings import Settings
 from streams.fsck.cluster import Bounds, Cluster
 from streams.fsck.compare import differences, matching, must_be_searchable
 from streams.fsck.history import Claim, Expected, History, decode
@@ -32,7 +33,6 @@ from streams.fsck.pictures import (
 from streams.fsck.report import Finding, Report
 from streams.fsck.values import FsckError, Message, Served, Source, place
 from streams.fsck.worker import Worker
-from streams.settings import Settings
 
 Step = Callable[[int], None]
 TICK = 500  # messages or products between two signs of life

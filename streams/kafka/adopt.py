@@ -2,7 +2,7 @@
 
 import logging
 
-from streams.settings import Settings
+from streams.config.settings import Settings
 
 log = logging.getLogger(__name__)
 _ANSWER_S = 10.0

@@ -9,10 +9,10 @@ from PIL import Image
 
 from schemas.search import SearchRequest
 from streams.compute import Priority
+from streams.config.settings import Settings
 from streams.model import Model
 from streams.query.pictures import QueryPictures
 from streams.query.spelling import QueryParts, to_filters
-from streams.settings import Settings
 from visualsearch.engine import Engine
 from visualsearch.lru import Lru
 from visualsearch.search.compose import Part, compose

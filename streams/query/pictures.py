@@ -8,11 +8,11 @@ from PIL import Image
 from schemas.search import Preprocess, QueryImage, SearchFault
 from streams.background import subject_finder
 from streams.compute import Priority
+from streams.config.settings import Settings
 from streams.fetch.errors import FetchError
 from streams.fetch.fetcher import Fetcher
 from streams.fetch.inline import decode_base64
 from streams.model import Model
-from streams.settings import Settings
 from visualsearch.encoders.images import decode_image
 from visualsearch.encoders.protocol import Prepared
 from visualsearch.errors import VisualSearchError

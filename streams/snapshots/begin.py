@@ -8,11 +8,11 @@ from functools import partial
 
 from schemas.records import Order
 from streams.assigned import Position
+from streams.config.settings import Settings
 from streams.indexing import build_engine, engine_options
 from streams.log_ledger import Ledger
 from streams.log_reader import LogReader
 from streams.metrics import Metrics
-from streams.settings import Settings
 from streams.snapshots.choice import Choice, Chosen, Judge
 from streams.snapshots.keeper import Keeper, Triggers
 from streams.snapshots.log_state import identify, require_readable

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import fsspec
 
-from streams.private_files import hide, make_folder
+from streams.config.private_files import hide, make_folder
 from visualsearch import private
 from visualsearch.errors import VisualSearchError
 from visualsearch.snapshot import folder as local

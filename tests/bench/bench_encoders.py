@@ -29,6 +29,7 @@ from prometheus_client import CollectorRegistry
 
 from schemas.events import ImageSource
 from streams.blobs import BlobStore
+from streams.config.settings import load_settings
 from streams.fetch.fetcher import Fetcher
 from streams.hosts import Hosts
 from streams.lanes.embedder import Embedder
@@ -36,7 +37,6 @@ from streams.lanes.pictures import Pictures
 from streams.metrics import Metrics
 from streams.model import Model
 from streams.runtime import CPU_STEP, GPU_STEP
-from streams.settings import load_settings
 from tests.bench.bare import Bare, bare_of
 from visualsearch import load_encoder
 from visualsearch.drawings import draw_photo, word_queries

@@ -26,9 +26,9 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from schemas.records import Base, ImageVector, Offer, Vectors, encode_record, record_key
 from streams.bench.clustered import Clustered
 from streams.broker import start_broker, stop_broker
+from streams.config.settings import Settings, load_settings
 from streams.config.topics import topic_specs
 from streams.partition import partition_of
-from streams.settings import Settings, load_settings
 from streams.topics import create_topics
 from visualsearch.types import FloatArray
 
@@ -41,9 +41,9 @@ from tests import fakes
 fakes.DIM = fakes.FakeEncoder.dim = 512
 fakes.unit.__defaults__ = (512,)
 visualsearch.load_encoder = lambda *_, **__: fakes.FakeEncoder()
-from streams.process import tune
+from streams.config.process import tune
 tune()
-from streams.settings import load_settings
+from streams.config.settings import load_settings
 from streams.worker import run
 run(load_settings(), frozenset({"search"}), lambda port: print(port, flush=True))
 """

@@ -9,11 +9,11 @@ from typing import Any
 
 from schemas.events import ImageSource, ProductEvent, encode_event
 from streams.closing import Closing
+from streams.config.settings import Settings
 from streams.config.topics import TopicNames
 from streams.messages import OutgoingMessage
 from streams.order import OrderMode
 from streams.producer import Producer, SendError
-from streams.settings import Settings
 from tests.fault.hosts import LIES, Hosts
 from tests.integration.events import created, deleted, offer, updated
 from tests.integration.harness import inline

@@ -55,7 +55,7 @@ def worker() -> None:
     clock = Clock()
     time.time = clock  # before the clients are imported: some of them keep the function
     from streams.cli.options import log_to_stderr
-    from streams.settings import load_settings
+    from streams.config.settings import load_settings
     from streams.worker import run
     from tests.fault.points import Trap
 

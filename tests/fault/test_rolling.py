@@ -14,9 +14,9 @@ from confluent_kafka.admin import AdminClient
 
 from streams.broker import start_broker, stop_broker
 from streams.client import SearchClient
+from streams.config.settings import Settings, load_settings
 from streams.config.topics import topic_specs
 from streams.demo.stage import WorkerProcess, running_worker
-from streams.settings import Settings, load_settings
 from streams.topics import create_topics
 from tests.fault.fleet import until
 from tests.fault.search_load import Sent, SteadyLoad, percentile

@@ -19,11 +19,11 @@ from schemas.events import encode_event
 from schemas.search import QuerySpec, SearchRequest
 from streams.broker import start_broker, stop_broker
 from streams.client import SearchClient
+from streams.config.settings import Settings, load_settings
 from streams.config.topics import topic_specs
 from streams.demo.stage import WorkerProcess, running_worker
 from streams.messages import OutgoingMessage
 from streams.producer import Producer
-from streams.settings import Settings, load_settings
 from streams.topics import create_topics
 from tests.fault.search_load import Sent, SteadyLoad, percentile
 from tests.integration.events import created

@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from streams.config.settings import Settings, load_settings
 from streams.demo.stage import running_worker
-from streams.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
 GRACE_S = 40.0

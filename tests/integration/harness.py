@@ -16,13 +16,13 @@ from confluent_kafka import Producer as ConfluentProducer
 from schemas.events import ImageSource, ProductEvent, encode_event
 from schemas.search import QuerySpec, SearchHit, SearchRequest, SearchResult
 from streams.client import SearchClient
+from streams.config.settings import Settings, load_settings
 from streams.config.topics import TopicNames, topic_specs
 from streams.fsck.cluster import Cluster
 from streams.fsck.lateness import behind
 from streams.kafka.unreadable import step_over
 from streams.messages import OutgoingMessage, read_headers
 from streams.producer import Producer
-from streams.settings import Settings, load_settings
 from streams.topics import create_topics
 from streams.worker import Worker
 from tests.fakes import FakeEncoder, jpeg

@@ -11,7 +11,7 @@ from confluent_kafka import Producer
 
 from schemas.events import encode_event
 from streams.broker import BrokerInfo
-from streams.settings import Settings
+from streams.config.settings import Settings
 from tests.fault.fleet import Life, until
 from tests.integration.events import created
 from tests.integration.harness import facts, inline, make_settings, make_topics, read_topic

@@ -16,9 +16,9 @@ import pytest
 from confluent_kafka import Producer
 
 from streams.broker import BrokerInfo
+from streams.config.settings import Settings
 from streams.fsck.check import Check, Options
 from streams.fsck.worker import Worker
-from streams.settings import Settings
 from tests.fakes import FakeEncoder
 from tests.fault.fleet import Life
 from tests.fault.fleet import until as until_so

@@ -25,6 +25,7 @@ from prometheus_client import CollectorRegistry
 
 from schemas.records import Base, Offer, decode_record, encode_record
 from streams.broker import BrokerInfo
+from streams.config.settings import Settings
 from streams.config.topics import topic_specs
 from streams.log_healer import LogHealer, PartitionScan
 from streams.log_ledger import Ledger
@@ -34,7 +35,6 @@ from streams.metrics import Metrics
 from streams.order import OrderMode
 from streams.partition import partition_of
 from streams.producer import Producer
-from streams.settings import Settings
 from streams.topics import create_topics
 from tests.fakes import DIM
 from tests.integration.harness import Path, inline, make_settings, path_of, read_topic

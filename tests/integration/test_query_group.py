@@ -6,8 +6,8 @@ from pathlib import Path
 from confluent_kafka import Consumer, TopicPartition
 
 from streams.broker import BrokerInfo
+from streams.config.settings import Settings
 from streams.kafka.adopt import FORMER, NOW, adopt_commits
-from streams.settings import Settings
 from tests.integration.harness import make_settings, make_topics
 from tests.waiting import PATIENCE_S
 

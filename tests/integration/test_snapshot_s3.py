@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from streams.broker import BrokerInfo
-from streams.settings import Settings
+from streams.config.settings import Settings
 from streams.snapshots.store import SnapshotStore
 from tests.integration.events import created, deleted, offer
 from tests.integration.harness import inline, make_settings, make_topics, path_of

@@ -14,8 +14,8 @@ from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from streams.assigned import Position
 from streams.broker import BrokerInfo
+from streams.config.settings import Settings
 from streams.config.topics import topic_specs
-from streams.settings import Settings
 from streams.snapshots.log_state import identify, require_readable
 from streams.snapshots.source import RefusedError, Source, read_source
 from streams.topics import admin_client

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from streams.broker import BrokerInfo
 from streams.cli import main
-from streams.settings import load_settings
+from streams.config.settings import load_settings
 from tests.fakes import FakeEncoder
 from tests.integration.events import created
 from tests.integration.harness import inline, running_path

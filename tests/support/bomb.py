@@ -2,7 +2,7 @@
 
 from confluent_kafka import Producer
 
-from streams.settings import Settings
+from streams.config.settings import Settings
 
 BOMB_BYTES = 110_000_000  # of blanks: 3.4 kB of zstd
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from streams.settings import Settings
+from streams.config.settings import Settings
 from tests.fault.fleet import Fleet, Life, until
 
 

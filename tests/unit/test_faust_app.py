@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from streams.config.settings import Settings, load_settings
 from streams.faust_app import Delivery, QueryApp
 from streams.messages import SourceMessage
-from streams.settings import Settings, load_settings
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]

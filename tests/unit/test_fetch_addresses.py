@@ -13,7 +13,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.addresses import Allowed
+from streams.config.allow_list import Allowed
 from streams.fetch.connections import LOOKUPS, ForbiddenAddressError, Resolver, guarded_connector
 
 FORBIDDEN = (

@@ -14,6 +14,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from streams.blobs import BlobStore
+from streams.config.settings import load_settings
 from streams.fetch import stored
 from streams.fetch.errors import FetchError
 from streams.fetch.fetcher import Fetcher
@@ -21,7 +22,6 @@ from streams.fetch.places import folders_of, root_of
 from streams.fetch.stored import READERS
 from streams.hosts import BREAK_AFTER, Hosts
 from streams.metrics import Metrics
-from streams.settings import load_settings
 
 LIMIT = 4096
 Make = Callable[..., Fetcher]

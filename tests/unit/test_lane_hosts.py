@@ -10,10 +10,10 @@ from prometheus_client import CollectorRegistry
 
 from schemas.records import Vectors
 from streams.blobs import BlobStore
+from streams.config.settings import load_settings
 from streams.fetch.fetcher import Fetcher
 from streams.lanes.newest import Newest
 from streams.metrics import Metrics
-from streams.settings import load_settings
 from tests.fakes import jpeg
 from tests.lane_events import embedding_lane, fake_model, message
 

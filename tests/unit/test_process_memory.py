@@ -17,7 +17,7 @@ TAKEN_BY_A_THREAD = textwrap.dedent(
     from threading import Thread
 
     from streams.bench.host import resident_bytes
-    from streams.process import give_back, tune
+    from streams.config.process import give_back, tune
 
     def take():
         taken = [bytes(2_000) for _ in range(25_000)]
@@ -59,7 +59,7 @@ DECODED_TOGETHER = textwrap.dedent(
     from streams.compute import Priority
     from streams.metrics import Metrics
     from streams.model import Model
-    from streams.process import tune
+    from streams.config.process import tune
     from visualsearch.encoders.images import decode_image
 
     async def run():

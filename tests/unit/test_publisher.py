@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from schemas.records import Base
+from streams.config.settings import load_settings
 from streams.dead_letters import PREFIX, Fault
 from streams.ingest import EmbeddingSteps, Publisher
 from streams.lanes.lane import Outcome, read_event
@@ -17,7 +18,6 @@ from streams.messages import OutgoingMessage, SourceMessage
 from streams.metrics import Metrics
 from streams.producer import SendError
 from streams.retry import FIRST, Attempt, Retry, retry_message
-from streams.settings import load_settings
 from tests.lane_events import message
 
 AWAY = SendError("away", too_large=False)

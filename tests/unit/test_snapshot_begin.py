@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from streams.config.settings import Settings, load_settings
 from streams.log_ledger import Ledger
 from streams.log_reader import LogReader
-from streams.settings import Settings, load_settings
 from streams.snapshots import begin as module
 from streams.snapshots import log_state
 from streams.snapshots.begin import begin, build_keeper

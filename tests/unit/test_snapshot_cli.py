@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from streams import process
 from streams.cli import main
+from streams.config import process
 from streams.snapshots.store import SnapshotStore
 from tests.snapshot_parts import START_S, snapshot_in
 from visualsearch.snapshot.folder import listed

@@ -11,10 +11,10 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from streams.blobs import BlobStore
+from streams.config.settings import load_settings
 from streams.fetch.errors import Fetched, FetchError
 from streams.fetch.fetcher import Fetcher
 from streams.metrics import Metrics
-from streams.settings import load_settings
 
 LIMIT = 4096
 DATE = "Sat, 31 Jan 2026 12:00:00 GMT"

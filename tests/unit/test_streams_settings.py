@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from streams.cli.config import masked
-from streams.settings import load_settings
+from streams.config.settings import load_settings
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from streams.bench.data import Dataset
 from streams.bench.host import trimmed_bytes
 from streams.bench.measurements.under import drawn, watch
 from streams.bench.truth import nearest, recall
-from streams.process import tune
+from streams.config.process import tune
 from visualsearch.engine import Engine
 from visualsearch.types import FloatArray, Query, Record
 

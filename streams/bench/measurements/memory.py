@@ -12,7 +12,7 @@ import numpy as np
 
 from streams.bench import host, ours
 from streams.bench.context import Bench, Measured
-from streams.process import tune
+from streams.config.process import tune
 from visualsearch.engine import Engine, Layout
 
 LONGEST_S = 7_200

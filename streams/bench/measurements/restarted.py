@@ -16,7 +16,7 @@ FEW, MANY = 10, 100
 
 def main(path: Path, folder: Path, started: float) -> dict[str, float]:
     """Return seconds since `started` (since 1970) to each event, and what was found meanwhile."""
-    from streams.process import tune
+    from streams.config.process import tune
 
     tune()
     import faiss  # noqa: F401

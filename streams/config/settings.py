@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from streams.addresses import Allowed
+from streams.config.allow_list import Allowed
 from streams.config.topics import TopicNames
 
 MIB = 1024 * 1024
