@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 
 from schemas.search import SearchRequest, SearchResult, decode_result
-from streams.assigned import by_assignment
+from streams.kafka.assignment import by_assignment
+from streams.kafka.messages import OutgoingMessage, read_headers
+from streams.kafka.producer import Producer
 from streams.kafka.unreadable import step_over
-from streams.messages import OutgoingMessage, read_headers
-from streams.producer import Producer
 from streams.routes import Routes
 
 log = logging.getLogger(__name__)

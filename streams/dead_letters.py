@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from streams.messages import MESSAGE_UNREADABLE, OutgoingMessage, SourceMessage
-from streams.producer import MAX_BYTES
+from streams.kafka.messages import MESSAGE_UNREADABLE, OutgoingMessage, SourceMessage
+from streams.kafka.producer import MAX_BYTES
 
 PREFIX = "__visualsearch.errors."
 # What the record batch, our headers and the broker's limit leave for the original.

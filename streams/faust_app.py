@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from streams.config.settings import Settings
-from streams.group_reader import Finished
-from streams.messages import SourceMessage
+from streams.kafka.consumer_group import Finished
+from streams.kafka.messages import SourceMessage
 from visualsearch.private import make_folder
 
 Handler = Callable[[Any], Awaitable[None]]

@@ -10,6 +10,8 @@ from functools import partial
 
 from streams.config.settings import MIB, Settings
 from streams.dead_letters import ROOM, Fault, dead_letter
+from streams.kafka.messages import OutgoingMessage, SourceMessage
+from streams.kafka.producer import Producer, SendError
 from streams.kafka.retry_forever import retry_forever
 from streams.lanes.embedding import EmbeddingLane
 from streams.lanes.lane import (
@@ -20,9 +22,7 @@ from streams.lanes.lane import (
     newest_records,
 )
 from streams.lanes.newest import Newest
-from streams.messages import OutgoingMessage, SourceMessage
 from streams.metrics import Metrics
-from streams.producer import Producer, SendError
 from streams.retry import FIRST, Attempt, Retry, RetryError, parse_retry, retry_message
 
 # What the index log takes, less headers and batch. An event may be larger: it may be compressed.

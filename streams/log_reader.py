@@ -16,12 +16,12 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from schemas.records import UnknownRecordError, decode_record
-from streams.assigned import Position, assignment, from_offsets, is_cut, is_end
 from streams.index_records import engine_record
+from streams.kafka.assignment import Position, assignment, from_offsets, is_cut, is_end
+from streams.kafka.messages import read_headers
 from streams.kafka.unreadable import step_over
 from streams.log_healer import HEALED
 from streams.log_ledger import Ledger
-from streams.messages import read_headers
 from streams.metrics import Metrics
 from streams.watermark import Watermark
 from visualsearch.index.state import ProductState

@@ -7,8 +7,8 @@ from typing import Literal
 from schemas.errors import SchemaError
 from schemas.events import TYPE_NAMES, TYPE_RANK, ProductEvent
 from schemas.records import Order
-from streams.messages import SourceMessage
-from streams.numbers import LARGEST
+from streams.kafka.messages import SourceMessage
+from streams.kafka.numbers import LARGEST
 
 OrderMode = Literal["timestamp", "explicit"]
 

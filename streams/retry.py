@@ -7,8 +7,8 @@ its order, its records and its dead letters are those of the first try.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from streams.messages import Headers, OutgoingMessage, SourceMessage
-from streams.numbers import whole_number
+from streams.kafka.messages import Headers, OutgoingMessage, SourceMessage
+from streams.kafka.numbers import whole_number
 
 PREFIX = "__visualsearch.retry."
 _IMAGES = 100  # of a product, by its schema

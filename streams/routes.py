@@ -2,7 +2,7 @@
 
 import random
 
-from streams.partition import partition_of
+from streams.kafka.partitioner import partition_of
 
 
 class Routes:

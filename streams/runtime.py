@@ -16,13 +16,14 @@ from streams.blobs import BlobStore
 from streams.config.settings import MIB, Settings
 from streams.faust_app import QueryApp
 from streams.fetch.fetcher import Fetcher
-from streams.group_reader import GroupReader, Sink
 from streams.guessing import guesser_of, of_bytes
 from streams.hosts import Hosts
 from streams.ingest import EmbeddingSteps, Publisher
 from streams.kafka.clock import BrokerClock
+from streams.kafka.consumer_group import GroupReader, Sink
 from streams.kafka.heartbeat import Heartbeat
 from streams.kafka.lag import PipelineLag
+from streams.kafka.producer import Producer
 from streams.lanes.attributes import AttributeLane
 from streams.lanes.batches import Batches
 from streams.lanes.delay import Delay
@@ -37,7 +38,6 @@ from streams.log_ledger import Ledger
 from streams.log_reader import LogReader
 from streams.metrics import Metrics
 from streams.model import Model
-from streams.producer import Producer
 from streams.query.agent import QueryAgent
 from streams.query.handler import QueryHandler
 from streams.query.look import Detection

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from streams.config.settings import Settings
 from streams.config.topics import TopicSpec, topic_specs
-from streams.topics import TopicError, TopicState, describe_topics
+from streams.kafka.topics import TopicError, TopicState, describe_topics
 
 
 def require_topics(

@@ -17,7 +17,7 @@ from schemas.search import SearchFault, SearchRequest, SearchResult, decode_requ
 from streams.client import NO_ANSWER, ClientClosedError, SearchClient
 from streams.fetch.errors import FetchError
 from streams.fetch.fetcher import Fetcher
-from streams.producer import SendError
+from streams.kafka.producer import SendError
 from streams.product_state import product_json
 from streams.products import ProductsQuery, product_lines
 from streams.query.handler import failure

@@ -19,14 +19,14 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from schemas.workers import WorkerHeartbeat
-from streams.broker_watch import BrokerWatch
 from streams.client import SearchClient
-from streams.closing import Step, close_in_order, close_together
 from streams.config.settings import Settings
 from streams.kafka.adopt import adopt_commits
 from streams.kafka.clock import BrokerClock
+from streams.kafka.closing import Step, close_in_order, close_together
+from streams.kafka.health import BrokerWatch
+from streams.kafka.log_limit import limit_client_logs
 from streams.kafka.wait import KafkaWait
-from streams.log_limit import limit_client_logs
 from streams.metrics import Metrics
 from streams.runtime import (
     IngestSide,

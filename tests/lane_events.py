@@ -10,11 +10,11 @@ from prometheus_client import CollectorRegistry
 from schemas.events import ImageSource
 from streams.fetch.errors import Fetched, FetchError
 from streams.hosts import Hosts
+from streams.kafka.messages import SourceMessage
 from streams.lanes.embedder import Embedder
 from streams.lanes.embedding import EmbeddingLane
 from streams.lanes.newest import Newest
 from streams.lanes.pictures import Pictures as PicturesOnTheirWay
-from streams.messages import SourceMessage
 from streams.metrics import Metrics
 from streams.model import Model
 from streams.order import OrderMode

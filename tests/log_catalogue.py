@@ -19,8 +19,8 @@ from schemas.events import (
     encode_event,
 )
 from schemas.records import Order
+from streams.kafka.messages import SourceMessage
 from streams.lanes.lane import OrderedEvent, read_batch
-from streams.messages import SourceMessage
 from streams.order import OrderMode
 
 PRODUCTS = ("a", "b", "c", "d")

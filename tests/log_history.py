@@ -14,9 +14,9 @@ import numpy as np
 
 from schemas.events import Deleted, Offer
 from schemas.records import ImageVector, Order, Vectors
+from streams.kafka.messages import OutgoingMessage, SourceMessage
 from streams.lanes.attributes import AttributeLane
 from streams.lanes.lane import Outcome, index_message, newest_records, read_batch
-from streams.messages import OutgoingMessage, SourceMessage
 from streams.order import OrderMode
 from tests.log_catalogue import Catalogue, newest_orders
 from tests.log_replica import DIM, MODEL, PARTITIONS, TOPIC, Log, Replica

@@ -11,10 +11,10 @@ from confluent_kafka import KafkaError
 from prometheus_client import CollectorRegistry
 
 from schemas.records import Order
+from streams.kafka.messages import Headers, OutgoingMessage
 from streams.log_healer import LogHealer, LogRecord, Search
 from streams.log_ledger import Ledger
 from streams.log_reader import LogReader
-from streams.messages import Headers, OutgoingMessage
 from streams.metrics import Metrics
 from visualsearch.engine import Engine, Layout
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from streams.assigned import Position
+from streams.kafka.assignment import Position
 from streams.log_ledger import Ledger
 from streams.log_reader import LogReader
 from streams.metrics import Metrics

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from streams.assigned import by_assignment
 from streams.catalog.publish import Published
-from streams.closing import Closing
+from streams.kafka.assignment import by_assignment
+from streams.kafka.closing import Closing
+from streams.kafka.messages import read_headers
 from streams.kafka.unreadable import step_over
-from streams.messages import read_headers
 
 _KINDS = frozenset({b"base", b"vectors"})
 _BROKER_S = 10.0

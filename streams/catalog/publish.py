@@ -10,8 +10,8 @@ from typing import Protocol
 from schemas.events import Product, encode_event
 from streams.catalog.events import EventType, product_event, row_product
 from streams.catalog.rows import Catalog, Rejected, Row
-from streams.messages import OutgoingMessage
-from streams.producer import SendError
+from streams.kafka.messages import OutgoingMessage
+from streams.kafka.producer import SendError
 
 _AHEAD = 16  # products whose pictures are in memory before they are handed to the producer
 _IN_FLIGHT = 64  # messages handed over and not acknowledged

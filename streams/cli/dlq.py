@@ -17,7 +17,7 @@ from streams.cli.options import connection, settings_of
 if TYPE_CHECKING:
     from streams.config.settings import Settings
     from streams.dlq.letters import Choice, Letter
-    from streams.scan import Scanner
+    from streams.kafka.scan import Scanner
 
 REFUSED = 1
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -31,7 +31,7 @@ def since_option(command: Any) -> Any:
 
 
 def _since(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
-    from streams.scan import since_ms
+    from streams.kafka.scan import since_ms
 
     try:
         return None if value is None else since_ms(value, datetime.now(UTC))
@@ -180,8 +180,8 @@ def _replay(settings: "Settings", choice: "Choice", *, dry_run: bool) -> list[di
     from contextlib import ExitStack
 
     from streams.dlq.replay import Topics, read_original, replay
-    from streams.producer import Producer, SendError
-    from streams.scan import Scanner
+    from streams.kafka.producer import Producer, SendError
+    from streams.kafka.scan import Scanner
 
     with ExitStack() as stack:
         originals = stack.enter_context(Scanner(settings.kafka()))
@@ -204,7 +204,7 @@ def _letters(settings: "Settings", choice: "Choice") -> "Iterator[Iterator[Lette
     """Give the letters that are meant, with a bar on stderr while they are read."""
     from streams.cli.progress import progress_bar
     from streams.dlq.letters import read_letters
-    from streams.scan import Scanner
+    from streams.kafka.scan import Scanner
 
     topic = settings.topics.dead_letters
     with progress_bar(transient=True) as bar, Scanner(settings.kafka()) as scanner:
@@ -217,7 +217,7 @@ def _letters(settings: "Settings", choice: "Choice") -> "Iterator[Iterator[Lette
 
 def _check(scanner: "Scanner", topic: str) -> None:
     """Refuse a topic that does not exist. Raises TopicError."""
-    from streams.topics import TopicError
+    from streams.kafka.topics import TopicError
 
     if not scanner.partitions(topic):
         raise TopicError(

@@ -78,7 +78,7 @@ def _publish(
 ) -> "Load":
     from streams.catalog.publish import products_of, publish
     from streams.cli.progress import progress_bar
-    from streams.producer import Producer
+    from streams.kafka.producer import Producer
 
     with progress_bar() as bar, Producer(settings.kafka()) as producer:
         task = bar.add_task("publishing", total=catalog.total)

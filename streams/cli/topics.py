@@ -13,7 +13,7 @@ from streams.cli.options import connection, settings_of
 
 if TYPE_CHECKING:
     from streams.config.topics import TopicSpec
-    from streams.topics import TopicState
+    from streams.kafka.topics import TopicState
 
 DIFFERENT = 2
 COLORS = {"ok": "green", "created": "green", "mismatch": "red", "missing": "yellow"}
@@ -43,7 +43,7 @@ def create(
 ) -> None:
     """Create what is missing; exit with 2 if an existing topic is not as it should be."""
     from streams.config.topics import topic_specs
-    from streams.topics import create_topics, describe_topics
+    from streams.kafka.topics import create_topics, describe_topics
 
     settings = settings_of(bootstrap, prefix, config)
     specs = topic_specs(settings.topics, products=products, index_log=index_log)
@@ -65,7 +65,7 @@ def describe(
 ) -> None:
     """Show each topic as it is, and where it is not as it should be."""
     from streams.config.topics import topic_specs
-    from streams.topics import describe_topics
+    from streams.kafka.topics import describe_topics
 
     settings = settings_of(bootstrap, prefix, config)
     specs = topic_specs(settings.topics)

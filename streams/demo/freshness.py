@@ -33,8 +33,8 @@ from schemas.events import (
 from schemas.search import QuerySpec, SearchFilters, SearchRequest, SearchResult
 from streams.client import SearchClient
 from streams.demo.goods import Goods
-from streams.messages import OutgoingMessage
-from streams.producer import Producer
+from streams.kafka.messages import OutgoingMessage
+from streams.kafka.producer import Producer
 
 EventKind = Literal["create", "update", "offer", "delete"]
 _TURN: tuple[EventKind, ...] = ("create", "offer", "update", "delete")

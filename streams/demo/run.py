@@ -33,7 +33,7 @@ from streams.demo.stage import (
     running_broker,
     running_worker,
 )
-from streams.producer import Producer
+from streams.kafka.producer import Producer
 
 _AHEAD = 200  # products in memory at most
 

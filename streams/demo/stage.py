@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from streams.assigned import by_assignment
 from streams.broker import BrokerInfo, broker_status, start_broker, stop_broker
 from streams.config.settings import Settings
 from streams.config.topics import topic_specs
-from streams.topics import create_topics
+from streams.kafka.assignment import by_assignment
+from streams.kafka.topics import create_topics
 from visualsearch.errors import VisualSearchError
 from visualsearch.private import make_folder
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from streams.dead_letters import PREFIX
 from streams.dlq.show import as_text
-from streams.messages import Headers, SourceMessage
-from streams.numbers import whole_number
+from streams.kafka.messages import Headers, SourceMessage
+from streams.kafka.numbers import whole_number
+from streams.kafka.scan import Scanned, Scanner, Span
 from streams.order import ORDER_HEADER, Place, parse_place
-from streams.scan import Scanned, Scanner, Span
 from visualsearch.errors import VisualSearchError
 
 _PARTS = ("key", "value", "headers")

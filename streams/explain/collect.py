@@ -7,8 +7,8 @@ from schemas.events import Product, ProductOfferUpdated
 from schemas.records import RecordKind, UnknownRecordError, Vectors, decode_record
 from streams.dlq.letters import Letter
 from streams.explain.found import SeenEvent, SeenLetter, SeenRecord, SeenRetry
+from streams.kafka.messages import SourceMessage
 from streams.lanes.lane import read_event
-from streams.messages import SourceMessage
 from streams.order import OrderMode, Place, is_replay, place_of
 from streams.retry import PREFIX as RETRY
 from streams.retry import RetryError, not_before_ms, parse_retry

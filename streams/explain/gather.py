@@ -13,10 +13,10 @@ from streams.dlq.letters import Choice, read_letters
 from streams.explain.collect import Events, Records, seen_letter, seen_retry
 from streams.explain.found import LANES, Found, SeenLetter, SeenRetry, WorkerState
 from streams.kafka.lag import Offsets
-from streams.messages import SourceMessage
-from streams.partition import partition_of
-from streams.scan import Scanner
-from streams.topics import TopicError
+from streams.kafka.messages import SourceMessage
+from streams.kafka.partitioner import partition_of
+from streams.kafka.scan import Scanner
+from streams.kafka.topics import TopicError
 
 _HTTP_S = 5.0
 Progress = Callable[[str, int, int], None]

@@ -5,11 +5,11 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from streams.closing import Closing
 from streams.fsck.values import FsckError, Message, Part, Source
+from streams.kafka.closing import Closing
 from streams.kafka.limits import consumer_limits
+from streams.kafka.messages import HEADERS_INVALID, MESSAGE_UNREADABLE, NO_TIME, read_headers
 from streams.kafka.unreadable import is_unreadable, step_over
-from streams.messages import HEADERS_INVALID, MESSAGE_UNREADABLE, NO_TIME, read_headers
 
 Bounds = Mapping[Part, tuple[int, int]]
 """Per partition the first offset and the one after the last."""

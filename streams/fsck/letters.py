@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from streams.fsck.values import Message, Source
-from streams.numbers import whole_number
+from streams.kafka.numbers import whole_number
 
 PREFIX = "__visualsearch.errors."
 _OF_PICTURES = {"fetch", "image", "embed"}

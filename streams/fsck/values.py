@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
-from streams.numbers import whole_number
+from streams.kafka.numbers import whole_number
 
 Order = tuple[int, int, int]
 Part = tuple[str, int]

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from streams.assigned import from_the_start, is_end
-from streams.closing import Closing
+from streams.kafka.assignment import from_the_start, is_end
+from streams.kafka.closing import Closing
 from streams.metrics import Metrics
 
 log = logging.getLogger(__name__)

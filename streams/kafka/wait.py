@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from streams.topics import TopicError
+from streams.kafka.topics import TopicError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

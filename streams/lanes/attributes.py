@@ -22,8 +22,8 @@ from streams.blobs import reference_of
 from streams.dead_letters import Fault
 from streams.fetch.errors import FetchError
 from streams.fetch.inline import decode_base64
+from streams.kafka.messages import SourceMessage
 from streams.lanes.lane import OrderedEvent, Outcome, read_batch
-from streams.messages import SourceMessage
 from streams.order import OrderMode
 
 ORDER_CODES = frozenset({"version_missing", "order_header_invalid"})

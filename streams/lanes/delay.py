@@ -6,9 +6,9 @@ import itertools
 import time
 from collections.abc import Callable
 
-from streams.group_reader import Finished, Sink
+from streams.kafka.consumer_group import Finished, Sink
+from streams.kafka.messages import SourceMessage
 from streams.lanes.failure import failure_of
-from streams.messages import SourceMessage
 from streams.retry import not_before_ms, original_place
 
 HELD = 2_000  # events in memory

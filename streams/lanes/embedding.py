@@ -16,13 +16,13 @@ from schemas.records import ImageVector, Vectors
 from streams.blobs import SCHEME as BLOB
 from streams.dead_letters import Fault
 from streams.fetch.errors import FetchError
+from streams.kafka.messages import SourceMessage
 from streams.lanes.attributes import image_id
 from streams.lanes.inline import FAILED as NOT_STORED
 from streams.lanes.inline import InlineImages
 from streams.lanes.lane import Entry, OrderedEvent, Outcome, read_event
 from streams.lanes.newest import Newest
 from streams.lanes.pictures import Embedded, Pictures
-from streams.messages import SourceMessage
 from streams.model import ModelError
 from streams.order import OrderMode
 from streams.retry import FIRST, Attempt, Retry

@@ -15,9 +15,9 @@ from schemas.errors import SchemaError
 from schemas.events import TYPE_NAMES, ProductEvent
 from schemas.records import IndexRecord, Order, encode_record, record_key
 from streams.dead_letters import Fault
-from streams.messages import Headers, OutgoingMessage, SourceMessage
+from streams.kafka.messages import Headers, OutgoingMessage, SourceMessage
+from streams.kafka.partitioner import partition_of
 from streams.order import OrderMode, is_replay, order_of, place_of
-from streams.partition import partition_of
 from streams.retry import Retry
 
 log = logging.getLogger(__name__)

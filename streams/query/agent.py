@@ -13,11 +13,11 @@ from schemas.request_id import salvage_request_id
 from schemas.search import SearchFault, SearchResult, decode_request, encode_result
 from streams.dead_letters import Fault, dead_letter
 from streams.faust_app import Delivery
-from streams.group_reader import Finished
+from streams.kafka.consumer_group import Finished
+from streams.kafka.messages import MESSAGE_UNREADABLE, Headers, OutgoingMessage, SourceMessage
+from streams.kafka.producer import Producer, SendError
 from streams.kafka.retry_forever import retry_forever, three_tries
-from streams.messages import MESSAGE_UNREADABLE, Headers, OutgoingMessage, SourceMessage
 from streams.metrics import Metrics
-from streams.producer import Producer, SendError
 from streams.query.handler import QueryHandler, failure
 
 log = logging.getLogger(__name__)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from schemas.records import Order
-from streams.assigned import Position
 from streams.config.settings import Settings
 from streams.indexing import build_engine, engine_options
+from streams.kafka.assignment import Position
+from streams.kafka.topics import TopicError
 from streams.log_ledger import Ledger
 from streams.log_reader import LogReader
 from streams.metrics import Metrics
@@ -19,7 +20,6 @@ from streams.snapshots.log_state import identify, require_readable
 from streams.snapshots.source import LogIdentity
 from streams.snapshots.store import SnapshotStore
 from streams.snapshots.taking import Keep, Taking
-from streams.topics import TopicError
 from visualsearch.engine import Engine
 from visualsearch.snapshot.read import restore
 

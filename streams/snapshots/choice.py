@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from streams.assigned import Position
+from streams.kafka.assignment import Position
 from streams.metrics import Metrics
 from streams.snapshots.source import LogIdentity, RefusedError, Source, read_source, require_log
 from streams.snapshots.store import SnapshotStore, StoreError

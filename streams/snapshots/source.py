@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from schemas.records import Order
-from streams.assigned import Position
+from streams.kafka.assignment import Position
 from visualsearch.errors import VisualSearchError
 
 

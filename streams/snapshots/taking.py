@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streams.assigned import Position
+from streams.kafka.assignment import Position
 from streams.log_ledger import Ledger
 from streams.log_reader import LogReader
 from streams.metrics import Metrics

@@ -28,8 +28,8 @@ from streams.bench.clustered import Clustered
 from streams.broker import start_broker, stop_broker
 from streams.config.settings import Settings, load_settings
 from streams.config.topics import topic_specs
-from streams.partition import partition_of
-from streams.topics import create_topics
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import create_topics
 from visualsearch.types import FloatArray
 
 ROOT = Path(__file__).parents[2]

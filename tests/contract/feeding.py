@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Iterable
 from functools import partial
 
-from streams.group_reader import Sink
-from streams.in_order import InOrder
-from streams.messages import SourceMessage
+from streams.kafka.consumer_group import Sink
+from streams.kafka.in_order import InOrder
+from streams.kafka.messages import SourceMessage
 
 
 class Feeder:

@@ -6,11 +6,11 @@ from functools import partial
 
 import pytest
 
-from streams.group_reader import Sink
+from streams.kafka.consumer_group import Sink
+from streams.kafka.messages import SourceMessage
 from streams.lanes.batches import Batches
 from streams.lanes.delay import Delay
 from streams.lanes.window import Handle, Window
-from streams.messages import SourceMessage
 from streams.retry import FIRST, Retry, retry_message
 from tests.contract.feeding import Feeder, InMemory
 from tests.contract.lane_acks import EchoLane, LaneAcksContract

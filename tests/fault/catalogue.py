@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from schemas.events import ImageSource, ProductEvent, encode_event
-from streams.closing import Closing
 from streams.config.settings import Settings
 from streams.config.topics import TopicNames
-from streams.messages import OutgoingMessage
+from streams.kafka.closing import Closing
+from streams.kafka.messages import OutgoingMessage
+from streams.kafka.producer import Producer, SendError
 from streams.order import OrderMode
-from streams.producer import Producer, SendError
 from tests.fault.hosts import LIES, Hosts
 from tests.integration.events import created, deleted, offer, updated
 from tests.integration.harness import inline

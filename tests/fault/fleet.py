@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from streams.closing import Closing
+from streams.kafka.closing import Closing
 
 ROOT = Path(__file__).parents[2]
 STOP_S = 25.0  # what a worker may take to end after SIGTERM

@@ -6,7 +6,7 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
-from streams.closing import Closing
+from streams.kafka.closing import Closing
 from tests.integration.harness import picture
 
 SLOW_S = 1.0

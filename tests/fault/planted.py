@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.records import Base, ImageVector, IndexRecord, Vectors, encode_record, record_key
-from streams.messages import OutgoingMessage
-from streams.partition import partition_of
-from streams.producer import Producer
+from streams.kafka.messages import OutgoingMessage
+from streams.kafka.partitioner import partition_of
+from streams.kafka.producer import Producer
 from tests.fakes import FakeEncoder, unit
 from tests.fault.stage import PARTITIONS, Stage
 from tests.fault.verdict import Products

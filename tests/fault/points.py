@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
 
+from streams.kafka.messages import OutgoingMessage
+from streams.kafka.producer import SendError, Told
 from streams.log_healer import HEALED
-from streams.messages import OutgoingMessage
-from streams.producer import SendError, Told
 from visualsearch.snapshot.folder import WRITING
 
 KINDS = {"index-log": "record", "product-retry": "retry", "dead-letters": "dead letter"}
@@ -68,12 +68,12 @@ def _names_a_snapshot(here: Any, _: Any) -> bool:
     return WRITING in str(here)
 
 
-PRODUCE = "streams.producer:Producer._produce"
+PRODUCE = "streams.kafka.producer:Producer._produce"
 STEPS = (
-    Step("join a group", "streams.group_reader:GroupReader._join", 2, life="start"),
+    Step("join a group", "streams.kafka.consumer_group:GroupReader._join", 2, life="start"),
     Step("join the query group", "streams.faust_app:QueryApp.start", 1, life="start"),
-    Step("read", "streams.group_reader:GroupReader._read"),
-    Step("rebalance", "streams.group_reader:GroupReader._enter", 1, _moves),
+    Step("read", "streams.kafka.consumer_group:GroupReader._read"),
+    Step("rebalance", "streams.kafka.consumer_group:GroupReader._enter", 1, _moves),
     Step("store a picture", "streams.blobs:BlobStore.put"),
     Step("fetch", "streams.fetch.fetcher:Fetcher.fetch"),
     Step("embed", "tests.fakes:FakeEncoder.embed"),
@@ -81,7 +81,7 @@ STEPS = (
     Step("write a dead letter", PRODUCE, 3, _writes("dead letter"), delivered=True),
     Step("write a retry", PRODUCE, 3, _writes("retry"), delivered=True),
     Step("try again", "streams.ingest:EmbeddingSteps.again", 3),
-    Step("commit", "streams.group_reader:GroupReader._commit", 4, _has_news),
+    Step("commit", "streams.kafka.consumer_group:GroupReader._commit", 4, _has_news),
     Step("apply", "visualsearch.engine:Engine.apply"),
     Step("heal the log", PRODUCE, 3, _writes("heal"), delivered=True),
     Step("take a snapshot", "streams.snapshots.taking:Taking.take", 2),
@@ -98,7 +98,7 @@ STEPS = (
     Step("replay", "streams.log_reader:LogReader.start", 1, life="start"),
     Step("swap graphs", "streams.indexing:give_back", 2),
     Step("stop", "streams.worker:Worker.stop", 1, life="stop"),
-    Step("leave a group", "streams.group_reader:GroupReader.close", 2, life="stop"),
+    Step("leave a group", "streams.kafka.consumer_group:GroupReader.close", 2, life="stop"),
     Step("leave the query group", "streams.faust_app:QueryApp.stop", 1, life="stop"),
 )
 POINTS = {point: step for step in STEPS for point in step.points}

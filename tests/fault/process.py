@@ -76,7 +76,7 @@ def _tell_of_gaps() -> None:
 
     Nothing compacts the topics of this test: what is left out was read and thrown away.
     """
-    from streams.group_reader import GroupReader
+    from streams.kafka.consumer_group import GroupReader
 
     read = GroupReader._read
     following: dict[Any, int] = {}

@@ -17,7 +17,7 @@ from streams.client import SearchClient
 from streams.config.settings import Settings, load_settings
 from streams.config.topics import topic_specs
 from streams.demo.stage import WorkerProcess, running_worker
-from streams.topics import create_topics
+from streams.kafka.topics import create_topics
 from tests.fault.fleet import until
 from tests.fault.search_load import Sent, SteadyLoad, percentile
 from tests.fault.test_search_kill import PER_S, publish, results_by_request

@@ -22,9 +22,9 @@ from streams.client import SearchClient
 from streams.config.settings import Settings, load_settings
 from streams.config.topics import topic_specs
 from streams.demo.stage import WorkerProcess, running_worker
-from streams.messages import OutgoingMessage
-from streams.producer import Producer
-from streams.topics import create_topics
+from streams.kafka.messages import OutgoingMessage
+from streams.kafka.producer import Producer
+from streams.kafka.topics import create_topics
 from tests.fault.search_load import Sent, SteadyLoad, percentile
 from tests.integration.events import created
 from tests.integration.harness import inline, read_topic

@@ -20,10 +20,10 @@ from streams.config.settings import Settings, load_settings
 from streams.config.topics import TopicNames, topic_specs
 from streams.fsck.cluster import Cluster
 from streams.fsck.lateness import behind
+from streams.kafka.messages import OutgoingMessage, read_headers
+from streams.kafka.producer import Producer
+from streams.kafka.topics import create_topics
 from streams.kafka.unreadable import step_over
-from streams.messages import OutgoingMessage, read_headers
-from streams.producer import Producer
-from streams.topics import create_topics
 from streams.worker import Worker
 from tests.fakes import FakeEncoder, jpeg
 from tests.waiting import PATIENCE_S

@@ -9,8 +9,8 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from schemas.search import QuerySpec, SearchRequest, SearchResult
 from streams.client import SearchClient
 from streams.config.topics import TopicNames
-from streams.messages import Headers, OutgoingMessage
-from streams.producer import Producer
+from streams.kafka.messages import Headers, OutgoingMessage
+from streams.kafka.producer import Producer
 from streams.routes import Routes
 
 PARTITIONS = 2

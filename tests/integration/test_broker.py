@@ -18,7 +18,7 @@ from streams.broker import (
 )
 from streams.broker.process import process_started
 from streams.config.topics import TopicSpec
-from streams.topics import create_topics
+from streams.kafka.topics import create_topics
 
 pytestmark = pytest.mark.usefixtures("apache_kafka")
 TOPIC = TopicSpec("kept", 2, {"max.message.bytes": str(10 * 1024 * 1024)})

@@ -14,7 +14,7 @@ from streams.broker import BrokerInfo
 from streams.broker.ports import free_port
 from streams.client import ClientClosedError, SearchClient
 from streams.config.topics import TopicNames, topic_specs
-from streams.topics import create_topics
+from streams.kafka.topics import create_topics
 from tests.integration.peer import Peer
 from tests.support.raw_producer import RawMessage, publish
 

@@ -15,7 +15,7 @@ from schemas.workers import decode_heartbeat
 from streams.broker import BrokerInfo
 from streams.config.topics import topic_specs
 from streams.kafka.clock import BrokerClock
-from streams.topics import create_topics
+from streams.kafka.topics import create_topics
 from streams.worker import Worker
 from tests.fakes import FakeEncoder
 from tests.integration.events import created

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from schemas.events import ImageSource, encode_event
 from streams.broker import BrokerInfo
-from streams.partition import partition_of
+from streams.kafka.partitioner import partition_of
 from tests.integration.commands import Commands
 from tests.integration.events import created, deleted, offer, updated
 from tests.integration.harness import (

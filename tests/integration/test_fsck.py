@@ -23,8 +23,8 @@ from streams.broker import BrokerInfo
 from streams.fsck.check import Check, Options
 from streams.fsck.report import Report
 from streams.fsck.worker import Worker
-from streams.messages import OutgoingMessage
-from streams.partition import partition_of
+from streams.kafka.messages import OutgoingMessage
+from streams.kafka.partitioner import partition_of
 from tests.fakes import unit
 from tests.integration.events import created, deleted, offer, updated
 from tests.integration.harness import (

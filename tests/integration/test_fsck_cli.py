@@ -9,9 +9,9 @@ from PIL import Image
 
 from schemas.records import Base, encode_record, record_key
 from streams.broker import BrokerInfo
-from streams.messages import OutgoingMessage
-from streams.partition import partition_of
-from streams.producer import Producer
+from streams.kafka.messages import OutgoingMessage
+from streams.kafka.partitioner import partition_of
+from streams.kafka.producer import Producer
 from tests.integration.commands import commands
 from tests.integration.harness import make_settings, make_topics
 

@@ -27,15 +27,15 @@ from schemas.records import Base, Offer, decode_record, encode_record
 from streams.broker import BrokerInfo
 from streams.config.settings import Settings
 from streams.config.topics import topic_specs
+from streams.kafka.messages import OutgoingMessage, SourceMessage
+from streams.kafka.partitioner import partition_of
+from streams.kafka.producer import Producer
+from streams.kafka.topics import create_topics
 from streams.log_healer import LogHealer, PartitionScan
 from streams.log_ledger import Ledger
 from streams.log_reader import LogReader
-from streams.messages import OutgoingMessage, SourceMessage
 from streams.metrics import Metrics
 from streams.order import OrderMode
-from streams.partition import partition_of
-from streams.producer import Producer
-from streams.topics import create_topics
 from tests.fakes import DIM
 from tests.integration.harness import Path, inline, make_settings, path_of, read_topic
 from tests.log_catalogue import Catalogue, newest_orders

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from schemas.events import encode_event
 from streams.broker import BrokerInfo
-from streams.messages import OutgoingMessage
+from streams.kafka.messages import OutgoingMessage
 from tests.bombs import TOO_MANY, as_event
 from tests.integration.events import created
 from tests.integration.harness import Path, facts, inline, running_path, send_packed

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.search import SearchResult
 from streams.broker import BrokerInfo
-from streams.messages import OutgoingMessage
+from streams.kafka.messages import OutgoingMessage
 from tests.bombs import as_request
 from tests.integration.events import created
 from tests.integration.harness import inline, running_path, send_packed

@@ -11,11 +11,11 @@ from prometheus_client import CollectorRegistry
 
 from streams.broker import BrokerInfo
 from streams.config.topics import TopicSpec
-from streams.group_reader import GroupReader, Sink
-from streams.messages import OutgoingMessage
+from streams.kafka.consumer_group import GroupReader, Sink
+from streams.kafka.messages import OutgoingMessage
+from streams.kafka.producer import Producer
+from streams.kafka.topics import create_topics
 from streams.metrics import Metrics
-from streams.producer import Producer
-from streams.topics import create_topics
 from tests.contract.lane_acks import LaneAcksContract
 from tests.contract.side_by_side import SideBySideContract
 from tests.integration.harness import make_settings

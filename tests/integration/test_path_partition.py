@@ -5,10 +5,10 @@ from pathlib import Path
 
 from streams.broker import BrokerInfo
 from streams.config.topics import TopicSpec
-from streams.messages import OutgoingMessage
-from streams.partition import partition_of
-from streams.producer import Producer
-from streams.topics import create_topics
+from streams.kafka.messages import OutgoingMessage
+from streams.kafka.partitioner import partition_of
+from streams.kafka.producer import Producer
+from streams.kafka.topics import create_topics
 from tests.integration.harness import make_settings, read_topic
 
 

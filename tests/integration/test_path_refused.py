@@ -10,7 +10,7 @@ import pytest
 
 from streams.broker import BrokerInfo
 from streams.config.topics import topic_specs
-from streams.topics import create_topics
+from streams.kafka.topics import create_topics
 from tests.integration.events import created
 from tests.integration.harness import Path, facts, inline, make_settings, path_of
 

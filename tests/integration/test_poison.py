@@ -14,7 +14,7 @@ from schemas.records import Base, encode_record, record_key
 from streams.broker import BrokerInfo
 from streams.fsck.check import Check, Options
 from streams.fsck.worker import Worker
-from streams.partition import partition_of
+from streams.kafka.partitioner import partition_of
 from tests.integration.commands import Commands
 from tests.integration.events import created
 from tests.integration.harness import Path, facts, inline, picture, running_path

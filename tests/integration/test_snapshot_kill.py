@@ -10,12 +10,12 @@ from pathlib import Path as Folder
 import pytest
 
 from schemas.events import ProductEvent, encode_event
-from streams.assigned import Position
 from streams.broker import BrokerInfo
 from streams.config.settings import Settings
 from streams.fsck.worker import Worker
-from streams.messages import OutgoingMessage
-from streams.producer import Producer
+from streams.kafka.assignment import Position
+from streams.kafka.messages import OutgoingMessage
+from streams.kafka.producer import Producer
 from streams.snapshots.asking import AskError, ask_for_snapshot
 from streams.snapshots.source import read_source
 from tests.fault.fleet import Fleet, Life, until

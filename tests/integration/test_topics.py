@@ -9,9 +9,9 @@ from confluent_kafka import Producer
 
 from streams.broker import BrokerInfo
 from streams.config.topics import TopicNames, topic_specs
-from streams.messages import OutgoingMessage
-from streams.producer import Producer as OurProducer
-from streams.topics import Mismatch, TopicError, create_topics, describe_topics
+from streams.kafka.messages import OutgoingMessage
+from streams.kafka.producer import Producer as OurProducer
+from streams.kafka.topics import Mismatch, TopicError, create_topics, describe_topics
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ import pytest
 from streams.broker import BrokerInfo, start_broker, stop_broker
 from streams.broker.ports import free_port
 from streams.config.topics import TopicNames, topic_specs
-from streams.topics import create_topics
+from streams.kafka.topics import create_topics
 from tests.integration.harness import make_settings, make_topics
 
 Spawn = Callable[..., "subprocess.Popen[str]"]

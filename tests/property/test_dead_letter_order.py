@@ -9,8 +9,8 @@ from schemas.errors import SchemaError
 from streams.dead_letters import Fault, dead_letter
 from streams.dlq.letters import Letter
 from streams.dlq.replay import Topics, replay_message
+from streams.kafka.messages import Headers, OutgoingMessage, SourceMessage
 from streams.lanes.lane import read_event
-from streams.messages import Headers, OutgoingMessage, SourceMessage
 from streams.order import ORDER_HEADER, OrderMode, parse_place
 from tests.event_strategies import good_events
 

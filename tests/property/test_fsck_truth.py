@@ -19,10 +19,10 @@ from streams.fsck.history import History, Mode
 from streams.fsck.letters import failures
 from streams.fsck.values import Message, Served
 from streams.index_records import engine_record
+from streams.kafka.messages import SourceMessage
 from streams.lanes.attributes import AttributeLane
 from streams.lanes.lane import Outcome, newest_records
 from streams.lanes.newest import Newest
-from streams.messages import SourceMessage
 from streams.products import ProductsQuery, product_lines
 from tests.fakes import DIM, jpeg
 from tests.lane_events import embedding_lane, fake_model

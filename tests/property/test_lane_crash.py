@@ -16,11 +16,11 @@ from schemas.records import decode_record
 from streams.fetch.errors import Fetched
 from streams.index_records import engine_record
 from streams.ingest import EmbeddingSteps
+from streams.kafka.messages import SourceMessage
 from streams.lanes.attributes import AttributeLane
 from streams.lanes.batches import Batches
 from streams.lanes.newest import Newest
 from streams.lanes.window import Window
-from streams.messages import SourceMessage
 from streams.model import Model
 from streams.order import OrderMode
 from tests.crashing import Crash, Machine, live

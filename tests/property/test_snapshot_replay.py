@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.records import Order
-from streams.assigned import Position
+from streams.kafka.assignment import Position
 from streams.log_ledger import Ledger
 from streams.log_reader import LogReader
 from streams.snapshots.source import Source, read_source

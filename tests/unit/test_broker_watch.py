@@ -6,8 +6,8 @@ import logging
 import pytest
 from prometheus_client import CollectorRegistry
 
-from streams import broker_watch
-from streams.broker_watch import BrokerWatch
+from streams.kafka import health as broker_watch
+from streams.kafka.health import BrokerWatch
 from streams.metrics import Metrics
 from tests.waiting import until
 

@@ -19,8 +19,8 @@ from streams.catalog.pictures import MAX_BYTES, MAX_SIDE, shrink
 from streams.catalog.publish import Load, Ready, products_of, publish
 from streams.catalog.readers import open_catalog
 from streams.catalog.rows import Catalog, Rejected, Row
-from streams.messages import OutgoingMessage
-from streams.producer import SendError
+from streams.kafka.messages import OutgoingMessage
+from streams.kafka.producer import SendError
 from tests.fakes import jpeg
 from visualsearch.errors import ImageError
 

@@ -12,10 +12,10 @@ from streams.dlq.replay import Topics, replay, replay_message
 from streams.dlq.show import as_text, printable, readable
 from streams.fsck import values as fsck
 from streams.fsck.letters import failures
-from streams.messages import OutgoingMessage, SourceMessage
+from streams.kafka.messages import OutgoingMessage, SourceMessage
+from streams.kafka.producer import SendError
+from streams.kafka.scan import since_ms
 from streams.order import ORDER_HEADER, Place
-from streams.producer import SendError
-from streams.scan import since_ms
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 TOPICS = Topics({"product-events": 4}, lambda _: None)

@@ -11,11 +11,11 @@ import pytest
 from schemas.records import Vectors
 from streams.compute import Priority
 from streams.fetch.errors import Fetched, FetchError
+from streams.kafka.messages import SourceMessage
 from streams.lanes.embedder import Embedder
 from streams.lanes.embedding import UNASKED_S, EmbeddingLane
 from streams.lanes.lane import Outcome
 from streams.lanes.newest import Newest
-from streams.messages import SourceMessage
 from streams.retry import FIRST, Attempt
 from tests.fakes import DIM, FakeEncoder
 from tests.lane_events import (

@@ -10,7 +10,7 @@ import pytest
 
 from streams.config.settings import Settings, load_settings
 from streams.faust_app import Delivery, QueryApp
-from streams.messages import SourceMessage
+from streams.kafka.messages import SourceMessage
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]

@@ -6,8 +6,8 @@ from typing import Any
 from confluent_kafka import KafkaError, TopicPartition
 from prometheus_client import CollectorRegistry
 
-from streams.group_reader import Finished, GroupReader
-from streams.messages import SourceMessage
+from streams.kafka.consumer_group import Finished, GroupReader
+from streams.kafka.messages import SourceMessage
 from streams.metrics import Metrics
 
 

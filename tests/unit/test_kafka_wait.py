@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
+from streams.kafka.topics import TopicError
 from streams.kafka.wait import KafkaWait
-from streams.topics import TopicError
 
 
 class Clock:

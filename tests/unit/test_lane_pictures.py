@@ -10,10 +10,10 @@ import pytest
 
 from schemas.records import Vectors
 from streams.fetch.inline import decode_base64
+from streams.kafka.messages import SourceMessage
 from streams.lanes.embedding import EmbeddingLane
 from streams.lanes.lane import Outcome
 from streams.lanes.newest import Newest
-from streams.messages import SourceMessage
 from tests.fakes import FakeEncoder
 from tests.lane_events import (
     BLUE,

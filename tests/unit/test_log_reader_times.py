@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from schemas.records import Base, encode_record
-from streams.messages import Headers, OutgoingMessage
+from streams.kafka.messages import Headers, OutgoingMessage
 from tests.log_replica import METRICS, TOPIC, Entry, Log, Replica
 
 NOW_S = 1_800_000_000.0

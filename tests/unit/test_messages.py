@@ -8,9 +8,9 @@ import pytest
 
 from schemas.errors import SchemaError
 from streams.dead_letters import Fault, dead_letter
+from streams.kafka.messages import SourceMessage, read_headers
 from streams.kafka.unreadable import UnreadableBatch
 from streams.lanes.lane import read_event
-from streams.messages import SourceMessage, read_headers
 from streams.retry import RetryError, parse_retry
 
 ROOT = Path(__file__).parents[2]

@@ -11,12 +11,12 @@ from schemas.records import Base
 from streams.config.settings import load_settings
 from streams.dead_letters import PREFIX, Fault
 from streams.ingest import EmbeddingSteps, Publisher
+from streams.kafka.messages import OutgoingMessage, SourceMessage
+from streams.kafka.producer import SendError
 from streams.lanes.lane import Outcome, read_event
 from streams.lanes.newest import Newest
 from streams.lanes.window import Window
-from streams.messages import OutgoingMessage, SourceMessage
 from streams.metrics import Metrics
-from streams.producer import SendError
 from streams.retry import FIRST, Attempt, Retry, retry_message
 from tests.lane_events import message
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from schemas.records import Base
+from streams.kafka.messages import SourceMessage
 from streams.lanes.lane import index_message, read_event
 from streams.lanes.newest import Newest
-from streams.messages import SourceMessage
 from streams.order import ORDER_HEADER, OrderMode
 from streams.retry import FIRST, Attempt
 from tests.lane_events import embedding_lane, fake_model, message

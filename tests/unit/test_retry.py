@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.messages import OutgoingMessage, SourceMessage
+from streams.kafka.messages import OutgoingMessage, SourceMessage
 from streams.retry import (
     Attempt,
     Retry,

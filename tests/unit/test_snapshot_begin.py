@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from streams.config.settings import Settings, load_settings
+from streams.kafka.topics import TopicError
 from streams.log_ledger import Ledger
 from streams.log_reader import LogReader
 from streams.snapshots import begin as module
 from streams.snapshots import log_state
 from streams.snapshots.begin import begin, build_keeper
 from streams.snapshots.source import Source
-from streams.topics import TopicError
 from tests.log_replica import DIM, MODEL, TOPIC
 from tests.snapshot_parts import HERE, SOURCE, fresh_metrics, snapshot_in, value
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.assigned import Position
+from streams.kafka.assignment import Position
 from streams.metrics import Metrics
 from streams.snapshots.source import LogIdentity, RefusedError, Source
 from streams.snapshots.store import SnapshotStore

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from streams.assigned import Position
+from streams.kafka.assignment import Position
 from streams.snapshots import keeper as keeper_module
 from streams.snapshots import taking as module
 from streams.snapshots.keeper import FIRST_RETRY_S, Keeper, SnapshotRefusedError, Triggers

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams.assigned import Position
+from streams.kafka.assignment import Position
 from streams.snapshots.source import (
     DirtyKey,
     LogIdentity,

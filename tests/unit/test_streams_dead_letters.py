@@ -3,8 +3,8 @@
 import pytest
 
 from streams.dead_letters import PREFIX, ROOM, Fault, dead_letter
-from streams.messages import OutgoingMessage, SourceMessage
-from streams.producer import MAX_BYTES
+from streams.kafka.messages import OutgoingMessage, SourceMessage
+from streams.kafka.producer import MAX_BYTES
 
 FAULT = Fault("decode", "not_json", "the value is not JSON", attempts=2)
 

@@ -3,7 +3,7 @@
 import logging
 from importlib import import_module
 
-from streams.log_limit import OURS, ClientLogLimit
+from streams.kafka.log_limit import OURS, ClientLogLimit
 
 
 def record(name: str, text: str) -> logging.LogRecord:

@@ -21,10 +21,10 @@ from schemas.search import (
 )
 from streams.faust_app import Delivery
 from streams.fetch.errors import Fetched
+from streams.kafka.messages import OutgoingMessage, SourceMessage
+from streams.kafka.producer import SendError
 from streams.kafka.unreadable import UnreadableBatch
-from streams.messages import OutgoingMessage, SourceMessage
 from streams.metrics import Metrics
-from streams.producer import SendError
 from streams.query.agent import QueryAgent
 from streams.query.handler import QueryHandler
 from streams.query.look import Detection

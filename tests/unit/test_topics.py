@@ -5,7 +5,7 @@ from dataclasses import astuple
 import pytest
 
 from streams.config.topics import TopicNames, TopicSpec, topic_specs
-from streams.topics import Mismatch, _state
+from streams.kafka.topics import Mismatch, _state
 
 MIB = 1024 * 1024
 

@@ -11,7 +11,7 @@ FORBIDDEN = (
     "streams.log_reader",
     "streams.dead_letters",
     "streams.fetch",
-    "streams.partition",
+    "streams.kafka.partitioner",
     "visualsearch.engine",
     "visualsearch.index",
 )

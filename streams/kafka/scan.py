@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from streams.assigned import from_the_start, is_end
-from streams.closing import Closing
+from streams.kafka.assignment import from_the_start, is_end
+from streams.kafka.closing import Closing
+from streams.kafka.messages import SourceMessage
+from streams.kafka.topics import TopicError
 from streams.kafka.unreadable import is_unreadable, step_over
-from streams.messages import SourceMessage
-from streams.topics import TopicError
 
 _BROKER_S = 10.0
 _SILENT_S = 30.0

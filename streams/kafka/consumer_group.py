@@ -14,10 +14,10 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from functools import partial
 from typing import Any, Protocol
 
-from streams.in_order import InOrder
+from streams.kafka.in_order import InOrder
 from streams.kafka.limits import consumer_limits
+from streams.kafka.messages import SourceMessage
 from streams.kafka.unreadable import step_over
-from streams.messages import SourceMessage
 from streams.metrics import Metrics
 
 log = logging.getLogger(__name__)
