@@ -12,12 +12,13 @@ from prometheus_client import CollectorRegistry
 
 import visualsearch
 from schemas.workers import WorkerHeartbeat
-from streams.blobs import BlobStore
 from streams.config.settings import MIB, Settings
 from streams.faust_app import QueryApp
-from streams.fetch.fetcher import Fetcher
 from streams.guessing import guesser_of, of_bytes
-from streams.hosts import Hosts
+from streams.images.blob_writer import InlineImages
+from streams.images.blobs import BlobStore
+from streams.images.circuit_breaker import Hosts
+from streams.images.fetcher import Fetcher
 from streams.ingest import EmbeddingSteps, Publisher
 from streams.kafka.clock import BrokerClock
 from streams.kafka.consumer_group import GroupReader, Sink
@@ -29,7 +30,6 @@ from streams.lanes.batches import Batches
 from streams.lanes.delay import Delay
 from streams.lanes.embedder import Embedder
 from streams.lanes.embedding import EmbeddingLane
-from streams.lanes.inline import InlineImages
 from streams.lanes.newest import Newest
 from streams.lanes.pictures import Pictures
 from streams.lanes.window import Window

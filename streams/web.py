@@ -15,8 +15,8 @@ from schemas.errors import SchemaError
 from schemas.request_id import salvage_request_id, with_id
 from schemas.search import SearchFault, SearchRequest, SearchResult, decode_request
 from streams.client import NO_ANSWER, ClientClosedError, SearchClient
-from streams.fetch.errors import FetchError
-from streams.fetch.fetcher import Fetcher
+from streams.images.errors import FetchError
+from streams.images.fetcher import Fetcher
 from streams.kafka.producer import SendError
 from streams.product_state import product_json
 from streams.products import ProductsQuery, product_lines

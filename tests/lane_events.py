@@ -8,8 +8,8 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from schemas.events import ImageSource
-from streams.fetch.errors import Fetched, FetchError
-from streams.hosts import Hosts
+from streams.images.circuit_breaker import Hosts
+from streams.images.errors import Fetched, FetchError
 from streams.kafka.messages import SourceMessage
 from streams.lanes.embedder import Embedder
 from streams.lanes.embedding import EmbeddingLane

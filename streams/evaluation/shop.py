@@ -13,17 +13,17 @@ from prometheus_client import CollectorRegistry
 
 from schemas.events import ImageSource, Product
 from schemas.records import ImageRef
-from streams.blobs import BlobStore
 from streams.catalog.events import row_product
 from streams.catalog.publish import Ready, products_of
 from streams.catalog.readers import open_catalog
 from streams.catalog.rows import Catalog, CatalogError, Rejected, Row
 from streams.compute import Priority
 from streams.config.settings import Settings
-from streams.fetch.errors import FetchError
-from streams.fetch.fetcher import Fetcher
-from streams.fetch.inline import decode_base64
 from streams.guessing import guesser_of
+from streams.images.blobs import BlobStore
+from streams.images.errors import FetchError
+from streams.images.fetcher import Fetcher
+from streams.images.inline import decode_base64
 from streams.index_records import engine_record
 from streams.indexing import build_engine
 from streams.lanes.attributes import base_record, image_id, offer_record

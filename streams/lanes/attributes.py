@@ -18,10 +18,10 @@ from schemas.events import (
 )
 from schemas.events import Offer as OfferEvent
 from schemas.records import Base, ImageRef, IndexRecord, Offer, Order
-from streams.blobs import reference_of
 from streams.dead_letters import Fault
-from streams.fetch.errors import FetchError
-from streams.fetch.inline import decode_base64
+from streams.images.blobs import reference_of
+from streams.images.errors import FetchError
+from streams.images.inline import decode_base64
 from streams.kafka.messages import SourceMessage
 from streams.lanes.lane import OrderedEvent, Outcome, read_batch
 from streams.order import OrderMode

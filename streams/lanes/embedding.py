@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from schemas.errors import SchemaError
 from schemas.events import ImageSource, Product, ProductDeleted, ProductOfferUpdated
 from schemas.records import ImageVector, Vectors
-from streams.blobs import SCHEME as BLOB
 from streams.dead_letters import Fault
-from streams.fetch.errors import FetchError
+from streams.images.blob_writer import FAILED as NOT_STORED
+from streams.images.blob_writer import InlineImages
+from streams.images.blobs import SCHEME as BLOB
+from streams.images.errors import FetchError
 from streams.kafka.messages import SourceMessage
 from streams.lanes.attributes import image_id
-from streams.lanes.inline import FAILED as NOT_STORED
-from streams.lanes.inline import InlineImages
 from streams.lanes.lane import Entry, OrderedEvent, Outcome, read_event
 from streams.lanes.newest import Newest
 from streams.lanes.pictures import Embedded, Pictures

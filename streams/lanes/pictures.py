@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from schemas.events import ImageSource
 from streams.compute import Priority
-from streams.fetch.errors import Fetched, FetchError
-from streams.fetch.fetcher import Fetcher
-from streams.fetch.inline import decode_base64
-from streams.hosts import Hosts
+from streams.images.circuit_breaker import Hosts
+from streams.images.errors import Fetched, FetchError
+from streams.images.fetcher import Fetcher
+from streams.images.inline import decode_base64
 from streams.lanes.embedder import Embedder
 from streams.model import Model
 from visualsearch.lru import Lru

@@ -6,12 +6,12 @@ from typing import TypeVar
 from PIL import Image
 
 from schemas.search import Preprocess, QueryImage, SearchFault
-from streams.background import subject_finder
 from streams.compute import Priority
 from streams.config.settings import Settings
-from streams.fetch.errors import FetchError
-from streams.fetch.fetcher import Fetcher
-from streams.fetch.inline import decode_base64
+from streams.images.background import subject_finder
+from streams.images.errors import FetchError
+from streams.images.fetcher import Fetcher
+from streams.images.inline import decode_base64
 from streams.model import Model
 from visualsearch.encoders.images import decode_image
 from visualsearch.encoders.protocol import Prepared

@@ -28,10 +28,10 @@ from PIL import Image
 from prometheus_client import CollectorRegistry
 
 from schemas.events import ImageSource
-from streams.blobs import BlobStore
 from streams.config.settings import load_settings
-from streams.fetch.fetcher import Fetcher
-from streams.hosts import Hosts
+from streams.images.blobs import BlobStore
+from streams.images.circuit_breaker import Hosts
+from streams.images.fetcher import Fetcher
 from streams.lanes.embedder import Embedder
 from streams.lanes.pictures import Pictures
 from streams.metrics import Metrics

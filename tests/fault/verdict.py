@@ -11,12 +11,12 @@ from typing import Any
 
 from schemas.events import ProductOfferUpdated
 from schemas.records import decode_record
-from streams.blobs import SCHEME
 from streams.fsck.history import decode, order_of
 from streams.fsck.lateness import LANES, wait_for_index, wait_for_lanes, wait_for_retries
 from streams.fsck.letters import Failure, failures
 from streams.fsck.values import Message, Source, place
 from streams.fsck.worker import Worker
+from streams.images.blobs import SCHEME
 from streams.index_records import engine_record
 from streams.kafka.messages import MESSAGE_UNREADABLE
 from streams.products import ProductsQuery, product_lines

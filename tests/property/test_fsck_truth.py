@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.dead_letters import dead_letter
-from streams.fetch.errors import Fetched, FetchError
 from streams.fsck.compare import differences, may_be_searchable, must_be_searchable
 from streams.fsck.history import History, Mode
 from streams.fsck.letters import failures
 from streams.fsck.values import Message, Served
+from streams.images.errors import Fetched, FetchError
 from streams.index_records import engine_record
 from streams.kafka.messages import SourceMessage
 from streams.lanes.attributes import AttributeLane

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from schemas.records import decode_record
-from streams.fetch.errors import Fetched
+from streams.images.errors import Fetched
 from streams.index_records import engine_record
 from streams.ingest import EmbeddingSteps
 from streams.kafka.messages import SourceMessage

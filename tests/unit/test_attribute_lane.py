@@ -2,8 +2,8 @@
 
 from schemas.limits import MAX_BYTES
 from schemas.records import Base, Offer
-from streams.blobs import reference_of
 from streams.dead_letters import PREFIX, dead_letter
+from streams.images.blobs import reference_of
 from streams.kafka.messages import SourceMessage
 from streams.lanes.attributes import AttributeLane
 from streams.lanes.lane import newest_records

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from streams.background import subject_finder
+from streams.images.background import subject_finder
 from visualsearch.errors import EncoderError
 from visualsearch.search.photos import subject_by_grabcut, without_ground
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from streams.bounded_threads import BoundedThreads, NotBegunError
+from streams.images.bounded_threads import BoundedThreads, NotBegunError
 from tests.waiting import until
 
 

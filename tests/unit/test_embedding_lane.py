@@ -10,7 +10,7 @@ import pytest
 
 from schemas.records import Vectors
 from streams.compute import Priority
-from streams.fetch.errors import Fetched, FetchError
+from streams.images.errors import Fetched, FetchError
 from streams.kafka.messages import SourceMessage
 from streams.lanes.embedder import Embedder
 from streams.lanes.embedding import UNASKED_S, EmbeddingLane

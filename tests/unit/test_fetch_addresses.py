@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.config.allow_list import Allowed
-from streams.fetch.connections import LOOKUPS, ForbiddenAddressError, Resolver, guarded_connector
+from streams.images.connections import LOOKUPS, ForbiddenAddressError, Resolver, guarded_connector
 
 FORBIDDEN = (
     "0.0.0.0", "0.1.2.3",  # noqa: S104 - nothing is bound to it

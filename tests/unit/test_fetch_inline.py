@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
-from streams.fetch.errors import FetchError
-from streams.fetch.inline import decode_base64
+from streams.images.errors import FetchError
+from streams.images.inline import decode_base64
 
 LIMIT = 4096
 

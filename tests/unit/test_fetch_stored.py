@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from streams.blobs import BlobStore
 from streams.config.settings import load_settings
-from streams.fetch import stored
-from streams.fetch.errors import FetchError
-from streams.fetch.fetcher import Fetcher
-from streams.fetch.places import folders_of, root_of
-from streams.fetch.stored import READERS
-from streams.hosts import BREAK_AFTER, Hosts
+from streams.images import stores as stored
+from streams.images.blobs import BlobStore
+from streams.images.circuit_breaker import BREAK_AFTER, Hosts
+from streams.images.errors import FetchError
+from streams.images.fetcher import Fetcher
+from streams.images.places import folders_of, root_of
+from streams.images.stores import READERS
 from streams.metrics import Metrics
 
 LIMIT = 4096

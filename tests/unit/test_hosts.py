@@ -5,8 +5,8 @@ import contextlib
 
 import pytest
 
-from streams.fetch.errors import FetchError
-from streams.hosts import BREAK_AFTER, BREAK_S, PROBES, Hosts
+from streams.images.circuit_breaker import BREAK_AFTER, BREAK_S, PROBES, Hosts
+from streams.images.errors import FetchError
 
 URL = "http://Slow.example:8080/a.jpg"
 OTHER = "http://quick.example/a.jpg"

@@ -9,9 +9,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from schemas.records import Vectors
-from streams.blobs import BlobStore
 from streams.config.settings import load_settings
-from streams.fetch.fetcher import Fetcher
+from streams.images.blobs import BlobStore
+from streams.images.fetcher import Fetcher
 from streams.lanes.newest import Newest
 from streams.metrics import Metrics
 from tests.fakes import jpeg

@@ -11,9 +11,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from schemas.records import Vectors
-from streams.blobs import BlobMissingError, BlobStore, reference_of
+from streams.images.blob_writer import THREADS, InlineImages
+from streams.images.blobs import BlobMissingError, BlobStore, reference_of
 from streams.lanes.embedding import EmbeddingLane
-from streams.lanes.inline import THREADS, InlineImages
 from streams.lanes.lane import Outcome
 from streams.lanes.newest import Newest
 from streams.metrics import Metrics

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from schemas.records import Vectors
-from streams.fetch.inline import decode_base64
+from streams.images.inline import decode_base64
 from streams.kafka.messages import SourceMessage
 from streams.lanes.embedding import EmbeddingLane
 from streams.lanes.lane import Outcome

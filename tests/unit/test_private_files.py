@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.blobs import BlobStore
 from streams.broker.lifecycle import _usable_folder
+from streams.images.blobs import BlobStore
 from streams.snapshots.store import SnapshotStore
 from tests.snapshot_parts import snapshot_in
 from visualsearch import private

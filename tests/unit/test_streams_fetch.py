@@ -10,10 +10,10 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from streams.blobs import BlobStore
 from streams.config.settings import load_settings
-from streams.fetch.errors import Fetched, FetchError
-from streams.fetch.fetcher import Fetcher
+from streams.images.blobs import BlobStore
+from streams.images.errors import Fetched, FetchError
+from streams.images.fetcher import Fetcher
 from streams.metrics import Metrics
 
 LIMIT = 4096

@@ -20,7 +20,7 @@ from schemas.search import (
     decode_result,
 )
 from streams.faust_app import Delivery
-from streams.fetch.errors import Fetched
+from streams.images.errors import Fetched
 from streams.kafka.messages import OutgoingMessage, SourceMessage
 from streams.kafka.producer import SendError
 from streams.kafka.unreadable import UnreadableBatch

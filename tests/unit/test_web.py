@@ -19,7 +19,7 @@ from schemas.search import SearchRequest, SearchResult
 from streams import responses
 from streams import web as web_module
 from streams.client import ClientClosedError
-from streams.fetch.errors import Fetched, FetchError
+from streams.images.errors import Fetched, FetchError
 from streams.snapshots.asking import AskError, ask_for_snapshot
 from streams.web import Index, SearchParts, Web
 from tests.fakes import DIM, unit

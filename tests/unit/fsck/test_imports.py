@@ -10,7 +10,7 @@ FORBIDDEN = (
     "streams.index_records",
     "streams.log_reader",
     "streams.dead_letters",
-    "streams.fetch",
+    "streams.images",
     "streams.kafka.partitioner",
     "visualsearch.engine",
     "visualsearch.index",

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from streams.fetch.errors import FetchError
-from streams.fetch.places import folders_of, root_of
+from streams.images.errors import FetchError
+from streams.images.places import folders_of, root_of
 from visualsearch.lru import Lru
 
 BREAK_AFTER = 5

@@ -3,7 +3,7 @@
 import base64
 import binascii
 
-from streams.fetch.errors import FetchError
+from streams.images.errors import FetchError
 
 
 def decode_base64(text: str, limit: int) -> bytes:

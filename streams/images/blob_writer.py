@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from schemas.events import ImageSource
-from streams.blobs import BlobStore
-from streams.bounded_threads import BoundedThreads, NotBegunError
-from streams.fetch.errors import FetchError
-from streams.fetch.inline import decode_base64
+from streams.images.blobs import BlobStore
+from streams.images.bounded_threads import BoundedThreads, NotBegunError
+from streams.images.errors import FetchError
+from streams.images.inline import decode_base64
 from streams.metrics import Metrics
 
 log = logging.getLogger(__name__)

@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from streams.blobs import SCHEME as BLOB
-from streams.blobs import BlobMissingError, BlobStore
-from streams.bounded_threads import BoundedThreads, NotBegunError
 from streams.config.settings import Settings
-from streams.fetch.errors import OWN_ERRORS, FetchError, short
-from streams.fetch.places import FILE, folders_of, path_of, root_of
+from streams.images.blobs import SCHEME as BLOB
+from streams.images.blobs import BlobMissingError, BlobStore
+from streams.images.bounded_threads import BoundedThreads, NotBegunError
+from streams.images.errors import OWN_ERRORS, FetchError, short
+from streams.images.places import FILE, folders_of, path_of, root_of
 
 READERS = 16  # of one place, at the same time
 _FOR_GOOD = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)

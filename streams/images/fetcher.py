@@ -5,11 +5,11 @@ import time
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
-from streams.blobs import BlobStore
 from streams.config.settings import Settings
-from streams.fetch.errors import Fetched, FetchError, short
-from streams.fetch.hosted import HostedPictures
-from streams.fetch.stored import StoredImage, StoredImages
+from streams.images.blobs import BlobStore
+from streams.images.errors import Fetched, FetchError, short
+from streams.images.http import HostedPictures
+from streams.images.stores import StoredImage, StoredImages
 from streams.metrics import Metrics
 
 

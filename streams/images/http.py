@@ -8,8 +8,8 @@ import aiohttp
 
 from streams.config.allow_list import Allowed
 from streams.config.settings import Settings
-from streams.fetch.connections import ForbiddenAddressError, Resolver, guarded_connector
-from streams.fetch.errors import OWN_ERRORS, Fetched, FetchError, short
+from streams.images.connections import ForbiddenAddressError, Resolver, guarded_connector
+from streams.images.errors import OWN_ERRORS, Fetched, FetchError, short
 
 REDIRECTS = 5
 _TOO_MANY_REQUESTS = 429
