@@ -14,7 +14,6 @@ import visualsearch
 from schemas.workers import WorkerHeartbeat
 from streams.config.settings import MIB, Settings
 from streams.faust_app import QueryApp
-from streams.guessing import guesser_of, of_bytes
 from streams.images.blob_writer import InlineImages
 from streams.images.blobs import BlobStore
 from streams.images.circuit_breaker import Hosts
@@ -28,7 +27,6 @@ from streams.kafka.producer import Producer
 from streams.lanes.attributes import AttributeLane
 from streams.lanes.batches import Batches
 from streams.lanes.delay import Delay
-from streams.lanes.embedder import Embedder
 from streams.lanes.embedding import EmbeddingLane
 from streams.lanes.newest import Newest
 from streams.lanes.pictures import Pictures
@@ -37,7 +35,9 @@ from streams.log_healer import LogHealer, PartitionScan
 from streams.log_ledger import Ledger
 from streams.log_reader import LogReader
 from streams.metrics import Metrics
-from streams.model import Model
+from streams.model.attribute_guesses import guesser_of, of_bytes
+from streams.model.batcher import Embedder
+from streams.model.model import Model
 from streams.query.agent import QueryAgent
 from streams.query.handler import QueryHandler
 from streams.query.look import Detection

@@ -11,12 +11,12 @@ from schemas.events import ImageSource
 from streams.images.circuit_breaker import Hosts
 from streams.images.errors import Fetched, FetchError
 from streams.kafka.messages import SourceMessage
-from streams.lanes.embedder import Embedder
 from streams.lanes.embedding import EmbeddingLane
 from streams.lanes.newest import Newest
 from streams.lanes.pictures import Pictures as PicturesOnTheirWay
 from streams.metrics import Metrics
-from streams.model import Model
+from streams.model.batcher import Embedder
+from streams.model.model import Model
 from streams.order import OrderMode
 from tests.fakes import FakeEncoder, jpeg
 

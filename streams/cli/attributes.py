@@ -75,7 +75,7 @@ def train(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(encoder: str | None, config: Path | None, *, as_json: bool) -> None:
     """Show what a worker with these settings guesses, from what, and how well."""
-    from streams.guessing import guesser_of
+    from streams.model.attribute_guesses import guesser_of
     from visualsearch import load_encoder
 
     settings = settings_of(None, None, config, encoder=encoder)

@@ -9,7 +9,6 @@ import numpy as np
 
 from schemas.errors import SchemaError
 from schemas.search import SearchHit, SearchPlan, TookMs
-from streams.compute import Priority
 from streams.evaluation.queries import (
     Preference,
     Queries,
@@ -20,6 +19,7 @@ from streams.evaluation.queries import (
     to_request,
 )
 from streams.evaluation.shop import Shop
+from streams.model.priority_pool import Priority
 from visualsearch.evaluation.preference import agreement
 from visualsearch.evaluation.ranking import scores
 from visualsearch.evaluation.variety import diversity

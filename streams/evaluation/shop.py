@@ -17,9 +17,7 @@ from streams.catalog.events import row_product
 from streams.catalog.publish import Ready, products_of
 from streams.catalog.readers import open_catalog
 from streams.catalog.rows import Catalog, CatalogError, Rejected, Row
-from streams.compute import Priority
 from streams.config.settings import Settings
-from streams.guessing import guesser_of
 from streams.images.blobs import BlobStore
 from streams.images.errors import FetchError
 from streams.images.fetcher import Fetcher
@@ -28,7 +26,9 @@ from streams.index_records import engine_record
 from streams.indexing import build_engine
 from streams.lanes.attributes import base_record, image_id, offer_record
 from streams.metrics import Metrics
-from streams.model import Model
+from streams.model.attribute_guesses import guesser_of
+from streams.model.model import Model
+from streams.model.priority_pool import Priority
 from streams.query.handler import QueryHandler
 from streams.query.look import Detection
 from streams.query.pictures import QueryPictures

@@ -23,7 +23,7 @@ from streams.lanes.attributes import image_id
 from streams.lanes.lane import Entry, OrderedEvent, Outcome, read_event
 from streams.lanes.newest import Newest
 from streams.lanes.pictures import Embedded, Pictures
-from streams.model import ModelError
+from streams.model.model import ModelError
 from streams.order import OrderMode
 from streams.retry import FIRST, Attempt, Retry
 from visualsearch.errors import ImageError

@@ -6,13 +6,13 @@ import logging
 from dataclasses import dataclass, replace
 
 from schemas.events import ImageSource
-from streams.compute import Priority
 from streams.images.circuit_breaker import Hosts
 from streams.images.errors import Fetched, FetchError
 from streams.images.fetcher import Fetcher
 from streams.images.inline import decode_base64
-from streams.lanes.embedder import Embedder
-from streams.model import Model
+from streams.model.batcher import Embedder
+from streams.model.model import Model
+from streams.model.priority_pool import Priority
 from visualsearch.lru import Lru
 
 log = logging.getLogger(__name__)

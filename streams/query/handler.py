@@ -17,7 +17,7 @@ from schemas.search import (
     TookMs,
 )
 from streams.metrics import Metrics
-from streams.model import Model, ModelError
+from streams.model.model import Model, ModelError
 from streams.query.answers import look_region, search_hint, search_hit, search_plan
 from streams.query.explaining import Asked, explain_hits, explain_products
 from streams.query.look import Detection, Look, of_all

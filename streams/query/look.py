@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 from schemas.search import SearchRequest
-from streams.compute import Priority
 from streams.config.settings import Settings
-from streams.model import Model
+from streams.model.model import Model
+from streams.model.priority_pool import Priority
 from streams.query.pictures import QueryPictures
 from streams.query.spelling import QueryParts, to_filters
 from visualsearch.engine import Engine

@@ -6,13 +6,13 @@ from typing import TypeVar
 from PIL import Image
 
 from schemas.search import Preprocess, QueryImage, SearchFault
-from streams.compute import Priority
 from streams.config.settings import Settings
 from streams.images.background import subject_finder
 from streams.images.errors import FetchError
 from streams.images.fetcher import Fetcher
 from streams.images.inline import decode_base64
-from streams.model import Model
+from streams.model.model import Model
+from streams.model.priority_pool import Priority
 from visualsearch.encoders.images import decode_image
 from visualsearch.encoders.protocol import Prepared
 from visualsearch.errors import VisualSearchError

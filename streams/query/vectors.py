@@ -3,8 +3,8 @@
 import numpy as np
 
 from schemas.search import QueryImage, SearchRequest
-from streams.compute import Priority
-from streams.model import Model
+from streams.model.model import Model
+from streams.model.priority_pool import Priority
 from streams.query.pictures import QueryPictures, RequestError
 from streams.query.spelling import QueryParts, likened
 from visualsearch.engine import Engine

@@ -6,7 +6,7 @@ torch's threads spin while they wait for each other. For each encoder:
 
 - bare loop: Pillow, the model's own preprocessing, its forward pass, one batch after the other;
 - forward: `embed` alone, on pictures that are prepared already, and the bare forward pass;
-- end to end: JPEG bytes to vectors as a worker does it (`streams/model.py`);
+- end to end: JPEG bytes to vectors as a worker does it (`streams/model/model.py`);
 - fetched: the same with an HTTP server on this machine in front, its own CPU time included.
 """
 
@@ -32,10 +32,10 @@ from streams.config.settings import load_settings
 from streams.images.blobs import BlobStore
 from streams.images.circuit_breaker import Hosts
 from streams.images.fetcher import Fetcher
-from streams.lanes.embedder import Embedder
 from streams.lanes.pictures import Pictures
 from streams.metrics import Metrics
-from streams.model import Model
+from streams.model.batcher import Embedder
+from streams.model.model import Model
 from streams.runtime import CPU_STEP, GPU_STEP
 from tests.bench.bare import Bare, bare_of
 from visualsearch import load_encoder

@@ -21,7 +21,7 @@ from streams.lanes.attributes import AttributeLane
 from streams.lanes.batches import Batches
 from streams.lanes.newest import Newest
 from streams.lanes.window import Window
-from streams.model import Model
+from streams.model.model import Model
 from streams.order import OrderMode
 from tests.crashing import Crash, Machine, live
 from tests.fakes import DIM, FakeEncoder, jpeg

@@ -5,8 +5,8 @@ import asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.compute import Priority
-from streams.memory_budget import MemoryBudget
+from streams.model.memory_budget import MemoryBudget
+from streams.model.priority_pool import Priority
 
 TOTAL, FOR_QUERIES = 10, 3
 JOBS = st.lists(

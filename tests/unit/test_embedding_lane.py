@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from schemas.records import Vectors
-from streams.compute import Priority
 from streams.images.errors import Fetched, FetchError
 from streams.kafka.messages import SourceMessage
-from streams.lanes.embedder import Embedder
 from streams.lanes.embedding import UNASKED_S, EmbeddingLane
 from streams.lanes.lane import Outcome
 from streams.lanes.newest import Newest
+from streams.model.batcher import Embedder
+from streams.model.priority_pool import Priority
 from streams.retry import FIRST, Attempt
 from tests.fakes import DIM, FakeEncoder
 from tests.lane_events import (

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from streams.compute import Priority
-from streams.model import DECODE_MEMORY, PROBE, QUERY_MEMORY, Model, ModelError, ResourceError
+from streams.model.model import DECODE_MEMORY, PROBE, QUERY_MEMORY, Model, ModelError, ResourceError
+from streams.model.priority_pool import Priority
 from tests.fakes import FakeEncoder, jpeg
 from tests.lane_events import fake_model
 from visualsearch.errors import ImageError
@@ -130,7 +130,7 @@ async def test_a_call_that_does_not_come_back_is_told(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Asked while the call runs, after a limit that is none here."""
-    monkeypatch.setattr("streams.model.STUCK_S", 0.0)
+    monkeypatch.setattr("streams.model.model.STUCK_S", 0.0)
     asked: list[str | None] = []
 
     class Hanging(FakeEncoder):
@@ -149,7 +149,7 @@ async def test_a_decode_that_does_not_come_back_is_told(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As many of them as there are threads would stop embedding and image queries for good."""
-    monkeypatch.setattr("streams.model.STUCK_S", 0.0)
+    monkeypatch.setattr("streams.model.model.STUCK_S", 0.0)
     asked: list[str | None] = []
 
     class Endless(FakeEncoder):
@@ -201,7 +201,7 @@ async def test_decodes_share_one_budget_and_queries_have_a_part_of_it(
 ) -> None:
     """Three large images of the catalog go one after the other, a query's goes beside them."""
     need = {b"large": DECODE_MEMORY - QUERY_MEMORY, b"query": QUERY_MEMORY}
-    monkeypatch.setattr("streams.model.decode_memory", lambda data: need[data[:5]])
+    monkeypatch.setattr("streams.model.model.decode_memory", lambda data: need[data[:5]])
     encoder = Slow()
     model = Model(encoder, make(FakeEncoder())._metrics, threads=4)
     large = [asyncio.create_task(model.prepare(INDEX, b"large%d" % number)) for number in range(3)]

@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 from streams.bench.host import resident_bytes
-from streams.model import DECODE_MEMORY
+from streams.model.model import DECODE_MEMORY
 
 MOST_LEFT = 10_000_000
 
@@ -56,9 +56,9 @@ DECODED_TOGETHER = textwrap.dedent(
     from prometheus_client import CollectorRegistry
 
     from streams.bench.host import resident_bytes
-    from streams.compute import Priority
+    from streams.model.priority_pool import Priority
     from streams.metrics import Metrics
-    from streams.model import Model
+    from streams.model.model import Model
     from streams.config.process import tune
     from visualsearch.encoders.images import decode_image
 

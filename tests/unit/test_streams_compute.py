@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from streams.compute import Compute, Priority
+from streams.model.priority_pool import Compute, Priority
 
 
 @pytest.fixture

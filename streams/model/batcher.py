@@ -8,8 +8,8 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
-from streams.compute import Priority
-from streams.model import Model
+from streams.model.model import Model
+from streams.model.priority_pool import Priority
 from visualsearch.encoders.protocol import Prepared
 from visualsearch.lru import Lru
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from streams.compute import Priority
+from streams.model.priority_pool import Priority
 
 
 @dataclass(slots=True)

@@ -18,10 +18,10 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from streams.compute import Compute, Priority
 from streams.config.process import give_back
-from streams.memory_budget import MemoryBudget
 from streams.metrics import Metrics
+from streams.model.memory_budget import MemoryBudget
+from streams.model.priority_pool import Compute, Priority
 from visualsearch.encoders.image_files import MAX_MEMORY
 from visualsearch.encoders.images import decode_memory
 from visualsearch.encoders.protocol import Encoder, Prepared

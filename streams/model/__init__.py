@@ -1,0 +1,1 @@
+"""The encoder as a service: batches, priorities and a memory budget."""
