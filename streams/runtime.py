@@ -18,6 +18,10 @@ from streams.images.blob_writer import InlineImages
 from streams.images.blobs import BlobStore
 from streams.images.circuit_breaker import Hosts
 from streams.images.fetcher import Fetcher
+from streams.indexer.healer import LogHealer, PartitionScan
+from streams.indexer.ledger import Ledger
+from streams.indexer.reader import LogReader
+from streams.indexer.serving import Served
 from streams.ingest import EmbeddingSteps, Publisher
 from streams.kafka.clock import BrokerClock
 from streams.kafka.consumer_group import GroupReader, Sink
@@ -31,9 +35,6 @@ from streams.lanes.embedding import EmbeddingLane
 from streams.lanes.newest import Newest
 from streams.lanes.pictures import Pictures
 from streams.lanes.window import Window
-from streams.log_healer import LogHealer, PartitionScan
-from streams.log_ledger import Ledger
-from streams.log_reader import LogReader
 from streams.metrics import Metrics
 from streams.model.attribute_guesses import guesser_of, of_bytes
 from streams.model.batcher import Embedder
@@ -42,7 +43,6 @@ from streams.query.agent import QueryAgent
 from streams.query.handler import QueryHandler
 from streams.query.look import Detection
 from streams.query.pictures import QueryPictures
-from streams.serving import Served
 from streams.snapshots.begin import Beginning, begin, build_keeper
 from streams.snapshots.keeper import Keeper
 from streams.topic_check import require_topics

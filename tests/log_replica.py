@@ -11,10 +11,10 @@ from confluent_kafka import KafkaError
 from prometheus_client import CollectorRegistry
 
 from schemas.records import Order
+from streams.indexer.healer import LogHealer, LogRecord, Search
+from streams.indexer.ledger import Ledger
+from streams.indexer.reader import LogReader
 from streams.kafka.messages import Headers, OutgoingMessage
-from streams.log_healer import LogHealer, LogRecord, Search
-from streams.log_ledger import Ledger
-from streams.log_reader import LogReader
 from streams.metrics import Metrics
 from visualsearch.engine import Engine, Layout
 

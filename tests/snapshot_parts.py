@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from prometheus_client import CollectorRegistry
 
+from streams.indexer.ledger import Ledger
+from streams.indexer.reader import LogReader
 from streams.kafka.assignment import Position
-from streams.log_ledger import Ledger
-from streams.log_reader import LogReader
 from streams.metrics import Metrics
 from streams.snapshots.choice import Choice, Judge
 from streams.snapshots.source import DirtyKey, LogIdentity, Source

@@ -95,7 +95,7 @@ def verify(
 
     path = path or _newest(settings_of(bootstrap, prefix, config))
     tune()
-    from streams.serving import serving
+    from streams.indexer.serving import serving
     from visualsearch.snapshot.verify import verify as check
 
     with progress_bar(transient=True) as bar:

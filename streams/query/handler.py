@@ -16,6 +16,7 @@ from schemas.search import (
     SearchResult,
     TookMs,
 )
+from streams.indexer.serving import serving
 from streams.metrics import Metrics
 from streams.model.model import Model, ModelError
 from streams.query.answers import look_region, search_hint, search_hit, search_plan
@@ -24,7 +25,6 @@ from streams.query.look import Detection, Look, of_all
 from streams.query.pictures import QueryPictures, RequestError
 from streams.query.spelling import QueryParts, spell_out, to_filters
 from streams.query.vectors import QueryVectors
-from streams.serving import serving
 from visualsearch.engine import Engine
 from visualsearch.errors import VisualSearchError
 from visualsearch.search.fuse import fused

@@ -8,11 +8,11 @@ from functools import partial
 
 from schemas.records import Order
 from streams.config.settings import Settings
-from streams.indexing import build_engine, engine_options
+from streams.indexer.engine import build_engine, engine_options
+from streams.indexer.ledger import Ledger
+from streams.indexer.reader import LogReader
 from streams.kafka.assignment import Position
 from streams.kafka.topics import TopicError
-from streams.log_ledger import Ledger
-from streams.log_reader import LogReader
 from streams.metrics import Metrics
 from streams.snapshots.choice import Choice, Chosen, Judge
 from streams.snapshots.keeper import Keeper, Triggers

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from streams.indexer.ledger import Ledger
+from streams.indexer.reader import LogReader
 from streams.kafka.assignment import Position
-from streams.log_ledger import Ledger
-from streams.log_reader import LogReader
 from streams.metrics import Metrics
 from streams.snapshots.source import DirtyKey, LogIdentity, Source
 from streams.snapshots.store import SnapshotStore

@@ -22,11 +22,11 @@ from streams.bench.clustered import Clustered
 from streams.broker import start_broker, stop_broker
 from streams.config.process import tune
 from streams.config.topics import TopicNames, topic_specs
+from streams.indexer.ledger import Ledger
+from streams.indexer.reader import LogReader
 from streams.kafka.assignment import assignment, from_offsets, is_end
 from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import create_topics
-from streams.log_ledger import Ledger
-from streams.log_reader import LogReader
 from streams.metrics import Metrics
 from visualsearch.engine import Engine
 

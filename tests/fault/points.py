@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
 
+from streams.indexer.healer import HEALED
 from streams.kafka.messages import OutgoingMessage
 from streams.kafka.producer import SendError, Told
-from streams.log_healer import HEALED
 from visualsearch.snapshot.folder import WRITING
 
 KINDS = {"index-log": "record", "product-retry": "retry", "dead-letters": "dead letter"}
@@ -95,8 +95,8 @@ STEPS = (
     Step("prune the store", "streams.snapshots.store:SnapshotStore.prune", 2),
     Step("choose a snapshot", "streams.snapshots.choice:Choice.choose", 1, life="start"),
     Step("restore", "streams.snapshots.begin:restore", 1, life="start"),
-    Step("replay", "streams.log_reader:LogReader.start", 1, life="start"),
-    Step("swap graphs", "streams.indexing:give_back", 2),
+    Step("replay", "streams.indexer.reader:LogReader.start", 1, life="start"),
+    Step("swap graphs", "streams.indexer.engine:give_back", 2),
     Step("stop", "streams.worker:Worker.stop", 1, life="stop"),
     Step("leave a group", "streams.kafka.consumer_group:GroupReader.close", 2, life="stop"),
     Step("leave the query group", "streams.faust_app:QueryApp.stop", 1, life="stop"),

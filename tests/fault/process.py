@@ -98,7 +98,7 @@ def _shrink_the_index() -> None:
     """Have the index do with hundreds of rows what it does with a hundred thousand."""
     from functools import partial
 
-    from streams import indexing
+    from streams.indexer import engine as indexing
     from visualsearch.engine import Layout
 
     small = {"chunk_rows": 1024, "segment_rows": 256, "piece_rows": 64, "coder_rows": 256}

@@ -17,7 +17,7 @@ from streams.fsck.letters import Failure, failures
 from streams.fsck.values import Message, Source, place
 from streams.fsck.worker import Worker
 from streams.images.blobs import SCHEME
-from streams.index_records import engine_record
+from streams.indexer.records import engine_record
 from streams.kafka.messages import MESSAGE_UNREADABLE
 from streams.products import ProductsQuery, product_lines
 from tests.fakes import FakeEncoder

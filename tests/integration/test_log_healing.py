@@ -27,13 +27,13 @@ from schemas.records import Base, Offer, decode_record, encode_record
 from streams.broker import BrokerInfo
 from streams.config.settings import Settings
 from streams.config.topics import topic_specs
+from streams.indexer.healer import LogHealer, PartitionScan
+from streams.indexer.ledger import Ledger
+from streams.indexer.reader import LogReader
 from streams.kafka.messages import OutgoingMessage, SourceMessage
 from streams.kafka.partitioner import partition_of
 from streams.kafka.producer import Producer
 from streams.kafka.topics import create_topics
-from streams.log_healer import LogHealer, PartitionScan
-from streams.log_ledger import Ledger
-from streams.log_reader import LogReader
 from streams.metrics import Metrics
 from streams.order import OrderMode
 from tests.fakes import DIM

@@ -18,7 +18,7 @@ from streams.fsck.history import History, Mode
 from streams.fsck.letters import failures
 from streams.fsck.values import Message, Served
 from streams.images.errors import Fetched, FetchError
-from streams.index_records import engine_record
+from streams.indexer.records import engine_record
 from streams.kafka.messages import SourceMessage
 from streams.lanes.attributes import AttributeLane
 from streams.lanes.lane import Outcome, newest_records

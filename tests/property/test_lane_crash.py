@@ -14,7 +14,7 @@ import pytest
 
 from schemas.records import decode_record
 from streams.images.errors import Fetched
-from streams.index_records import engine_record
+from streams.indexer.records import engine_record
 from streams.ingest import EmbeddingSteps
 from streams.kafka.messages import SourceMessage
 from streams.lanes.attributes import AttributeLane

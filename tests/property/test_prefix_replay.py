@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.records import decode_record
-from streams.index_records import engine_record
-from streams.log_ledger import Ledger
-from streams.log_reader import LogReader
+from streams.indexer.ledger import Ledger
+from streams.indexer.reader import LogReader
+from streams.indexer.records import engine_record
 from streams.order import OrderMode
 from tests.log_catalogue import PRODUCTS
 from tests.log_history import History

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.records import Order
+from streams.indexer.ledger import Ledger
+from streams.indexer.reader import LogReader
 from streams.kafka.assignment import Position
-from streams.log_ledger import Ledger
-from streams.log_reader import LogReader
 from streams.snapshots.source import Source, read_source
 from streams.snapshots.taking import Keep, Taking
 from tests.log_catalogue import PRODUCTS

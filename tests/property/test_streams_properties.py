@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.records import Base, IndexRecord, Offer, Vectors
-from streams.index_records import engine_record
+from streams.indexer.records import engine_record
+from streams.indexer.watermark import Watermark
 from streams.kafka.in_order import InOrder
-from streams.watermark import Watermark
 from tests.fakes import DIM
 from visualsearch.engine import Engine
 

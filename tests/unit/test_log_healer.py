@@ -7,9 +7,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from schemas.records import Base, IndexRecord, Vectors, encode_record
+from streams.indexer.healer import LogHealer, LogRecord, Search
+from streams.indexer.ledger import LOST_PAUSE_S, Ledger
 from streams.kafka.messages import Headers, OutgoingMessage
-from streams.log_healer import LogHealer, LogRecord, Search
-from streams.log_ledger import LOST_PAUSE_S, Ledger
 from streams.metrics import Metrics
 from tests.log_history import vector
 from tests.log_replica import METRICS, MODEL, TOPIC, Log, Replica

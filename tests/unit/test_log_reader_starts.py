@@ -7,10 +7,10 @@ import pytest
 from confluent_kafka import KafkaError
 
 from schemas.records import Base, encode_record, record_key
+from streams.indexer.ledger import Ledger
+from streams.indexer.reader import LogCutError, LogReader
 from streams.kafka.assignment import Position, assignment
 from streams.kafka.messages import OutgoingMessage
-from streams.log_ledger import Ledger
-from streams.log_reader import LogCutError, LogReader
 from tests.log_replica import DIM, METRICS, MODEL, PARTITIONS, SMALL, TOPIC, Log, LogConsumer
 from visualsearch.engine import Engine
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from streams.serving import ENGINES, Served, Serving
+from streams.indexer.serving import ENGINES, Served, Serving
 from tests.snapshot_parts import engine_with, fresh_metrics, value
 
 

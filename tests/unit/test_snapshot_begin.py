@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from streams.config.settings import Settings, load_settings
+from streams.indexer.ledger import Ledger
+from streams.indexer.reader import LogReader
 from streams.kafka.topics import TopicError
-from streams.log_ledger import Ledger
-from streams.log_reader import LogReader
 from streams.snapshots import begin as module
 from streams.snapshots import log_state
 from streams.snapshots.begin import begin, build_keeper

@@ -12,12 +12,12 @@ from prometheus_client import CollectorRegistry
 
 from streams import worker as module
 from streams.config.settings import Settings
+from streams.indexer.ledger import Ledger
+from streams.indexer.reader import LogReader
 from streams.kafka.messages import SourceMessage
 from streams.lanes.batches import Batches
 from streams.lanes.delay import Delay
 from streams.lanes.window import Window
-from streams.log_ledger import Ledger
-from streams.log_reader import LogReader
 from streams.metrics import Metrics
 from streams.worker import STALLED_S, Worker
 from tests.contract.lane_acks import EchoLane

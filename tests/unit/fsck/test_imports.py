@@ -7,8 +7,8 @@ ROOT = Path(__file__).parents[3]
 FORBIDDEN = (
     "streams.lanes",
     "streams.order",
-    "streams.index_records",
-    "streams.log_reader",
+    "streams.indexer.records",
+    "streams.indexer.reader",
     "streams.dead_letters",
     "streams.images",
     "streams.kafka.partitioner",

@@ -12,10 +12,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from schemas.records import Order, UnknownRecordError, decode_record
+from streams.indexer.ledger import Dirty, Ledger
 from streams.kafka.assignment import from_the_start, is_end
 from streams.kafka.messages import Headers, OutgoingMessage, read_headers
 from streams.kafka.unreadable import step_over
-from streams.log_ledger import Dirty, Ledger
 from streams.metrics import Metrics
 
 if TYPE_CHECKING:

@@ -16,14 +16,14 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from schemas.records import UnknownRecordError, decode_record
-from streams.index_records import engine_record
+from streams.indexer.healer import HEALED
+from streams.indexer.ledger import Ledger
+from streams.indexer.records import engine_record
+from streams.indexer.watermark import Watermark
 from streams.kafka.assignment import Position, assignment, from_offsets, is_cut, is_end
 from streams.kafka.messages import read_headers
 from streams.kafka.unreadable import step_over
-from streams.log_healer import HEALED
-from streams.log_ledger import Ledger
 from streams.metrics import Metrics
-from streams.watermark import Watermark
 from visualsearch.index.state import ProductState
 from visualsearch.types import Applied, BaseRecord, OfferRecord, Outcome, Record, VectorsRecord
 

@@ -1,0 +1,1 @@
+"""Index log to engine: reader, ledger and healer."""
