@@ -43,8 +43,8 @@ from streams.query.agent import QueryAgent
 from streams.query.handler import QueryHandler
 from streams.query.look import Detection
 from streams.query.pictures import QueryPictures
-from streams.snapshots.begin import Beginning, begin, build_keeper
-from streams.snapshots.keeper import Keeper
+from streams.snapshots.restore import Beginning, begin, build_keeper
+from streams.snapshots.scheduler import Keeper
 from streams.topic_check import require_topics
 from visualsearch.encoders.protocol import Encoder
 from visualsearch.engine import Engine

@@ -23,7 +23,7 @@ from streams.products import ProductsQuery, product_lines
 from streams.query.handler import failure
 from streams.responses import cut_stalled, stream_lines
 from streams.snapshots.http import create_snapshot, refused
-from streams.snapshots.keeper import Keeper, SnapshotRefusedError
+from streams.snapshots.scheduler import Keeper, SnapshotRefusedError
 from visualsearch.engine import Engine
 
 MAX_BODY = 14 * 1024 * 1024  # a 10 MiB request and some

@@ -13,7 +13,7 @@ from streams.metrics import Metrics
 from streams.snapshots.choice import Choice, Judge
 from streams.snapshots.source import DirtyKey, LogIdentity, Source
 from streams.snapshots.store import SnapshotStore
-from streams.snapshots.taking import Keep, Taking
+from streams.snapshots.take import Keep, Taking
 from tests.log_history import vector
 from tests.log_replica import DIM, MODEL, SMALL, TOPIC
 from visualsearch.engine import Engine

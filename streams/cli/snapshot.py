@@ -32,7 +32,7 @@ def snapshot() -> None:
 def create(url: str, *, as_json: bool) -> None:
     """Have a running worker take a snapshot now, and wait for it."""
     from streams.cli.progress import progress_bar
-    from streams.snapshots.asking import ask_for_snapshot
+    from streams.snapshots.request import ask_for_snapshot
 
     with progress_bar(transient=True) as bar:
         task = bar.add_task("waiting", total=None)
@@ -144,7 +144,7 @@ def restore(
     """
     from streams.cli.progress import progress_bar
     from streams.config.process import tune
-    from streams.snapshots.fetching import fetch
+    from streams.snapshots.download import fetch
 
     tune()
     settings = settings_of(bootstrap, prefix, config)

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from streams.snapshots.fetching import Fetched
+    from streams.snapshots.download import Fetched
     from streams.snapshots.inventory import Entry
 
 

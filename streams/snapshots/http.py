@@ -15,8 +15,8 @@ import msgspec
 from aiohttp import web
 
 from streams.responses import stream_lines
-from streams.snapshots.keeper import Keeper
-from streams.snapshots.taking import Taken
+from streams.snapshots.scheduler import Keeper
+from streams.snapshots.take import Taken
 
 NEWS_S = 0.1
 SILENT_S = 600.0  # without progress: a disk may hang

@@ -16,7 +16,7 @@ from streams.fsck.worker import Worker
 from streams.kafka.assignment import Position
 from streams.kafka.messages import OutgoingMessage
 from streams.kafka.producer import Producer
-from streams.snapshots.asking import AskError, ask_for_snapshot
+from streams.snapshots.request import AskError, ask_for_snapshot
 from streams.snapshots.source import read_source
 from tests.fault.fleet import Fleet, Life, until
 from tests.fault.stage import environ_of

@@ -18,7 +18,7 @@ from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
 from streams.kafka.assignment import Position
 from streams.snapshots.source import Source, read_source
-from streams.snapshots.taking import Keep, Taking
+from streams.snapshots.take import Keep, Taking
 from tests.log_catalogue import PRODUCTS
 from tests.log_history import History
 from tests.log_replica import DIM, METRICS, MODEL, PARTITIONS, SMALL, TOPIC, Log, LogConsumer

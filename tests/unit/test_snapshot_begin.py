@@ -8,9 +8,9 @@ from streams.config.settings import Settings, load_settings
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
 from streams.kafka.topics import TopicError
-from streams.snapshots import begin as module
 from streams.snapshots import log_state
-from streams.snapshots.begin import begin, build_keeper
+from streams.snapshots import restore as module
+from streams.snapshots.restore import begin, build_keeper
 from streams.snapshots.source import Source
 from tests.log_replica import DIM, MODEL, TOPIC
 from tests.snapshot_parts import HERE, SOURCE, fresh_metrics, snapshot_in, value

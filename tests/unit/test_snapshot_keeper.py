@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from streams.kafka.assignment import Position
-from streams.snapshots import keeper as keeper_module
-from streams.snapshots import taking as module
-from streams.snapshots.keeper import FIRST_RETRY_S, Keeper, SnapshotRefusedError, Triggers
+from streams.snapshots import scheduler as keeper_module
+from streams.snapshots import take as module
+from streams.snapshots.scheduler import FIRST_RETRY_S, Keeper, SnapshotRefusedError, Triggers
 from streams.snapshots.source import read_source
 from streams.snapshots.store import SnapshotStore, StoreError
-from streams.snapshots.taking import Taking
+from streams.snapshots.take import Taking
 from tests.snapshot_parts import Clock, engine_with, fresh_metrics, taking, value
 from tests.waiting import until
 from visualsearch.snapshot.errors import SnapshotError

@@ -20,7 +20,7 @@ from streams import responses
 from streams import web as web_module
 from streams.client import ClientClosedError
 from streams.images.errors import Fetched, FetchError
-from streams.snapshots.asking import AskError, ask_for_snapshot
+from streams.snapshots.request import AskError, ask_for_snapshot
 from streams.web import Index, SearchParts, Web
 from tests.fakes import DIM, unit
 from tests.waiting import until

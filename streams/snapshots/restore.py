@@ -15,11 +15,11 @@ from streams.kafka.assignment import Position
 from streams.kafka.topics import TopicError
 from streams.metrics import Metrics
 from streams.snapshots.choice import Choice, Chosen, Judge
-from streams.snapshots.keeper import Keeper, Triggers
 from streams.snapshots.log_state import identify, require_readable
+from streams.snapshots.scheduler import Keeper, Triggers
 from streams.snapshots.source import LogIdentity
 from streams.snapshots.store import SnapshotStore
-from streams.snapshots.taking import Keep, Taking
+from streams.snapshots.take import Keep, Taking
 from visualsearch.engine import Engine
 from visualsearch.snapshot.read import restore
 

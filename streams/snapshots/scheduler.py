@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from streams.metrics import Metrics
-from streams.snapshots.taking import Positions, Taken, Taking
+from streams.snapshots.take import Positions, Taken, Taking
 from visualsearch.errors import VisualSearchError
 from visualsearch.snapshot.write import Progress, rest
 
