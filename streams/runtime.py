@@ -22,19 +22,19 @@ from streams.indexer.healer import LogHealer, PartitionScan
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
 from streams.indexer.serving import Served
-from streams.ingest import EmbeddingSteps, Publisher
+from streams.ingest.attributes import AttributeLane
+from streams.ingest.batches import Batches
+from streams.ingest.delay import Delay
+from streams.ingest.embedding import EmbeddingLane
+from streams.ingest.images import Pictures
+from streams.ingest.latest import Newest
+from streams.ingest.publisher import EmbeddingSteps, Publisher
+from streams.ingest.window import Window
 from streams.kafka.clock import BrokerClock
 from streams.kafka.consumer_group import GroupReader, Sink
 from streams.kafka.heartbeat import Heartbeat
 from streams.kafka.lag import PipelineLag
 from streams.kafka.producer import Producer
-from streams.lanes.attributes import AttributeLane
-from streams.lanes.batches import Batches
-from streams.lanes.delay import Delay
-from streams.lanes.embedding import EmbeddingLane
-from streams.lanes.newest import Newest
-from streams.lanes.pictures import Pictures
-from streams.lanes.window import Window
 from streams.metrics import Metrics
 from streams.model.attribute_guesses import guesser_of, of_bytes
 from streams.model.batcher import Embedder

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from streams.ingest.outcome import Outcome, index_message, newest_records
 from streams.kafka.consumer_group import Sink
 from streams.kafka.in_order import InOrder
 from streams.kafka.messages import SourceMessage
-from streams.lanes.lane import Outcome, index_message, newest_records
 from tests.log_replica import PARTITIONS, TOPIC, Log
 
 

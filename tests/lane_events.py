@@ -10,14 +10,14 @@ from prometheus_client import CollectorRegistry
 from schemas.events import ImageSource
 from streams.images.circuit_breaker import Hosts
 from streams.images.errors import Fetched, FetchError
+from streams.ingest.embedding import EmbeddingLane
+from streams.ingest.images import Pictures as PicturesOnTheirWay
+from streams.ingest.latest import Newest
+from streams.ingest.order import OrderMode
 from streams.kafka.messages import SourceMessage
-from streams.lanes.embedding import EmbeddingLane
-from streams.lanes.newest import Newest
-from streams.lanes.pictures import Pictures as PicturesOnTheirWay
 from streams.metrics import Metrics
 from streams.model.batcher import Embedder
 from streams.model.model import Model
-from streams.order import OrderMode
 from tests.fakes import FakeEncoder, jpeg
 
 LIMIT = 4096  # bytes of an inline picture

@@ -19,9 +19,9 @@ from schemas.events import (
     encode_event,
 )
 from schemas.records import Order
+from streams.ingest.order import OrderMode
+from streams.ingest.outcome import OrderedEvent, read_batch
 from streams.kafka.messages import SourceMessage
-from streams.lanes.lane import OrderedEvent, read_batch
-from streams.order import OrderMode
 
 PRODUCTS = ("a", "b", "c", "d")
 WHEN = datetime(2026, 5, 1, tzinfo=UTC)

@@ -14,10 +14,10 @@ import numpy as np
 
 from schemas.events import Deleted, Offer
 from schemas.records import ImageVector, Order, Vectors
+from streams.ingest.attributes import AttributeLane
+from streams.ingest.order import OrderMode
+from streams.ingest.outcome import Outcome, index_message, newest_records, read_batch
 from streams.kafka.messages import OutgoingMessage, SourceMessage
-from streams.lanes.attributes import AttributeLane
-from streams.lanes.lane import Outcome, index_message, newest_records, read_batch
-from streams.order import OrderMode
 from tests.log_catalogue import Catalogue, newest_orders
 from tests.log_replica import DIM, MODEL, PARTITIONS, TOPIC, Log, Replica
 

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from streams.dead_letters import PREFIX
 from streams.dlq.show import as_text
+from streams.ingest.dead_letters import PREFIX
+from streams.ingest.order import ORDER_HEADER, Place, parse_place
 from streams.kafka.messages import Headers, SourceMessage
 from streams.kafka.numbers import whole_number
 from streams.kafka.scan import Scanned, Scanner, Span
-from streams.order import ORDER_HEADER, Place, parse_place
 from visualsearch.errors import VisualSearchError
 
 _PARTS = ("key", "value", "headers")

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from schemas.errors import SchemaError
 from streams.dlq.letters import DeadLetterError, Letter
+from streams.ingest.order import Place, place_of
 from streams.kafka.messages import MESSAGE_UNREADABLE, OutgoingMessage, SourceMessage
 from streams.kafka.numbers import whole_number
 from streams.kafka.producer import MAX_BYTES, SendError
 from streams.kafka.scan import Scanner
-from streams.order import Place, place_of
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

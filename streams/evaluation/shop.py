@@ -24,7 +24,7 @@ from streams.images.fetcher import Fetcher
 from streams.images.inline import decode_base64
 from streams.indexer.engine import build_engine
 from streams.indexer.records import engine_record
-from streams.lanes.attributes import base_record, image_id, offer_record
+from streams.ingest.attributes import base_record, image_id, offer_record
 from streams.metrics import Metrics
 from streams.model.attribute_guesses import guesser_of
 from streams.model.model import Model

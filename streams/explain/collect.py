@@ -7,11 +7,11 @@ from schemas.events import Product, ProductOfferUpdated
 from schemas.records import RecordKind, UnknownRecordError, Vectors, decode_record
 from streams.dlq.letters import Letter
 from streams.explain.found import SeenEvent, SeenLetter, SeenRecord, SeenRetry
+from streams.ingest.order import OrderMode, Place, is_replay, place_of
+from streams.ingest.outcome import read_event
+from streams.ingest.retry import PREFIX as RETRY
+from streams.ingest.retry import RetryError, not_before_ms, parse_retry
 from streams.kafka.messages import SourceMessage
-from streams.lanes.lane import read_event
-from streams.order import OrderMode, Place, is_replay, place_of
-from streams.retry import PREFIX as RETRY
-from streams.retry import RetryError, not_before_ms, parse_retry
 
 LATEST = 5
 OFFER = ProductOfferUpdated.__struct_config__.tag

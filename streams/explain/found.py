@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from schemas.records import Order, RecordKind
-from streams.order import Place
+from streams.ingest.order import Place
 
 LaneName = Literal["attributes", "embedding"]
 LANES: tuple[LaneName, ...] = ("attributes", "embedding")

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from schemas.errors import SchemaError
 from schemas.request_id import salvage_request_id
 from schemas.search import SearchFault, SearchResult, decode_request, encode_result
-from streams.dead_letters import Fault, dead_letter
 from streams.faust_app import Delivery
+from streams.ingest.dead_letters import Fault, dead_letter
 from streams.kafka.consumer_group import Finished
 from streams.kafka.messages import MESSAGE_UNREADABLE, Headers, OutgoingMessage, SourceMessage
 from streams.kafka.producer import Producer, SendError

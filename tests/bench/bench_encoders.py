@@ -32,7 +32,7 @@ from streams.config.settings import load_settings
 from streams.images.blobs import BlobStore
 from streams.images.circuit_breaker import Hosts
 from streams.images.fetcher import Fetcher
-from streams.lanes.pictures import Pictures
+from streams.ingest.images import Pictures
 from streams.metrics import Metrics
 from streams.model.batcher import Embedder
 from streams.model.model import Model

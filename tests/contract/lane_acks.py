@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 
+from streams.ingest.batches import Batches
+from streams.ingest.outcome import Outcome, Publish
 from streams.kafka.consumer_group import Sink
 from streams.kafka.messages import SourceMessage
 from streams.kafka.retry_forever import retry_forever
-from streams.lanes.batches import Batches
-from streams.lanes.lane import Outcome, Publish
 
 MESSAGES = 7
 

@@ -6,12 +6,12 @@ from functools import partial
 
 import pytest
 
+from streams.ingest.batches import Batches
+from streams.ingest.delay import Delay
+from streams.ingest.retry import FIRST, Retry, retry_message
+from streams.ingest.window import Handle, Window
 from streams.kafka.consumer_group import Sink
 from streams.kafka.messages import SourceMessage
-from streams.lanes.batches import Batches
-from streams.lanes.delay import Delay
-from streams.lanes.window import Handle, Window
-from streams.retry import FIRST, Retry, retry_message
 from tests.contract.feeding import Feeder, InMemory
 from tests.contract.lane_acks import EchoLane, LaneAcksContract
 from tests.contract.side_by_side import VALUES, SideBySideContract

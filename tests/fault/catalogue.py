@@ -10,10 +10,10 @@ from typing import Any
 from schemas.events import ImageSource, ProductEvent, encode_event
 from streams.config.settings import Settings
 from streams.config.topics import TopicNames
+from streams.ingest.order import OrderMode
 from streams.kafka.closing import Closing
 from streams.kafka.messages import OutgoingMessage
 from streams.kafka.producer import Producer, SendError
-from streams.order import OrderMode
 from tests.fault.hosts import LIES, Hosts
 from tests.integration.events import created, deleted, offer, updated
 from tests.integration.harness import inline

@@ -18,8 +18,8 @@ from streams.config.topics import topic_specs
 from streams.fsck.cluster import Cluster
 from streams.fsck.lateness import LANES
 from streams.fsck.values import FsckError
+from streams.ingest.order import OrderMode
 from streams.kafka.topics import create_topics
-from streams.order import OrderMode
 from tests.fault.catalogue import Author, Writer
 from tests.fault.fleet import Fleet, Life, until
 from tests.fault.hosts import Hosts

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from streams.order import OrderMode
+from streams.ingest.order import OrderMode
 from tests.fault.chaos import RANDOM, Chaos
 from tests.fault.fleet import Life
 from tests.fault.planted import plant

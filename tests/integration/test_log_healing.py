@@ -30,12 +30,12 @@ from streams.config.topics import topic_specs
 from streams.indexer.healer import LogHealer, PartitionScan
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
+from streams.ingest.order import OrderMode
 from streams.kafka.messages import OutgoingMessage, SourceMessage
 from streams.kafka.partitioner import partition_of
 from streams.kafka.producer import Producer
 from streams.kafka.topics import create_topics
 from streams.metrics import Metrics
-from streams.order import OrderMode
 from tests.fakes import DIM
 from tests.integration.harness import Path, inline, make_settings, path_of, read_topic
 from tests.log_catalogue import Catalogue, newest_orders

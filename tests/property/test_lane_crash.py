@@ -15,14 +15,14 @@ import pytest
 from schemas.records import decode_record
 from streams.images.errors import Fetched
 from streams.indexer.records import engine_record
-from streams.ingest import EmbeddingSteps
+from streams.ingest.attributes import AttributeLane
+from streams.ingest.batches import Batches
+from streams.ingest.latest import Newest
+from streams.ingest.order import OrderMode
+from streams.ingest.publisher import EmbeddingSteps
+from streams.ingest.window import Window
 from streams.kafka.messages import SourceMessage
-from streams.lanes.attributes import AttributeLane
-from streams.lanes.batches import Batches
-from streams.lanes.newest import Newest
-from streams.lanes.window import Window
 from streams.model.model import Model
-from streams.order import OrderMode
 from tests.crashing import Crash, Machine, live
 from tests.fakes import DIM, FakeEncoder, jpeg
 from tests.lane_events import embedding_lane, fake_model

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.order import OrderMode
+from streams.ingest.order import OrderMode
 from tests.log_catalogue import PRODUCTS
 from tests.log_history import History
 from tests.log_replica import state_of

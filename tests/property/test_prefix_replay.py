@@ -16,7 +16,7 @@ from schemas.records import decode_record
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
 from streams.indexer.records import engine_record
-from streams.order import OrderMode
+from streams.ingest.order import OrderMode
 from tests.log_catalogue import PRODUCTS
 from tests.log_history import History
 from tests.log_replica import DIM, METRICS, MODEL, PARTITIONS, SMALL, TOPIC, Entry, Log, LogConsumer

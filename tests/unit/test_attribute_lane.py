@@ -2,11 +2,11 @@
 
 from schemas.limits import MAX_BYTES
 from schemas.records import Base, Offer
-from streams.dead_letters import PREFIX, dead_letter
 from streams.images.blobs import reference_of
+from streams.ingest.attributes import AttributeLane
+from streams.ingest.dead_letters import PREFIX, dead_letter
+from streams.ingest.outcome import newest_records
 from streams.kafka.messages import SourceMessage
-from streams.lanes.attributes import AttributeLane
-from streams.lanes.lane import newest_records
 from tests.lane_events import RED, inline, message
 
 LIMIT = 4096

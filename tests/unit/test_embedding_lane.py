@@ -10,13 +10,13 @@ import pytest
 
 from schemas.records import Vectors
 from streams.images.errors import Fetched, FetchError
+from streams.ingest.embedding import UNASKED_S, EmbeddingLane
+from streams.ingest.latest import Newest
+from streams.ingest.outcome import Outcome
+from streams.ingest.retry import FIRST, Attempt
 from streams.kafka.messages import SourceMessage
-from streams.lanes.embedding import UNASKED_S, EmbeddingLane
-from streams.lanes.lane import Outcome
-from streams.lanes.newest import Newest
 from streams.model.batcher import Embedder
 from streams.model.priority_pool import Priority
-from streams.retry import FIRST, Attempt
 from tests.fakes import DIM, FakeEncoder
 from tests.lane_events import (
     BLUE,

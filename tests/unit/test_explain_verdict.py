@@ -15,7 +15,7 @@ from streams.explain.found import (
     WorkerState,
 )
 from streams.explain.verdict import verdict
-from streams.order import Place
+from streams.ingest.order import Place
 
 E = "product-events"
 CREATED: Order = (1000, 10, 0)

@@ -12,7 +12,7 @@ from schemas.records import Vectors
 from streams.config.settings import load_settings
 from streams.images.blobs import BlobStore
 from streams.images.fetcher import Fetcher
-from streams.lanes.newest import Newest
+from streams.ingest.latest import Newest
 from streams.metrics import Metrics
 from tests.fakes import jpeg
 from tests.lane_events import embedding_lane, fake_model, message

@@ -13,11 +13,11 @@ from prometheus_client import CollectorRegistry
 from schemas.records import Vectors
 from streams.images.blob_writer import THREADS, InlineImages
 from streams.images.blobs import BlobMissingError, BlobStore, reference_of
-from streams.lanes.embedding import EmbeddingLane
-from streams.lanes.lane import Outcome
-from streams.lanes.newest import Newest
+from streams.ingest.embedding import EmbeddingLane
+from streams.ingest.latest import Newest
+from streams.ingest.outcome import Outcome
+from streams.ingest.retry import FIRST
 from streams.metrics import Metrics
-from streams.retry import FIRST
 from tests.lane_events import (
     BLUE,
     LIMIT,

@@ -10,10 +10,10 @@ import pytest
 
 from schemas.records import Vectors
 from streams.images.inline import decode_base64
+from streams.ingest.embedding import EmbeddingLane
+from streams.ingest.latest import Newest
+from streams.ingest.outcome import Outcome
 from streams.kafka.messages import SourceMessage
-from streams.lanes.embedding import EmbeddingLane
-from streams.lanes.lane import Outcome
-from streams.lanes.newest import Newest
 from tests.fakes import FakeEncoder
 from tests.lane_events import (
     BLUE,
@@ -71,7 +71,7 @@ async def test_the_event_loop_works_on_no_picture(
         return noted
 
     encoder = FakeEncoder()
-    pictures = "streams.lanes.pictures"
+    pictures = "streams.ingest.images"
     monkeypatch.setattr(f"{pictures}.decode_base64", noting("base64", decode_base64))
     monkeypatch.setattr(f"{pictures}.hashlib", SimpleNamespace(sha256=noting("hash", sha256)))
     monkeypatch.setattr(encoder, "prepare", noting("prepare", encoder.prepare))

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from schemas.errors import SchemaError
-from streams.dead_letters import Fault, dead_letter
+from streams.ingest.dead_letters import Fault, dead_letter
+from streams.ingest.outcome import read_event
+from streams.ingest.retry import RetryError, parse_retry
 from streams.kafka.messages import SourceMessage, read_headers
 from streams.kafka.unreadable import UnreadableBatch
-from streams.lanes.lane import read_event
-from streams.retry import RetryError, parse_retry
 
 ROOT = Path(__file__).parents[2]
 BATCH = UnreadableBatch("t", 3, 7, 12, "Invalid compressed data")

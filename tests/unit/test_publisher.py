@@ -9,15 +9,15 @@ from prometheus_client import CollectorRegistry
 
 from schemas.records import Base
 from streams.config.settings import load_settings
-from streams.dead_letters import PREFIX, Fault
-from streams.ingest import EmbeddingSteps, Publisher
+from streams.ingest.dead_letters import PREFIX, Fault
+from streams.ingest.latest import Newest
+from streams.ingest.outcome import Outcome, read_event
+from streams.ingest.publisher import EmbeddingSteps, Publisher
+from streams.ingest.retry import FIRST, Attempt, Retry, retry_message
+from streams.ingest.window import Window
 from streams.kafka.messages import OutgoingMessage, SourceMessage
 from streams.kafka.producer import SendError
-from streams.lanes.lane import Outcome, read_event
-from streams.lanes.newest import Newest
-from streams.lanes.window import Window
 from streams.metrics import Metrics
-from streams.retry import FIRST, Attempt, Retry, retry_message
 from tests.lane_events import message
 
 AWAY = SendError("away", too_large=False)

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from schemas.records import Base
+from streams.ingest.latest import Newest
+from streams.ingest.order import ORDER_HEADER, OrderMode
+from streams.ingest.outcome import index_message, read_event
+from streams.ingest.retry import FIRST, Attempt
 from streams.kafka.messages import SourceMessage
-from streams.lanes.lane import index_message, read_event
-from streams.lanes.newest import Newest
-from streams.order import ORDER_HEADER, OrderMode
-from streams.retry import FIRST, Attempt
 from tests.lane_events import embedding_lane, fake_model, message
 
 

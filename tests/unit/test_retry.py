@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.kafka.messages import OutgoingMessage, SourceMessage
-from streams.retry import (
+from streams.ingest.retry import (
     Attempt,
     Retry,
     RetryError,
@@ -14,6 +13,7 @@ from streams.retry import (
     parse_retry,
     retry_message,
 )
+from streams.kafka.messages import OutgoingMessage, SourceMessage
 
 HEADERS = st.lists(
     st.tuples(st.sampled_from(["a", "ce_id", "__visualsearch.order"]), st.none() | st.binary()),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.dead_letters import PREFIX, ROOM, Fault, dead_letter
+from streams.ingest.dead_letters import PREFIX, ROOM, Fault, dead_letter
 from streams.kafka.messages import OutgoingMessage, SourceMessage
 from streams.kafka.producer import MAX_BYTES
 

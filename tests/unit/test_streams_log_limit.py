@@ -29,7 +29,7 @@ def test_a_client_repeats_itself_once_in_ten_seconds() -> None:
 def test_what_is_no_clients_is_never_held_back() -> None:
     """Our own words, and those of a package whose name only starts alike."""
     limit = ClientLogLimit()
-    for name in ("streams.lanes", "faustian", "root"):
+    for name in ("streams.ingest", "faustian", "root"):
         assert all(limit.filter(record(name, "same")) for _ in range(3))
 
 

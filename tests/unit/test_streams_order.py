@@ -6,9 +6,9 @@ import pytest
 
 from schemas.errors import SchemaError
 from schemas.events import Deleted, Offer, ProductDeleted, ProductEvent, ProductOfferUpdated
+from streams.ingest.order import ORDER_HEADER, Place, order_of, parse_place, place_of
+from streams.ingest.outcome import read_event
 from streams.kafka.messages import Headers, SourceMessage
-from streams.lanes.lane import read_event
-from streams.order import ORDER_HEADER, Place, order_of, parse_place, place_of
 
 AT = datetime(2026, 5, 1, tzinfo=UTC)
 

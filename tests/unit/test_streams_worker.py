@@ -14,10 +14,10 @@ from streams import worker as module
 from streams.config.settings import Settings
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
+from streams.ingest.batches import Batches
+from streams.ingest.delay import Delay
+from streams.ingest.window import Window
 from streams.kafka.messages import SourceMessage
-from streams.lanes.batches import Batches
-from streams.lanes.delay import Delay
-from streams.lanes.window import Window
 from streams.metrics import Metrics
 from streams.worker import STALLED_S, Worker
 from tests.contract.lane_acks import EchoLane
@@ -146,7 +146,7 @@ async def test_an_event_that_cannot_be_finished_is_a_reason_to_restart(
 ) -> None:
     """Its task ends and nobody reads why; its offset would hold up the partition for good."""
     monkeypatch.setattr("streams.kafka.retry_forever.FIRST_PAUSE_S", 0.0)
-    monkeypatch.setattr("streams.lanes.delay.SETTLE_S", 0.0)
+    monkeypatch.setattr("streams.ingest.delay.SETTLE_S", 0.0)
     worker, sink = Worker(Settings(), frozenset()), make()
     worker._ingest = SimpleNamespace(readers=(), sinks=(sink,))
     sink.take(SourceMessage("t", 0, 0, 0, b"k", b"x"), lambda: None)

@@ -14,11 +14,11 @@ from schemas.codec import decode_event
 from schemas.errors import SchemaError
 from schemas.events import TYPE_NAMES, ProductEvent
 from schemas.records import IndexRecord, Order, encode_record, record_key
-from streams.dead_letters import Fault
+from streams.ingest.dead_letters import Fault
+from streams.ingest.order import OrderMode, is_replay, order_of, place_of
+from streams.ingest.retry import Retry
 from streams.kafka.messages import Headers, OutgoingMessage, SourceMessage
 from streams.kafka.partitioner import partition_of
-from streams.order import OrderMode, is_replay, order_of, place_of
-from streams.retry import Retry
 
 log = logging.getLogger(__name__)
 

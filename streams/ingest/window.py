@@ -8,10 +8,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from streams.ingest.failure import failure_of
 from streams.kafka.consumer_group import Finished
 from streams.kafka.messages import SourceMessage
 from streams.kafka.retry_forever import three_tries
-from streams.lanes.failure import failure_of
 
 Handle = Callable[[SourceMessage], Awaitable[None]]
 GiveUp = Callable[[SourceMessage, Exception], Awaitable[None]]

@@ -9,21 +9,21 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from streams.config.settings import MIB, Settings
-from streams.dead_letters import ROOM, Fault, dead_letter
-from streams.kafka.messages import OutgoingMessage, SourceMessage
-from streams.kafka.producer import Producer, SendError
-from streams.kafka.retry_forever import retry_forever
-from streams.lanes.embedding import EmbeddingLane
-from streams.lanes.lane import (
+from streams.ingest.dead_letters import ROOM, Fault, dead_letter
+from streams.ingest.embedding import EmbeddingLane
+from streams.ingest.latest import Newest
+from streams.ingest.outcome import (
     Entry,
     Outcome,
     index_message,
     internal_failure,
     newest_records,
 )
-from streams.lanes.newest import Newest
+from streams.ingest.retry import FIRST, Attempt, Retry, RetryError, parse_retry, retry_message
+from streams.kafka.messages import OutgoingMessage, SourceMessage
+from streams.kafka.producer import Producer, SendError
+from streams.kafka.retry_forever import retry_forever
 from streams.metrics import Metrics
-from streams.retry import FIRST, Attempt, Retry, RetryError, parse_retry, retry_message
 
 # What the index log takes, less headers and batch. An event may be larger: it may be compressed.
 RECORD_LIMIT = 10 * MIB - 64 * 1024

@@ -13,19 +13,19 @@ from dataclasses import dataclass, replace
 from schemas.errors import SchemaError
 from schemas.events import ImageSource, Product, ProductDeleted, ProductOfferUpdated
 from schemas.records import ImageVector, Vectors
-from streams.dead_letters import Fault
 from streams.images.blob_writer import FAILED as NOT_STORED
 from streams.images.blob_writer import InlineImages
 from streams.images.blobs import SCHEME as BLOB
 from streams.images.errors import FetchError
+from streams.ingest.attributes import image_id
+from streams.ingest.dead_letters import Fault
+from streams.ingest.images import Embedded, Pictures
+from streams.ingest.latest import Newest
+from streams.ingest.order import OrderMode
+from streams.ingest.outcome import Entry, OrderedEvent, Outcome, read_event
+from streams.ingest.retry import FIRST, Attempt, Retry
 from streams.kafka.messages import SourceMessage
-from streams.lanes.attributes import image_id
-from streams.lanes.lane import Entry, OrderedEvent, Outcome, read_event
-from streams.lanes.newest import Newest
-from streams.lanes.pictures import Embedded, Pictures
 from streams.model.model import ModelError
-from streams.order import OrderMode
-from streams.retry import FIRST, Attempt, Retry
 from visualsearch.errors import ImageError
 from visualsearch.types import Guess as Guessed
 

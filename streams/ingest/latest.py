@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from schemas.records import Order
+from streams.ingest.outcome import Outcome, Publish
 from streams.kafka.messages import SourceMessage
-from streams.lanes.lane import Outcome, Publish
 from visualsearch.lru import Lru
 
 

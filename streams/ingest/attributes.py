@@ -18,13 +18,13 @@ from schemas.events import (
 )
 from schemas.events import Offer as OfferEvent
 from schemas.records import Base, ImageRef, IndexRecord, Offer, Order
-from streams.dead_letters import Fault
 from streams.images.blobs import reference_of
 from streams.images.errors import FetchError
 from streams.images.inline import decode_base64
+from streams.ingest.dead_letters import Fault
+from streams.ingest.order import OrderMode
+from streams.ingest.outcome import OrderedEvent, Outcome, read_batch
 from streams.kafka.messages import SourceMessage
-from streams.lanes.lane import OrderedEvent, Outcome, read_batch
-from streams.order import OrderMode
 
 ORDER_CODES = frozenset({"version_missing", "order_header_invalid"})
 
