@@ -13,7 +13,6 @@ from prometheus_client import CollectorRegistry
 import visualsearch
 from schemas.workers import WorkerHeartbeat
 from streams.config.settings import MIB, Settings
-from streams.faust_app import QueryApp
 from streams.images.blob_writer import InlineImages
 from streams.images.blobs import BlobStore
 from streams.images.circuit_breaker import Hosts
@@ -39,10 +38,11 @@ from streams.metrics import Metrics
 from streams.model.attribute_guesses import guesser_of, of_bytes
 from streams.model.batcher import Embedder
 from streams.model.model import Model
-from streams.query.agent import QueryAgent
-from streams.query.handler import QueryHandler
-from streams.query.look import Detection
-from streams.query.pictures import QueryPictures
+from streams.searcher.consumer import QueryAgent
+from streams.searcher.faust_app import QueryApp
+from streams.searcher.handler import QueryHandler
+from streams.searcher.images import QueryPictures
+from streams.searcher.look import Detection
 from streams.snapshots.restore import Beginning, begin, build_keeper
 from streams.snapshots.scheduler import Keeper
 from streams.topic_check import require_topics

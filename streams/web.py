@@ -20,8 +20,8 @@ from streams.images.fetcher import Fetcher
 from streams.kafka.producer import SendError
 from streams.product_state import product_json
 from streams.products import ProductsQuery, product_lines
-from streams.query.handler import failure
 from streams.responses import cut_stalled, stream_lines
+from streams.searcher.handler import failure
 from streams.snapshots.http import create_snapshot, refused
 from streams.snapshots.scheduler import Keeper, SnapshotRefusedError
 from visualsearch.engine import Engine

@@ -29,9 +29,9 @@ from streams.metrics import Metrics
 from streams.model.attribute_guesses import guesser_of
 from streams.model.model import Model
 from streams.model.priority_pool import Priority
-from streams.query.handler import QueryHandler
-from streams.query.look import Detection
-from streams.query.pictures import QueryPictures
+from streams.searcher.handler import QueryHandler
+from streams.searcher.images import QueryPictures
+from streams.searcher.look import Detection
 from visualsearch.attributes.guesser import Guesser
 from visualsearch.encoders.protocol import Encoder
 from visualsearch.engine import Engine

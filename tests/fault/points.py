@@ -71,7 +71,7 @@ def _names_a_snapshot(here: Any, _: Any) -> bool:
 PRODUCE = "streams.kafka.producer:Producer._produce"
 STEPS = (
     Step("join a group", "streams.kafka.consumer_group:GroupReader._join", 2, life="start"),
-    Step("join the query group", "streams.faust_app:QueryApp.start", 1, life="start"),
+    Step("join the query group", "streams.searcher.faust_app:QueryApp.start", 1, life="start"),
     Step("read", "streams.kafka.consumer_group:GroupReader._read"),
     Step("rebalance", "streams.kafka.consumer_group:GroupReader._enter", 1, _moves),
     Step("store a picture", "streams.images.blobs:BlobStore.put"),
@@ -99,7 +99,7 @@ STEPS = (
     Step("swap graphs", "streams.indexer.engine:give_back", 2),
     Step("stop", "streams.worker:Worker.stop", 1, life="stop"),
     Step("leave a group", "streams.kafka.consumer_group:GroupReader.close", 2, life="stop"),
-    Step("leave the query group", "streams.faust_app:QueryApp.stop", 1, life="stop"),
+    Step("leave the query group", "streams.searcher.faust_app:QueryApp.stop", 1, life="stop"),
 )
 POINTS = {point: step for step in STEPS for point in step.points}
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from streams.config.settings import Settings, load_settings
-from streams.faust_app import Delivery, QueryApp
 from streams.kafka.messages import SourceMessage
+from streams.searcher.faust_app import Delivery, QueryApp
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -189,5 +189,5 @@ def users(wanted: Callable[[set[str]], bool]) -> list[str]:
 
 def test_faust_is_used_in_one_file_and_its_client_in_none() -> None:
     """What is true of the app above is then true of all that Faust does here."""
-    assert users(lambda found: "faust" in found) == ["streams/faust_app.py"]
+    assert users(lambda found: "faust" in found) == ["streams/searcher/faust_app.py"]
     assert users(lambda found: bool(found & {"aiokafka", "mode"})) == []

@@ -19,17 +19,17 @@ from schemas.search import (
     SearchResult,
     decode_result,
 )
-from streams.faust_app import Delivery
 from streams.images.errors import Fetched
 from streams.kafka.messages import OutgoingMessage, SourceMessage
 from streams.kafka.producer import SendError
 from streams.kafka.unreadable import UnreadableBatch
 from streams.metrics import Metrics
-from streams.query.agent import QueryAgent
-from streams.query.handler import QueryHandler
-from streams.query.look import Detection
-from streams.query.pictures import QueryPictures, RequestError
-from streams.query.spelling import spell_out, to_filters
+from streams.searcher.consumer import QueryAgent
+from streams.searcher.faust_app import Delivery
+from streams.searcher.handler import QueryHandler
+from streams.searcher.images import QueryPictures, RequestError
+from streams.searcher.look import Detection
+from streams.searcher.request import spell_out, to_filters
 from tests.fakes import DIM, unit
 from tests.lane_events import fake_model
 from visualsearch.engine import Engine

@@ -19,12 +19,12 @@ from schemas.search import (
 from streams.indexer.serving import serving
 from streams.metrics import Metrics
 from streams.model.model import Model, ModelError
-from streams.query.answers import look_region, search_hint, search_hit, search_plan
-from streams.query.explaining import Asked, explain_hits, explain_products
-from streams.query.look import Detection, Look, of_all
-from streams.query.pictures import QueryPictures, RequestError
-from streams.query.spelling import QueryParts, spell_out, to_filters
-from streams.query.vectors import QueryVectors
+from streams.searcher.explain import Asked, explain_hits, explain_products
+from streams.searcher.images import QueryPictures, RequestError
+from streams.searcher.look import Detection, Look, of_all
+from streams.searcher.request import QueryParts, spell_out, to_filters
+from streams.searcher.result import look_region, search_hint, search_hit, search_plan
+from streams.searcher.vectors import QueryVectors
 from visualsearch.engine import Engine
 from visualsearch.errors import VisualSearchError
 from visualsearch.search.fuse import fused

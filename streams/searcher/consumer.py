@@ -11,14 +11,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from schemas.errors import SchemaError
 from schemas.request_id import salvage_request_id
 from schemas.search import SearchFault, SearchResult, decode_request, encode_result
-from streams.faust_app import Delivery
 from streams.ingest.dead_letters import Fault, dead_letter
 from streams.kafka.consumer_group import Finished
 from streams.kafka.messages import MESSAGE_UNREADABLE, Headers, OutgoingMessage, SourceMessage
 from streams.kafka.producer import Producer, SendError
 from streams.kafka.retry_forever import retry_forever, three_tries
 from streams.metrics import Metrics
-from streams.query.handler import QueryHandler, failure
+from streams.searcher.faust_app import Delivery
+from streams.searcher.handler import QueryHandler, failure
 
 log = logging.getLogger(__name__)
 _ECHOED = ("correlation_id", "kafka_correlationId", "traceparent")

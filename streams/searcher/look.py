@@ -11,8 +11,8 @@ from schemas.search import SearchRequest
 from streams.config.settings import Settings
 from streams.model.model import Model
 from streams.model.priority_pool import Priority
-from streams.query.pictures import QueryPictures
-from streams.query.spelling import QueryParts, to_filters
+from streams.searcher.images import QueryPictures
+from streams.searcher.request import QueryParts, to_filters
 from visualsearch.engine import Engine
 from visualsearch.lru import Lru
 from visualsearch.search.compose import Part, compose

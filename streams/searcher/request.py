@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from schemas.search import QueryImage, QuerySpec, SearchFilters, SearchRequest
-from streams.query.pictures import RequestError
+from streams.searcher.images import RequestError
 from visualsearch.types import Filters
 
 
