@@ -40,7 +40,7 @@ from streams.runtime import (
     build_shared,
     index_log_partitions,
 )
-from streams.web import Index, SearchParts, Web
+from streams.web.server import Index, SearchParts, Web
 from visualsearch.encoders.protocol import Encoder
 
 if TYPE_CHECKING:

@@ -221,7 +221,7 @@ def ask(settings: "Settings", request: "SearchRequest") -> "SearchResult":
 
 def _write_page(path: Path, worker: str, request: "SearchRequest", result: "SearchResult") -> None:
     from streams.cli.tables import result_line
-    from streams.gallery import Answered, embedded_pictures, gallery_page
+    from streams.web.gallery import Answered, embedded_pictures, gallery_page
 
     query = request.query
     pictures = [base64.b64decode(i.data) for i in query.images if i.data is not None]

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.search import SearchHit, SearchResult
-from streams.gallery import price_of
+from streams.web.gallery import price_of
 
 
 def hits_table(hits: Iterable[SearchHit]) -> Table:

@@ -7,7 +7,7 @@ from streams.demo.figures import Figures
 from streams.demo.goods import QuestionKind, Truth
 from streams.demo.photos import thumbnail
 from streams.demo.searching import Asked
-from streams.gallery import Answered, Show, embedded_pictures, gallery_page
+from streams.web.gallery import Answered, Show, embedded_pictures, gallery_page
 
 _SHOWN = 10  # searches of each kind
 _HEADINGS: dict[QuestionKind, str] = {

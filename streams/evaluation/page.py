@@ -13,7 +13,7 @@ from streams.evaluation.figures import ALL, compared, figures, latency, shown_sh
 from streams.evaluation.judge import Judged, Run
 from streams.evaluation.queries import to_request
 from streams.evaluation.shop import Shop
-from streams.gallery import Answered, gallery_page, jpeg_url
+from streams.web.gallery import Answered, gallery_page, jpeg_url
 from visualsearch.encoders.images import decode_image
 from visualsearch.errors import ImageError
 from visualsearch.evaluation.sampling import Estimate

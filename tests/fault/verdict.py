@@ -19,7 +19,7 @@ from streams.fsck.worker import Worker
 from streams.images.blobs import SCHEME
 from streams.indexer.records import engine_record
 from streams.kafka.messages import MESSAGE_UNREADABLE
-from streams.products import ProductsQuery, product_lines
+from streams.web.products import ProductsQuery, product_lines
 from tests.fakes import FakeEncoder
 from tests.fault.fleet import ROOT, Life, until
 from tests.fault.hosts import never_a_picture

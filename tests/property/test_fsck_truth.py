@@ -23,7 +23,7 @@ from streams.ingest.dead_letters import dead_letter
 from streams.ingest.latest import Newest
 from streams.ingest.outcome import Outcome, newest_records
 from streams.kafka.messages import SourceMessage
-from streams.products import ProductsQuery, product_lines
+from streams.web.products import ProductsQuery, product_lines
 from tests.fakes import DIM, jpeg
 from tests.lane_events import embedding_lane, fake_model
 from visualsearch.engine import Engine

@@ -3,7 +3,7 @@
 from html.parser import HTMLParser
 
 from schemas.search import SearchHit
-from streams.gallery import Answered, embedded_pictures, gallery_page, jpeg_url, picture_link
+from streams.web.gallery import Answered, embedded_pictures, gallery_page, jpeg_url, picture_link
 
 
 class Images(HTMLParser):

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from streams.snapshots.http import create_snapshot
 from streams.snapshots.request import AskError, ask_for_snapshot
 from streams.snapshots.scheduler import Keeper, Triggers
 from streams.snapshots.take import Taking
+from streams.web.snapshots import create_snapshot
 from tests.snapshot_parts import Clock, engine_with, fresh_metrics, taking
 from visualsearch.snapshot.errors import SnapshotError
 from visualsearch.snapshot.folder import listed

@@ -5,7 +5,7 @@ import base64
 import msgspec
 import numpy as np
 
-from streams.products import SLICE, ProductsQuery, product_lines
+from streams.web.products import SLICE, ProductsQuery, product_lines
 from tests.fakes import DIM, unit
 from visualsearch.engine import Engine
 from visualsearch.types import BaseRecord, ImageVector, OfferRecord, VectorsRecord

@@ -16,12 +16,12 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from schemas.search import SearchRequest, SearchResult
-from streams import responses
-from streams import web as web_module
 from streams.client import ClientClosedError
 from streams.images.errors import Fetched, FetchError
 from streams.snapshots.request import AskError, ask_for_snapshot
-from streams.web import Index, SearchParts, Web
+from streams.web import responses
+from streams.web import server as web_module
+from streams.web.server import Index, SearchParts, Web
 from tests.fakes import DIM, unit
 from tests.waiting import until
 from visualsearch.engine import Engine

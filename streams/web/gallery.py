@@ -48,7 +48,7 @@ def gallery_page(
         if heading:
             body.append(f"<h2>{escape(heading)}</h2>")
         body += [_section(answer, show) for answer in answers]
-    page = Template(files("streams").joinpath("gallery.html").read_text(encoding="utf-8"))
+    page = Template(files("streams.web").joinpath("gallery.html").read_text(encoding="utf-8"))
     return page.substitute(
         title=escape(title), lead=escape(lead), facts=_facts(facts or {}), body="\n".join(body)
     )

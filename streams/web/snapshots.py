@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from streams.responses import stream_lines
 from streams.snapshots.scheduler import Keeper
 from streams.snapshots.take import Taken
+from streams.web.responses import stream_lines
 
 NEWS_S = 0.1
 SILENT_S = 600.0  # without progress: a disk may hang

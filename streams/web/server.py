@@ -18,12 +18,12 @@ from streams.client import NO_ANSWER, ClientClosedError, SearchClient
 from streams.images.errors import FetchError
 from streams.images.fetcher import Fetcher
 from streams.kafka.producer import SendError
-from streams.product_state import product_json
-from streams.products import ProductsQuery, product_lines
-from streams.responses import cut_stalled, stream_lines
 from streams.searcher.handler import failure
-from streams.snapshots.http import create_snapshot, refused
 from streams.snapshots.scheduler import Keeper, SnapshotRefusedError
+from streams.web.product_state import product_json
+from streams.web.products import ProductsQuery, product_lines
+from streams.web.responses import cut_stalled, stream_lines
+from streams.web.snapshots import create_snapshot, refused
 from visualsearch.engine import Engine
 
 MAX_BODY = 14 * 1024 * 1024  # a 10 MiB request and some
@@ -115,7 +115,7 @@ class Web:
 
     async def page(self, _: web.Request) -> web.Response:
         """Serve the search page."""
-        page = files("streams").joinpath("page.html").read_text()
+        page = files("streams.web").joinpath("page.html").read_text()
         return web.Response(text=page, content_type="text/html")
 
     async def metrics(self, _: web.Request) -> web.Response:
@@ -168,7 +168,7 @@ class Web:
         return web.json_response(body, status=404 if state is None else 200)
 
     async def products(self, request: web.Request) -> web.StreamResponse:
-        """Stream all that the index knows, a line of JSON per product: see `streams.products`."""
+        """Stream all that the index knows, a line of JSON per product: see `products`."""
         index = self._index()
         try:
             query = ProductsQuery.parse(request.query.items())

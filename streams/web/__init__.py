@@ -1,0 +1,1 @@
+"""HTTP of a worker: search, products, gallery and snapshots."""
