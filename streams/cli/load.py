@@ -51,7 +51,7 @@ def load(
     from streams.catalog.readers import open_catalog
 
     settings = settings_of(bootstrap, prefix, config)
-    from streams.topic_check import require_topics
+    from streams.worker.topic_check import require_topics
 
     require_topics(settings)  # what would otherwise wait for minutes is refused at once
     catalog = open_catalog(path)

@@ -53,7 +53,7 @@ def worker(
     from streams.config.process import tune
 
     tune()
-    from streams.worker import run
+    from streams.worker.worker import run
 
     run(
         settings,

@@ -36,7 +36,7 @@ from streams.ingest.images import Pictures
 from streams.metrics import Metrics
 from streams.model.batcher import Embedder
 from streams.model.model import Model
-from streams.runtime import CPU_STEP, GPU_STEP
+from streams.worker.build import CPU_STEP, GPU_STEP
 from tests.bench.bare import Bare, bare_of
 from visualsearch import load_encoder
 from visualsearch.drawings import draw_photo, word_queries

@@ -44,7 +44,7 @@ visualsearch.load_encoder = lambda *_, **__: fakes.FakeEncoder()
 from streams.config.process import tune
 tune()
 from streams.config.settings import load_settings
-from streams.worker import run
+from streams.worker.worker import run
 run(load_settings(), frozenset({"search"}), lambda port: print(port, flush=True))
 """
 QUERIES, TOP_K, STALL_S = 500, 40, 1.0

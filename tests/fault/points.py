@@ -97,7 +97,7 @@ STEPS = (
     Step("restore", "streams.snapshots.restore:restore", 1, life="start"),
     Step("replay", "streams.indexer.reader:LogReader.start", 1, life="start"),
     Step("swap graphs", "streams.indexer.engine:give_back", 2),
-    Step("stop", "streams.worker:Worker.stop", 1, life="stop"),
+    Step("stop", "streams.worker.worker:Worker.stop", 1, life="stop"),
     Step("leave a group", "streams.kafka.consumer_group:GroupReader.close", 2, life="stop"),
     Step("leave the query group", "streams.searcher.faust_app:QueryApp.stop", 1, life="stop"),
 )

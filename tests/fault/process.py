@@ -56,7 +56,7 @@ def worker() -> None:
     time.time = clock  # before the clients are imported: some of them keep the function
     from streams.cli.options import log_to_stderr
     from streams.config.settings import load_settings
-    from streams.worker import run
+    from streams.worker.worker import run
     from tests.fault.points import Trap
 
     log_to_stderr(verbose=False)

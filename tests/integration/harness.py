@@ -24,7 +24,7 @@ from streams.kafka.messages import OutgoingMessage, read_headers
 from streams.kafka.producer import Producer
 from streams.kafka.topics import create_topics
 from streams.kafka.unreadable import step_over
-from streams.worker import Worker
+from streams.worker.worker import Worker
 from tests.fakes import FakeEncoder, jpeg
 from tests.waiting import PATIENCE_S
 

@@ -16,7 +16,7 @@ from streams.broker import BrokerInfo
 from streams.config.topics import topic_specs
 from streams.kafka.clock import BrokerClock
 from streams.kafka.topics import create_topics
-from streams.worker import Worker
+from streams.worker.worker import Worker
 from tests.fakes import FakeEncoder
 from tests.integration.events import created
 from tests.integration.harness import (

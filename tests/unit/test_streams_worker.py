@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from streams import worker as module
 from streams.config.settings import Settings
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
@@ -19,7 +18,8 @@ from streams.ingest.delay import Delay
 from streams.ingest.window import Window
 from streams.kafka.messages import SourceMessage
 from streams.metrics import Metrics
-from streams.worker import STALLED_S, Worker
+from streams.worker import worker as module
+from streams.worker.worker import STALLED_S, Worker
 from tests.contract.lane_acks import EchoLane
 from tests.waiting import until
 from visualsearch.engine import Engine

@@ -28,7 +28,8 @@ from streams.kafka.health import BrokerWatch
 from streams.kafka.log_limit import limit_client_logs
 from streams.kafka.wait import KafkaWait
 from streams.metrics import Metrics
-from streams.runtime import (
+from streams.web.server import Index, SearchParts, Web
+from streams.worker.build import (
     IngestSide,
     SearchSide,
     Shared,
@@ -40,7 +41,6 @@ from streams.runtime import (
     build_shared,
     index_log_partitions,
 )
-from streams.web.server import Index, SearchParts, Web
 from visualsearch.encoders.protocol import Encoder
 
 if TYPE_CHECKING:

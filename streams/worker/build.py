@@ -45,7 +45,7 @@ from streams.searcher.images import QueryPictures
 from streams.searcher.look import Detection
 from streams.snapshots.restore import Beginning, begin, build_keeper
 from streams.snapshots.scheduler import Keeper
-from streams.topic_check import require_topics
+from streams.worker.topic_check import require_topics
 from visualsearch.encoders.protocol import Encoder
 from visualsearch.engine import Engine
 
