@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from streams.config.settings import Settings
-    from streams.evaluation.training import Learnt
+    from streams.tools.evaluation.training import Learnt
     from visualsearch.attributes.guesser import Guesser, Head
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -94,8 +94,8 @@ async def _train(
     settings: "Settings", source: Path, test: Path | None, group_by: str | None
 ) -> tuple["Guesser", list["Learnt"]]:
     from streams.cli.progress import progress_bar
-    from streams.evaluation.shop import open_shop
-    from streams.evaluation.training import labelled, learn
+    from streams.tools.evaluation.shop import open_shop
+    from streams.tools.evaluation.training import labelled, learn
     from visualsearch import load_encoder
     from visualsearch.attributes.taxonomy import DEFAULT, read_taxonomy
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from streams.bench.amounts import DEFAULT_ROWS, NAMES, RECOVERY, RIVALS, Amounts, rows_of
+from streams.tools.bench.amounts import DEFAULT_ROWS, NAMES, RECOVERY, RIVALS, Amounts, rows_of
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -104,7 +104,7 @@ def _run(
     beside: tuple[str, ...] = (),
     as_json: bool,
 ) -> None:
-    from streams.bench.run import prepare
+    from streams.tools.bench.run import prepare
 
     prepare()
     from streams.cli.progress import stderr_console
@@ -125,7 +125,7 @@ def _run(
 
 
 def _missing() -> list[str]:
-    from streams.bench.rivals import missing
+    from streams.tools.bench.rivals import missing
 
     return list(missing().values())
 
@@ -140,11 +140,11 @@ def _report(
     out: Path | None,
 ) -> dict[str, Any]:
     """Measure, with a bar of what is done and a word on what is being done."""
-    from streams.bench.context import Bench
-    from streams.bench.data import given
-    from streams.bench.run import measure, settings
-    from streams.bench.store import Store
     from streams.cli.progress import progress_bar
+    from streams.tools.bench.context import Bench
+    from streams.tools.bench.data import given
+    from streams.tools.bench.run import measure, settings
+    from streams.tools.bench.store import Store
 
     begin = perf_counter()
     with progress_bar(counted=True) as bar:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from streams.broker import BrokerInfo
+    from streams.tools.broker import BrokerInfo
 
 NOT_RUNNING = 3  # as init scripts say it
 USUAL_PORT = 9092  # where every other command looks when it is told nothing
@@ -51,7 +51,7 @@ def start(
     data_dir: Path, port: int | None, bootstrap: str | None, source: str | None, *, as_json: bool
 ) -> None:
     """Start the broker and return once it answers; a running one is left as it is."""
-    from streams.broker import start_broker
+    from streams.tools.broker import start_broker
 
     info = start_broker(
         data_dir, port, bootstrap=bootstrap, source=source, preferred_port=USUAL_PORT
@@ -64,7 +64,7 @@ def start(
 @json_option
 def stop(data_dir: Path, *, as_json: bool) -> None:
     """Stop the broker of the data folder; its data stay."""
-    from streams.broker import stop_broker
+    from streams.tools.broker import stop_broker
 
     stopped = stop_broker(data_dir)
     if as_json:
@@ -78,8 +78,8 @@ def stop(data_dir: Path, *, as_json: bool) -> None:
 @json_option
 def status(data_dir: Path, *, as_json: bool) -> None:
     """Say whether the broker of the data folder runs and answers; exit with 3 if it does not."""
-    from streams.broker import broker_status
-    from streams.broker.probe import answers
+    from streams.tools.broker import broker_status
+    from streams.tools.broker.probe import answers
 
     info = broker_status(data_dir)
     answering = info is not None and answers(info.bootstrap)

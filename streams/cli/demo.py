@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from streams.config.settings import Settings
-    from streams.demo.figures import Figures
+    from streams.tools.demo.figures import Figures
 
 _USUAL_PORT = 8080
 _DRAWN = 640
@@ -64,7 +64,7 @@ def demo(
     worker stays up, with its search page, until Ctrl-C.
     """
     from streams.cli.progress import stderr_console
-    from streams.demo.run import Plan, demonstration
+    from streams.tools.demo.run import Plan, demonstration
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is taken down
     settings_for = _settings_for(encoder)
@@ -100,7 +100,7 @@ def _settings_for(encoder: str | None) -> "Callable[[str, str, Path], Settings]"
 
 
 def _port(port: int | None, *, once: bool) -> int:
-    from streams.broker.ports import is_free
+    from streams.tools.broker.ports import is_free
 
     if port is not None:
         return port
@@ -109,11 +109,11 @@ def _port(port: int | None, *, once: bool) -> int:
 
 def _goods(catalog: Path | None, products: int) -> Any:
     if catalog is None:
-        from streams.demo.drawn import DrawnGoods
+        from streams.tools.demo.drawn import DrawnGoods
 
         return DrawnGoods(products)
-    from streams.catalog.readers import open_catalog
-    from streams.demo.own import OwnGoods
+    from streams.tools.catalog.readers import open_catalog
+    from streams.tools.demo.own import OwnGoods
 
     return OwnGoods(open_catalog(catalog))
 
@@ -149,7 +149,7 @@ class _Terminal:
 
 
 def _print_json(figures: "Figures") -> None:
-    from streams.demo.figures import flat
+    from streams.tools.demo.figures import flat
 
     click.echo(json.dumps(flat(figures)))
 
@@ -158,7 +158,7 @@ def _print_table(figures: "Figures") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from streams.demo.page import facts
+    from streams.tools.demo.page import facts
 
     table = Table(box=None, show_header=False)
     table.add_column(style="dim")

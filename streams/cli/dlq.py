@@ -16,8 +16,8 @@ from streams.cli.options import connection, settings_of
 
 if TYPE_CHECKING:
     from streams.config.settings import Settings
-    from streams.dlq.letters import Choice, Letter
     from streams.kafka.scan import Scanner
+    from streams.tools.dlq.letters import Choice, Letter
 
 REFUSED = 1
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -77,7 +77,7 @@ def list_(
 
     The JSON object holds `matched`, `by_code` and `dead_letters`.
     """
-    from streams.dlq.letters import Choice
+    from streams.tools.dlq.letters import Choice
 
     settings = settings_of(bootstrap, prefix, config)
     choice = Choice(code, product, topic, since)
@@ -110,7 +110,7 @@ def show(
     letter: str, bootstrap: str | None, prefix: str | None, config: Path | None, *, as_json: bool
 ) -> None:
     """Show all of one dead letter: by its place, or the newest of a product."""
-    from streams.dlq.letters import Choice, DeadLetterError, parse_position
+    from streams.tools.dlq.letters import Choice, DeadLetterError, parse_position
 
     settings = settings_of(bootstrap, prefix, config)
     position = parse_position(letter)
@@ -149,7 +149,7 @@ def replay(
     that a newer event of its product has overtaken changes nothing, nor does a second replay.
     The dead letters stay. Exit status 1: one could not be replayed, or there was none.
     """
-    from streams.dlq.letters import Choice, parse_position
+    from streams.tools.dlq.letters import Choice, parse_position
 
     wanted = {text: parse_position(text) for text in positions}
     if wrong := [text for text, position in wanted.items() if position is None]:
@@ -179,9 +179,9 @@ def _replay(settings: "Settings", choice: "Choice", *, dry_run: bool) -> list[di
     """Publish, unless it is a dry run; return a row for each dead letter."""
     from contextlib import ExitStack
 
-    from streams.dlq.replay import Topics, read_original, replay
     from streams.kafka.producer import Producer, SendError
     from streams.kafka.scan import Scanner
+    from streams.tools.dlq.replay import Topics, read_original, replay
 
     with ExitStack() as stack:
         originals = stack.enter_context(Scanner(settings.kafka()))
@@ -203,8 +203,8 @@ def _replay(settings: "Settings", choice: "Choice", *, dry_run: bool) -> list[di
 def _letters(settings: "Settings", choice: "Choice") -> "Iterator[Iterator[Letter]]":
     """Give the letters that are meant, with a bar on stderr while they are read."""
     from streams.cli.progress import progress_bar
-    from streams.dlq.letters import read_letters
     from streams.kafka.scan import Scanner
+    from streams.tools.dlq.letters import read_letters
 
     topic = settings.topics.dead_letters
     with progress_bar(transient=True) as bar, Scanner(settings.kafka()) as scanner:

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from streams.dlq.letters import Letter
-from streams.dlq.show import printable, readable
+from streams.tools.dlq.letters import Letter
+from streams.tools.dlq.show import printable, readable
 
 _CUT = 100
 _STYLES = {"replayed": "green", "would_replay": "cyan", "refused": "red", "same_event": "dim"}

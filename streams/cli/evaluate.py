@@ -12,9 +12,9 @@ from streams.cli.options import settings_of
 
 if TYPE_CHECKING:
     from streams.config.settings import Settings
-    from streams.evaluation.configuration import Configuration
-    from streams.evaluation.judge import Run
-    from streams.evaluation.queries import Queries
+    from streams.tools.evaluation.configuration import Configuration
+    from streams.tools.evaluation.judge import Run
+    from streams.tools.evaluation.queries import Queries
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 KS = (1, 5, 10)
@@ -68,9 +68,9 @@ def evaluate(
     A configuration file holds any of name, encoder, prompts, device, recall_target and request
     (fields of a search request, which win over a query's own).
     """
-    from streams.evaluation.configuration import Configuration, read_configuration
-    from streams.evaluation.figures import report
-    from streams.evaluation.queries import read_queries
+    from streams.tools.evaluation.configuration import Configuration, read_configuration
+    from streams.tools.evaluation.figures import report
+    from streams.tools.evaluation.queries import read_queries
 
     settings = settings_of(None, None, config, encoder=encoder)
     queries = read_queries(queries_file)  # before anything that takes long
@@ -107,9 +107,9 @@ async def _measure(
     from contextlib import AsyncExitStack
 
     from streams.cli.progress import progress_bar
-    from streams.evaluation.judge import run
-    from streams.evaluation.page import page as page_of
-    from streams.evaluation.shop import Shop, open_shop
+    from streams.tools.evaluation.judge import run
+    from streams.tools.evaluation.page import page as page_of
+    from streams.tools.evaluation.shop import Shop, open_shop
     from visualsearch import load_encoder
 
     shops: dict[tuple[object, ...], Shop] = {}
@@ -156,7 +156,7 @@ def _tell_rejected(shop: object) -> None:
 
 
 def _warn(run: "Run") -> None:
-    from streams.evaluation.queries import named
+    from streams.tools.evaluation.queries import named
 
     if run.unknown:
         click.echo(

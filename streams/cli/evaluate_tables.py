@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from streams.evaluation.figures import ALL, compared, figures, latency, shown_share
-from streams.evaluation.judge import Run
-from streams.evaluation.page import interval
+from streams.tools.evaluation.figures import ALL, compared, figures, latency, shown_share
+from streams.tools.evaluation.judge import Run
+from streams.tools.evaluation.page import interval
 
 _WIDE = 140  # columns of a file or a pipe
 _CLEAR = 0.05

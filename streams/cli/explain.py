@@ -41,8 +41,8 @@ def explain(
     `dead_letters`, `committed` and `worker`. Exit status 1: nothing is known of the product.
     """
     from streams.cli.progress import progress_bar
-    from streams.explain.gather import gather
-    from streams.explain.verdict import verdict
+    from streams.tools.explain.gather import gather
+    from streams.tools.explain.verdict import verdict
 
     settings = settings_of(bootstrap, prefix, config)
     if request_file is not None:

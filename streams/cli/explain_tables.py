@@ -7,8 +7,8 @@ from rich.text import Text
 
 from schemas.records import Order
 from streams.cli.dlq_tables import cell, console, moment
-from streams.explain.found import LANES, Found, SeenEvent, SeenRecord, iso
-from streams.explain.verdict import Verdict
+from streams.tools.explain.found import LANES, Found, SeenEvent, SeenRecord, iso
+from streams.tools.explain.verdict import Verdict
 
 _EVENT = ("event", "time (UTC)", "type", "occurred at", "version", "order", "passed by", "")
 _GOOD = {"searchable": "bold green", "deleted": "bold", "late": "bold yellow"}

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from streams.config.settings import Settings
-    from streams.fsck.check import Options, Step
-    from streams.fsck.report import Report
+    from streams.tools.fsck.check import Options, Step
+    from streams.tools.fsck.report import Report
 
 NOT_CHECKED = 2
 
@@ -56,7 +56,7 @@ def fsck(
     except click.ClickException as error:
         error.exit_code = NOT_CHECKED
         raise
-    from streams.fsck.check import Options
+    from streams.tools.fsck.check import Options
 
     options = Options(None if every else sample, seed, wait_s)
     try:
@@ -78,8 +78,8 @@ def fsck(
 
 def _run(settings: "Settings", url: str, options: "Options") -> "Report":
     from streams.cli.progress import progress_bar
-    from streams.fsck.check import Check
-    from streams.fsck.worker import Worker
+    from streams.tools.fsck.check import Check
+    from streams.tools.fsck.worker import Worker
 
     def load_encoder() -> Any:
         import visualsearch
@@ -112,7 +112,7 @@ def _print(report: "Report") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from streams.fsck.report import CATEGORIES, EXAMPLES, MEANING
+    from streams.tools.fsck.report import CATEGORIES, EXAMPLES, MEANING
 
     console = Console(highlight=False)
     table = Table(box=None, header_style="dim")

@@ -13,10 +13,10 @@ import click
 from streams.cli.options import connection, settings_of
 
 if TYPE_CHECKING:
-    from streams.catalog.arrival import ArrivalWatch
-    from streams.catalog.publish import Load
-    from streams.catalog.rows import Catalog, Rejected
     from streams.config.settings import Settings
+    from streams.tools.catalog.arrival import ArrivalWatch
+    from streams.tools.catalog.publish import Load
+    from streams.tools.catalog.rows import Catalog, Rejected
 
 REJECTED = 1
 _SHOWN = 20
@@ -48,7 +48,7 @@ def load(
     Pictures are shrunk to at most 1,024 pixels and travel inside the events. A row that is not
     valid is reported with its line number and the rest goes on; the exit status is then 1.
     """
-    from streams.catalog.readers import open_catalog
+    from streams.tools.catalog.readers import open_catalog
 
     settings = settings_of(bootstrap, prefix, config)
     from streams.worker.topic_check import require_topics
@@ -76,9 +76,9 @@ def load(
 def _publish(
     settings: "Settings", catalog: "Catalog", kind: Literal["created", "updated"]
 ) -> "Load":
-    from streams.catalog.publish import products_of, publish
     from streams.cli.progress import progress_bar
     from streams.kafka.producer import Producer
+    from streams.tools.catalog.publish import products_of, publish
 
     with progress_bar() as bar, Producer(settings.kafka()) as producer:
         task = bar.add_task("publishing", total=catalog.total)
@@ -101,7 +101,7 @@ def _publish(
 
 
 def _watch(settings: "Settings") -> "ArrivalWatch":
-    from streams.catalog.arrival import ArrivalWatch
+    from streams.tools.catalog.arrival import ArrivalWatch
 
     topics = settings.topics
     return ArrivalWatch(settings.kafka(), topics.index_log, topics.dead_letters)
@@ -109,10 +109,10 @@ def _watch(settings: "Settings") -> "ArrivalWatch":
 
 def _wait(settings: "Settings", watch: "ArrivalWatch", done: "Load") -> dict[str, Any]:
     """Wait until all that arrives is searchable; say how many did and how many failed."""
-    from streams.catalog.arrival import Arrivals
-    from streams.catalog.searchable import wait_for_watermark
     from streams.cli.progress import progress_bar
     from streams.client import SearchClient
+    from streams.tools.catalog.arrival import Arrivals
+    from streams.tools.catalog.searchable import wait_for_watermark
 
     with progress_bar() as bar:
         total = len(done.published)

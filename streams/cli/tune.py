@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from streams.config.settings import Settings
-    from streams.evaluation.queries import Queries
-    from streams.evaluation.shop import Shop
-    from streams.tuning.curves import Chosen, Point
+    from streams.tools.evaluation.queries import Queries
+    from streams.tools.evaluation.shop import Shop
+    from streams.tools.tuning.curves import Chosen, Point
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _WORKER = "http://127.0.0.1:8080"
@@ -59,9 +59,9 @@ def tune(
     the exact answer. Times are of the search itself, without fetching and embedding. Exit status
     1: nothing finds enough in time, and nothing is written.
     """
-    from streams.evaluation.queries import read_queries
-    from streams.tuning.curves import choose
-    from streams.tuning.curves import settings_of as chosen_settings
+    from streams.tools.evaluation.queries import read_queries
+    from streams.tools.tuning.curves import choose
+    from streams.tools.tuning.curves import settings_of as chosen_settings
 
     settings = settings_of(None, None, config)
     queries = read_queries(queries_file)
@@ -91,9 +91,9 @@ async def _measure(
     settings: "Settings", queries: "Queries", top_k: int, catalog: Path | None, worker: str
 ) -> tuple[list["Point"], dict[str, int]]:
     from streams.cli.progress import progress_bar
-    from streams.evaluation.shop import open_shop
-    from streams.tuning.asked import asked_of
-    from streams.tuning.curves import measure
+    from streams.tools.evaluation.shop import open_shop
+    from streams.tools.tuning.asked import asked_of
+    from streams.tools.tuning.curves import measure
     from visualsearch import load_encoder
 
     encoder = load_encoder(settings.encoder, settings.device, prompts=settings.prompts)
@@ -118,7 +118,7 @@ async def _measure(
 
 
 def _copy(shop: "Shop", worker: str, progress: "Callable[[int], None]") -> None:
-    from streams.tuning.served import served_records
+    from streams.tools.tuning.served import served_records
 
     model, _, records = served_records(worker, progress)
     if model != shop.engine.model:

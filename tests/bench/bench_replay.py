@@ -18,8 +18,6 @@ from confluent_kafka import Consumer, Producer
 from prometheus_client import CollectorRegistry
 
 from schemas.records import ImageVector, Vectors, encode_record, record_key
-from streams.bench.clustered import Clustered
-from streams.broker import start_broker, stop_broker
 from streams.config.process import tune
 from streams.config.topics import TopicNames, topic_specs
 from streams.indexer.ledger import Ledger
@@ -28,6 +26,8 @@ from streams.kafka.assignment import assignment, from_offsets, is_end
 from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import create_topics
 from streams.metrics import Metrics
+from streams.tools.bench.clustered import Clustered
+from streams.tools.broker import start_broker, stop_broker
 from visualsearch.engine import Engine
 
 PARTITIONS = 8

@@ -11,15 +11,15 @@ from typing import Any
 
 from schemas.events import encode_event
 from schemas.search import QuerySpec, SearchRequest
-from streams.broker import BrokerInfo, broker_status, start_broker, stop_broker
 from streams.client import SearchClient
 from streams.config.settings import Settings
 from streams.config.topics import topic_specs
-from streams.fsck.cluster import Cluster
-from streams.fsck.lateness import LANES
-from streams.fsck.values import FsckError
 from streams.ingest.order import OrderMode
 from streams.kafka.topics import create_topics
+from streams.tools.broker import BrokerInfo, broker_status, start_broker, stop_broker
+from streams.tools.fsck.cluster import Cluster
+from streams.tools.fsck.lateness import LANES
+from streams.tools.fsck.values import FsckError
 from tests.fault.catalogue import Author, Writer
 from tests.fault.fleet import Fleet, Life, until
 from tests.fault.hosts import Hosts

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from schemas.events import encode_event
 from schemas.search import QuerySpec, SearchRequest
-from streams.broker import start_broker, stop_broker
 from streams.client import SearchClient
 from streams.config.topics import topic_specs
 from streams.kafka.messages import OutgoingMessage
 from streams.kafka.producer import Producer
 from streams.kafka.topics import create_topics
+from streams.tools.broker import start_broker, stop_broker
 from tests.fault.fleet import Fleet, Life, until
 from tests.fault.stage import CHOSEN, environ_of
 from tests.integration.events import created

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from streams.broker import start_broker, stop_broker
 from streams.client import SearchClient
 from streams.config.settings import Settings, load_settings
 from streams.config.topics import topic_specs
-from streams.demo.stage import WorkerProcess, running_worker
 from streams.kafka.topics import create_topics
+from streams.tools.broker import start_broker, stop_broker
+from streams.tools.demo.stage import WorkerProcess, running_worker
 from tests.fault.fleet import until
 from tests.fault.search_load import Sent, SteadyLoad, percentile
 from tests.fault.test_search_kill import PER_S, publish, results_by_request

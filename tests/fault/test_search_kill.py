@@ -17,14 +17,14 @@ import pytest
 
 from schemas.events import encode_event
 from schemas.search import QuerySpec, SearchRequest
-from streams.broker import start_broker, stop_broker
 from streams.client import SearchClient
 from streams.config.settings import Settings, load_settings
 from streams.config.topics import topic_specs
-from streams.demo.stage import WorkerProcess, running_worker
 from streams.kafka.messages import OutgoingMessage
 from streams.kafka.producer import Producer
 from streams.kafka.topics import create_topics
+from streams.tools.broker import start_broker, stop_broker
+from streams.tools.demo.stage import WorkerProcess, running_worker
 from tests.fault.search_load import Sent, SteadyLoad, percentile
 from tests.integration.events import created
 from tests.integration.harness import inline, read_topic

@@ -11,14 +11,14 @@ from typing import Any
 
 from schemas.events import ProductOfferUpdated
 from schemas.records import decode_record
-from streams.fsck.history import decode, order_of
-from streams.fsck.lateness import LANES, wait_for_index, wait_for_lanes, wait_for_retries
-from streams.fsck.letters import Failure, failures
-from streams.fsck.values import Message, Source, place
-from streams.fsck.worker import Worker
 from streams.images.blobs import SCHEME
 from streams.indexer.records import engine_record
 from streams.kafka.messages import MESSAGE_UNREADABLE
+from streams.tools.fsck.history import decode, order_of
+from streams.tools.fsck.lateness import LANES, wait_for_index, wait_for_lanes, wait_for_retries
+from streams.tools.fsck.letters import Failure, failures
+from streams.tools.fsck.values import Message, Source, place
+from streams.tools.fsck.worker import Worker
 from streams.web.products import ProductsQuery, product_lines
 from tests.fakes import FakeEncoder
 from tests.fault.fleet import ROOT, Life, until

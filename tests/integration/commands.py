@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from streams.config.settings import Settings, load_settings
-from streams.demo.stage import running_worker
+from streams.tools.demo.stage import running_worker
 
 ROOT = Path(__file__).parents[2]
 GRACE_S = 40.0

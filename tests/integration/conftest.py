@@ -7,9 +7,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from streams.broker import BrokerError, BrokerInfo, start_broker, stop_broker
 from streams.config.topics import TopicNames, topic_specs
 from streams.kafka.topics import create_topics
+from streams.tools.broker import BrokerError, BrokerInfo, start_broker, stop_broker
 from tests.integration.peer import Peer
 from tests.notes import NOTES
 

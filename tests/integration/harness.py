@@ -18,12 +18,12 @@ from schemas.search import QuerySpec, SearchHit, SearchRequest, SearchResult
 from streams.client import SearchClient
 from streams.config.settings import Settings, load_settings
 from streams.config.topics import TopicNames, topic_specs
-from streams.fsck.cluster import Cluster
-from streams.fsck.lateness import behind
 from streams.kafka.messages import OutgoingMessage, read_headers
 from streams.kafka.producer import Producer
 from streams.kafka.topics import create_topics
 from streams.kafka.unreadable import step_over
+from streams.tools.fsck.cluster import Cluster
+from streams.tools.fsck.lateness import behind
 from streams.worker.worker import Worker
 from tests.fakes import FakeEncoder, jpeg
 from tests.waiting import PATIENCE_S

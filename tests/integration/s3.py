@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.broker.ports import free_port
+from streams.tools.broker.ports import free_port
 
 BUCKET = "snapshots"
 SECRET = "not-to-be-told"  # noqa: S105 - the server takes anything

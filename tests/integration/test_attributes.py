@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from streams.broker import BrokerInfo
 from streams.cli import main
+from streams.tools.broker import BrokerInfo
 from tests.fakes import FakeEncoder
 from tests.integration.events import created
 from tests.integration.harness import inline, picture, running_path

@@ -10,8 +10,8 @@ import pytest
 from confluent_kafka import Producer
 
 from schemas.events import encode_event
-from streams.broker import BrokerInfo
 from streams.config.settings import Settings
+from streams.tools.broker import BrokerInfo
 from tests.fault.fleet import Life, until
 from tests.integration.events import created
 from tests.integration.harness import facts, inline, make_settings, make_topics, read_topic

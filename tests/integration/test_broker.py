@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, Producer
 
-from streams.broker import (
+from streams.config.topics import TopicSpec
+from streams.kafka.topics import create_topics
+from streams.tools.broker import (
     BrokerError,
     BrokerInfo,
     broker_status,
     start_broker,
     stop_broker,
 )
-from streams.broker.process import process_started
-from streams.config.topics import TopicSpec
-from streams.kafka.topics import create_topics
+from streams.tools.broker.process import process_started
 
 pytestmark = pytest.mark.usefixtures("apache_kafka")
 TOPIC = TopicSpec("kept", 2, {"max.message.bytes": str(10 * 1024 * 1024)})

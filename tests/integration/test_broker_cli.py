@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from streams.broker import BrokerInfo, stop_broker
 from streams.cli import main
 from streams.config.topics import TopicNames
+from streams.tools.broker import BrokerInfo, stop_broker
 
 
 def run(*arguments: str) -> Result:

@@ -10,11 +10,11 @@ import pytest
 from confluent_kafka import Producer as ConfluentProducer
 
 from schemas.search import QuerySpec, SearchRequest, SearchResult
-from streams.broker import BrokerInfo
-from streams.broker.ports import free_port
 from streams.client import ClientClosedError, SearchClient
 from streams.config.topics import TopicNames, topic_specs
 from streams.kafka.topics import create_topics
+from streams.tools.broker import BrokerInfo
+from streams.tools.broker.ports import free_port
 from tests.integration.peer import Peer
 from tests.support.raw_producer import RawMessage, publish
 

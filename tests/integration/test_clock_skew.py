@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from schemas.workers import decode_heartbeat
-from streams.broker import BrokerInfo
 from streams.config.topics import topic_specs
 from streams.kafka.clock import BrokerClock
 from streams.kafka.topics import create_topics
+from streams.tools.broker import BrokerInfo
 from streams.worker.worker import Worker
 from tests.fakes import FakeEncoder
 from tests.integration.events import created

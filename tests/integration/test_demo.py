@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.broker import BrokerInfo
 from streams.config.topics import topic_specs
-from streams.demo.stage import StageError, WorkerProcess
+from streams.tools.broker import BrokerInfo
+from streams.tools.demo.stage import StageError, WorkerProcess
 from tests.fakes import jpeg
 from tests.integration.commands import GRACE_S, ROOT, run_to_end
 

@@ -11,8 +11,8 @@ from confluent_kafka import Producer as ConfluentProducer
 
 from schemas.events import ImageSource, encode_event
 from schemas.records import decode_record
-from streams.broker import BrokerInfo
 from streams.ingest.order import ORDER_HEADER
+from streams.tools.broker import BrokerInfo
 from tests.integration.commands import Commands
 from tests.integration.events import created, deleted, updated
 from tests.integration.harness import Path, facts, inline, picture, running_path

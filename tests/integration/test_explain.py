@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from schemas.events import ImageSource, encode_event
-from streams.broker import BrokerInfo
 from streams.kafka.partitioner import partition_of
+from streams.tools.broker import BrokerInfo
 from tests.integration.commands import Commands
 from tests.integration.events import created, deleted, offer, updated
 from tests.integration.harness import (

@@ -10,8 +10,8 @@ import pytest_asyncio
 from click.testing import CliRunner
 
 from schemas.explained import ProductExplanation
-from streams.broker import BrokerInfo
 from streams.cli import main
+from streams.tools.broker import BrokerInfo
 from tests.integration.events import created
 from tests.integration.harness import Path, inline, running_path
 

@@ -19,12 +19,12 @@ from schemas.records import (
     encode_record,
     record_key,
 )
-from streams.broker import BrokerInfo
-from streams.fsck.check import Check, Options
-from streams.fsck.report import Report
-from streams.fsck.worker import Worker
 from streams.kafka.messages import OutgoingMessage
 from streams.kafka.partitioner import partition_of
+from streams.tools.broker import BrokerInfo
+from streams.tools.fsck.check import Check, Options
+from streams.tools.fsck.report import Report
+from streams.tools.fsck.worker import Worker
 from tests.fakes import unit
 from tests.integration.events import created, deleted, offer, updated
 from tests.integration.harness import (

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from schemas.records import Base, encode_record, record_key
-from streams.broker import BrokerInfo
 from streams.kafka.messages import OutgoingMessage
 from streams.kafka.partitioner import partition_of
 from streams.kafka.producer import Producer
+from streams.tools.broker import BrokerInfo
 from tests.integration.commands import commands
 from tests.integration.harness import make_settings, make_topics
 

@@ -21,7 +21,7 @@ import pytest
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 
-from streams.broker import BrokerInfo
+from streams.tools.broker import BrokerInfo
 from tests.http_fuzz import PRODUCTS, Case, cases
 from tests.integration.events import created
 from tests.integration.harness import Path, inline, picture, running_path

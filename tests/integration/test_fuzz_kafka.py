@@ -15,10 +15,10 @@ import msgspec
 import pytest
 from confluent_kafka import Producer
 
-from streams.broker import BrokerInfo
 from streams.config.settings import Settings
-from streams.fsck.check import Check, Options
-from streams.fsck.worker import Worker
+from streams.tools.broker import BrokerInfo
+from streams.tools.fsck.check import Check, Options
+from streams.tools.fsck.worker import Worker
 from tests.fakes import FakeEncoder
 from tests.fault.fleet import Life
 from tests.fault.fleet import until as until_so

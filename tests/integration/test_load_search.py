@@ -11,10 +11,10 @@ from urllib.request import urlopen
 import pytest
 
 from schemas.search import SearchRequest
-from streams.broker import BrokerInfo
-from streams.catalog.pictures import shrink
 from streams.client import SearchClient
 from streams.config.topics import TopicNames
+from streams.tools.broker import BrokerInfo
+from streams.tools.catalog.pictures import shrink
 from tests.integration.commands import Commands, commands
 from visualsearch.drawings import draw_catalogue, draw_photo
 

@@ -24,7 +24,6 @@ from confluent_kafka.admin import (
 from prometheus_client import CollectorRegistry
 
 from schemas.records import Base, Offer, decode_record, encode_record
-from streams.broker import BrokerInfo
 from streams.config.settings import Settings
 from streams.config.topics import topic_specs
 from streams.indexer.healer import LogHealer, PartitionScan
@@ -36,6 +35,7 @@ from streams.kafka.partitioner import partition_of
 from streams.kafka.producer import Producer
 from streams.kafka.topics import create_topics
 from streams.metrics import Metrics
+from streams.tools.broker import BrokerInfo
 from tests.fakes import DIM
 from tests.integration.harness import Path, inline, make_settings, path_of, read_topic
 from tests.log_catalogue import Catalogue, newest_orders

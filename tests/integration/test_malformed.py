@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 
 from schemas.events import encode_event
-from streams.broker import BrokerInfo
 from streams.kafka.messages import OutgoingMessage
+from streams.tools.broker import BrokerInfo
 from tests.bombs import TOO_MANY, as_event
 from tests.integration.events import created
 from tests.integration.harness import Path, facts, inline, running_path, send_packed

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from schemas.search import SearchResult
-from streams.broker import BrokerInfo
 from streams.kafka.messages import OutgoingMessage
+from streams.tools.broker import BrokerInfo
 from tests.bombs import as_request
 from tests.integration.events import created
 from tests.integration.harness import inline, running_path, send_packed

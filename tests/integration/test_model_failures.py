@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from aiohttp import ClientSession
 
-from streams.broker import BrokerInfo
+from streams.tools.broker import BrokerInfo
 from tests.fakes import FakeEncoder
 from tests.integration.events import created
 from tests.integration.harness import inline, make_settings, make_topics, path_of

@@ -9,13 +9,13 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from prometheus_client import CollectorRegistry
 
-from streams.broker import BrokerInfo
 from streams.config.topics import TopicSpec
 from streams.kafka.consumer_group import GroupReader, Sink
 from streams.kafka.messages import OutgoingMessage
 from streams.kafka.producer import Producer
 from streams.kafka.topics import create_topics
 from streams.metrics import Metrics
+from streams.tools.broker import BrokerInfo
 from tests.contract.lane_acks import LaneAcksContract
 from tests.contract.side_by_side import SideBySideContract
 from tests.integration.harness import make_settings

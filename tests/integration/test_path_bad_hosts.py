@@ -3,7 +3,7 @@
 from pathlib import Path as Folder
 
 from schemas.events import ImageSource
-from streams.broker import BrokerInfo
+from streams.tools.broker import BrokerInfo
 from tests.fakes import jpeg
 from tests.integration.events import created
 from tests.integration.harness import facts, picture, running_path

@@ -9,8 +9,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from streams.broker import BrokerInfo
 from streams.images.blobs import BlobStore
+from streams.tools.broker import BrokerInfo
 from tests.integration.events import created, offer
 from tests.integration.harness import Path, inline, picture, running_path
 from tests.waiting import until

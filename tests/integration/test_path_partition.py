@@ -3,12 +3,12 @@
 import asyncio
 from pathlib import Path
 
-from streams.broker import BrokerInfo
 from streams.config.topics import TopicSpec
 from streams.kafka.messages import OutgoingMessage
 from streams.kafka.partitioner import partition_of
 from streams.kafka.producer import Producer
 from streams.kafka.topics import create_topics
+from streams.tools.broker import BrokerInfo
 from tests.integration.harness import make_settings, read_topic
 
 

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from schemas.events import ImageSource
-from streams.broker import BrokerInfo
+from streams.tools.broker import BrokerInfo
 from tests.fakes import jpeg
 from tests.integration.events import created, updated
 from tests.integration.harness import Path, facts, inline, picture, running_path

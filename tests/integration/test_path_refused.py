@@ -8,9 +8,9 @@ from pathlib import Path as Folder
 
 import pytest
 
-from streams.broker import BrokerInfo
 from streams.config.topics import topic_specs
 from streams.kafka.topics import create_topics
+from streams.tools.broker import BrokerInfo
 from tests.integration.events import created
 from tests.integration.harness import Path, facts, inline, make_settings, path_of
 

@@ -8,10 +8,10 @@ from pathlib import Path as Folder
 
 from confluent_kafka.admin import AdminClient
 
-from streams.broker import BrokerInfo
 from streams.config.settings import Settings
 from streams.kafka.messages import OutgoingMessage
 from streams.kafka.producer import Producer
+from streams.tools.broker import BrokerInfo
 from tests.fakes import FakeEncoder
 from tests.integration.events import created, deleted, offer
 from tests.integration.harness import inline, make_settings, make_topics, path_of, read_topic

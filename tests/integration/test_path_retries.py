@@ -9,8 +9,8 @@ from pathlib import Path as Folder
 import pytest
 
 from schemas.events import ImageSource
-from streams.broker import BrokerInfo
-from streams.broker.ports import free_port
+from streams.tools.broker import BrokerInfo
+from streams.tools.broker.ports import free_port
 from tests.integration.commands import Commands
 from tests.integration.events import created, deleted, updated
 from tests.integration.harness import (

@@ -10,7 +10,7 @@ import pytest_asyncio
 from confluent_kafka import Producer as ConfluentProducer
 
 from schemas.events import encode_event
-from streams.broker import BrokerInfo
+from streams.tools.broker import BrokerInfo
 from tests.integration.events import created, deleted, offer, updated
 from tests.integration.harness import Path, facts, inline, running_path
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from streams.broker import BrokerInfo
+from streams.tools.broker import BrokerInfo
 from tests.integration.events import created, deleted, offer, updated
 from tests.integration.harness import Path, facts, inline, running_path
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from schemas.events import ImageSource
-from streams.broker import BrokerInfo
 from streams.kafka import lag
+from streams.tools.broker import BrokerInfo
 from tests.fakes import FakeEncoder
 from tests.integration.commands import Commands
 from tests.integration.events import created, deleted, offer, updated

@@ -11,10 +11,10 @@ import pytest_asyncio
 
 from schemas.events import encode_event
 from schemas.records import Base, encode_record, record_key
-from streams.broker import BrokerInfo
-from streams.fsck.check import Check, Options
-from streams.fsck.worker import Worker
 from streams.kafka.partitioner import partition_of
+from streams.tools.broker import BrokerInfo
+from streams.tools.fsck.check import Check, Options
+from streams.tools.fsck.worker import Worker
 from tests.integration.commands import Commands
 from tests.integration.events import created
 from tests.integration.harness import Path, facts, inline, picture, running_path

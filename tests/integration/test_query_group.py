@@ -5,9 +5,9 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
 
-from streams.broker import BrokerInfo
 from streams.config.settings import Settings
 from streams.kafka.adopt import FORMER, NOW, adopt_commits
+from streams.tools.broker import BrokerInfo
 from tests.integration.harness import make_settings, make_topics
 from tests.waiting import PATIENCE_S
 

@@ -12,10 +12,10 @@ import pytest_asyncio
 from confluent_kafka import Message
 
 from schemas.search import SearchResult
-from streams.broker import BrokerInfo
 from streams.config.topics import TopicSpec
 from streams.kafka.messages import OutgoingMessage
 from streams.kafka.topics import create_topics
+from streams.tools.broker import BrokerInfo
 from tests.fakes import DIM, jpeg
 from tests.integration.events import created
 from tests.integration.harness import Path, inline, make_settings, make_topics, path_of

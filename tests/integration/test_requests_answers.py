@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from schemas.search import Preprocess, SearchFilters
-from streams.broker import BrokerInfo
+from streams.tools.broker import BrokerInfo
 from tests.fakes import unit
 from tests.integration.events import created
 from tests.integration.harness import Path, inline, picture, running_path

@@ -13,7 +13,7 @@ import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from schemas.events import ImageSource
-from streams.broker import BrokerInfo
+from streams.tools.broker import BrokerInfo
 from tests.integration.events import created, deleted, offer
 from tests.integration.harness import Path, inline, picture, running_path
 from tests.integration.pictures import PictureHost

@@ -20,7 +20,7 @@ from schemas.search import (
     SearchRequest,
     SearchResult,
 )
-from streams.broker import BrokerInfo
+from streams.tools.broker import BrokerInfo
 from tests.detectors import random_checkpoint
 from tests.fakes import unit
 from tests.integration.commands import Commands

@@ -10,14 +10,14 @@ from pathlib import Path as Folder
 import pytest
 
 from schemas.events import ProductEvent, encode_event
-from streams.broker import BrokerInfo
 from streams.config.settings import Settings
-from streams.fsck.worker import Worker
 from streams.kafka.assignment import Position
 from streams.kafka.messages import OutgoingMessage
 from streams.kafka.producer import Producer
 from streams.snapshots.request import AskError, ask_for_snapshot
 from streams.snapshots.source import read_source
+from streams.tools.broker import BrokerInfo
+from streams.tools.fsck.worker import Worker
 from tests.fault.fleet import Fleet, Life, until
 from tests.fault.stage import environ_of
 from tests.integration.events import created, deleted, offer

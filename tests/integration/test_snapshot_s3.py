@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from streams.broker import BrokerInfo
 from streams.config.settings import Settings
 from streams.snapshots.store import SnapshotStore
+from streams.tools.broker import BrokerInfo
 from tests.integration.events import created, deleted, offer
 from tests.integration.harness import inline, make_settings, make_topics, path_of
 from tests.integration.s3 import BUCKET, S3, SECRET, s3_server

@@ -12,13 +12,13 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from streams.broker import BrokerInfo
 from streams.config.settings import Settings
 from streams.config.topics import topic_specs
 from streams.kafka.assignment import Position
 from streams.kafka.topics import admin_client
 from streams.snapshots.log_state import identify, require_readable
 from streams.snapshots.source import RefusedError, Source, read_source
+from streams.tools.broker import BrokerInfo
 from tests.integration.events import created, deleted, offer
 from tests.integration.harness import Path, inline, make_settings, make_topics, path_of
 from tests.waiting import until

@@ -7,11 +7,11 @@ from dataclasses import astuple, replace
 import pytest
 from confluent_kafka import Producer
 
-from streams.broker import BrokerInfo
 from streams.config.topics import TopicNames, topic_specs
 from streams.kafka.messages import OutgoingMessage
 from streams.kafka.producer import Producer as OurProducer
 from streams.kafka.topics import Mismatch, TopicError, create_topics, describe_topics
+from streams.tools.broker import BrokerInfo
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 from confluent_kafka import Producer as ConfluentProducer
 
 from schemas.events import ProductEvent, encode_event
-from streams.broker import BrokerInfo
 from streams.kafka import lag
+from streams.tools.broker import BrokerInfo
 from tests.integration.events import created, offer
 from tests.integration.harness import (
     Path,

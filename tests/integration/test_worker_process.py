@@ -18,10 +18,10 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from streams.broker import BrokerInfo, start_broker, stop_broker
-from streams.broker.ports import free_port
 from streams.config.topics import TopicNames, topic_specs
 from streams.kafka.topics import create_topics
+from streams.tools.broker import BrokerInfo, start_broker, stop_broker
+from streams.tools.broker.ports import free_port
 from tests.integration.harness import make_settings, make_topics
 
 Spawn = Callable[..., "subprocess.Popen[str]"]

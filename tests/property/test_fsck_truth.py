@@ -12,10 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.fsck.compare import differences, may_be_searchable, must_be_searchable
-from streams.fsck.history import History, Mode
-from streams.fsck.letters import failures
-from streams.fsck.values import Message, Served
 from streams.images.errors import Fetched, FetchError
 from streams.indexer.records import engine_record
 from streams.ingest.attributes import AttributeLane
@@ -23,6 +19,10 @@ from streams.ingest.dead_letters import dead_letter
 from streams.ingest.latest import Newest
 from streams.ingest.outcome import Outcome, newest_records
 from streams.kafka.messages import SourceMessage
+from streams.tools.fsck.compare import differences, may_be_searchable, must_be_searchable
+from streams.tools.fsck.history import History, Mode
+from streams.tools.fsck.letters import failures
+from streams.tools.fsck.values import Message, Served
 from streams.web.products import ProductsQuery, product_lines
 from tests.fakes import DIM, jpeg
 from tests.lane_events import embedding_lane, fake_model

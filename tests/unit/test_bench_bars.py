@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from streams.bench import rivals, run
-from streams.bench.amounts import EVERY, RIVALS, Amounts, rows_of
-from streams.bench.bars import BARS, Bar, verdicts
-from streams.bench.context import Bench, Measured
-from streams.bench.data import generated
-from streams.bench.measurements.under import Growing
-from streams.bench.store import Store
+from streams.tools.bench import rivals, run
+from streams.tools.bench.amounts import EVERY, RIVALS, Amounts, rows_of
+from streams.tools.bench.bars import BARS, Bar, verdicts
+from streams.tools.bench.context import Bench, Measured
+from streams.tools.bench.data import generated
+from streams.tools.bench.measurements.under import Growing
+from streams.tools.bench.store import Store
 
 BAR = Bar("filters", "recall *", "≥", 0.98, 200_000)
 

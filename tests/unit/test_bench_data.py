@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streams.bench.clustered import Clustered
-from streams.bench.data import InputError, generated, given, loaded
-from streams.bench.truth import nearest, recall
+from streams.tools.bench.clustered import Clustered
+from streams.tools.bench.data import InputError, generated, given, loaded
+from streams.tools.bench.truth import nearest, recall
 
 ROWS = 4_000
 

@@ -4,11 +4,11 @@ import math
 
 import pytest
 
-from streams.bench.amounts import EVERY, NAMES, RECOVERY, Amounts
-from streams.bench.bars import BARS
-from streams.bench.context import Bench
-from streams.bench.data import generated
-from streams.bench.measurements import recovery as module
+from streams.tools.bench.amounts import EVERY, NAMES, RECOVERY, Amounts
+from streams.tools.bench.bars import BARS
+from streams.tools.bench.context import Bench
+from streams.tools.bench.data import generated
+from streams.tools.bench.measurements import recovery as module
 
 
 def test_a_snapshot_and_a_restart_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from streams.bench.measurements.under import drawn
+from streams.tools.bench.measurements.under import drawn
 
 QUERIES = 200
 

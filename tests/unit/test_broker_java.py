@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.broker.errors import BrokerError
-from streams.broker.java import find_java, parse_version
+from streams.tools.broker.errors import BrokerError
+from streams.tools.broker.java import find_java, parse_version
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The settings of a local broker."""
 
-from streams.broker.properties import Node, new_cluster_id, render, server_properties
 from streams.config.topics import TopicNames, topic_specs
+from streams.tools.broker.properties import Node, new_cluster_id, render, server_properties
 
 NODE = Node(port=21000, controller_port=21001, log_dir="/data/kafka")
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from streams.broker.errors import BrokerError
-from streams.broker.launch import Launcher, Plan, Request, Source, Unavailable
-from streams.broker.sources import SOURCES, find_launcher
-from streams.broker.sources.docker import from_docker
-from streams.broker.sources.kafka_home import from_kafka_home
-from streams.broker.sources.maven import KAFKA_VERSION, POM, cached_jars, from_maven
+from streams.tools.broker.errors import BrokerError
+from streams.tools.broker.launch import Launcher, Plan, Request, Source, Unavailable
+from streams.tools.broker.sources import SOURCES, find_launcher
+from streams.tools.broker.sources.docker import from_docker
+from streams.tools.broker.sources.kafka_home import from_kafka_home
+from streams.tools.broker.sources.maven import KAFKA_VERSION, POM, cached_jars, from_maven
 
 JAVA_17 = "echo 'openjdk version \"17.0.15\" 2025-04-15' >&2"
 JAVA_11 = "echo 'openjdk version \"11.0.22\" 2024-01-16' >&2"
@@ -238,5 +238,5 @@ def test_docker_publishes_on_loopback_only(request_with: RequestWith) -> None:
 
 def test_sources_import_nothing_heavy() -> None:
     """`visualsearch --help` and the sources need no Kafka client."""
-    code = "import sys, streams.broker; sys.exit('confluent_kafka' in sys.modules)"
+    code = "import sys, streams.tools.broker; sys.exit('confluent_kafka' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.broker import BrokerInfo, broker_status, stop_broker
-from streams.broker.info import Archive, BrokerState, read_state, write_state
-from streams.broker.process import log_tail, process_started, spawn, terminate
+from streams.tools.broker import BrokerInfo, broker_status, stop_broker
+from streams.tools.broker.info import Archive, BrokerState, read_state, write_state
+from streams.tools.broker.process import log_tail, process_started, spawn, terminate
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "

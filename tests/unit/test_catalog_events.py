@@ -14,13 +14,13 @@ from PIL import Image
 
 from schemas.codec import decode_event
 from schemas.events import Product, ProductCreated, ProductUpdated
-from streams.catalog.events import EventType, row_product
-from streams.catalog.pictures import MAX_BYTES, MAX_SIDE, shrink
-from streams.catalog.publish import Load, Ready, products_of, publish
-from streams.catalog.readers import open_catalog
-from streams.catalog.rows import Catalog, Rejected, Row
 from streams.kafka.messages import OutgoingMessage
 from streams.kafka.producer import SendError
+from streams.tools.catalog.events import EventType, row_product
+from streams.tools.catalog.pictures import MAX_BYTES, MAX_SIDE, shrink
+from streams.tools.catalog.publish import Load, Ready, products_of, publish
+from streams.tools.catalog.readers import open_catalog
+from streams.tools.catalog.rows import Catalog, Rejected, Row
 from tests.fakes import jpeg
 from visualsearch.errors import ImageError
 

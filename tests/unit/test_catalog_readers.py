@@ -5,9 +5,9 @@ from pathlib import Path, PurePath
 
 import pytest
 
-from streams.catalog.folder_rows import safe_id
-from streams.catalog.readers import open_catalog
-from streams.catalog.rows import CatalogError, Rejected, Row
+from streams.tools.catalog.folder_rows import safe_id
+from streams.tools.catalog.readers import open_catalog
+from streams.tools.catalog.rows import CatalogError, Rejected, Row
 from tests.fakes import jpeg
 
 

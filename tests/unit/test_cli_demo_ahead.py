@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from streams.demo.ahead import Ahead
+from streams.tools.demo.ahead import Ahead
 
 
 def test_items_and_their_order_are_kept() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from schemas.search import SearchFault, SearchRequest, SearchResult
-from streams.demo.chaos import Chaos
-from streams.demo.stage import StageError
+from streams.tools.demo.chaos import Chaos
+from streams.tools.demo.stage import StageError
 
 
 class Stage:

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from streams.dlq.letters import Choice, DeadLetterError, Letter, Position, parse_position
-from streams.dlq.replay import Topics, replay, replay_message
-from streams.dlq.show import as_text, printable, readable
-from streams.fsck import values as fsck
-from streams.fsck.letters import failures
 from streams.ingest.dead_letters import PREFIX, ROOM, Fault, dead_letter
 from streams.ingest.order import ORDER_HEADER, Place
 from streams.kafka.messages import OutgoingMessage, SourceMessage
 from streams.kafka.producer import SendError
 from streams.kafka.scan import since_ms
+from streams.tools.dlq.letters import Choice, DeadLetterError, Letter, Position, parse_position
+from streams.tools.dlq.replay import Topics, replay, replay_message
+from streams.tools.dlq.show import as_text, printable, readable
+from streams.tools.fsck import values as fsck
+from streams.tools.fsck.letters import failures
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 TOPICS = Topics({"product-events": 4}, lambda _: None)

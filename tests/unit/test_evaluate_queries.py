@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
-from streams.evaluation.configuration import Configuration, ConfigurationError, read_configuration
-from streams.evaluation.queries import QueriesError, read_queries, to_request
+from streams.tools.evaluation.configuration import (
+    Configuration,
+    ConfigurationError,
+    read_configuration,
+)
+from streams.tools.evaluation.queries import QueriesError, read_queries, to_request
 from tests.fakes import jpeg
 
 GOOD = {"text": "red mug", "relevant": ["a"]}

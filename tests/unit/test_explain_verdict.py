@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from schemas.records import Order, RecordKind
-from streams.explain.found import (
+from streams.ingest.order import Place
+from streams.tools.explain.found import (
     Found,
     SeenEvent,
     SeenLetter,
@@ -14,8 +15,7 @@ from streams.explain.found import (
     SeenRetry,
     WorkerState,
 )
-from streams.explain.verdict import verdict
-from streams.ingest.order import Place
+from streams.tools.explain.verdict import verdict
 
 E = "product-events"
 CREATED: Order = (1000, 10, 0)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.broker.lifecycle import _usable_folder
 from streams.images.blobs import BlobStore
 from streams.snapshots.store import SnapshotStore
+from streams.tools.broker.lifecycle import _usable_folder
 from tests.snapshot_parts import snapshot_in
 from visualsearch import private
 from visualsearch.private import make_folder

@@ -6,8 +6,8 @@ import textwrap
 
 import pytest
 
-from streams.bench.host import resident_bytes
 from streams.model.model import DECODE_MEMORY
+from streams.tools.bench.host import resident_bytes
 
 MOST_LEFT = 10_000_000
 
@@ -16,7 +16,7 @@ TAKEN_BY_A_THREAD = textwrap.dedent(
     """
     from threading import Thread
 
-    from streams.bench.host import resident_bytes
+    from streams.tools.bench.host import resident_bytes
     from streams.config.process import give_back, tune
 
     def take():
@@ -55,7 +55,7 @@ DECODED_TOGETHER = textwrap.dedent(
     from PIL import Image
     from prometheus_client import CollectorRegistry
 
-    from streams.bench.host import resident_bytes
+    from streams.tools.bench.host import resident_bytes
     from streams.model.priority_pool import Priority
     from streams.metrics import Metrics
     from streams.model.model import Model

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from streams.tuning.curves import Point, choose, measure, settings_of
+from streams.tools.tuning.curves import Point, choose, measure, settings_of
 from tests.strategies import clustered
 from visualsearch.engine import Engine, Layout
 from visualsearch.evaluation.sampling import Estimate

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from streams.fsck.compare import differences, matching, may_be_searchable, must_be_searchable
-from streams.fsck.history import Claim, Expected, Pictures
-from streams.fsck.values import Attributes, Order, Orders, Picture, Served, Terms
+from streams.tools.fsck.compare import differences, matching, may_be_searchable, must_be_searchable
+from streams.tools.fsck.history import Claim, Expected, Pictures
+from streams.tools.fsck.values import Attributes, Order, Orders, Picture, Served, Terms
 
 NEW, OLD = (2, 7, 0), (1, 3, 0)
 AT, BEFORE = ("t", 0, 7), ("t", 0, 3)

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from streams.fsck.history import Claim, History, Mode, Pictures, decode, newest, order_of, put
-from streams.fsck.letters import PREFIX, Failure, failures
-from streams.fsck.values import Attributes, Message, Terms, parse_place, place
+from streams.tools.fsck.history import Claim, History, Mode, Pictures, decode, newest, order_of, put
+from streams.tools.fsck.letters import PREFIX, Failure, failures
+from streams.tools.fsck.values import Attributes, Message, Terms, parse_place, place
 
 BASE = {"title": "T", "images": []}
 

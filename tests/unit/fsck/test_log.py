@@ -9,9 +9,9 @@ from schemas.records import (
     encode_record,
     record_key,
 )
-from streams.fsck.history import Claim, Expected, Pictures
-from streams.fsck.log import content_hashes, fold_log
-from streams.fsck.values import Attributes, Message, Picture, Terms
+from streams.tools.fsck.history import Claim, Expected, Pictures
+from streams.tools.fsck.log import content_hashes, fold_log
+from streams.tools.fsck.values import Attributes, Message, Picture, Terms
 
 LOWS = {("t", 0): 10}
 

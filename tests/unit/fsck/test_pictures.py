@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from schemas.events import ImageSource
-from streams.fsck.pictures import (
+from streams.tools.fsck.pictures import (
     LEAST_COSINE,
     Compared,
     Limits,

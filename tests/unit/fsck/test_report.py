@@ -1,8 +1,8 @@
 """Counts, excuses, exit statuses; and ranges that are behind."""
 
-from streams.fsck.cluster import _runs
-from streams.fsck.lateness import Late, behind
-from streams.fsck.report import DIFFERENCES, Finding, Report
+from streams.tools.fsck.cluster import _runs
+from streams.tools.fsck.lateness import Late, behind
+from streams.tools.fsck.report import DIFFERENCES, Finding, Report
 
 
 def report(**counts: int) -> Report:

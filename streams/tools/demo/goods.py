@@ -1,0 +1,72 @@
+"""What a demonstration shows: products to load, questions to ask, and fresh products."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from schemas.events import Product
+from streams.tools.catalog.publish import Ready
+from streams.tools.catalog.rows import Rejected
+
+QuestionKind = Literal["words", "photo", "both"]
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What a drawn product shows."""
+
+    kind: str
+    color: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A search, and what its hits ought to show where that is known."""
+
+    kind: QuestionKind
+    text: str | None = None
+    picture: bytes | None = None
+    right: Truth | None = None
+
+    @property
+    def asked(self) -> str:
+        """Say what is asked in a few words."""
+        words = f"“{self.text}”" if self.text else ""
+        return f"this, but {words}" if self.picture and words else words or "this photo"
+
+
+class Goods(Protocol):
+    """A catalogue and what can be asked of it."""
+
+    total: int
+    truth: Mapping[str, Truth]
+
+    def products(self) -> Iterator[Ready | Rejected]:
+        """Yield the products to load, once."""
+
+    def prepare(self, fresh: int) -> None:
+        """Make the photos, and 2 x `fresh` products for single events, before they are timed."""
+
+    def questions(self) -> list[Question]:
+        """Return the searches, kinds in turn; called after the products were read."""
+
+    def created(self, number: int) -> Product:
+        """Return a product that is not in the catalogue, with pictures never embedded."""
+
+    def updated(self, number: int) -> Product:
+        """Return a loaded product with other pictures."""
+
+    def offered(self, number: int) -> str:
+        """Return the id of a loaded product, another than `updated` gives about that time."""
+
+    def other_than(self, product_id: str) -> str:
+        """Return the id of a loaded product with pictures, but not this one."""
+
+    def phone_photo(self) -> bytes | None:
+        """Return a photo of 12 megapixels, as a phone takes it (JPEG), if one can be made."""
+
+
+def in_turn(*kinds: Sequence[Question]) -> list[Question]:
+    """Return the first of each kind, then the second, ..."""
+    longest = max(map(len, kinds), default=0)
+    return [kind[n] for n in range(longest) for kind in kinds if n < len(kind)]

@@ -1,0 +1,230 @@
+"""The demonstration from beginning to end; each step says what it does."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from streams.client import SearchClient
+from streams.config.settings import Settings
+from streams.kafka.producer import Producer
+from streams.tools.catalog.arrival import ArrivalWatch
+from streams.tools.catalog.publish import Load, Ready, publish
+from streams.tools.catalog.rows import Rejected
+from streams.tools.catalog.searchable import wait_for_watermark
+from streams.tools.demo.ahead import Ahead
+from streams.tools.demo.chaos import Chaos
+from streams.tools.demo.figures import Figures, precisions, spreads
+from streams.tools.demo.freshness import Fresh, measure_freshness, plan_events
+from streams.tools.demo.goods import Goods
+from streams.tools.demo.page import shown_searches, write_page
+from streams.tools.demo.searching import Asked, ask_all, phone_photo_ms, precision
+from streams.tools.demo.stage import (
+    StageError,
+    WorkerProcess,
+    count_messages,
+    own_topics,
+    running_broker,
+    running_worker,
+)
+
+_AHEAD = 200  # products in memory at most
+
+
+class Teller(Protocol):
+    """Where the steps are told: a terminal, or nowhere."""
+
+    def say(self, text: str) -> None:
+        """Tell of a step."""
+
+    def bar(self, text: str, total: int) -> "Callable[[int], None]":
+        """Show a bar; call what is returned with how much of `total` is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to show and how much of it."""
+
+    data_dir: Path
+    port: int
+    events: int = 200
+    searches: int = 200
+    per_s: float = 5.0
+    chaos: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The figures, and where the worker's page is while it is up."""
+
+    figures: Figures
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    load: Load
+    seconds: float
+    products: int
+    vectors: int
+    model: str
+
+
+@contextmanager
+def demonstration(
+    make_settings: Callable[[str, str, Path], Settings],
+    bootstrap: str | None,
+    goods: Goods,
+    plan: Plan,
+    teller: Teller,
+) -> Iterator[Shown]:
+    """Run everything and give the figures while the worker is still up; then take it all down.
+
+    `make_settings(bootstrap, prefix, data folder)` makes the worker's settings. Raises
+    VisualSearchError, ConnectionError, TimeoutError.
+    """
+    began = time.perf_counter()
+    folder = plan.data_dir / "demo"
+    with ExitStack() as stack:
+        products = Ahead(goods.products(), _AHEAD)  # drawn while broker and worker start
+        stack.callback(products.close)
+        teller.say("starting the broker")
+        broker = stack.enter_context(running_broker(plan.data_dir / "broker", bootstrap))
+        teller.say(broker.label)
+        prefix = f"demo-{uuid.uuid4().hex[:8]}-"
+        settings = make_settings(broker.bootstrap, prefix, folder / "worker")
+        teller.say(f"creating topics {prefix}*")
+        stack.enter_context(own_topics(settings))
+        teller.say("starting the worker")
+        log = folder / "worker.log"
+        worker = stack.enter_context(running_worker(settings, plan.port, log))
+        url = worker.wait_ready()
+        teller.say(f"worker ready: {url} (log: {log})")
+        topics = settings.topics
+        client = SearchClient(settings.kafka(), topics.search_requests, topics.search_results)
+        stack.callback(client.close)
+        client.wait_ready()
+        producer = stack.enter_context(Producer(settings.kafka(), linger_ms=0))
+
+        def start_again() -> WorkerProcess:
+            port = urlsplit(url).port or 0
+            return stack.enter_context(running_worker(settings, port, folder / "worker-2.log"))
+
+        chaos = Chaos(worker, start_again, client, teller.say) if plan.chaos else None
+        loaded = _load(settings, goods, products, producer, client, plan, teller, chaos)
+        asked = _ask(goods, client, plan, teller)
+        groups, show = shown_searches(url, asked, goods.truth)
+        photo_ms = _phone_photo(goods, client, folder, teller)
+        fresh = _events(settings, goods, client, producer, plan, teller)
+        figures = Figures(
+            products=loaded.products,
+            vectors=loaded.vectors,
+            rejected=len(loaded.load.rejected),
+            load_s=round(loaded.seconds, 1),
+            freshness_ms=spreads((f.kind, f.took_ms) for f in fresh),
+            search_ms=spreads((a.question.kind, a.took_ms) for a in asked),
+            phone_photo_to_40_ms=photo_ms,
+            **precisions({k: precision(asked, goods.truth, k) for k in ("words", "photo", "both")}),
+            dead_letters=count_messages(settings, topics.dead_letters),
+            broker=broker.label,
+            encoder=loaded.model,
+            page=str(folder / "page.html"),
+            total_s=round(time.perf_counter() - began, 1),
+            chaos=None if chaos is None else chaos.recovery(settings, url),
+        )
+        write_page(folder / "page.html", groups, show, figures)
+        teller.say(f"pictures of queries and hits: {folder / 'page.html'}")
+        yield Shown(figures, url)
+        teller.say("stopping")
+
+
+def _load(
+    settings: Settings,
+    goods: Goods,
+    products: Iterable[Ready | Rejected],
+    producer: Producer,
+    client: SearchClient,
+    plan: Plan,
+    teller: Teller,
+    chaos: Chaos | None,
+) -> _Loaded:
+    """Publish the catalogue and wait until all of it is searchable; chaos strikes half-way."""
+    topics = settings.topics
+    with ArrivalWatch(settings.kafka(), topics.index_log, topics.dead_letters) as watch:
+        began = time.perf_counter()
+        show = teller.bar("publishing", goods.total)
+
+        def published(load: Load) -> None:
+            show(load.position)
+            if chaos is not None and load.position >= goods.total // 2:
+                chaos.strike()
+
+        load = publish(
+            products,
+            producer,
+            topics.product_events,
+            run_id="demo",
+            now=lambda: datetime.now(UTC),
+            progress=published,
+        )
+        if chaos is not None:
+            chaos.await_answer()  # nobody answers yet, and the records of the load are kept
+        for row in load.rejected:
+            teller.say(f"rejected {row.where}: {row.message} [{row.code}]")
+        total = len(load.published)
+        show = teller.bar("indexing", total)
+        with ThreadPoolExecutor(1) as beside:  # this process has nothing else to do meanwhile
+            prepared = beside.submit(goods.prepare, max(plan.events // 4, 1))
+            arrived = watch.wait(load.published, progress=lambda state: show(total - state.waiting))
+            failed = arrived.dead_lettered
+            shown = [p for p in load.published if p.pictures and p.product_id not in failed]
+            if not shown:
+                raise StageError("no product of the catalogue became searchable")
+            result = wait_for_watermark(client, shown[-1].product_id, arrived.newest_ms)
+            seconds = time.perf_counter() - began
+        prepared.result()
+    assert result.index is not None  # noqa: S101 - the watermark was read from it
+    index = result.index
+    teller.say(f"{index.products:,} products searchable after {seconds:.1f} s")
+    return _Loaded(load, seconds, index.products, index.vectors, index.model)
+
+
+def _ask(goods: Goods, client: SearchClient, plan: Plan, teller: Teller) -> list[Asked]:
+    """Search by words, by photo and by both, one at a time."""
+    questions = goods.questions()
+    return ask_all(client, questions, plan.searches, teller.bar("searching", plan.searches))
+
+
+def _phone_photo(goods: Goods, client: SearchClient, folder: Path, teller: Teller) -> float | None:
+    photo = goods.phone_photo()
+    if photo is None:
+        return None
+    file = folder / "phone-photo.jpg"
+    file.write_bytes(photo)
+    slowest = max(phone_photo_ms(client, file))
+    teller.say(f"a phone photo of {len(photo) / 1e6:.1f} MB to 40 hits: {slowest:.0f} ms")
+    return round(slowest, 1)
+
+
+def _events(
+    settings: Settings,
+    goods: Goods,
+    client: SearchClient,
+    producer: Producer,
+    plan: Plan,
+    teller: Teller,
+) -> list[Fresh]:
+    """Publish single events at a steady rate and see each in a search."""
+    singles = plan_events(goods, plan.events)
+    show = teller.bar(f"single events at {plan.per_s:g}/s", len(singles))
+    topic = settings.topics.product_events
+    return asyncio.run(
+        measure_freshness(client, producer, topic, singles, per_s=plan.per_s, progress=show)
+    )

@@ -1,0 +1,152 @@
+"""What a demonstration stands on: a broker, topics of its own and a worker, taken down again."""
+
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from streams.config.settings import Settings
+from streams.config.topics import topic_specs
+from streams.kafka.assignment import by_assignment
+from streams.kafka.topics import create_topics
+from streams.tools.broker import BrokerInfo, broker_status, start_broker, stop_broker
+from visualsearch.errors import VisualSearchError
+from visualsearch.private import make_folder
+
+USUAL_PORT = 9092
+_READY = re.compile(rb"worker ready: (http://\S+)")
+_START_S = 180.0  # a first start may compile and import for a while
+_STOP_S = 30.0
+_TAIL = 15
+
+
+class StageError(VisualSearchError):
+    """The worker of the demonstration does not run."""
+
+    code = "worker_failed"
+
+
+@contextmanager
+def running_broker(folder: Path, bootstrap: str | None) -> Iterator[BrokerInfo]:
+    """Give a broker; one that was not running before is stopped again. Raises BrokerError."""
+    ours = bootstrap is None and broker_status(folder) is None
+    info = start_broker(folder, bootstrap=bootstrap, preferred_port=USUAL_PORT)
+    try:
+        yield info
+    finally:
+        if ours:
+            stop_broker(folder)
+
+
+@contextmanager
+def own_topics(settings: Settings) -> Iterator[None]:
+    """Create the topics under the settings' prefix, and delete them afterwards.
+
+    A prefix of its own for each run makes the next run start from nothing, and at once.
+    """
+    specs = topic_specs(settings.topics)
+    create_topics(settings.bootstrap, specs)
+    try:
+        yield
+    finally:
+        _delete_topics(settings.bootstrap, [spec.name for spec in specs])
+
+
+def _delete_topics(bootstrap: str, names: list[str]) -> None:
+    from confluent_kafka.admin import AdminClient
+
+    quiet = logging.getLogger("librdkafka")
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}, logger=quiet)
+    for name, deleted in admin.delete_topics(names, operation_timeout=10).items():
+        if (error := deleted.exception(timeout=15)) is not None:
+            quiet.warning("topic %s was not deleted: %s", name, error)
+
+
+@dataclass(slots=True)
+class WorkerProcess:
+    """A worker in a process of its own, as in production; its log goes to a file."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def wait_ready(self, timeout_s: float = _START_S) -> str:
+        """Return its base URL once it is ready. Raises StageError with the end of its log."""
+        give_up_at = time.monotonic() + timeout_s
+        while time.monotonic() < give_up_at:
+            written = self.log.read_bytes()
+            if found := _READY.search(written):
+                return found[1].decode().rstrip("/")
+            if self.process.poll() is not None:
+                tail = "\n".join(written.decode(errors="replace").splitlines()[-_TAIL:])
+                raise StageError(f"the worker ended with {self.process.returncode}:\n{tail}")
+            time.sleep(0.1)
+        raise StageError(f"the worker was not ready in {timeout_s:.0f} s, see {self.log}")
+
+    def kill(self) -> None:
+        """End it as a crash does: nothing is finished, nothing said."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """Ask it to stop and return its exit status; kill it past its own deadline."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+
+@contextmanager
+def running_worker(settings: Settings, port: int, log: Path) -> Iterator[WorkerProcess]:
+    """Start a worker; it is gone when the context ends.
+
+    A session of its own keeps Ctrl-C from it: it is stopped by us, after its last answer.
+    """
+    make_folder(log.parent)
+    environ = os.environ | {
+        "VISUALSEARCH_BOOTSTRAP": settings.bootstrap,
+        "VISUALSEARCH_TOPIC_PREFIX": settings.topic_prefix,
+        "VISUALSEARCH_DATA_DIR": str(settings.data_dir.absolute()),
+        "VISUALSEARCH_ENCODER": settings.encoder,
+        "VISUALSEARCH_HTTP_HOST": settings.http_host,
+        "VISUALSEARCH_HTTP_PORT": str(port),
+    }
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "streams.cli", "worker"],
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    worker = WorkerProcess(process, log)
+    try:
+        yield worker
+    finally:
+        worker.stop()
+
+
+def count_messages(settings: Settings, topic: str) -> int:
+    """Return how many messages a topic holds."""
+    from confluent_kafka import Consumer, TopicPartition
+
+    consumer = Consumer(by_assignment(settings.kafka(), "count"))
+    try:
+        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        ends = [
+            consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
+            for number in partitions
+        ]
+    finally:
+        consumer.close()
+    return sum(high - low for low, high in ends)

@@ -1,0 +1,204 @@
+"""A dead letter as it was read, what it tells, and which of them are meant."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from streams.ingest.dead_letters import PREFIX
+from streams.ingest.order import ORDER_HEADER, Place, parse_place
+from streams.kafka.messages import Headers, SourceMessage
+from streams.kafka.numbers import whole_number
+from streams.kafka.scan import Scanned, Scanner, Span
+from streams.tools.dlq.show import as_text
+from visualsearch.errors import VisualSearchError
+
+_PARTS = ("key", "value", "headers")
+_POSITION = re.compile(r"([0-9]{1,9})@([0-9]{1,19})")
+
+
+class DeadLetterError(VisualSearchError):
+    """A dead letter that is not there, or cannot be replayed."""
+
+    code = "dead_letter_not_found"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """Where a dead letter stands in its topic: partition@offset."""
+
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.partition}@{self.offset}"
+
+
+def parse_position(text: str) -> Position | None:
+    """Read `PARTITION@OFFSET`; None if it is something else, like a product id."""
+    found = _POSITION.fullmatch(text)
+    return None if found is None else Position(int(found[1]), int(found[2]))
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A dead letter: the original message and, in `facts`, why it could not be used."""
+
+    message: SourceMessage
+    by_producer: bool = True  # whether the topic kept the event's own time
+
+    @classmethod
+    def of(cls, scanned: Scanned) -> "Letter":
+        """Take over what was read from the dead letters' topic."""
+        return cls(scanned.message, scanned.by_producer)
+
+    @cached_property
+    def facts(self) -> Mapping[str, str]:
+        """The headers of the error by their short names, such as topic, code and message."""
+        return {
+            name.removeprefix(PREFIX): (value or b"").decode("utf-8", "replace")
+            for name, value in self.message.headers
+            if name.startswith(PREFIX)
+        }
+
+    @property
+    def position(self) -> Position:
+        """Where the letter itself stands."""
+        return Position(self.message.partition, self.message.offset)
+
+    @property
+    def topic(self) -> str:
+        """The topic of the original."""
+        return self.facts.get("topic", "")
+
+    @property
+    def original(self) -> str:
+        """Where the original stands: topic[partition]@offset."""
+        facts = self.facts
+        return f"{self.topic}[{facts.get('partition', '?')}]@{facts.get('offset', '?')}"
+
+    @property
+    def code(self) -> str:
+        """The stable code of the error; of a letter that cannot be read itself, of that."""
+        damage = self.message.damage
+        return self.facts.get("code", "") if damage is None else damage.code
+
+    @property
+    def product_id(self) -> str | None:
+        """The key as text: the product that the event was about, if it had a key."""
+        key = self.message.key
+        return None if key is None else key.decode("utf-8", "backslashreplace")
+
+    @property
+    def own_headers(self) -> Headers:
+        """The headers of the original, without what we added to them."""
+        return tuple(
+            (name, value)
+            for name, value in self.message.headers
+            if not name.startswith(PREFIX) and name != ORDER_HEADER
+        )
+
+    @property
+    def omitted(self) -> Mapping[str, int]:
+        """Which parts of the original did not fit, and how many bytes each had."""
+        told = {part: whole_number(self.facts.get(f"{part}_omitted")) for part in _PARTS}
+        return {part: size for part, size in told.items() if size is not None}
+
+    @property
+    def place(self) -> Place | None:
+        """Where the event stood first, on which its order rests; None if that cannot be told.
+
+        The letter of a replay that failed again carries it in a header, any other is itself the
+        witness: its own timestamp is the event's, and the error's headers tell the offset.
+        """
+        carried = self.message.header(ORDER_HEADER)
+        if carried is not None and (place := parse_place(carried)) is not None:
+            return place
+        text = f"{self.message.timestamp_ms},{self.facts.get('offset', '')}"
+        return parse_place(text.encode()) if self.by_producer else None
+
+    @property
+    def time(self) -> datetime | None:
+        """The event's time in its topic; that of the last attempt if it was replayed."""
+        milliseconds = self.message.timestamp_ms
+        try:
+            return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds >= 0 else None
+        except (ValueError, OverflowError, OSError):
+            return None
+
+    def as_dict(self, *, whole: bool = False) -> dict[str, Any]:
+        """Return JSON values; `whole` adds headers and value (text, or base64 where it is none)."""
+        facts = self.facts
+        row: dict[str, Any] = {
+            "position": str(self.position),
+            "time": self.time.isoformat() if self.time else None,
+            "product_id": self.product_id,
+            "original": self.original,
+            "topic": self.topic,
+            "stage": facts.get("stage", ""),
+            "code": self.code,
+            "message": facts.get(
+                "message", self.message.damage.message if self.message.damage else ""
+            ),
+            "attempts": whole_number(facts.get("attempts")),
+            "value_bytes": None if self.message.value is None else len(self.message.value),
+            "omitted": dict(self.omitted),
+            "replayed": self.message.header(ORDER_HEADER) is not None,
+        }
+        if whole:
+            row["value"] = as_text(self.message.value)
+            row["headers"] = [[name, as_text(value)] for name, value in self.own_headers]
+        return row
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which dead letters are meant; what is not given does not narrow it."""
+
+    code: str | None = None
+    product: str | None = None
+    topic: str | None = None
+    since_ms: int | None = None
+    positions: frozenset[Position] = field(default_factory=frozenset)
+
+    def has(self, letter: Letter) -> bool:
+        """Return whether a letter is meant."""
+        return (
+            (self.code is None or letter.code == self.code)
+            and (self.product is None or letter.product_id == self.product)
+            and (self.topic is None or letter.topic == self.topic)
+            and (self.since_ms is None or letter.message.timestamp_ms >= self.since_ms)
+            and (not self.positions or letter.position in self.positions)
+        )
+
+
+def read_letters(
+    scanner: Scanner,
+    topic: str,
+    choice: Choice,
+    progress: Callable[[int, int], None] = lambda _, __: None,
+) -> Iterator[Letter]:
+    """Yield the letters that are meant, oldest first within each partition.
+
+    All that the topic holds now is read, or only from and to the positions that are asked for.
+    Raises TopicError.
+    """
+    spans = scanner.spans(topic, since=choice.since_ms)
+    if choice.positions:
+        spans = list(_narrowed(spans, choice.positions))
+    for scanned in scanner.read(spans, progress):
+        letter = Letter.of(scanned)
+        if choice.has(letter):
+            yield letter
+
+
+def _narrowed(spans: Iterable[Span], positions: Iterable[Position]) -> Iterator[Span]:
+    offsets: dict[int, list[int]] = {}
+    for position in positions:
+        offsets.setdefault(position.partition, []).append(position.offset)
+    for span in spans:
+        if wanted := offsets.get(span.partition):
+            start, end = max(span.start, min(wanted)), min(span.end, max(wanted) + 1)
+            yield replace(span, start=start, end=end)

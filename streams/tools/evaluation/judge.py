@@ -1,0 +1,133 @@
+"""Ask every query of a file of one shop, and judge each answer."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from schemas.errors import SchemaError
+from schemas.search import SearchHit, SearchPlan, TookMs
+from streams.model.priority_pool import Priority
+from streams.tools.evaluation.queries import (
+    Preference,
+    Queries,
+    QueriesError,
+    Search,
+    Thing,
+    picture,
+    to_request,
+)
+from streams.tools.evaluation.shop import Shop
+from visualsearch.evaluation.preference import agreement
+from visualsearch.evaluation.ranking import scores
+from visualsearch.evaluation.variety import diversity
+from visualsearch.types import FloatArray
+
+DEADLINE_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One search: its answer, and its scores by metric."""
+
+    search: Search
+    hits: Sequence[SearchHit]
+    scores: Mapping[str, float]
+    took: TookMs
+    plan: SearchPlan | None
+
+
+@dataclass(slots=True)
+class Run:
+    """All queries of a file, asked of one configuration."""
+
+    name: str
+    model: str
+    products: int
+    pictures: int
+    judged: list[Judged] = field(default_factory=list)
+    preferred: list[tuple[Preference, float]] = field(default_factory=list)
+    unknown: list[int] = field(default_factory=list)  # lines with a relevant product that is none
+
+
+async def run(
+    shop: Shop,
+    queries: Queries,
+    name: str,
+    *,
+    ks: Sequence[int],
+    overrides: Mapping[str, Any],
+    progress: Callable[[], None] = lambda: None,
+) -> Run:
+    """Ask and judge, one query after the other: times are those of a worker with nothing else.
+
+    Raises QueriesError, with the line, for a query that gets an error for an answer.
+    """
+    stats = shop.engine.stats()
+    found = Run(name, shop.engine.model, stats.products, stats.vectors)
+    for search in queries.searches:
+        found.judged.append(await _judged(shop, search, queries.folder, ks, overrides))
+        if any(shop.engine.product(wanted) is None for wanted in search.grades):
+            found.unknown.append(search.line)
+        progress()
+    for preference in queries.preferences:
+        found.preferred.append((preference, await _agreed(shop, preference, queries.folder)))
+        progress()
+    return found
+
+
+async def _judged(
+    shop: Shop, search: Search, folder: Path, ks: Sequence[int], overrides: Mapping[str, Any]
+) -> Judged:
+    try:
+        request = to_request(search, folder, depth=max(ks), overrides=overrides)
+    except SchemaError as error:
+        raise QueriesError(f"line {search.line}: {error} [{error.code}]") from None
+    result = await shop.handler.answer(request, remaining_s=DEADLINE_S)
+    if (fault := result.error) is not None:
+        raise QueriesError(f"line {search.line}: {fault.message} [{fault.code}]")
+    shown = int(search.body.get("top_k", max(ks)))
+    ranked = [hit.product_id for hit in result.hits]
+    found = scores(ranked, search.grades, ks, shown)
+    found["diversity"] = diversity(_vectors(shop, result.hits[:shown]))
+    return Judged(search, result.hits[: max([*ks, shown])], found, result.took_ms, result.plan)
+
+
+def _vectors(shop: Shop, hits: Sequence[SearchHit]) -> FloatArray:
+    """Return the vector of the picture by which each hit was found."""
+    rows = [dict(shop.engine.vectors_of(hit.product_id))[hit.image_id] for hit in hits]
+    return np.stack(rows) if rows else np.zeros((0, shop.engine.dim), dtype=np.float32)
+
+
+async def _agreed(shop: Shop, preference: Preference, folder: Path) -> float:
+    names = ["anchor", "closer", *(f"than[{n}]" for n in range(len(preference.others)))]
+    things = [preference.anchor, preference.closer, *preference.others]
+    try:
+        rows = [
+            await _vector(shop, thing, folder, name)
+            for thing, name in zip(things, names, strict=True)
+        ]
+    except SchemaError as error:
+        raise QueriesError(f"line {preference.line}: {error} [{error.code}]") from None
+    return agreement(rows[0], rows[1], np.stack(rows[2:]))
+
+
+async def _vector(shop: Shop, thing: Thing, folder: Path, field: str) -> FloatArray:
+    """Return the unit vector of a picture, of words, or the mean of a product's pictures."""
+    if thing.image is not None:
+        data = picture(thing.image, folder, f"{field}.image")
+        prepared = await shop.model.prepare(Priority.QUERY, data)
+        rows = await shop.model.images(Priority.QUERY, [prepared])
+        return np.asarray(rows[0])
+    if thing.text is not None:
+        rows = await shop.model.texts(Priority.QUERY, [thing.text])
+        return np.asarray(rows[0])
+    vectors = [vector for _, vector in shop.engine.vectors_of(thing.product or "")]
+    if not vectors:
+        where = f"{field}.product"
+        text = f"{where}: {thing.product} is not in the catalogue, or has no picture"
+        raise SchemaError("product_unknown", text, field=where)
+    mean = np.mean(vectors, axis=0)
+    return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)

@@ -1,0 +1,268 @@
+"""The file of queries: each line a search with its relevant products, or a preference.
+
+    {"image": "photo.jpg", "text": "in navy", "relevant": ["p1", "p2"], "groups": ["phone"]}
+    {"query": {...}, "filters": {...}, "relevant": {"p1": 3, "p2": 1}}
+    {"anchor": {"image": "a.jpg"}, "closer": {"product": "p1"}, "than": [{"text": "a hat"}]}
+
+A search may hold every field of a search request; paths are relative to the file.
+"""
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from schemas.errors import SchemaError, from_validation
+from schemas.search import SearchRequest
+from streams.tools.catalog.jsonl_rows import jsonl_rows
+from streams.tools.catalog.pictures import shrink
+from streams.tools.catalog.rows import Rejected
+from visualsearch.errors import ImageError, VisualSearchError
+
+_TOLD = 10  # bad lines named in an error
+_DEADLINE_MS = 600_000
+Grade = Annotated[float, Meta(gt=0, le=1000)]
+
+
+class QueriesError(VisualSearchError):
+    """A file of queries that cannot be used; the text names its lines and fields."""
+
+    code = "queries_invalid"
+
+
+class Thing(Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """One thing that is compared in a preference: exactly one of the three."""
+
+    image: str | None = None
+    text: Annotated[str, Meta(min_length=1, max_length=2000)] | None = None
+    product: str | None = None
+
+    def __post_init__(self) -> None:
+        if sum(given is not None for given in (self.image, self.text, self.product)) != 1:
+            raise ValueError("give exactly one of `image`, `text` and `product`")
+
+
+class _Judged(Struct, kw_only=True):
+    relevant: (
+        Annotated[list[str], Meta(min_length=1)] | Annotated[dict[str, Grade], Meta(min_length=1)]
+    )
+    groups: list[str] = []
+
+
+class _Preferred(Struct, kw_only=True, forbid_unknown_fields=True):
+    anchor: Thing
+    closer: Thing
+    than: Annotated[list[Thing], Meta(min_length=1)]
+    groups: list[str] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search to be judged; `body` is its request, pictures still named by their paths."""
+
+    line: int
+    body: Mapping[str, Any]
+    grades: Mapping[str, float]
+    groups: tuple[str, ...]
+
+    @property
+    def asked(self) -> str:
+        """Return what is asked in words, for people."""
+        query = self.body["query"]
+        texts = [query.get("text"), *(text.get("text") for text in query.get("texts", ()))]
+        return ", ".join(text for text in texts if text)
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """Which of several things people find closest to an anchor."""
+
+    line: int
+    anchor: Thing
+    closer: Thing
+    others: tuple[Thing, ...]
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """All lines of a file, each checked; paths of pictures are relative to `folder`."""
+
+    searches: tuple[Search, ...]
+    preferences: tuple[Preference, ...]
+    folder: Path
+
+    def __len__(self) -> int:
+        return len(self.searches) + len(self.preferences)
+
+
+def read_queries(path: Path) -> Queries:
+    """Read and check a file. Raises QueriesError, which names each bad line and its field."""
+    if not path.is_file():
+        raise QueriesError(f"{path}: no such file", code="queries_unreadable")
+    searches: list[Search] = []
+    preferences: list[Preference] = []
+    wrong: list[str] = []
+    for row in jsonl_rows(path):
+        number = int(row.where.removeprefix("line "))
+        if isinstance(row, Rejected):
+            wrong.append(f"line {number}: {row.message}")
+            continue
+        try:
+            found = _line(number, row.product, path.parent)
+        except SchemaError as error:
+            wrong.append(f"line {number}: {error} [{error.code}]")
+            continue
+        if isinstance(found, Search):
+            searches.append(found)
+        else:
+            preferences.append(found)
+    if wrong:
+        more = f"\nand {len(wrong) - _TOLD} more" if len(wrong) > _TOLD else ""
+        raise QueriesError(f"{path}: " + "\n".join(wrong[:_TOLD]) + more)
+    if not searches and not preferences:
+        raise QueriesError(f"{path}: no queries in this file")
+    return Queries(tuple(searches), tuple(preferences), path.parent)
+
+
+def to_request(
+    search: Search, folder: Path, *, depth: int, overrides: Mapping[str, Any]
+) -> SearchRequest:
+    """Return the request that a search sends, its pictures read.
+
+    `overrides` are a configuration's fields, which win over the line's. Raises SchemaError.
+    """
+    body = _merged(search.body, overrides)
+    # The largest k that is judged, and never fewer than the line itself shows.
+    body["top_k"] = max(depth, int(body.get("top_k", 0)))
+    body["query"] = dict(body["query"])
+    if images := body["query"].get("images"):
+        body["query"]["images"] = [_inlined(image, n, folder) for n, image in enumerate(images)]
+    return _converted({"request_id": f"line {search.line}", "deadline_ms": _DEADLINE_MS} | body)
+
+
+def picture(name: str, folder: Path, field: str) -> bytes:
+    """Return a picture as it is sent. Raises SchemaError for what is no picture."""
+    try:
+        return shrink((folder / name).read_bytes())
+    except OSError as error:
+        text = f"{field}: {name}: {error.strerror}"
+        raise SchemaError("image_unreadable", text, field=field) from None
+    except ImageError as error:
+        raise SchemaError(error.code, f"{field}: {name}: {error}", field=field) from None
+
+
+def _line(number: int, row: Mapping[str, Any], folder: Path) -> Search | Preference:
+    body = dict(row)
+    try:
+        if "anchor" in body:
+            found = msgspec.convert(body, _Preferred)
+            things = (found.anchor, found.closer, *found.than)
+            for thing, field in zip(things, _fields(len(found.than)), strict=True):
+                if thing.image is not None:
+                    _there(thing.image, folder, f"{field}.image")
+            return Preference(
+                number, found.anchor, found.closer, tuple(found.than), tuple(found.groups)
+            )
+        judged = msgspec.convert(body, _Judged)
+    except msgspec.ValidationError as error:
+        raise from_validation(error, body) from None
+    if isinstance(judged.relevant, list):
+        grades: Mapping[str, float] = dict.fromkeys(judged.relevant, 1.0)
+    else:
+        grades = judged.relevant
+    body.pop("relevant")
+    body.pop("groups", None)
+    spelt = _spelt_out(body)
+    probe = spelt | {"query": _without_paths(spelt["query"], folder)}
+    request = _converted({"request_id": "check", **probe})
+    query = request.query
+    if not (query.images or query.texts or query.image or query.text
+            or query.similar_to or query.vector):  # fmt: skip
+        raise SchemaError("query_empty", "query: give an `image`, a `text` or both", field="query")
+    return Search(number, spelt, grades, tuple(judged.groups))
+
+
+def _spelt_out(body: dict[str, Any]) -> dict[str, Any]:
+    """Move the shorthands `image`, `images` and `text` to where a request has them."""
+    query = body.pop("query", {})
+    if not isinstance(query, dict):
+        raise SchemaError("field_invalid", "query: expected an object", field="query")
+    query = dict(query)
+    given = body.pop("images", [])
+    if not isinstance(given, list):
+        raise SchemaError("field_invalid", "images: expected a list of paths", field="images")
+    if "image" in body:
+        given = [*given, body.pop("image")]
+    if "text" in body:
+        query["text"] = body.pop("text")
+    if given:
+        listed = query.get("images") or []
+        query["images"] = [*listed, *({"path": name} for name in given)]
+    return body | {"query": query}
+
+
+def _without_paths(query: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return a query as the schema knows it: each path, once seen to be there, as a URL."""
+    images = query.get("images")
+    if not isinstance(images, list):
+        return dict(query)
+    checked = []
+    for number, image in enumerate(images):
+        if isinstance(image, dict) and "path" in image:
+            field = f"query.images[{number}].path"
+            if not isinstance(image["path"], str):
+                raise SchemaError("field_invalid", f"{field}: expected a path", field=field)
+            if {"url", "data"} & image.keys():
+                text = f"query.images[{number}]: give one of path, url, data"
+                raise SchemaError("field_invalid", text, field=field)
+            _there(image["path"], folder, field)
+            rest = {name: value for name, value in image.items() if name != "path"}
+            checked.append(rest | {"url": "file:///checked"})
+        else:
+            checked.append(image)
+    return dict(query) | {"images": checked}
+
+
+def _there(name: str, folder: Path, field: str) -> None:
+    if not (folder / name).is_file():
+        raise SchemaError("image_unreadable", f"{field}: {name}: no such file", field=field)
+
+
+def _fields(others: int) -> Iterator[str]:
+    yield from ("anchor", "closer")
+    yield from (f"than[{n}]" for n in range(others))
+
+
+def _inlined(image: Mapping[str, Any], number: int, folder: Path) -> Mapping[str, Any]:
+    if "path" not in image:
+        return image
+    data = picture(image["path"], folder, f"query.images[{number}].path")
+    rest = {name: value for name, value in image.items() if name != "path"}
+    return rest | {"data": base64.b64encode(data).decode()}
+
+
+def _merged(body: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(body)
+    for name, value in overrides.items():
+        known = found.get(name)
+        both = isinstance(known, Mapping) and isinstance(value, Mapping)
+        found[name] = _merged(known, value) if both else value  # type: ignore[arg-type]
+    return found
+
+
+def _converted(body: Mapping[str, Any]) -> SearchRequest:
+    try:
+        return msgspec.convert(body, SearchRequest)
+    except msgspec.ValidationError as error:
+        raise from_validation(error, body) from None
+
+
+def named(lines: Sequence[int]) -> str:
+    """Return line numbers for people, the first few of many."""
+    shown = ", ".join(map(str, lines[:_TOLD]))
+    return shown + (f" and {len(lines) - _TOLD} more" if len(lines) > _TOLD else "")

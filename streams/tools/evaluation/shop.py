@@ -1,0 +1,188 @@
+"""A catalogue embedded and indexed in this process, searched by the code of a worker."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from prometheus_client import CollectorRegistry
+
+from schemas.events import ImageSource, Product
+from schemas.records import ImageRef
+from streams.config.settings import Settings
+from streams.images.blobs import BlobStore
+from streams.images.errors import FetchError
+from streams.images.fetcher import Fetcher
+from streams.images.inline import decode_base64
+from streams.indexer.engine import build_engine
+from streams.indexer.records import engine_record
+from streams.ingest.attributes import base_record, image_id, offer_record
+from streams.metrics import Metrics
+from streams.model.attribute_guesses import guesser_of
+from streams.model.model import Model
+from streams.model.priority_pool import Priority
+from streams.searcher.handler import QueryHandler
+from streams.searcher.images import QueryPictures
+from streams.searcher.look import Detection
+from streams.tools.catalog.events import row_product
+from streams.tools.catalog.publish import Ready, products_of
+from streams.tools.catalog.readers import open_catalog
+from streams.tools.catalog.rows import Catalog, CatalogError, Rejected, Row
+from visualsearch.attributes.guesser import Guesser
+from visualsearch.encoders.protocol import Encoder
+from visualsearch.engine import Engine
+from visualsearch.errors import ImageError
+from visualsearch.types import Guess, ImageVector, Record, VectorsRecord
+
+STEP = 32  # products that are embedded together
+Progress = Callable[[int, int], None]  # how far, of how much
+
+
+@dataclass(slots=True)
+class Shop:
+    """An index of a catalogue with a handler over it; `rejected` are its rows and pictures."""
+
+    engine: Engine
+    model: Model
+    handler: QueryHandler
+    fetcher: Fetcher
+    settings: Settings
+    handler_over: Callable[[Engine], QueryHandler]  # another, over what stands for the engine
+    guesser: Guesser | None = None
+    rejected: list[Rejected] = field(default_factory=list)
+    rows: dict[str, Row] = field(default_factory=dict)
+    folder: Path = field(default_factory=Path)
+
+    async def fill(self, path: Path, progress: Progress = lambda *_: None) -> None:
+        """Embed and index a catalogue. Raises CatalogError if no product of it can be found."""
+        catalog = open_catalog(path)
+        self.folder = catalog.folder
+        products = products_of(replace(catalog, rows=self._remembered(catalog)))
+        while step := await asyncio.to_thread(lambda: list(islice(products, STEP))):
+            self.rejected += [item for item in step if isinstance(item, Rejected)]
+            ready = [item for item in step if isinstance(item, Ready)]
+            await self._add(ready)
+            progress(step[-1].position, catalog.total)
+        if not self.engine.stats().products:
+            why = (
+                f" ({self.rejected[0].where}: {self.rejected[0].message})" if self.rejected else ""
+            )
+            raise CatalogError(f"{path}: no product with a usable picture{why}")
+        await asyncio.to_thread(self._settle)
+
+    def take(self, records: Iterable[Record]) -> None:
+        """Index records that are there already. Raises CatalogError if nothing can be found."""
+        for step in batches(records, STEP):
+            self.engine.apply(step)
+        if not self.engine.stats().products:
+            raise CatalogError("no searchable product to measure on")
+        self._settle()
+
+    async def picture(self, product_id: str, wanted: str) -> bytes | None:
+        """Return a product's picture by its id, None where it cannot be had any more."""
+        row = self.rows.get(product_id)
+        found = None if row is None else row_product(row, self.folder)
+        if not isinstance(found, Product):
+            return None
+        for number, image in enumerate(found.images):
+            if image_id(number, image) == wanted:
+                try:
+                    return await self._bytes(image)
+                except FetchError:
+                    return None
+        return None
+
+    def _remembered(self, catalog: Catalog) -> Iterator[Row | Rejected]:
+        for row in catalog.rows:
+            if isinstance(row, Row):
+                self.rows[str(row.product.get("product_id"))] = row
+            yield row
+
+    async def _add(self, ready: list[Ready]) -> None:
+        pictures = [(item, n, image) for item in ready
+                    for n, image in enumerate(item.product.images)]  # fmt: skip
+        prepared = await asyncio.gather(*(self._prepared(*picture) for picture in pictures))
+        usable = [place for place, one in enumerate(prepared) if one is not None]
+        rows = await self.model.images(Priority.INDEX, [prepared[place] for place in usable])
+        vectors: dict[str, list[ImageVector]] = {item.product.product_id: [] for item in ready}
+        for place, row in zip(usable, rows.astype(np.float16), strict=True):
+            item, number, image = pictures[place]
+            vectors[item.product.product_id].append(
+                ImageVector(image_id(number, image), row, image.kind, image.url)
+            )
+        for item in ready:
+            self._apply(item.product, vectors[item.product.product_id])
+
+    def _apply(self, product: Product, images: list[ImageVector]) -> None:
+        order, name = (1, 0, 0), product.product_id
+        refs = [ImageRef(image_id=image.image_id, url=image.url or "") for image in images]
+        self.engine.apply([
+            engine_record(name, base_record(product, order, refs)),
+            engine_record(name, offer_record(product, order)),
+            VectorsRecord(
+                name, order, model=self.engine.model,
+                images=tuple(images), guessed=self._guessed(images),
+            ),
+        ])  # fmt: skip
+
+    def _guessed(self, images: list[ImageVector]) -> Mapping[str, Guess]:
+        if self.guesser is None or not images:
+            return {}
+        return self.guesser(np.stack([image.vector for image in images]).astype(np.float32))
+
+    async def _prepared(self, item: Ready, number: int, image: ImageSource) -> Any:
+        where = f"images[{number}]"
+        try:
+            return await self.model.prepare(Priority.INDEX, await self._bytes(image))
+        except (FetchError, ImageError) as error:
+            self.rejected.append(Rejected(item.where, error.code, str(error), where))
+            return None
+
+    async def _bytes(self, image: ImageSource) -> bytes:
+        if image.data is not None:
+            return decode_base64(image.data, self.settings.image_max_bytes)
+        return (await self.fetcher.fetch(image.url or "")).data
+
+    def _settle(self) -> None:
+        """Build graphs and lists first: what is measured is an index at rest."""
+        while self.engine.index_pending() or not self.engine.settled:
+            pass
+
+
+def batches(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
+    """Yield records in lists of at most `size`."""
+    left = iter(records)
+    while step := list(islice(left, size)):
+        yield step
+
+
+@asynccontextmanager
+async def open_shop(encoder: Encoder, settings: Settings) -> AsyncIterator[Shop]:
+    """Give an empty shop; nothing of it talks to Kafka."""
+    metrics = Metrics(CollectorRegistry())
+    model = Model(encoder, metrics)
+    engine = build_engine(settings, encoder.model_id, encoder.dim, metrics)
+    fetcher = Fetcher(settings, BlobStore(settings.blobs), metrics)
+    pictures = QueryPictures.of(settings, model, fetcher)
+    detection = Detection.of(settings)
+
+    def handler_over(engine: Engine) -> QueryHandler:
+        return QueryHandler(
+            engine, model, pictures, metrics, watermark=lambda: None, detection=detection
+        )
+
+    handler = handler_over(engine)
+    try:
+        yield Shop(
+            engine, model, handler, fetcher, settings, handler_over,
+            guesser_of(settings, encoder),
+        )  # fmt: skip
+    finally:
+        handler.close()
+        await fetcher.close()
+        model.close()
+        engine.close()

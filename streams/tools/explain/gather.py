@@ -1,0 +1,187 @@
+"""Read what Kafka and a worker know of one product: by assignment, committing nothing."""
+
+import json
+from collections.abc import Callable, Collection, Iterator
+from typing import TypeVar
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote
+from urllib.request import urlopen
+
+from schemas.records import record_key
+from streams.config.settings import Settings
+from streams.kafka.lag import Offsets
+from streams.kafka.messages import SourceMessage
+from streams.kafka.partitioner import partition_of
+from streams.kafka.scan import Scanner
+from streams.kafka.topics import TopicError
+from streams.tools.dlq.letters import Choice, read_letters
+from streams.tools.explain.collect import Events, Records, seen_letter, seen_retry
+from streams.tools.explain.found import LANES, Found, SeenLetter, SeenRetry, WorkerState
+
+_HTTP_S = 5.0
+Progress = Callable[[str, int, int], None]
+
+
+def gather(
+    settings: Settings,
+    product_id: str,
+    *,
+    worker: str,
+    since: int | None = None,
+    every_partition: bool = False,
+    progress: Progress = lambda _, __, ___: None,
+) -> Found:
+    """Return what is known of a product now. Raises TopicError.
+
+    The order of the steps matters: what a lane had committed is in the log or is tried again,
+    both of which are read after that, and the log is soon in the index, which is asked last.
+    """
+    with Scanner(settings.kafka()) as scanner:
+        reader = _Reader(scanner, settings, product_id, since, progress)
+        events = reader.events(every_partition=every_partition)
+        marked = (events.newest, events.offer, events.unreadable)
+        places = {(event.topic, event.partition) for event in marked if event is not None}
+        committed = committed_offsets(settings, LANES, places)
+        retries = reader.retries()
+        records = reader.records()
+        letters = reader.letters()
+    state, why_not = worker_state(worker, product_id)
+    return Found(
+        product_id=product_id,
+        topics=settings.topics.product_topics(),
+        latest={topic: tuple(found) for topic, found in events.latest.items()},
+        counts=events.counts,
+        newest=events.newest,
+        offer=events.offer,
+        unreadable=events.unreadable,
+        records=records.newest,
+        letters=letters,
+        retries=retries,
+        committed=committed,
+        worker=state,
+        worker_error=why_not,
+        whole=since is None and every_partition,
+    )
+
+
+class _Reader:
+    """Reads the topics for one product, from a time on if one is given."""
+
+    def __init__(
+        self,
+        scanner: Scanner,
+        settings: Settings,
+        product_id: str,
+        since: int | None,
+        progress: Progress,
+    ) -> None:
+        self._scanner = scanner
+        self._settings = settings
+        self._product_id = product_id
+        self._since = since
+        self._progress = progress
+
+    def events(self, *, every_partition: bool) -> Events:
+        """Read the product topics that there are. Raises TopicError if there is none."""
+        names = self._settings.topics.product_topics()
+        counts = {name: self._scanner.partitions(name) for name in names}
+        if not any(counts.values()):
+            text = f"topics are missing: {', '.join(names)}; run `visualsearch topics create`"
+            raise TopicError(text, code="topics_missing")
+        events = Events(self._settings.order_mode)
+        key = self._product_id.encode()
+        for name, count in counts.items():
+            partitions = range(count) if every_partition else self._partition(count)
+            for message in self._messages(name, partitions, {key}):
+                events.add(message)
+        return events
+
+    def records(self) -> Records:
+        """Read the partition of the index log that the product is in."""
+        topic = self._settings.topics.index_log
+        partitions = self._partition(self._scanner.partitions(topic))
+        keys = {record_key(kind, self._product_id) for kind in ("base", "offer", "vectors")}
+        records = Records()
+        for message in self._messages(topic, partitions, keys):
+            records.add(message)
+        return records
+
+    def retries(self) -> tuple[SeenRetry, ...]:
+        """Read what waits to be tried again: from where its readers have finished all."""
+        topic, key = self._settings.topics.product_retry, self._product_id.encode()
+        partitions = self._partition(self._scanner.partitions(topic))
+        places = {(topic, partition) for partition in partitions}
+        finished = committed_offsets(self._settings, ("retry",), places)["retry"]
+        found = [
+            seen_retry(message)
+            for message in self._messages(topic, partitions, {key})
+            if message.offset >= finished.get((topic, message.partition), 0)
+        ]
+        return tuple(retry for retry in found if retry is not None)
+
+    def letters(self) -> tuple[SeenLetter, ...]:
+        """Read the dead letters of the product, oldest first."""
+        topic = self._settings.topics.dead_letters
+        choice = Choice(product=self._product_id, since_ms=self._since)
+        letters = read_letters(
+            self._scanner, topic, choice, lambda done, of: self._progress(topic, done, of)
+        )
+        return tuple(seen_letter(letter) for letter in letters)
+
+    def _partition(self, count: int) -> list[int]:
+        return [partition_of(self._product_id, count)] if count else []
+
+    def _messages(
+        self, topic: str, partitions: Collection[int], keys: Collection[bytes]
+    ) -> Iterator[SourceMessage]:
+        spans = self._scanner.spans(topic, list(partitions), self._since)
+
+        def show(done: int, of: int) -> None:
+            self._progress(topic, done, of)
+
+        for each in self._scanner.read(spans, show, keys):
+            yield each.message
+
+
+Lane = TypeVar("Lane", bound=str)
+
+
+def committed_offsets(
+    settings: Settings, lanes: Collection[Lane], places: Collection[tuple[str, int]]
+) -> dict[Lane, dict[tuple[str, int], int]]:
+    """Return the next offset of each lane's group by (topic, partition), where there is one.
+
+    Raises TopicError.
+    """
+    from confluent_kafka import KafkaException
+
+    committed: dict[Lane, dict[tuple[str, int], int]] = {}
+    with Offsets(settings.kafka()) as offsets:
+        for lane in lanes:
+            group = settings.group(lane)
+            try:
+                committed[lane] = offsets.committed(group, sorted(places))
+            except KafkaException as error:
+                text = f"the offsets of {group} cannot be read: {error.args[0].str()}"
+                raise TopicError(text, code="unreachable") from error
+    return committed
+
+
+def worker_state(url: str, product_id: str) -> tuple[WorkerState | None, str]:
+    """Ask a worker for its state of a product; without an answer return None and why."""
+    link = f"{url.rstrip('/')}/v1/products/{quote(product_id, safe='')}"
+    try:
+        with urlopen(link, timeout=_HTTP_S) as answer:  # noqa: S310 - the user named the worker
+            body = answer.read()
+    except HTTPError as error:
+        body = error.read()
+    except (URLError, OSError, ValueError) as error:
+        return None, f"no answer from {url}: {getattr(error, 'reason', error)}"
+    try:
+        told = json.loads(body)
+        orders = {kind: order and tuple(order) for kind, order in told["orders"].items()}
+        return WorkerState(
+            told["model"], told["known"], told["searchable"], told["why"], orders
+        ), ""
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None, f"{url} holds no index, or is no worker"

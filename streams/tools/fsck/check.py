@@ -1,0 +1,281 @@
+"""The check itself: wait, read the truth, read what is served, compare, look at vectors."""
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from schemas.errors import SchemaError
+from schemas.events import ImageSource, Product
+from streams.config.settings import Settings
+from streams.tools.fsck.cluster import Bounds, Cluster
+from streams.tools.fsck.compare import differences, matching, must_be_searchable
+from streams.tools.fsck.history import Claim, Expected, History, decode
+from streams.tools.fsck.lateness import (
+    LANES,
+    products_of,
+    wait_for_index,
+    wait_for_lanes,
+    wait_for_retries,
+)
+from streams.tools.fsck.letters import failures
+from streams.tools.fsck.log import content_hashes, fold_log
+from streams.tools.fsck.pictures import (
+    LEAST_COSINE,
+    Compared,
+    Encoder,
+    Limits,
+    Stored,
+    compare,
+    excused,
+)
+from streams.tools.fsck.report import Finding, Report
+from streams.tools.fsck.values import FsckError, Message, Served, Source, place
+from streams.tools.fsck.worker import Worker
+
+Step = Callable[[int], None]
+TICK = 500  # messages or products between two signs of life
+HELD = 50  # events in memory for their pictures, of up to 10 MB each
+
+
+class Display(Protocol):
+    """Where progress is shown."""
+
+    def step(self, name: str, total: int | None) -> Step:
+        """Begin a step; the result is told how much of it is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How thorough and how patient a check is; `sample` counts products, None means all."""
+
+    sample: int | None = 50
+    seed: int = 0
+    wait_s: float = 30.0
+
+
+class Check:
+    """One check of one worker against the topics. Raises FsckError when it cannot be made."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        worker: Worker,
+        load_encoder: Callable[[], Encoder],
+        options: Options,
+        display: Display,
+    ) -> None:
+        self._settings = settings
+        self._topics = settings.topics
+        self._worker = worker
+        self._load_encoder = load_encoder
+        self._options = options
+        self._display = display
+        self._report = Report(worker.url)
+        self._late: Bounds = {}
+
+    def run(self) -> Report:
+        """Return the report."""
+        with Cluster(self._settings.kafka()) as cluster:
+            report = self._report
+            report.model = self._worker.index().model
+            bounds = cluster.bounds(self._topics.product_topics())
+            behind = self._wait(cluster, bounds)
+            history = self._history(cluster, bounds)
+            good = self._compare(history.products)
+            self._check_vectors(cluster, self._chosen(good), history.products)
+            changed = self._changed(cluster, bounds)
+        report.excuse(behind, "late", "not yet worked on")
+        report.excuse(changed - behind, "unchecked", "changed while it was checked")
+        return report
+
+    def _wait(self, cluster: Cluster, bounds: Bounds) -> set[str]:
+        """Wait for the lanes, then for the index; return the products that are late."""
+        self._display.step("waiting for the lanes and the index", None)
+        give_up_at = time.monotonic() + self._options.wait_s
+        group, log = self._settings.group, self._topics.index_log
+        groups = {lane: group(lane) for lane in LANES}
+        late = [
+            wait_for_lanes(cluster, groups, bounds, give_up_at),
+            wait_for_retries(cluster, group("retry"), self._topics.product_retry, give_up_at),
+            wait_for_index(cluster, self._worker, log, give_up_at),
+        ]
+        for each in late:
+            for finding in each.findings:
+                self._report.add("late", finding)
+        self._late = late[0].ranges
+        return set().union(*(products_of(cluster, each.ranges, log) for each in late))
+
+    def _is_late(self, source: Source) -> bool:
+        """Return whether a lane has not worked on this event yet."""
+        start, stop = self._late.get(source[:2], (0, 0))
+        return start <= source[2] < stop
+
+    def _history(self, cluster: Cluster, bounds: Bounds) -> History:
+        """Fold the topics, with the log's help where they do not reach back to their start."""
+        letters = cluster.bounds([self._topics.dead_letters])
+        dead = failures(self._shown("reading dead letters", cluster, letters))
+        history = History(self._settings.order_mode, dead)
+        for message in self._shown("reading product events", cluster, bounds):
+            history.add(message)
+        self._report.events = history.events
+        cut = any(low > 0 for low, _ in letters.values())
+        if cut:
+            text = "dead letters are truncated: an event whose letter is gone may be called lost"
+            self._report.notes.append(text)
+        for source, code in history.unread:
+            if source not in dead and not self._is_late(source):
+                text = f"cannot be read ({code}) and is no dead letter"
+                finding = Finding(text, source=place(source))
+                self._report.add("unchecked" if cut else "missing_dead_letters", finding)
+        lows = {part: low for part, (low, _) in bounds.items() if low > 0}
+        if lows:
+            log = cluster.bounds([self._topics.index_log])
+            records = self._shown("reading the index log", cluster, log)
+            told = fold_log(records, history.products, lows)
+            where = ", ".join(f"{t}[{p}] from {low}" for (t, p), low in sorted(lows.items()))
+            self._report.notes.append(
+                f"product topics are truncated ({where}): {told} states are taken from the index "
+                "log, which can only be compared with itself"
+            )
+        return history
+
+    def _compare(self, expected: dict[str, Expected]) -> list[str]:
+        """Compare every product; return those that are searchable and as they must be."""
+        report, seen = self._report, set[str]()
+        good: list[str] = []
+        step = self._display.step("comparing products", len(expected))
+        for served in self._worker.products():
+            name = served.product_id
+            if name in seen:
+                report.add("duplicated", Finding("the product is listed twice", name))
+                continue
+            seen.add(name)
+            report.served += served.searchable
+            found = differences(name, expected.get(name), served)
+            for category, finding in found:
+                report.add(category, finding)
+            if served.searchable and not found:
+                good.append(name)
+            if len(seen) % TICK == 0:
+                step(len(seen))
+        for name in expected.keys() - seen:
+            for category, finding in differences(name, expected[name], None):
+                report.add(category, finding)
+        report.expected = sum(must_be_searchable(each) for each in expected.values())
+        step(len(expected))
+        return good
+
+    def _chosen(self, good: Iterable[str]) -> list[str]:
+        names = sorted(good)
+        if self._options.sample is None or self._options.sample >= len(names):
+            return names
+        return random.Random(self._options.seed).sample(names, self._options.sample)
+
+    def _check_vectors(
+        self, cluster: Cluster, names: list[str], expected: dict[str, Expected]
+    ) -> None:
+        if not names:
+            return
+        self._display.step("loading the encoder", None)
+        encoder = self._load_encoder()
+        if encoder.model_id != self._report.model:
+            raise FsckError(
+                "model_differs",
+                f"the worker serves {self._report.model}, this check would embed with "
+                f"{encoder.model_id}; set VISUALSEARCH_ENCODER, or leave vectors out: --sample 0",
+            )
+        settings = self._settings
+        limits = Limits(settings.image_max_bytes, settings.fetch_timeout_s, settings.file_roots)
+        step = self._display.step("comparing vectors", len(names))
+        done = compare(self._stored(cluster, names, expected, step), encoder, limits)
+        self._judge(cluster, done)
+
+    def _stored(
+        self, cluster: Cluster, names: list[str], expected: dict[str, Expected], step: Step
+    ) -> Iterator[Stored]:
+        """Yield the pictures of these products; the events of a few are held at a time."""
+        for start in range(0, len(names), HELD):
+            step(start)
+            claims: dict[str, tuple[Served, Claim]] = {}
+            for name in names[start : start + HELD]:
+                served = self._worker.pictured(name)
+                claim = served and matching(expected[name].vectors, served)
+                if served is not None and claim:  # else it changed a moment ago
+                    claims[name] = (served, claim)
+            wanted = [claim.source for _, claim in claims.values() if claim.source is not None]
+            events = {message.source: message for message in self._read_at(cluster, wanted)}
+            for name, (served, claim) in claims.items():
+                sources = _image_sources(claim, events)
+                for image in served.images:
+                    where = tuple(sources.get(image.image_id, ()))
+                    vector = image.vector or ""
+                    yield Stored(name, image.image_id, where, vector, place(claim.source))
+
+    def _read_at(self, cluster: Cluster, wanted: list[Source]) -> Iterator[Message]:
+        """Read events again; those that were truncated are not there."""
+        bounds = cluster.bounds(self._topics.product_topics())
+        yield from cluster.read_at(s for s in wanted if s[2] >= bounds.get(s[:2], (s[2] + 1,))[0])
+
+    def _judge(self, cluster: Cluster, done: Iterable[Compared]) -> None:
+        """Report what differs; what came from a URL only after a look at what was indexed."""
+        moved: list[Compared] = []
+        for each in done:
+            if each.cosine is None:
+                self._tell("unchecked", each, each.problem)
+                continue
+            self._report.pictures += 1
+            if each.cosine < LEAST_COSINE and not each.stored.inline:
+                moved.append(each)
+            elif each.cosine < LEAST_COSINE:
+                self._tell_wrong(each)
+        log = cluster.bounds([self._topics.index_log]) if moved else {}
+        hashes = content_hashes(cluster.read(log), {each.stored.product_id for each in moved})
+        for each in moved:
+            if excused(each, hashes):
+                text = "its URL serves other bytes than those that were indexed"
+                self._tell("unchecked", each, text)
+            else:
+                self._tell_wrong(each)
+
+    def _tell_wrong(self, each: Compared) -> None:
+        self._tell("wrong_vectors", each, f"cosine {each.cosine:.4f} with a fresh embedding")
+
+    def _tell(self, category: str, each: Compared, what: str) -> None:
+        stored = each.stored
+        text = f"picture {stored.image_id!r}: {what}"
+        self._report.add(category, Finding(text, stored.product_id, stored.event))
+
+    def _changed(self, cluster: Cluster, bounds: Bounds) -> set[str]:
+        """Return the products of events that came since the check began."""
+        now = cluster.bounds(self._topics.product_topics())
+        since = {part: (stop, now[part][1]) for part, (_, stop) in bounds.items() if part in now}
+        return products_of(cluster, since, self._topics.index_log)
+
+    def _shown(self, what: str, cluster: Cluster, bounds: Bounds) -> Iterator[Message]:
+        """Read all within bounds under a progress bar."""
+        step = self._display.step(what, sum(stop - start for start, stop in bounds.values()))
+        for number, message in enumerate(cluster.read(bounds), 1):
+            yield message
+            if number % TICK == 0:
+                step(number)
+
+
+def _image_sources(claim: Claim, events: dict[Source, Message]) -> dict[str, list[ImageSource]]:
+    """Return where the pictures' bytes are, by image id."""
+    found: dict[str, list[ImageSource]] = {}
+    message = None if claim.source is None else events.get(claim.source)
+    if message is not None:
+        try:
+            product = decode(message).product
+        except SchemaError:
+            return {}
+        images = product.images if isinstance(product, Product) else []
+        for number, image in enumerate(images):
+            found.setdefault(image.image_id or str(number), []).append(image)
+        return found
+    for picture in getattr(claim.says, "images", ()):  # of the log: its URL is all there is
+        if picture.url is not None and not picture.url.startswith("blob:"):
+            found.setdefault(picture.image_id, []).append(ImageSource(url=picture.url))
+    return found

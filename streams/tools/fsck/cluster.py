@@ -1,0 +1,186 @@
+"""Kafka, read by assignment: no group is joined, nothing is committed, nothing is written."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from streams.kafka.closing import Closing
+from streams.kafka.limits import consumer_limits
+from streams.kafka.messages import HEADERS_INVALID, MESSAGE_UNREADABLE, NO_TIME, read_headers
+from streams.kafka.unreadable import is_unreadable, step_over
+from streams.tools.fsck.values import FsckError, Message, Part, Source
+
+Bounds = Mapping[Part, tuple[int, int]]
+"""Per partition the first offset and the one after the last."""
+BATCH = 500
+SILENCE_S = 30.0
+NEAR = 200  # messages that are sooner read over than sought past
+
+
+class Cluster(Closing):
+    """A reader of whole ranges; `options` are librdkafka's connection options."""
+
+    def __init__(self, options: Mapping[str, str | int], *, timeout_s: float = 10.0) -> None:
+        self._options = dict(options)
+        self._timeout_s = timeout_s
+        self._consumer = self._open("visualsearch-fsck-unused")
+        self._askers: dict[str, Any] = {}
+
+    def close(self) -> None:
+        """Close the connections."""
+        for consumer in (self._consumer, *self._askers.values()):
+            consumer.close()
+
+    def bounds(self, topics: Iterable[str]) -> dict[Part, tuple[int, int]]:
+        """Return where each partition starts and ends now. Raises FsckError."""
+        from confluent_kafka import KafkaException, TopicPartition
+
+        bounds: dict[Part, tuple[int, int]] = {}
+        try:
+            for topic in topics:
+                found = self._consumer.list_topics(topic, timeout=self._timeout_s).topics[topic]
+                if found.error is not None:
+                    raise FsckError("topics_missing", f"topic {topic}: {found.error.str()}")
+                for partition in found.partitions:
+                    at = TopicPartition(topic, partition)
+                    low, high = self._consumer.get_watermark_offsets(at, timeout=self._timeout_s)
+                    bounds[topic, partition] = (low, high)
+        except KafkaException as error:
+            raise _unreachable(error) from error
+        return bounds
+
+    def committed(self, group: str, parts: Iterable[Part]) -> dict[Part, int]:
+        """Return what a group has committed; nothing for partitions where it has not."""
+        from confluent_kafka import KafkaException, TopicPartition
+
+        if group not in self._askers:
+            self._askers[group] = self._open(group)  # it only asks: a member is who subscribes
+        try:
+            wanted = [TopicPartition(*part) for part in parts]
+            found = self._askers[group].committed(wanted, timeout=self._timeout_s)
+        except KafkaException as error:
+            raise _unreachable(error) from error
+        return {(at.topic, at.partition): at.offset for at in found if at.offset >= 0}
+
+    def holding(self, bounds: Bounds) -> dict[Part, tuple[int, int]]:
+        """Return those that hold messages. Raises FsckError.
+
+        Markers of transactions and aborted records take offsets, but are no messages.
+        """
+        found = {message.source[:2] for message in self.read(bounds, first_only=True)}
+        return {part: bound for part, bound in bounds.items() if part in found}
+
+    def read(self, bounds: Bounds, *, first_only: bool = False) -> Iterator[Message]:
+        """Yield the messages within bounds, each partition's in order, or the first of each.
+
+        Raises FsckError.
+        """
+        from confluent_kafka import TopicPartition
+
+        left = {part: stop for part, (start, stop) in bounds.items() if start < stop}
+        if not left:
+            return
+        consumer = self._consumer
+        consumer.assign([TopicPartition(*part, bounds[part][0]) for part in left])
+        heard_at = time.monotonic()
+        try:
+            while left:
+                # The first at once, then what is there: `consume(n, 0.2)` alone waits for n.
+                first = consumer.poll(0.2)
+                got = [] if first is None else [first, *consumer.consume(BATCH, 0)]
+                if got:
+                    heard_at = time.monotonic()
+                elif time.monotonic() - heard_at > SILENCE_S:
+                    raise FsckError("unreachable", f"{sorted(left)} cannot be read to the end")
+                for raw in got:
+                    part = (raw.topic(), raw.partition())
+                    stop = left.get(part)
+                    if stop is None:
+                        continue
+                    message, read_up_to = self._found(raw)
+                    if read_up_to >= stop or (first_only and read_up_to > raw.offset()):
+                        del left[part]  # what follows is read and left out
+                    if message is not None and message.offset < stop:
+                        yield message
+        finally:
+            consumer.unassign()
+
+    def read_at(self, sources: Iterable[Source]) -> Iterator[Message]:
+        """Yield the messages at these places; a place that holds none is left out."""
+        wanted = sorted(set(sources))
+        for first, last in _runs(wanted):
+            part = first[:2]
+            for message in self.read({part: (first[2], last[2] + 1)}):
+                if message.source in wanted:
+                    yield message
+
+    def _found(self, raw: Any) -> tuple[Message | None, int]:
+        """Return a message if this is one, and up to where the partition is read.
+
+        A batch that cannot be read counts as one message. Raises FsckError.
+        """
+        from confluent_kafka import KafkaError
+
+        error = raw.error()
+        if error is None:
+            return _message(raw), raw.offset() + 1
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+            return None, sys.maxsize
+        if not is_unreadable(raw):
+            raise FsckError("unreachable", f"{raw.topic()}[{raw.partition()}]: {error.str()}")
+        batch = step_over(self._consumer, self._options, raw)
+        if batch is None:
+            return None, raw.offset()
+        at = (batch.topic, batch.partition, batch.first)
+        return Message(*at, NO_TIME, None, None, damage=MESSAGE_UNREADABLE), batch.last + 1
+
+    def _open(self, group: str) -> Any:
+        from confluent_kafka import Consumer
+
+        return Consumer(
+            self._options
+            | consumer_limits()
+            | {
+                "group.id": group,
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "isolation.level": "read_committed",  # as the workers read
+                "auto.offset.reset": "error",  # what was deleted meanwhile must not pass unseen
+                "fetch.wait.max.ms": 50,
+                "queued.max.messages.kbytes": 32768,
+            }
+        )
+
+
+def _runs(wanted: Sequence[Source]) -> Iterator[tuple[Source, Source]]:
+    """Yield (first, last) of stretches of sorted places that are read in one go."""
+    first = last = None
+    for source in wanted:
+        if first is None or last is None:
+            first = last = source
+        elif source[:2] == last[:2] and source[2] - last[2] <= NEAR:
+            last = source
+        else:
+            yield first, last
+            first = last = source
+    if first is not None and last is not None:
+        yield first, last
+
+
+def _message(raw: Any) -> Message:
+    headers = read_headers(raw)
+    return Message(
+        raw.topic(),
+        raw.partition(),
+        raw.offset(),
+        raw.timestamp()[1],
+        raw.key(),
+        raw.value(),
+        headers or (),
+        HEADERS_INVALID if headers is None else None,
+    )
+
+
+def _unreachable(error: Any) -> FsckError:
+    return FsckError("unreachable", f"no answer from Kafka: {error.args[0].str()}")

@@ -1,0 +1,75 @@
+"""The index log as a witness: of what truncated topics no longer tell, and of content hashes."""
+
+from collections.abc import Iterable, Mapping
+
+from schemas.records import Base, IndexRecord, Offer, UnknownRecordError, decode_record
+from streams.tools.fsck.history import Claim, Expected, Pictures, put
+from streams.tools.fsck.values import Attributes, Message, Part, Picture, Terms, parse_place
+
+Hashes = dict[tuple[str, str], set[str]]
+"""Per product and image id the content hashes that its vectors records name."""
+
+
+def fold_log(
+    records: Iterable[Message],
+    products: dict[str, Expected],
+    lows: Mapping[Part, int],
+) -> int:
+    """Add what the log says of events that the topics no longer hold; return how many it told of.
+
+    A record counts if its `source` lies before the first message of its partition. One that names
+    no source counts only where the topics hold no event of that product and kind.
+    """
+    told: dict[tuple[str, str], Claim] = {}
+    for message in records:
+        try:
+            product_id, record = decode_record(message.key, message.value)
+        except UnknownRecordError:
+            continue
+        source = parse_place(message.header("source"))
+        kind = record.__struct_config__.tag
+        held = products.get(product_id, Expected()).of(str(kind))
+        gone = source is not None and source[2] < lows.get(source[:2], 0)
+        if not (gone or (source is None and not held)):
+            continue
+        claim = Claim(record.order, source, _says(record))
+        known = told.get((product_id, str(kind)))
+        if known is None or claim.order >= known.order:
+            told[product_id, str(kind)] = claim
+    for (product_id, kind), claim in told.items():
+        put(products.setdefault(product_id, Expected()).of(kind), claim)
+    return len(told)
+
+
+def content_hashes(records: Iterable[Message], products: set[str]) -> Hashes:
+    """Return which bytes (sha256) were indexed as which picture of these products."""
+    hashes: Hashes = {}
+    wanted = {f"vectors:{product_id}".encode() for product_id in products}
+    for message in records:
+        if message.key not in wanted:
+            continue
+        try:
+            product_id, record = decode_record(message.key, message.value)
+        except UnknownRecordError:
+            continue
+        if not isinstance(record, Base | Offer):
+            for image in record.images:
+                hashes.setdefault((product_id, image.image_id), set()).add(image.content_hash)
+    return hashes
+
+
+def _says(record: IndexRecord) -> Attributes | Terms | Pictures:
+    if isinstance(record, Base):
+        return Attributes(
+            deleted=record.deleted,
+            title=record.title,
+            description=record.description,
+            brand=record.brand,
+            category=record.category,
+            tags=record.tags,
+            attributes=record.attributes,
+            url=record.url,
+        )
+    if isinstance(record, Offer):
+        return Terms(record.deleted, record.price, record.currency, record.in_stock)
+    return Pictures([Picture(i.image_id, i.kind, i.url) for i in record.images])
