@@ -119,7 +119,7 @@ def _run(
 
         click.echo(json.dumps(report, ensure_ascii=False))
     else:
-        from streams.cli.bench_tables import print_report
+        from streams.tools.bench.tables import print_report
 
         print_report(report)
 

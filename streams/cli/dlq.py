@@ -97,7 +97,7 @@ def list_(
         body = {"matched": counts.total(), "by_code": by_code, "dead_letters": shown}
         click.echo(json.dumps(body))
         return
-    from streams.cli.dlq_tables import print_letters
+    from streams.tools.dlq.tables import print_letters
 
     print_letters(shown, counts)
 
@@ -125,7 +125,7 @@ def show(
     if as_json:
         click.echo(json.dumps(newest[0].as_dict(whole=True)))
         return
-    from streams.cli.dlq_tables import print_letter
+    from streams.tools.dlq.tables import print_letter
 
     print_letter(newest[0])
 
@@ -168,7 +168,7 @@ def replay(
         body = {"dry_run": dry_run, **counts, "not_found": missing, "dead_letters": rows}
         click.echo(json.dumps(body))
     else:
-        from streams.cli.dlq_tables import print_replayed
+        from streams.tools.dlq.tables import print_replayed
 
         print_replayed(rows, missing)
     if missing or counts["refused"] or not rows:

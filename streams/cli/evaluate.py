@@ -89,7 +89,7 @@ def evaluate(
     if as_json:
         click.echo(json.dumps(report(runs, ks), ensure_ascii=False))
     else:
-        from streams.cli.evaluate_tables import print_runs
+        from streams.tools.evaluation.tables import print_runs
 
         print_runs(runs)
 

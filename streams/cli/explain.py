@@ -66,7 +66,7 @@ def explain(
     if as_json:
         click.echo(json.dumps({"verdict": asdict(said)} | found.as_dict()))
     else:
-        from streams.cli.explain_tables import print_explained
+        from streams.tools.explain.tables import print_explained
 
         print_explained(found, said)
     if said.code == "unknown":

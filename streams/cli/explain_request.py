@@ -10,9 +10,9 @@ from schemas.errors import SchemaError
 from schemas.explained import PartScore, ProductExplanation
 from schemas.request_id import with_id
 from schemas.search import decode_request
-from streams.cli.dlq_tables import cell
 from streams.cli.search import ask
 from streams.config.settings import Settings
+from streams.tools.dlq.tables import cell
 
 _PASSED = {True: "[green]✓[/]", False: "[red]✗[/]"}
 _GOOD = {"hit": "bold green", "outranked": "bold yellow", "collapsed": "bold yellow"}

@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.records import Order
-from streams.cli.dlq_tables import cell, console, moment
+from streams.tools.dlq.tables import cell, console, moment
 from streams.tools.explain.found import LANES, Found, SeenEvent, SeenRecord, iso
 from streams.tools.explain.verdict import Verdict
 
