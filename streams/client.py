@@ -12,12 +12,12 @@ from typing import Any
 
 import msgspec
 
-from schemas.search import SearchRequest, SearchResult, decode_result
 from streams.kafka.assignment import by_assignment
 from streams.kafka.messages import OutgoingMessage, read_headers
 from streams.kafka.producer import Producer
 from streams.kafka.unreadable import step_over
 from streams.routes import Routes
+from visualsearch.contracts.search import SearchRequest, SearchResult, decode_result
 
 log = logging.getLogger(__name__)
 CORRELATION_ID = "correlation_id"

@@ -5,8 +5,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from schemas.events import EVENT_TYPES
 from tests.malformed import put
+from visualsearch.contracts.events import EVENT_TYPES
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)

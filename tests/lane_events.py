@@ -7,7 +7,6 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from schemas.events import ImageSource
 from streams.images.circuit_breaker import Hosts
 from streams.images.errors import Fetched, FetchError
 from streams.ingest.embedding import EmbeddingLane
@@ -19,6 +18,7 @@ from streams.metrics import Metrics
 from streams.model.batcher import Embedder
 from streams.model.model import Model
 from tests.fakes import FakeEncoder, jpeg
+from visualsearch.contracts.events import ImageSource
 
 LIMIT = 4096  # bytes of an inline picture
 RED, BLUE = jpeg((255, 0, 0)), jpeg((0, 0, 255))

@@ -5,7 +5,10 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from schemas.events import (
+from streams.ingest.order import OrderMode
+from streams.ingest.outcome import OrderedEvent, read_batch
+from streams.kafka.messages import SourceMessage
+from visualsearch.contracts.events import (
     TYPE_NAMES,
     Deleted,
     ImageSource,
@@ -18,10 +21,7 @@ from schemas.events import (
     ProductUpdated,
     encode_event,
 )
-from schemas.records import Order
-from streams.ingest.order import OrderMode
-from streams.ingest.outcome import OrderedEvent, read_batch
-from streams.kafka.messages import SourceMessage
+from visualsearch.contracts.records import Order
 
 PRODUCTS = ("a", "b", "c", "d")
 WHEN = datetime(2026, 5, 1, tzinfo=UTC)

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from schemas.events import Deleted, Offer
-from schemas.records import ImageVector, Order, Vectors
 from streams.ingest.attributes import AttributeLane
 from streams.ingest.order import OrderMode
 from streams.ingest.outcome import Outcome, index_message, newest_records, read_batch
 from streams.kafka.messages import OutgoingMessage, SourceMessage
 from tests.log_catalogue import Catalogue, newest_orders
 from tests.log_replica import DIM, MODEL, PARTITIONS, TOPIC, Log, Replica
+from visualsearch.contracts.events import Deleted, Offer
+from visualsearch.contracts.records import ImageVector, Order, Vectors
 
 LAG_S = 70.0  # `min.compaction.lag.ms`: the time in which somebody must have healed
 FORCED_S = 15.0  # a reader is never away for longer

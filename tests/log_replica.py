@@ -10,12 +10,12 @@ from typing import Any
 from confluent_kafka import KafkaError
 from prometheus_client import CollectorRegistry
 
-from schemas.records import Order
 from streams.indexer.healer import LogHealer, LogRecord, Search
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
 from streams.kafka.messages import Headers, OutgoingMessage
 from streams.metrics import Metrics
+from visualsearch.contracts.records import Order
 from visualsearch.engine import Engine, Layout
 
 PARTITIONS = 2

@@ -6,13 +6,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from schemas.errors import SchemaError
-from schemas.explained import PartScore, ProductExplanation
-from schemas.request_id import with_id
-from schemas.search import decode_request
 from streams.cli.search import ask
 from streams.config.settings import Settings
 from streams.tools.dlq.tables import cell
+from visualsearch.contracts.errors import SchemaError
+from visualsearch.contracts.explained import PartScore, ProductExplanation
+from visualsearch.contracts.request_id import with_id
+from visualsearch.contracts.search import decode_request
 
 _PASSED = {True: "[green]✓[/]", False: "[red]✗[/]"}
 _GOOD = {"hit": "bold green", "outranked": "bold yellow", "collapsed": "bold yellow"}

@@ -12,8 +12,8 @@ import click
 from streams.cli.options import FiniteRange, connection, settings_of
 
 if TYPE_CHECKING:
-    from schemas.search import SearchFilters, SearchRequest, SearchResult
     from streams.config.settings import Settings
+    from visualsearch.contracts.search import SearchFilters, SearchRequest, SearchResult
 
 UNLIKE = -0.5  # weight of words to be unlike; a picture weighs 1
 _WORKER = "http://127.0.0.1:8080"
@@ -76,7 +76,7 @@ def search(
     The request goes through the topics to whatever worker is ready. Pictures are shrunk to 1,024
     pixels before they are sent. A request that is refused ends with its code and status 1.
     """
-    from schemas.errors import SchemaError
+    from visualsearch.contracts.errors import SchemaError
 
     settings = settings_of(bootstrap, prefix, config)
     try:
@@ -125,8 +125,8 @@ def _request(
     """Build the request from the options, or read it. Raises SchemaError."""
     import msgspec
 
-    from schemas.request_id import with_id
-    from schemas.search import QueryText, decode_request
+    from visualsearch.contracts.request_id import with_id
+    from visualsearch.contracts.search import QueryText, decode_request
 
     if request_file is not None:
         return decode_request(with_id(request_file.read()))
@@ -185,7 +185,7 @@ def _filters(
     in_stock: bool,
     exclude: Sequence[str],
 ) -> "SearchFilters":
-    from schemas.search import SearchFilters
+    from visualsearch.contracts.search import SearchFilters
 
     pairs = {}
     for given in attributes:

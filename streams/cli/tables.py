@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.table import Table
 
-from schemas.search import SearchHit, SearchResult
 from streams.web.gallery import price_of
+from visualsearch.contracts.search import SearchHit, SearchResult
 
 
 def hits_table(hits: Iterable[SearchHit]) -> Table:

@@ -5,12 +5,12 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
-from schemas.events import ImageSource
 from streams.images.blobs import BlobStore
 from streams.images.bounded_threads import BoundedThreads, NotBegunError
 from streams.images.errors import FetchError
 from streams.images.inline import decode_base64
 from streams.metrics import Metrics
+from visualsearch.contracts.events import ImageSource
 
 log = logging.getLogger(__name__)
 FAILED = "blob_store_failed"

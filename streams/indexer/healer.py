@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from schemas.records import Order, UnknownRecordError, decode_record
 from streams.indexer.ledger import Dirty, Ledger
 from streams.kafka.assignment import from_the_start, is_end
 from streams.kafka.messages import Headers, OutgoingMessage, read_headers
 from streams.kafka.unreadable import step_over
 from streams.metrics import Metrics
+from visualsearch.contracts.records import Order, UnknownRecordError, decode_record
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from schemas.records import Order
+from visualsearch.contracts.records import Order
 
 LOST_PAUSE_S = 3600.0  # a newest record that the log no longer has will hardly come back
 

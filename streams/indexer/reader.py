@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from schemas.records import UnknownRecordError, decode_record
 from streams.indexer.healer import HEALED
 from streams.indexer.ledger import Ledger
 from streams.indexer.records import engine_record
@@ -24,6 +23,7 @@ from streams.kafka.assignment import Position, assignment, from_offsets, is_cut,
 from streams.kafka.messages import read_headers
 from streams.kafka.unreadable import step_over
 from streams.metrics import Metrics
+from visualsearch.contracts.records import UnknownRecordError, decode_record
 from visualsearch.index.state import ProductState
 from visualsearch.types import Applied, BaseRecord, OfferRecord, Outcome, Record, VectorsRecord
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from schemas.records import Base, IndexRecord, Offer
 from visualsearch import types
+from visualsearch.contracts.records import Base, IndexRecord, Offer
 
 HALF = np.dtype("<f2")
 

@@ -7,17 +7,6 @@ the embedding lane, which reads the same messages, need not.
 import asyncio
 from collections.abc import Sequence
 
-from schemas.errors import SchemaError
-from schemas.events import (
-    ImageSource,
-    Product,
-    ProductCreated,
-    ProductDeleted,
-    ProductOfferUpdated,
-    ProductUpdated,
-)
-from schemas.events import Offer as OfferEvent
-from schemas.records import Base, ImageRef, IndexRecord, Offer, Order
 from streams.images.blobs import reference_of
 from streams.images.errors import FetchError
 from streams.images.inline import decode_base64
@@ -25,6 +14,17 @@ from streams.ingest.dead_letters import Fault
 from streams.ingest.order import OrderMode
 from streams.ingest.outcome import OrderedEvent, Outcome, read_batch
 from streams.kafka.messages import SourceMessage
+from visualsearch.contracts.errors import SchemaError
+from visualsearch.contracts.events import (
+    ImageSource,
+    Product,
+    ProductCreated,
+    ProductDeleted,
+    ProductOfferUpdated,
+    ProductUpdated,
+)
+from visualsearch.contracts.events import Offer as OfferEvent
+from visualsearch.contracts.records import Base, ImageRef, IndexRecord, Offer, Order
 
 ORDER_CODES = frozenset({"version_missing", "order_header_invalid"})
 

@@ -10,9 +10,6 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from schemas.errors import SchemaError
-from schemas.events import ImageSource, Product, ProductDeleted, ProductOfferUpdated
-from schemas.records import ImageVector, Vectors
 from streams.images.blob_writer import FAILED as NOT_STORED
 from streams.images.blob_writer import InlineImages
 from streams.images.blobs import SCHEME as BLOB
@@ -26,6 +23,9 @@ from streams.ingest.outcome import Entry, OrderedEvent, Outcome, read_event
 from streams.ingest.retry import FIRST, Attempt, Retry
 from streams.kafka.messages import SourceMessage
 from streams.model.model import ModelError
+from visualsearch.contracts.errors import SchemaError
+from visualsearch.contracts.events import ImageSource, Product, ProductDeleted, ProductOfferUpdated
+from visualsearch.contracts.records import ImageVector, Vectors
 from visualsearch.errors import ImageError
 from visualsearch.types import Guess as Guessed
 

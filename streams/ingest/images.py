@@ -5,7 +5,6 @@ import hashlib
 import logging
 from dataclasses import dataclass, replace
 
-from schemas.events import ImageSource
 from streams.images.circuit_breaker import Hosts
 from streams.images.errors import Fetched, FetchError
 from streams.images.fetcher import Fetcher
@@ -13,6 +12,7 @@ from streams.images.inline import decode_base64
 from streams.model.batcher import Embedder
 from streams.model.model import Model
 from streams.model.priority_pool import Priority
+from visualsearch.contracts.events import ImageSource
 from visualsearch.lru import Lru
 
 log = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from schemas.records import Order
 from streams.ingest.outcome import Outcome, Publish
 from streams.kafka.messages import SourceMessage
+from visualsearch.contracts.records import Order
 from visualsearch.lru import Lru
 
 

@@ -4,11 +4,11 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.errors import SchemaError
-from schemas.events import TYPE_NAMES, TYPE_RANK, ProductEvent
-from schemas.records import Order
 from streams.kafka.messages import SourceMessage
 from streams.kafka.numbers import LARGEST
+from visualsearch.contracts.errors import SchemaError
+from visualsearch.contracts.events import TYPE_NAMES, TYPE_RANK, ProductEvent
+from visualsearch.contracts.records import Order
 
 OrderMode = Literal["timestamp", "explicit"]
 

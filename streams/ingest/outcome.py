@@ -10,15 +10,15 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from schemas.codec import decode_event
-from schemas.errors import SchemaError
-from schemas.events import TYPE_NAMES, ProductEvent
-from schemas.records import IndexRecord, Order, encode_record, record_key
 from streams.ingest.dead_letters import Fault
 from streams.ingest.order import OrderMode, is_replay, order_of, place_of
 from streams.ingest.retry import Retry
 from streams.kafka.messages import Headers, OutgoingMessage, SourceMessage
 from streams.kafka.partitioner import partition_of
+from visualsearch.contracts.codec import decode_event
+from visualsearch.contracts.errors import SchemaError
+from visualsearch.contracts.events import TYPE_NAMES, ProductEvent
+from visualsearch.contracts.records import IndexRecord, Order, encode_record, record_key
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from prometheus_client import Gauge
 
-from schemas.workers import WorkerHeartbeat, encode_heartbeat
 from streams.kafka.clock import BrokerClock
+from visualsearch.contracts.workers import WorkerHeartbeat, encode_heartbeat
 
 log = logging.getLogger(__name__)
 EVERY_S = 2.0

@@ -8,9 +8,6 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from schemas.errors import SchemaError
-from schemas.request_id import salvage_request_id
-from schemas.search import SearchFault, SearchResult, decode_request, encode_result
 from streams.ingest.dead_letters import Fault, dead_letter
 from streams.kafka.consumer_group import Finished
 from streams.kafka.messages import MESSAGE_UNREADABLE, Headers, OutgoingMessage, SourceMessage
@@ -19,6 +16,9 @@ from streams.kafka.retry_forever import retry_forever, three_tries
 from streams.metrics import Metrics
 from streams.searcher.faust_app import Delivery
 from streams.searcher.handler import QueryHandler, failure
+from visualsearch.contracts.errors import SchemaError
+from visualsearch.contracts.request_id import salvage_request_id
+from visualsearch.contracts.search import SearchFault, SearchResult, decode_request, encode_result
 
 log = logging.getLogger(__name__)
 _ECHOED = ("correlation_id", "kafka_correlationId", "traceparent")

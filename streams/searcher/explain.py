@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from schemas.explained import (
+from visualsearch.contracts.explained import (
     ClauseVerdict,
     HitExplanation,
     PartScore,
     ProductExplanation,
     Rival,
 )
-from schemas.search import SearchHit, SearchRequest
+from visualsearch.contracts.search import SearchHit, SearchRequest
 from visualsearch.engine import Engine
 from visualsearch.search.compose import Composed
 from visualsearch.search.explain import Clause, Scored, clauses, scored, why_not

@@ -8,14 +8,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from schemas.search import (
-    IndexInfo,
-    SearchFault,
-    SearchHint,
-    SearchRequest,
-    SearchResult,
-    TookMs,
-)
 from streams.indexer.serving import serving
 from streams.metrics import Metrics
 from streams.model.model import Model, ModelError
@@ -25,6 +17,14 @@ from streams.searcher.look import Detection, Look, of_all
 from streams.searcher.request import QueryParts, spell_out, to_filters
 from streams.searcher.result import look_region, search_hint, search_hit, search_plan
 from streams.searcher.vectors import QueryVectors
+from visualsearch.contracts.search import (
+    IndexInfo,
+    SearchFault,
+    SearchHint,
+    SearchRequest,
+    SearchResult,
+    TookMs,
+)
 from visualsearch.engine import Engine
 from visualsearch.errors import VisualSearchError
 from visualsearch.search.fuse import fused

@@ -5,7 +5,6 @@ from typing import TypeVar
 
 from PIL import Image
 
-from schemas.search import Preprocess, QueryImage, SearchFault
 from streams.config.settings import Settings
 from streams.images.background import subject_finder
 from streams.images.errors import FetchError
@@ -13,6 +12,7 @@ from streams.images.fetcher import Fetcher
 from streams.images.inline import decode_base64
 from streams.model.model import Model
 from streams.model.priority_pool import Priority
+from visualsearch.contracts.search import Preprocess, QueryImage, SearchFault
 from visualsearch.encoders.images import decode_image
 from visualsearch.encoders.protocol import Prepared
 from visualsearch.errors import VisualSearchError

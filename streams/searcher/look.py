@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from schemas.search import SearchRequest
 from streams.config.settings import Settings
 from streams.model.model import Model
 from streams.model.priority_pool import Priority
 from streams.searcher.images import QueryPictures
 from streams.searcher.request import QueryParts, to_filters
+from visualsearch.contracts.search import SearchRequest
 from visualsearch.engine import Engine
 from visualsearch.lru import Lru
 from visualsearch.search.compose import Part, compose

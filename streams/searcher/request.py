@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from schemas.search import QueryImage, QuerySpec, SearchFilters, SearchRequest
 from streams.searcher.images import RequestError
+from visualsearch.contracts.search import QueryImage, QuerySpec, SearchFilters, SearchRequest
 from visualsearch.types import Filters
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from schemas.search import (
+from visualsearch.contracts.search import (
     GuessedAttribute,
     LookRegion,
     SearchHint,

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from schemas.search import QueryImage, SearchRequest
 from streams.model.model import Model
 from streams.model.priority_pool import Priority
 from streams.searcher.images import QueryPictures, RequestError
 from streams.searcher.request import QueryParts, likened
+from visualsearch.contracts.search import QueryImage, SearchRequest
 from visualsearch.engine import Engine
 from visualsearch.search.align import LEAST_KNOWN, aligned
 from visualsearch.search.compose import Composed, Part, composed

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from schemas.records import Order
 from streams.config.settings import Settings
 from streams.indexer.engine import build_engine, engine_options
 from streams.indexer.ledger import Ledger
@@ -20,6 +19,7 @@ from streams.snapshots.scheduler import Keeper, Triggers
 from streams.snapshots.source import LogIdentity
 from streams.snapshots.store import SnapshotStore
 from streams.snapshots.take import Keep, Taking
+from visualsearch.contracts.records import Order
 from visualsearch.engine import Engine
 from visualsearch.snapshot.read import restore
 

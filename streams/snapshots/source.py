@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from schemas.records import Order
 from streams.kafka.assignment import Position
+from visualsearch.contracts.records import Order
 from visualsearch.errors import VisualSearchError
 
 

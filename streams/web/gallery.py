@@ -11,7 +11,7 @@ from urllib.error import URLError
 from urllib.parse import quote, urlencode
 from urllib.request import urlopen
 
-from schemas.search import SearchHit
+from visualsearch.contracts.search import SearchHit
 
 _FETCH_S = 5.0
 _LARGEST = 20_000_000

@@ -11,9 +11,6 @@ from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.web_protocol import RequestPayloadError
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from schemas.errors import SchemaError
-from schemas.request_id import salvage_request_id, with_id
-from schemas.search import SearchFault, SearchRequest, SearchResult, decode_request
 from streams.client import NO_ANSWER, ClientClosedError, SearchClient
 from streams.images.errors import FetchError
 from streams.images.fetcher import Fetcher
@@ -24,6 +21,9 @@ from streams.web.product_state import product_json
 from streams.web.products import ProductsQuery, product_lines
 from streams.web.responses import cut_stalled, stream_lines
 from streams.web.snapshots import create_snapshot, refused
+from visualsearch.contracts.errors import SchemaError
+from visualsearch.contracts.request_id import salvage_request_id, with_id
+from visualsearch.contracts.search import SearchFault, SearchRequest, SearchResult, decode_request
 from visualsearch.engine import Engine
 
 MAX_BODY = 14 * 1024 * 1024  # a 10 MiB request and some

@@ -11,7 +11,6 @@ from importlib.metadata import version
 from prometheus_client import CollectorRegistry
 
 import visualsearch
-from schemas.workers import WorkerHeartbeat
 from streams.config.settings import MIB, Settings
 from streams.images.blob_writer import InlineImages
 from streams.images.blobs import BlobStore
@@ -46,6 +45,7 @@ from streams.searcher.look import Detection
 from streams.snapshots.restore import Beginning, begin, build_keeper
 from streams.snapshots.scheduler import Keeper
 from streams.worker.topic_check import require_topics
+from visualsearch.contracts.workers import WorkerHeartbeat
 from visualsearch.encoders.protocol import Encoder
 from visualsearch.engine import Engine
 

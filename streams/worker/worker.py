@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from schemas.workers import WorkerHeartbeat
 from streams.client import SearchClient
 from streams.config.settings import Settings
 from streams.kafka.adopt import adopt_commits
@@ -41,6 +40,7 @@ from streams.worker.build import (
     build_shared,
     index_log_partitions,
 )
+from visualsearch.contracts.workers import WorkerHeartbeat
 from visualsearch.encoders.protocol import Encoder
 
 if TYPE_CHECKING:

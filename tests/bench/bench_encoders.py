@@ -27,7 +27,6 @@ from aiohttp import web
 from PIL import Image
 from prometheus_client import CollectorRegistry
 
-from schemas.events import ImageSource
 from streams.config.settings import load_settings
 from streams.images.blobs import BlobStore
 from streams.images.circuit_breaker import Hosts
@@ -39,6 +38,7 @@ from streams.model.model import Model
 from streams.worker.build import CPU_STEP, GPU_STEP
 from tests.bench.bare import Bare, bare_of
 from visualsearch import load_encoder
+from visualsearch.contracts.events import ImageSource
 from visualsearch.drawings import draw_photo, word_queries
 from visualsearch.drawings.kinds import KINDS
 from visualsearch.encoders.protocol import Encoder

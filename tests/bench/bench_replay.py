@@ -17,7 +17,6 @@ import click
 from confluent_kafka import Consumer, Producer
 from prometheus_client import CollectorRegistry
 
-from schemas.records import ImageVector, Vectors, encode_record, record_key
 from streams.config.process import tune
 from streams.config.topics import TopicNames, topic_specs
 from streams.indexer.ledger import Ledger
@@ -28,6 +27,7 @@ from streams.kafka.topics import create_topics
 from streams.metrics import Metrics
 from streams.tools.bench.clustered import Clustered
 from streams.tools.broker import start_broker, stop_broker
+from visualsearch.contracts.records import ImageVector, Vectors, encode_record, record_key
 from visualsearch.engine import Engine
 
 PARTITIONS = 8

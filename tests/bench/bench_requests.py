@@ -23,13 +23,20 @@ from pathlib import Path
 import numpy as np
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from schemas.records import Base, ImageVector, Offer, Vectors, encode_record, record_key
 from streams.config.settings import Settings, load_settings
 from streams.config.topics import topic_specs
 from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import create_topics
 from streams.tools.bench.clustered import Clustered
 from streams.tools.broker import start_broker, stop_broker
+from visualsearch.contracts.records import (
+    Base,
+    ImageVector,
+    Offer,
+    Vectors,
+    encode_record,
+    record_key,
+)
 from visualsearch.types import FloatArray
 
 ROOT = Path(__file__).parents[2]

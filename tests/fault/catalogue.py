@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from schemas.events import ImageSource, ProductEvent, encode_event
 from streams.config.settings import Settings
 from streams.config.topics import TopicNames
 from streams.ingest.order import OrderMode
@@ -18,6 +17,7 @@ from tests.fault.hosts import LIES, Hosts
 from tests.integration.events import created, deleted, offer, updated
 from tests.integration.harness import inline
 from tests.malformed import malformed_messages
+from visualsearch.contracts.events import ImageSource, ProductEvent, encode_event
 
 PRODUCTS = 150
 PICTURES = 4096

@@ -3,13 +3,20 @@
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.records import Base, ImageVector, IndexRecord, Vectors, encode_record, record_key
 from streams.kafka.messages import OutgoingMessage
 from streams.kafka.partitioner import partition_of
 from streams.kafka.producer import Producer
 from tests.fakes import FakeEncoder, unit
 from tests.fault.stage import PARTITIONS, Stage
 from tests.fault.verdict import Products
+from visualsearch.contracts.records import (
+    Base,
+    ImageVector,
+    IndexRecord,
+    Vectors,
+    encode_record,
+    record_key,
+)
 
 LATER_MS = 5_000
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.search import QuerySpec, SearchRequest, SearchResult
 from streams.client import SearchClient
+from visualsearch.contracts.search import QuerySpec, SearchRequest, SearchResult
 
 
 @dataclass(slots=True)

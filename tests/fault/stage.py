@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from schemas.events import encode_event
-from schemas.search import QuerySpec, SearchRequest
 from streams.client import SearchClient
 from streams.config.settings import Settings
 from streams.config.topics import topic_specs
@@ -27,6 +25,8 @@ from tests.integration.events import created
 from tests.integration.harness import make_settings
 from tests.support.bomb import publish_bomb
 from tests.support.raw_producer import RawMessage, publish
+from visualsearch.contracts.events import encode_event
+from visualsearch.contracts.search import QuerySpec, SearchRequest
 
 PARTITIONS = 4
 CHOSEN: dict[str, Any] = {

@@ -7,8 +7,6 @@ import uuid
 from collections import Counter
 from pathlib import Path
 
-from schemas.events import encode_event
-from schemas.search import QuerySpec, SearchRequest
 from streams.client import SearchClient
 from streams.config.topics import topic_specs
 from streams.kafka.messages import OutgoingMessage
@@ -19,6 +17,8 @@ from tests.fault.fleet import Fleet, Life, until
 from tests.fault.stage import CHOSEN, environ_of
 from tests.integration.events import created
 from tests.integration.harness import inline, make_settings
+from visualsearch.contracts.events import encode_event
+from visualsearch.contracts.search import QuerySpec, SearchRequest
 
 STEPS_S = (3.0, -3600.0, 86_400.0, 0.0)
 SEARCHES = 20

@@ -15,8 +15,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from schemas.events import encode_event
-from schemas.search import QuerySpec, SearchRequest
 from streams.client import SearchClient
 from streams.config.settings import Settings, load_settings
 from streams.config.topics import topic_specs
@@ -28,6 +26,8 @@ from streams.tools.demo.stage import WorkerProcess, running_worker
 from tests.fault.search_load import Sent, SteadyLoad, percentile
 from tests.integration.events import created
 from tests.integration.harness import inline, read_topic
+from visualsearch.contracts.events import encode_event
+from visualsearch.contracts.search import QuerySpec, SearchRequest
 
 PER_S = 20
 PRODUCTS = 10

@@ -9,8 +9,6 @@ import urllib.request
 from collections.abc import Iterable
 from typing import Any
 
-from schemas.events import ProductOfferUpdated
-from schemas.records import decode_record
 from streams.images.blobs import SCHEME
 from streams.indexer.records import engine_record
 from streams.kafka.messages import MESSAGE_UNREADABLE
@@ -24,6 +22,8 @@ from tests.fakes import FakeEncoder
 from tests.fault.fleet import ROOT, Life, until
 from tests.fault.hosts import never_a_picture
 from tests.fault.stage import Stage, environ_of
+from visualsearch.contracts.events import ProductOfferUpdated
+from visualsearch.contracts.records import decode_record
 from visualsearch.engine import Engine
 
 PATIENCE_S = 300.0

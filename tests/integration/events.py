@@ -5,7 +5,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from schemas.events import (
+from visualsearch.contracts.events import (
     Deleted,
     ImageSource,
     Offer,

@@ -13,8 +13,6 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from confluent_kafka import Producer as ConfluentProducer
 
-from schemas.events import ImageSource, ProductEvent, encode_event
-from schemas.search import QuerySpec, SearchHit, SearchRequest, SearchResult
 from streams.client import SearchClient
 from streams.config.settings import Settings, load_settings
 from streams.config.topics import TopicNames, topic_specs
@@ -27,6 +25,8 @@ from streams.tools.fsck.lateness import behind
 from streams.worker.worker import Worker
 from tests.fakes import FakeEncoder, jpeg
 from tests.waiting import PATIENCE_S
+from visualsearch.contracts.events import ImageSource, ProductEvent, encode_event
+from visualsearch.contracts.search import QuerySpec, SearchHit, SearchRequest, SearchResult
 
 BOTH = frozenset({"ingest", "search"})
 LANES = ("attributes", "embedding", "retry")  # in the order in which an event passes them

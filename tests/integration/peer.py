@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from schemas.search import QuerySpec, SearchRequest, SearchResult
 from streams.client import SearchClient
 from streams.config.topics import TopicNames
 from streams.kafka.messages import Headers, OutgoingMessage
 from streams.kafka.producer import Producer
 from streams.routes import Routes
+from visualsearch.contracts.search import QuerySpec, SearchRequest, SearchResult
 
 PARTITIONS = 2
 

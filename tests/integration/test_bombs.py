@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
-from schemas.events import encode_event
 from streams.config.settings import Settings
 from streams.tools.broker import BrokerInfo
 from tests.fault.fleet import Life, until
@@ -18,6 +17,7 @@ from tests.integration.harness import facts, inline, make_settings, make_topics,
 from tests.support.bomb import publish_bomb
 from tests.support.lone_worker import lone_worker
 from tests.support.meter import Meter
+from visualsearch.contracts.events import encode_event
 
 # What one bomb may cost at most, by codec: megabytes and CPU seconds. Measured: 96 MB and .2 s for
 # zstd, 288 MB and 1.5 s for gzip, which the client unpacks whole and twice, in each of the two

@@ -9,7 +9,6 @@ import msgspec
 import pytest
 from confluent_kafka import Producer as ConfluentProducer
 
-from schemas.search import QuerySpec, SearchRequest, SearchResult
 from streams.client import ClientClosedError, SearchClient
 from streams.config.topics import TopicNames, topic_specs
 from streams.kafka.topics import create_topics
@@ -17,6 +16,7 @@ from streams.tools.broker import BrokerInfo
 from streams.tools.broker.ports import free_port
 from tests.integration.peer import Peer
 from tests.support.raw_producer import RawMessage, publish
+from visualsearch.contracts.search import QuerySpec, SearchRequest, SearchResult
 
 BOMB = b"{}" + b" " * 110_000_000  # 3.4 kB of zstd
 

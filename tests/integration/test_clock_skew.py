@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from schemas.workers import decode_heartbeat
 from streams.config.topics import topic_specs
 from streams.kafka.clock import BrokerClock
 from streams.kafka.topics import create_topics
@@ -30,6 +29,7 @@ from tests.integration.harness import (
     read_topic,
 )
 from tests.waiting import until
+from visualsearch.contracts.workers import decode_heartbeat
 
 DEADLINE_MS = 2000  # what a request has by default
 HOUR_S = 3600.0

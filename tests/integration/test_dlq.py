@@ -9,14 +9,14 @@ import pytest
 import pytest_asyncio
 from confluent_kafka import Producer as ConfluentProducer
 
-from schemas.events import ImageSource, encode_event
-from schemas.records import decode_record
 from streams.ingest.order import ORDER_HEADER
 from streams.tools.broker import BrokerInfo
 from tests.integration.commands import Commands
 from tests.integration.events import created, deleted, updated
 from tests.integration.harness import Path, facts, inline, picture, running_path
 from tests.integration.pictures import PictureHost
+from visualsearch.contracts.events import ImageSource, encode_event
+from visualsearch.contracts.records import decode_record
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

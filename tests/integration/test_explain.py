@@ -10,7 +10,6 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from schemas.events import ImageSource, encode_event
 from streams.kafka.partitioner import partition_of
 from streams.tools.broker import BrokerInfo
 from tests.integration.commands import Commands
@@ -24,6 +23,7 @@ from tests.integration.harness import (
     running_path,
 )
 from tests.integration.pictures import PictureHost
+from visualsearch.contracts.events import ImageSource, encode_event
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest_asyncio
 from click.testing import CliRunner
 
-from schemas.explained import ProductExplanation
 from streams.cli import main
 from streams.tools.broker import BrokerInfo
 from tests.integration.events import created
 from tests.integration.harness import Path, inline, running_path
+from visualsearch.contracts.explained import ProductExplanation
 
 FILTERS: dict[str, Any] = {"category": ["Mugs"], "price_max": 20, "in_stock": True,
                            "attributes": {"color": "red"}}  # fmt: skip

@@ -9,16 +9,6 @@ import numpy as np
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from schemas.events import ImageSource
-from schemas.records import (
-    Base,
-    ImageVector,
-    IndexRecord,
-    Offer,
-    Vectors,
-    encode_record,
-    record_key,
-)
 from streams.kafka.messages import OutgoingMessage
 from streams.kafka.partitioner import partition_of
 from streams.tools.broker import BrokerInfo
@@ -37,6 +27,16 @@ from tests.integration.harness import (
     running_path,
 )
 from tests.integration.pictures import PictureHost
+from visualsearch.contracts.events import ImageSource
+from visualsearch.contracts.records import (
+    Base,
+    ImageVector,
+    IndexRecord,
+    Offer,
+    Vectors,
+    encode_record,
+    record_key,
+)
 
 
 class Silent:

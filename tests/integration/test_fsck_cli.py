@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from schemas.records import Base, encode_record, record_key
 from streams.kafka.messages import OutgoingMessage
 from streams.kafka.partitioner import partition_of
 from streams.kafka.producer import Producer
 from streams.tools.broker import BrokerInfo
 from tests.integration.commands import commands
 from tests.integration.harness import make_settings, make_topics
+from visualsearch.contracts.records import Base, encode_record, record_key
 
 pytestmark = pytest.mark.deep
 

@@ -10,12 +10,12 @@ from urllib.request import urlopen
 
 import pytest
 
-from schemas.search import SearchRequest
 from streams.client import SearchClient
 from streams.config.topics import TopicNames
 from streams.tools.broker import BrokerInfo
 from streams.tools.catalog.pictures import shrink
 from tests.integration.commands import Commands, commands
+from visualsearch.contracts.search import SearchRequest
 from visualsearch.drawings import draw_catalogue, draw_photo
 
 PRODUCTS = 40

@@ -23,7 +23,6 @@ from confluent_kafka.admin import (
 )
 from prometheus_client import CollectorRegistry
 
-from schemas.records import Base, Offer, decode_record, encode_record
 from streams.config.settings import Settings
 from streams.config.topics import topic_specs
 from streams.indexer.healer import LogHealer, PartitionScan
@@ -41,6 +40,7 @@ from tests.integration.harness import Path, inline, make_settings, path_of, read
 from tests.log_catalogue import Catalogue, newest_orders
 from tests.log_replica import state_of
 from tests.waiting import until
+from visualsearch.contracts.records import Base, Offer, decode_record, encode_record
 from visualsearch.engine import Engine
 
 pytestmark = pytest.mark.deep

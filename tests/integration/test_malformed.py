@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from schemas.events import encode_event
 from streams.kafka.messages import OutgoingMessage
 from streams.tools.broker import BrokerInfo
 from tests.bombs import TOO_MANY, as_event
 from tests.integration.events import created
 from tests.integration.harness import Path, facts, inline, running_path, send_packed
 from tests.malformed import malformed_messages
+from visualsearch.contracts.events import encode_event
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 BAD, GOOD = 1000, 50

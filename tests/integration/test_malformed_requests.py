@@ -6,13 +6,13 @@ import re
 import msgspec
 import pytest
 
-from schemas.search import SearchResult
 from streams.kafka.messages import OutgoingMessage
 from streams.tools.broker import BrokerInfo
 from tests.bombs import as_request
 from tests.integration.events import created
 from tests.integration.harness import inline, running_path, send_packed
 from tests.malformed_requests import bad_requests, good_request
+from visualsearch.contracts.search import SearchResult
 
 COUNT = 200
 # What an answer says so that its reader can act: what is wanted instead, or what to change.

@@ -2,13 +2,13 @@
 
 from pathlib import Path as Folder
 
-from schemas.events import ImageSource
 from streams.tools.broker import BrokerInfo
 from tests.fakes import jpeg
 from tests.integration.events import created
 from tests.integration.harness import facts, picture, running_path
 from tests.integration.pictures import PictureHost, bomb
 from tests.waiting import until
+from visualsearch.contracts.events import ImageSource
 
 GOOD = 40
 FOREVER_S = 600.0

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from schemas.events import ImageSource
 from streams.tools.broker import BrokerInfo
 from tests.fakes import jpeg
 from tests.integration.events import created, updated
 from tests.integration.harness import Path, facts, inline, picture, running_path
 from tests.integration.pictures import PictureHost, bomb
 from tests.waiting import until
+from visualsearch.contracts.events import ImageSource
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NOISE = bytes(range(256)) * 8

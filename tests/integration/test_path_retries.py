@@ -8,7 +8,6 @@ from pathlib import Path as Folder
 
 import pytest
 
-from schemas.events import ImageSource
 from streams.tools.broker import BrokerInfo
 from streams.tools.broker.ports import free_port
 from tests.integration.commands import Commands
@@ -26,6 +25,7 @@ from tests.integration.harness import (
 from tests.integration.pictures import PictureHost
 from tests.integration.test_fsck import fsck
 from tests.waiting import until
+from visualsearch.contracts.events import ImageSource
 
 HANGS_S = 10.0  # what a fetch may take
 

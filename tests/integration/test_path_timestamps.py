@@ -9,10 +9,10 @@ import pytest
 import pytest_asyncio
 from confluent_kafka import Producer as ConfluentProducer
 
-from schemas.events import encode_event
 from streams.tools.broker import BrokerInfo
 from tests.integration.events import created, deleted, offer, updated
 from tests.integration.harness import Path, facts, inline, running_path
+from visualsearch.contracts.events import encode_event
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NOON = int(time.time() * 1000) - 3_600_000

@@ -11,7 +11,6 @@ import msgspec
 import pytest
 from PIL import Image
 
-from schemas.events import ImageSource
 from streams.kafka import lag
 from streams.tools.broker import BrokerInfo
 from tests.fakes import FakeEncoder
@@ -28,6 +27,7 @@ from tests.integration.harness import (
 )
 from tests.integration.pictures import PictureHost
 from tests.waiting import until
+from visualsearch.contracts.events import ImageSource
 from visualsearch.types import FloatArray
 
 LONG_AGO = datetime(2025, 1, 1, tzinfo=UTC)

@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from schemas.events import encode_event
-from schemas.records import Base, encode_record, record_key
 from streams.kafka.partitioner import partition_of
 from streams.tools.broker import BrokerInfo
 from streams.tools.fsck.check import Check, Options
@@ -22,6 +20,8 @@ from tests.integration.test_fsck import Silent, named
 from tests.support.bomb import publish_bomb
 from tests.support.raw_producer import RawMessage, publish
 from tests.waiting import until
+from visualsearch.contracts.events import encode_event
+from visualsearch.contracts.records import Base, encode_record, record_key
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NOT_UTF8 = ((b"\xff\xfe\x80", b"v"), (b"correlation_id", b"c"))

@@ -11,7 +11,6 @@ import pytest
 import pytest_asyncio
 from confluent_kafka import Message
 
-from schemas.search import SearchResult
 from streams.config.topics import TopicSpec
 from streams.kafka.messages import OutgoingMessage
 from streams.kafka.topics import create_topics
@@ -20,6 +19,7 @@ from tests.fakes import DIM, jpeg
 from tests.integration.events import created
 from tests.integration.harness import Path, inline, make_settings, make_topics, path_of
 from tests.integration.pictures import PictureHost
+from visualsearch.contracts.search import SearchResult
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from schemas.search import Preprocess, SearchFilters
 from streams.tools.broker import BrokerInfo
 from tests.fakes import unit
 from tests.integration.events import created
 from tests.integration.harness import Path, inline, picture, running_path
 from tests.integration.pictures import PictureHost
+from visualsearch.contracts.search import Preprocess, SearchFilters
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 COLORS = ("red", "green", "blue")

@@ -12,11 +12,11 @@ import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
-from schemas.events import ImageSource
 from streams.tools.broker import BrokerInfo
 from tests.integration.events import created, deleted, offer
 from tests.integration.harness import Path, inline, picture, running_path
 from tests.integration.pictures import PictureHost
+from visualsearch.contracts.events import ImageSource
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ODD_NAMES = ("a/b", "a//b/", "ä ö?x=1", "100%", "..", "a+b&c#d", "商品")

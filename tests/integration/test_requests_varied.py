@@ -11,7 +11,13 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from schemas.search import (
+from streams.tools.broker import BrokerInfo
+from tests.detectors import random_checkpoint
+from tests.fakes import unit
+from tests.integration.commands import Commands
+from tests.integration.events import created
+from tests.integration.harness import Path, inline, picture, running_path
+from visualsearch.contracts.search import (
     LookBox,
     Preprocess,
     QuerySpec,
@@ -20,12 +26,6 @@ from schemas.search import (
     SearchRequest,
     SearchResult,
 )
-from streams.tools.broker import BrokerInfo
-from tests.detectors import random_checkpoint
-from tests.fakes import unit
-from tests.integration.commands import Commands
-from tests.integration.events import created
-from tests.integration.harness import Path, inline, picture, running_path
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 COLOURS = ("Red", "Navy Blue", "Green")

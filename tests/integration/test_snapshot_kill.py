@@ -9,7 +9,6 @@ from pathlib import Path as Folder
 
 import pytest
 
-from schemas.events import ProductEvent, encode_event
 from streams.config.settings import Settings
 from streams.kafka.assignment import Position
 from streams.kafka.messages import OutgoingMessage
@@ -22,6 +21,7 @@ from tests.fault.fleet import Fleet, Life, until
 from tests.fault.stage import environ_of
 from tests.integration.events import created, deleted, offer
 from tests.integration.harness import inline, make_settings, make_topics, read_topic
+from visualsearch.contracts.events import ProductEvent, encode_event
 from visualsearch.snapshot.manifest import read_manifest
 
 PRODUCTS = 20

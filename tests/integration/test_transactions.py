@@ -6,7 +6,6 @@ from pathlib import Path as Folder
 import pytest
 from confluent_kafka import Producer as ConfluentProducer
 
-from schemas.events import ProductEvent, encode_event
 from streams.kafka import lag
 from streams.tools.broker import BrokerInfo
 from tests.integration.events import created, offer
@@ -19,6 +18,7 @@ from tests.integration.harness import (
     running_path,
 )
 from tests.integration.test_fsck import fsck, named
+from visualsearch.contracts.events import ProductEvent, encode_event
 
 ROUND_S = 0.3
 

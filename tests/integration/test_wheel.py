@@ -131,7 +131,10 @@ def test_the_command_works_from_an_empty_folder(installed: Installed) -> None:
 
 def test_the_installed_schemas_fit_the_installed_types(installed: Installed) -> None:
     """They are read from the package, so a program can validate without a clone."""
-    run([installed.bin / "python", "-m", "schemas.generate", "--check"], installed.folder)
+    run(
+        [installed.bin / "python", "-m", "streams.tools.schemas.generate", "--check"],
+        installed.folder,
+    )
 
 
 def test_the_embedded_encoder_works_from_the_wheel(installed: Installed) -> None:

@@ -10,14 +10,14 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.codec import decode_event
-from schemas.errors import SchemaError
-from schemas.events import EVENT_TYPES, ProductEvent, encode_event
-from schemas.generate import json_schema
-from schemas.records import KINDS, UnknownRecordError, decode_record
-from schemas.request_id import salvage_request_id
-from schemas.search import decode_request
+from streams.tools.schemas.generate import json_schema
 from tests.event_strategies import good_events, requests, scalars, spoilt
+from visualsearch.contracts.codec import decode_event
+from visualsearch.contracts.errors import SchemaError
+from visualsearch.contracts.events import EVENT_TYPES, ProductEvent, encode_event
+from visualsearch.contracts.records import KINDS, UnknownRecordError, decode_record
+from visualsearch.contracts.request_id import salvage_request_id
+from visualsearch.contracts.search import decode_request
 
 SCHEMAS = {
     name: jsonschema.Draft202012Validator(json_schema(name))

@@ -5,7 +5,6 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.errors import SchemaError
 from streams.ingest.dead_letters import Fault, dead_letter
 from streams.ingest.order import ORDER_HEADER, OrderMode, parse_place
 from streams.ingest.outcome import read_event
@@ -13,6 +12,7 @@ from streams.kafka.messages import Headers, OutgoingMessage, SourceMessage
 from streams.tools.dlq.letters import Letter
 from streams.tools.dlq.replay import Topics, replay_message
 from tests.event_strategies import good_events
+from visualsearch.contracts.errors import SchemaError
 
 FAULT = Fault("fetch", "image_http_404", "gone")
 TOPICS = Topics({"product-events": 4}, lambda _: None)

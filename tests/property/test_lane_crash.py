@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from schemas.records import decode_record
 from streams.images.errors import Fetched
 from streams.indexer.records import engine_record
 from streams.ingest.attributes import AttributeLane
@@ -28,6 +27,7 @@ from tests.fakes import DIM, FakeEncoder, jpeg
 from tests.lane_events import embedding_lane, fake_model
 from tests.log_catalogue import PRODUCTS, Catalogue
 from tests.log_replica import Log
+from visualsearch.contracts.records import decode_record
 from visualsearch.index.exact import ExactIndex
 
 MODES: tuple[OrderMode, OrderMode] = ("timestamp", "explicit")

@@ -12,7 +12,6 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.records import decode_record
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
 from streams.indexer.records import engine_record
@@ -20,6 +19,7 @@ from streams.ingest.order import OrderMode
 from tests.log_catalogue import PRODUCTS
 from tests.log_history import History
 from tests.log_replica import DIM, METRICS, MODEL, PARTITIONS, SMALL, TOPIC, Entry, Log, LogConsumer
+from visualsearch.contracts.records import decode_record
 from visualsearch.engine import Engine
 from visualsearch.index.exact import ExactIndex
 from visualsearch.index.products import Products

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.records import Order
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
 from streams.kafka.assignment import Position
@@ -24,6 +23,7 @@ from tests.log_history import History
 from tests.log_replica import DIM, METRICS, MODEL, PARTITIONS, SMALL, TOPIC, Log, LogConsumer
 from tests.property.test_prefix_replay import ASSIGNED, MODES, state
 from tests.snapshot_parts import HERE, START_S
+from visualsearch.contracts.records import Order
 from visualsearch.engine import Engine
 from visualsearch.snapshot.manifest import read_manifest
 from visualsearch.snapshot.read import restore

@@ -6,11 +6,11 @@ from itertools import permutations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.records import Base, IndexRecord, Offer, Vectors
 from streams.indexer.records import engine_record
 from streams.indexer.watermark import Watermark
 from streams.kafka.in_order import InOrder
 from tests.fakes import DIM
+from visualsearch.contracts.records import Base, IndexRecord, Offer, Vectors
 from visualsearch.engine import Engine
 
 

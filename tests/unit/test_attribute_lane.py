@@ -1,13 +1,13 @@
 """The attribute lane as a function: messages in, outcomes out."""
 
-from schemas.limits import MAX_BYTES
-from schemas.records import Base, Offer
 from streams.images.blobs import reference_of
 from streams.ingest.attributes import AttributeLane
 from streams.ingest.dead_letters import PREFIX, dead_letter
 from streams.ingest.outcome import newest_records
 from streams.kafka.messages import SourceMessage
 from tests.lane_events import RED, inline, message
+from visualsearch.contracts.limits import MAX_BYTES
+from visualsearch.contracts.records import Base, Offer
 
 LIMIT = 4096
 

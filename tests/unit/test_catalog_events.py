@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from schemas.codec import decode_event
-from schemas.events import Product, ProductCreated, ProductUpdated
 from streams.kafka.messages import OutgoingMessage
 from streams.kafka.producer import SendError
 from streams.tools.catalog.events import EventType, row_product
@@ -22,6 +20,8 @@ from streams.tools.catalog.publish import Load, Ready, products_of, publish
 from streams.tools.catalog.readers import open_catalog
 from streams.tools.catalog.rows import Catalog, Rejected, Row
 from tests.fakes import jpeg
+from visualsearch.contracts.codec import decode_event
+from visualsearch.contracts.events import Product, ProductCreated, ProductUpdated
 from visualsearch.errors import ImageError
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from schemas.events import ImageSource, Product, ProductDeleted, ProductOfferUpdated
-from schemas.search import SearchHit, SearchResult
 from streams.tools.demo.figures import Figures, Recovery, flat, precisions, spread, spreads
 from streams.tools.demo.freshness import plan_events
 from streams.tools.demo.goods import Question, Truth, in_turn
 from streams.tools.demo.page import facts
 from streams.tools.demo.searching import Asked, Precision, precision
 from streams.tools.fsck.report import Finding, Report
+from visualsearch.contracts.events import ImageSource, Product, ProductDeleted, ProductOfferUpdated
+from visualsearch.contracts.search import SearchHit, SearchResult
 
 RED_MUG, BLUE_MUG, RED_HAT = Truth("mug", "red"), Truth("mug", "blue"), Truth("hat", "red")
 

@@ -4,8 +4,8 @@ import io
 
 from rich.console import Console
 
-from schemas.search import GuessedAttribute, SearchHit
 from streams.cli.tables import guessed_line, hits_table
+from visualsearch.contracts.search import GuessedAttribute, SearchHit
 
 
 def test_guesses_stand_in_a_column_of_their_own_where_there_are_any() -> None:

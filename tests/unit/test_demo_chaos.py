@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from schemas.search import SearchFault, SearchRequest, SearchResult
 from streams.tools.demo.chaos import Chaos
 from streams.tools.demo.stage import StageError
+from visualsearch.contracts.search import SearchFault, SearchRequest, SearchResult
 
 
 class Stage:

@@ -8,7 +8,6 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from schemas.records import Vectors
 from streams.images.errors import Fetched, FetchError
 from streams.ingest.embedding import UNASKED_S, EmbeddingLane
 from streams.ingest.latest import Newest
@@ -28,6 +27,7 @@ from tests.lane_events import (
     inline,
     message,
 )
+from visualsearch.contracts.records import Vectors
 from visualsearch.types import FloatArray
 
 AWAY = FetchError("image_unreachable", "away", transient=True, attempts=3)

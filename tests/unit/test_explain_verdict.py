@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from schemas.records import Order, RecordKind
 from streams.ingest.order import Place
 from streams.tools.explain.found import (
     Found,
@@ -16,6 +15,7 @@ from streams.tools.explain.found import (
     WorkerState,
 )
 from streams.tools.explain.verdict import verdict
+from visualsearch.contracts.records import Order, RecordKind
 
 E = "product-events"
 CREATED: Order = (1000, 10, 0)

@@ -2,8 +2,8 @@
 
 from html.parser import HTMLParser
 
-from schemas.search import SearchHit
 from streams.web.gallery import Answered, embedded_pictures, gallery_page, jpeg_url, picture_link
+from visualsearch.contracts.search import SearchHit
 
 
 class Images(HTMLParser):

@@ -8,13 +8,13 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from schemas.errors import SchemaError
-from schemas.workers import WorkerHeartbeat, decode_heartbeat, encode_heartbeat
 from streams.kafka import heartbeat as module
 from streams.kafka.clock import BrokerClock
 from streams.kafka.heartbeat import Heartbeat, SkewWatch
 from streams.metrics import Metrics
 from tests.waiting import until
+from visualsearch.contracts.errors import SchemaError
+from visualsearch.contracts.workers import WorkerHeartbeat, decode_heartbeat, encode_heartbeat
 
 
 def test_a_heartbeat_of_a_later_version_is_read_by_this_one() -> None:

@@ -76,8 +76,8 @@ HEAVY = ("torch", "torchvision", "open_clip", "faiss", "hnswlib", "faust", "conf
 @pytest.mark.parametrize(
     ("module", "light"),
     [
-        ("schemas", (*HEAVY, "numpy", "msgspec")),
-        ("schemas.codec", (*HEAVY, "numpy")),
+        ("visualsearch.contracts", (*HEAVY, "numpy", "msgspec")),
+        ("visualsearch.contracts.codec", (*HEAVY, "numpy")),
         ("visualsearch", HEAVY),
         ("streams", (*HEAVY, "numpy")),
         ("streams.cli", (*HEAVY, "aiohttp", "aiokafka")),

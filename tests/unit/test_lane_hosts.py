@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from schemas.records import Vectors
 from streams.config.settings import load_settings
 from streams.images.blobs import BlobStore
 from streams.images.fetcher import Fetcher
@@ -16,6 +15,7 @@ from streams.ingest.latest import Newest
 from streams.metrics import Metrics
 from tests.fakes import jpeg
 from tests.lane_events import embedding_lane, fake_model, message
+from visualsearch.contracts.records import Vectors
 
 COUNT = 60
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from schemas.records import Vectors
 from streams.images.blob_writer import THREADS, InlineImages
 from streams.images.blobs import BlobMissingError, BlobStore, reference_of
 from streams.ingest.embedding import EmbeddingLane
@@ -29,6 +28,7 @@ from tests.lane_events import (
     message,
 )
 from tests.waiting import until
+from visualsearch.contracts.records import Vectors
 
 Make = Callable[[BlobStore], EmbeddingLane]
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from schemas.records import Vectors
 from streams.images.inline import decode_base64
 from streams.ingest.embedding import EmbeddingLane
 from streams.ingest.latest import Newest
@@ -24,6 +23,7 @@ from tests.lane_events import (
     inline,
     message,
 )
+from visualsearch.contracts.records import Vectors
 
 Make = Callable[..., EmbeddingLane]
 

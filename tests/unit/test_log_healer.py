@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from schemas.records import Base, IndexRecord, Vectors, encode_record
 from streams.indexer.healer import LogHealer, LogRecord, Search
 from streams.indexer.ledger import LOST_PAUSE_S, Ledger
 from streams.kafka.messages import Headers, OutgoingMessage
 from streams.metrics import Metrics
 from tests.log_history import vector
 from tests.log_replica import METRICS, MODEL, TOPIC, Log, Replica
+from visualsearch.contracts.records import Base, IndexRecord, Vectors, encode_record
 
 KEY = b"base:p"
 NEW, OLD = (5, 0, 0), (4, 0, 0)

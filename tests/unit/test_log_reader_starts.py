@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError
 
-from schemas.records import Base, encode_record, record_key
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogCutError, LogReader
 from streams.kafka.assignment import Position, assignment
 from streams.kafka.messages import OutgoingMessage
 from tests.log_replica import DIM, METRICS, MODEL, PARTITIONS, SMALL, TOPIC, Log, LogConsumer
+from visualsearch.contracts.records import Base, encode_record, record_key
 from visualsearch.engine import Engine
 
 ASSIGNED = [SimpleNamespace(partition=place) for place in range(PARTITIONS)]

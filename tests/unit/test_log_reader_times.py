@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from schemas.records import Base, encode_record
 from streams.kafka.messages import Headers, OutgoingMessage
 from tests.log_replica import METRICS, TOPIC, Entry, Log, Replica
+from visualsearch.contracts.records import Base, encode_record
 
 NOW_S = 1_800_000_000.0
 DELETED = ("event_type", b"product-deleted")

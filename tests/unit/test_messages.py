@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from schemas.errors import SchemaError
 from streams.ingest.dead_letters import Fault, dead_letter
 from streams.ingest.outcome import read_event
 from streams.ingest.retry import RetryError, parse_retry
 from streams.kafka.messages import SourceMessage, read_headers
 from streams.kafka.unreadable import UnreadableBatch
+from visualsearch.contracts.errors import SchemaError
 
 ROOT = Path(__file__).parents[2]
 BATCH = UnreadableBatch("t", 3, 7, 12, "Invalid compressed data")

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 from prometheus_client import CollectorRegistry
 
-from schemas.records import Base
 from streams.config.settings import load_settings
 from streams.ingest.dead_letters import PREFIX, Fault
 from streams.ingest.latest import Newest
@@ -19,6 +18,7 @@ from streams.kafka.messages import OutgoingMessage, SourceMessage
 from streams.kafka.producer import SendError
 from streams.metrics import Metrics
 from tests.lane_events import message
+from visualsearch.contracts.records import Base
 
 AWAY = SendError("away", too_large=False)
 

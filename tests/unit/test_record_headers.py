@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from schemas.records import Base
 from streams.ingest.latest import Newest
 from streams.ingest.order import ORDER_HEADER, OrderMode
 from streams.ingest.outcome import index_message, read_event
 from streams.ingest.retry import FIRST, Attempt
 from streams.kafka.messages import SourceMessage
 from tests.lane_events import embedding_lane, fake_model, message
+from visualsearch.contracts.records import Base
 
 
 def headers_of(event: SourceMessage, mode: OrderMode, *, retried: bool = False) -> dict[str, bytes]:

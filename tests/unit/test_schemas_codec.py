@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from schemas.codec import decode_event
-from schemas.errors import SchemaError, shown
-from schemas.events import (
+from tests.malformed import good_event, put
+from visualsearch.contracts.codec import decode_event
+from visualsearch.contracts.errors import SchemaError, shown
+from visualsearch.contracts.events import (
     EVENT_TYPES,
     TYPE_NAMES,
     TYPE_RANK,
@@ -19,9 +20,8 @@ from schemas.events import (
     ProductOfferUpdated,
     encode_event,
 )
-from schemas.request_id import salvage_request_id
-from schemas.search import decode_request
-from tests.malformed import good_event, put
+from visualsearch.contracts.request_id import salvage_request_id
+from visualsearch.contracts.search import decode_request
 
 NOON_MS = 1_777_636_800_000  # 2026-05-01T12:00:00Z
 

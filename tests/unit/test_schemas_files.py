@@ -9,8 +9,17 @@ import msgspec
 import pytest
 import yaml
 
-from schemas.generate import CONTRACTS, FOLDER, drifted, generated_files, json_schema, main
-from schemas.search import (
+from streams.config.topics import TopicNames
+from streams.tools.schemas.generate import (
+    CONTRACTS,
+    FOLDER,
+    drifted,
+    generated_files,
+    json_schema,
+    main,
+)
+from tests.malformed import MISSING, WRONG, drop, good_event, put
+from visualsearch.contracts.search import (
     IndexInfo,
     SearchFault,
     SearchHit,
@@ -18,8 +27,6 @@ from schemas.search import (
     SearchResult,
     decode_request,
 )
-from streams.config.topics import TopicNames
-from tests.malformed import MISSING, WRONG, drop, good_event, put
 
 EVENTS = [name for name in CONTRACTS if name.startswith("product-")]
 
@@ -71,7 +78,7 @@ def test_drift_fails_the_check_and_says_what_to_run(
     said = capsys.readouterr().err
     assert "schemas/search-request.schema.json does not fit the types" in said
     assert "schemas/asyncapi.yaml does not fit the types" in said
-    assert "run: python -m schemas.generate" in said
+    assert "run: python -m streams.tools.schemas.generate" in said
     assert not (folder / "asyncapi.yaml").exists()
     assert main([], folder) == 0
     assert capsys.readouterr().out.count("wrote") == 2

@@ -9,9 +9,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from schemas.codec import decode_event
-from schemas.events import ImageSource, Offer, Product, ProductCreated, ProductOfferUpdated
-from schemas.records import (
+from visualsearch.contracts.codec import decode_event
+from visualsearch.contracts.events import (
+    ImageSource,
+    Offer,
+    Product,
+    ProductCreated,
+    ProductOfferUpdated,
+)
+from visualsearch.contracts.records import (
     FORMAT,
     Base,
     ImageRef,
@@ -23,7 +29,7 @@ from schemas.records import (
     encode_record,
     record_key,
 )
-from schemas.records import Offer as OfferRecord
+from visualsearch.contracts.records import Offer as OfferRecord
 
 GOLDEN = Path(__file__).parent / "golden"
 ORDER = (1_777_636_800_000, 42, 1)

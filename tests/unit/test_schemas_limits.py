@@ -11,15 +11,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.codec import decode_event
-from schemas.errors import SchemaError
-from schemas.generate import CONTRACTS, json_schema
-from schemas.limits import MAX_BYTES, MAX_DEPTH, MAX_PARTS
-from schemas.request_id import salvage_request_id, with_id
-from schemas.search import SearchFilters, decode_request, decode_result
+from streams.tools.schemas.generate import CONTRACTS, json_schema
 from tests.bombs import BOMBS, TOO_MANY, as_event, as_request
 from tests.malformed import good_event
 from tests.malformed_requests import good_request
+from visualsearch.contracts.codec import decode_event
+from visualsearch.contracts.errors import SchemaError
+from visualsearch.contracts.limits import MAX_BYTES, MAX_DEPTH, MAX_PARTS
+from visualsearch.contracts.request_id import salvage_request_id, with_id
+from visualsearch.contracts.search import SearchFilters, decode_request, decode_result
 
 # Measured: .1 s alone, .5 beside other processes; it was 2.3 s and 337 MB.
 CPU_S, PEAK_BYTES = 2.0, 300 << 20

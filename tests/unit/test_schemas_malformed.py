@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from schemas.codec import decode_event
-from schemas.errors import SchemaError
-from schemas.events import ProductEvent
-from schemas.search import decode_request
 from tests.malformed import MISSING, WRONG, Malformed, drop, good_event, malformed_messages, put
 from tests.malformed_requests import WRONG as WRONG_REQUESTS
 from tests.malformed_requests import spoilt
+from visualsearch.contracts.codec import decode_event
+from visualsearch.contracts.errors import SchemaError
+from visualsearch.contracts.events import ProductEvent
+from visualsearch.contracts.search import decode_request
 
 
 def decode(message: Malformed) -> ProductEvent:

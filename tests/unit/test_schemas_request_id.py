@@ -5,7 +5,7 @@ import tracemalloc
 import msgspec
 import pytest
 
-from schemas.request_id import salvage_request_id, with_id
+from visualsearch.contracts.request_id import salvage_request_id, with_id
 
 
 @pytest.mark.parametrize("body", [b"{}", b" {\t} ", b'{"query": {}}', b'\n{ "a": [1, {"b": 2}]}'])

@@ -11,9 +11,9 @@ ROOT = Path(__file__).parents[2]
 FIRST_USE = """
 import sys, threading
 sys.setswitchinterval(1e-6)
-from schemas.codec import decode_event
-from schemas.records import Offer, decode_record, encode_record
-from schemas.search import decode_request
+from visualsearch.contracts.codec import decode_event
+from visualsearch.contracts.records import Offer, decode_record, encode_record
+from visualsearch.contracts.search import decode_request
 
 EVENT = (b'{"event_id":"e","event_type":"product-created","occurred_at":"2026-01-01T00:00:00Z",'
          b'"product":{"product_id":"p","title":"t","images":[]}}')

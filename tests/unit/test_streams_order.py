@@ -4,11 +4,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from schemas.errors import SchemaError
-from schemas.events import Deleted, Offer, ProductDeleted, ProductEvent, ProductOfferUpdated
 from streams.ingest.order import ORDER_HEADER, Place, order_of, parse_place, place_of
 from streams.ingest.outcome import read_event
 from streams.kafka.messages import Headers, SourceMessage
+from visualsearch.contracts.errors import SchemaError
+from visualsearch.contracts.events import (
+    Deleted,
+    Offer,
+    ProductDeleted,
+    ProductEvent,
+    ProductOfferUpdated,
+)
 
 AT = datetime(2026, 5, 1, tzinfo=UTC)
 

@@ -9,16 +9,6 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from schemas.search import (
-    QueryImage,
-    QuerySpec,
-    QueryText,
-    SearchFilters,
-    SearchHit,
-    SearchRequest,
-    SearchResult,
-    decode_result,
-)
 from streams.images.errors import Fetched
 from streams.kafka.messages import OutgoingMessage, SourceMessage
 from streams.kafka.producer import SendError
@@ -32,6 +22,16 @@ from streams.searcher.look import Detection
 from streams.searcher.request import spell_out, to_filters
 from tests.fakes import DIM, unit
 from tests.lane_events import fake_model
+from visualsearch.contracts.search import (
+    QueryImage,
+    QuerySpec,
+    QueryText,
+    SearchFilters,
+    SearchHit,
+    SearchRequest,
+    SearchResult,
+    decode_result,
+)
 from visualsearch.engine import Engine
 from visualsearch.search.photos import subject_by_grabcut
 from visualsearch.types import BaseRecord, ImageVector, VectorsRecord

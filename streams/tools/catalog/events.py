@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from schemas.errors import SchemaError, from_validation
-from schemas.events import CHOICES, Product, ProductCreated, ProductUpdated
 from streams.tools.catalog.pictures import shrink
 from streams.tools.catalog.rows import Rejected, Row
+from visualsearch.contracts.errors import SchemaError, from_validation
+from visualsearch.contracts.events import CHOICES, Product, ProductCreated, ProductUpdated
 from visualsearch.errors import ImageError
 
 EventType = Literal["created", "updated"]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import msgspec
 
-from schemas.errors import SchemaError
-from schemas.limits import require_few_parts, require_shallow
 from streams.tools.catalog.rows import Rejected, Row
+from visualsearch.contracts.errors import SchemaError
+from visualsearch.contracts.limits import require_few_parts, require_shallow
 
 
 def jsonl_rows(path: Path) -> Iterator[Row | Rejected]:

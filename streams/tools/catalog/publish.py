@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from schemas.events import Product, encode_event
 from streams.kafka.messages import OutgoingMessage
 from streams.kafka.producer import SendError
 from streams.tools.catalog.events import EventType, product_event, row_product
 from streams.tools.catalog.rows import Catalog, Rejected, Row
+from visualsearch.contracts.events import Product, encode_event
 
 _AHEAD = 16  # products whose pictures are in memory before they are handed to the producer
 _IN_FLIGHT = 64  # messages handed over and not acknowledged

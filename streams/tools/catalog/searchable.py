@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Callable
 from typing import Protocol
 
-from schemas.search import QuerySpec, SearchRequest, SearchResult
+from visualsearch.contracts.search import QuerySpec, SearchRequest, SearchResult
 
 _PAUSE_S = 0.05
 

@@ -6,17 +6,17 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from schemas.search import QuerySpec, SearchRequest
 from streams.client import SearchClient
 from streams.config.settings import Settings
 from streams.tools.demo.figures import Recovery
 from streams.tools.demo.stage import StageError, WorkerProcess
+from visualsearch.contracts.search import QuerySpec, SearchRequest
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from schemas.search import SearchResult
     from streams.tools.fsck.check import Step
+    from visualsearch.contracts.search import SearchResult
 
 _DEADLINE_MS = 180_000  # a start may take long on a busy machine
 

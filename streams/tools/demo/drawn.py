@@ -4,10 +4,10 @@ import base64
 from collections import Counter
 from collections.abc import Iterator
 
-from schemas.events import ImageSource, Product
 from streams.tools.catalog.publish import Ready
 from streams.tools.demo.goods import Question, Truth, in_turn
 from streams.tools.demo.photos import phone_sized
+from visualsearch.contracts.events import ImageSource, Product
 from visualsearch.drawings import DrawnProduct, draw_catalogue, draw_photo
 
 _OTHER_SEED = 8  # products that the catalogue does not hold

@@ -18,7 +18,11 @@ from typing import Literal
 
 import msgspec
 
-from schemas.events import (
+from streams.client import SearchClient
+from streams.kafka.messages import OutgoingMessage
+from streams.kafka.producer import Producer
+from streams.tools.demo.goods import Goods
+from visualsearch.contracts.events import (
     Deleted,
     ImageSource,
     Offer,
@@ -30,11 +34,7 @@ from schemas.events import (
     ProductUpdated,
     encode_event,
 )
-from schemas.search import QuerySpec, SearchFilters, SearchRequest, SearchResult
-from streams.client import SearchClient
-from streams.kafka.messages import OutgoingMessage
-from streams.kafka.producer import Producer
-from streams.tools.demo.goods import Goods
+from visualsearch.contracts.search import QuerySpec, SearchFilters, SearchRequest, SearchResult
 
 EventKind = Literal["create", "update", "offer", "delete"]
 _TURN: tuple[EventKind, ...] = ("create", "offer", "update", "delete")

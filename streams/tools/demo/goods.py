@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from schemas.events import Product
 from streams.tools.catalog.publish import Ready
 from streams.tools.catalog.rows import Rejected
+from visualsearch.contracts.events import Product
 
 QuestionKind = Literal["words", "photo", "both"]
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from schemas.events import ImageSource, Product
 from streams.tools.catalog.publish import Ready, products_of
 from streams.tools.catalog.rows import Catalog, CatalogError, Rejected
 from streams.tools.demo.goods import Question, Truth, in_turn
 from streams.tools.demo.photos import mirrored, phone_sized
+from visualsearch.contracts.events import ImageSource, Product
 
 _SAMPLE = 120  # products kept with their pictures
 _QUESTIONS = 40

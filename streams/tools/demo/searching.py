@@ -9,10 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from schemas.search import QueryImage, QuerySpec, QueryText, SearchRequest, SearchResult
 from streams.tools.catalog.pictures import shrink
 from streams.tools.catalog.searchable import Searcher
 from streams.tools.demo.goods import Question, QuestionKind, Truth
+from visualsearch.contracts.search import (
+    QueryImage,
+    QuerySpec,
+    QueryText,
+    SearchRequest,
+    SearchResult,
+)
 
 TOP = 10
 _PHOTO_HITS = 40

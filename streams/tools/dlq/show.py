@@ -4,7 +4,7 @@ import base64
 import json
 from typing import Any
 
-from schemas.limits import require_few_parts, require_shallow
+from visualsearch.contracts.limits import require_few_parts, require_shallow
 
 _LONGEST = 200  # a picture in base64 is a hundred thousand
 _KEPT = 60

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from schemas.search import SearchRequest
+from visualsearch.contracts.search import SearchRequest
 from visualsearch.errors import VisualSearchError
 
 _FIELDS = {"name", "encoder", "prompts", "device", "recall_target", "request"}

@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from schemas.errors import SchemaError
-from schemas.search import SearchHit, SearchPlan, TookMs
 from streams.model.priority_pool import Priority
 from streams.tools.evaluation.queries import (
     Preference,
@@ -20,6 +18,8 @@ from streams.tools.evaluation.queries import (
     to_request,
 )
 from streams.tools.evaluation.shop import Shop
+from visualsearch.contracts.errors import SchemaError
+from visualsearch.contracts.search import SearchHit, SearchPlan, TookMs
 from visualsearch.evaluation.preference import agreement
 from visualsearch.evaluation.ranking import scores
 from visualsearch.evaluation.variety import diversity

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from schemas.errors import SchemaError
-from schemas.search import SearchHit
 from streams.tools.evaluation.figures import ALL, compared, figures, latency, shown_share, worst
 from streams.tools.evaluation.judge import Judged, Run
 from streams.tools.evaluation.queries import to_request
 from streams.tools.evaluation.shop import Shop
 from streams.web.gallery import Answered, gallery_page, jpeg_url
+from visualsearch.contracts.errors import SchemaError
+from visualsearch.contracts.search import SearchHit
 from visualsearch.encoders.images import decode_image
 from visualsearch.errors import ImageError
 from visualsearch.evaluation.sampling import Estimate

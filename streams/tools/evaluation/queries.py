@@ -16,11 +16,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from schemas.errors import SchemaError, from_validation
-from schemas.search import SearchRequest
 from streams.tools.catalog.jsonl_rows import jsonl_rows
 from streams.tools.catalog.pictures import shrink
 from streams.tools.catalog.rows import Rejected
+from visualsearch.contracts.errors import SchemaError, from_validation
+from visualsearch.contracts.search import SearchRequest
 from visualsearch.errors import ImageError, VisualSearchError
 
 _TOLD = 10  # bad lines named in an error

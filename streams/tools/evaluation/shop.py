@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from schemas.events import ImageSource, Product
-from schemas.records import ImageRef
 from streams.config.settings import Settings
 from streams.images.blobs import BlobStore
 from streams.images.errors import FetchError
@@ -33,6 +31,8 @@ from streams.tools.catalog.publish import Ready, products_of
 from streams.tools.catalog.readers import open_catalog
 from streams.tools.catalog.rows import Catalog, CatalogError, Rejected, Row
 from visualsearch.attributes.guesser import Guesser
+from visualsearch.contracts.events import ImageSource, Product
+from visualsearch.contracts.records import ImageRef
 from visualsearch.encoders.protocol import Encoder
 from visualsearch.engine import Engine
 from visualsearch.errors import ImageError

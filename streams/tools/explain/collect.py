@@ -2,9 +2,6 @@
 
 from collections import deque
 
-from schemas.errors import SchemaError
-from schemas.events import Product, ProductOfferUpdated
-from schemas.records import RecordKind, UnknownRecordError, Vectors, decode_record
 from streams.ingest.order import OrderMode, Place, is_replay, place_of
 from streams.ingest.outcome import read_event
 from streams.ingest.retry import PREFIX as RETRY
@@ -12,6 +9,9 @@ from streams.ingest.retry import RetryError, not_before_ms, parse_retry
 from streams.kafka.messages import SourceMessage
 from streams.tools.dlq.letters import Letter
 from streams.tools.explain.found import SeenEvent, SeenLetter, SeenRecord, SeenRetry
+from visualsearch.contracts.errors import SchemaError
+from visualsearch.contracts.events import Product, ProductOfferUpdated
+from visualsearch.contracts.records import RecordKind, UnknownRecordError, Vectors, decode_record
 
 LATEST = 5
 OFFER = ProductOfferUpdated.__struct_config__.tag

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from schemas.records import Order, RecordKind
 from streams.ingest.order import Place
+from visualsearch.contracts.records import Order, RecordKind
 
 LaneName = Literal["attributes", "embedding"]
 LANES: tuple[LaneName, ...] = ("attributes", "embedding")

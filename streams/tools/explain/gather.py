@@ -7,7 +7,6 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 from urllib.request import urlopen
 
-from schemas.records import record_key
 from streams.config.settings import Settings
 from streams.kafka.lag import Offsets
 from streams.kafka.messages import SourceMessage
@@ -17,6 +16,7 @@ from streams.kafka.topics import TopicError
 from streams.tools.dlq.letters import Choice, read_letters
 from streams.tools.explain.collect import Events, Records, seen_letter, seen_retry
 from streams.tools.explain.found import LANES, Found, SeenLetter, SeenRetry, WorkerState
+from visualsearch.contracts.records import record_key
 
 _HTTP_S = 5.0
 Progress = Callable[[str, int, int], None]

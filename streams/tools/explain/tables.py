@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from schemas.records import Order
 from streams.tools.dlq.tables import cell, console, moment
 from streams.tools.explain.found import LANES, Found, SeenEvent, SeenRecord, iso
 from streams.tools.explain.verdict import Verdict
+from visualsearch.contracts.records import Order
 
 _EVENT = ("event", "time (UTC)", "type", "occurred at", "version", "order", "passed by", "")
 _GOOD = {"searchable": "bold green", "deleted": "bold", "late": "bold yellow"}

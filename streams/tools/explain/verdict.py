@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from schemas.records import Order, RecordKind
 from streams.tools.explain.found import (
     Found,
     LaneName,
@@ -12,6 +11,7 @@ from streams.tools.explain.found import (
     SeenRetry,
     iso,
 )
+from visualsearch.contracts.records import Order, RecordKind
 
 _LANE_OF: dict[RecordKind, LaneName] = {
     "base": "attributes",

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from schemas.errors import SchemaError
-from schemas.events import ImageSource, Product
 from streams.config.settings import Settings
 from streams.tools.fsck.cluster import Bounds, Cluster
 from streams.tools.fsck.compare import differences, matching, must_be_searchable
@@ -33,6 +31,8 @@ from streams.tools.fsck.pictures import (
 from streams.tools.fsck.report import Finding, Report
 from streams.tools.fsck.values import FsckError, Message, Served, Source, place
 from streams.tools.fsck.worker import Worker
+from visualsearch.contracts.errors import SchemaError
+from visualsearch.contracts.events import ImageSource, Product
 
 Step = Callable[[int], None]
 TICK = 500  # messages or products between two signs of life

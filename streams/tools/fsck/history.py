@@ -7,9 +7,11 @@ from typing import Literal
 
 from msgspec import Struct
 
-from schemas.codec import decode_event
-from schemas.errors import SchemaError
-from schemas.events import (
+from streams.tools.fsck.letters import Failure
+from streams.tools.fsck.values import Attributes, Message, Order, Picture, Source, Terms, place
+from visualsearch.contracts.codec import decode_event
+from visualsearch.contracts.errors import SchemaError
+from visualsearch.contracts.events import (
     TYPE_NAMES,
     TYPE_RANK,
     Product,
@@ -17,8 +19,6 @@ from schemas.events import (
     ProductEvent,
     ProductOfferUpdated,
 )
-from streams.tools.fsck.letters import Failure
-from streams.tools.fsck.values import Attributes, Message, Order, Picture, Source, Terms, place
 
 Mode = Literal["timestamp", "explicit"]
 ORDER_HEADER = "__visualsearch.order"

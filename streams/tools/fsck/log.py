@@ -2,9 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 
-from schemas.records import Base, IndexRecord, Offer, UnknownRecordError, decode_record
 from streams.tools.fsck.history import Claim, Expected, Pictures, put
 from streams.tools.fsck.values import Attributes, Message, Part, Picture, Terms, parse_place
+from visualsearch.contracts.records import (
+    Base,
+    IndexRecord,
+    Offer,
+    UnknownRecordError,
+    decode_record,
+)
 
 Hashes = dict[tuple[str, str], set[str]]
 """Per product and image id the content hashes that its vectors records name."""

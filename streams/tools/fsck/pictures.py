@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from schemas.events import ImageSource
+from visualsearch.contracts.events import ImageSource
 
 LEAST_COSINE = 0.9999
 STEP = 16  # pictures per model call

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from schemas.errors import SchemaError
 from streams.tools.evaluation.judge import DEADLINE_S
 from streams.tools.evaluation.queries import Queries, QueriesError, to_request
 from streams.tools.evaluation.shop import Shop
+from visualsearch.contracts.errors import SchemaError
 from visualsearch.engine import Engine
 from visualsearch.types import Answer, Query
 

@@ -54,7 +54,7 @@ def test_the_checker_shares_no_code_with_what_it_checks() -> None:
     assert len(files) > 5, "the search for files is broken"
     modules = closure(files)
     assert "streams.config.settings" in modules, "the search for imports is broken"
-    assert "schemas.codec" in modules
+    assert "visualsearch.contracts.codec" in modules
     assert [m for m in sorted(modules) if m.startswith(FORBIDDEN)] == []
 
 

@@ -1,6 +1,9 @@
 """The index log as a witness of what truncated topics no longer tell."""
 
-from schemas.records import (
+from streams.tools.fsck.history import Claim, Expected, Pictures
+from streams.tools.fsck.log import content_hashes, fold_log
+from streams.tools.fsck.values import Attributes, Message, Picture, Terms
+from visualsearch.contracts.records import (
     Base,
     ImageVector,
     IndexRecord,
@@ -9,9 +12,6 @@ from schemas.records import (
     encode_record,
     record_key,
 )
-from streams.tools.fsck.history import Claim, Expected, Pictures
-from streams.tools.fsck.log import content_hashes, fold_log
-from streams.tools.fsck.values import Attributes, Message, Picture, Terms
 
 LOWS = {("t", 0): 10}
 

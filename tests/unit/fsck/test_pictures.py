@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from schemas.events import ImageSource
 from streams.tools.fsck.pictures import (
     LEAST_COSINE,
     Compared,
@@ -20,6 +19,7 @@ from streams.tools.fsck.pictures import (
     read_picture,
 )
 from tests.fakes import FakeEncoder, jpeg, unit
+from visualsearch.contracts.events import ImageSource
 
 RED, BLUE = jpeg((255, 0, 0)), jpeg((0, 0, 255))
 LIMITS = Limits(100_000, 0.5)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from schemas.events import EVENT_TYPES
+from visualsearch.contracts.events import EVENT_TYPES
 
 VERSION = "1.0.0"
 """Version of the contracts, not of the program."""

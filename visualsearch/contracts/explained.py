@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from schemas.limits import MAX_PARTS
+from visualsearch.contracts.limits import MAX_PARTS
 
 MANY = Meta(max_length=MAX_PARTS)
 """The limit of lists and maps in results that have no smaller one of their own."""

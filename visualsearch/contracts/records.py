@@ -91,7 +91,7 @@ class _Peek(Struct):
     format: Annotated[int, Meta(ge=1)] = FORMAT
 
 
-# Made here, not at the first call: see schemas/events.py.
+# Made here, not at the first call: see visualsearch/contracts/events.py.
 _PEEK = msgspec.msgpack.Decoder(_Peek)
 _DECODERS = {kind: msgspec.msgpack.Decoder(record) for kind, record in KINDS.items()}
 

@@ -20,7 +20,7 @@ class _Id(Struct):
     request_id: str = ""
 
 
-# Made here, not at the first call: see schemas/events.py.
+# Made here, not at the first call: see visualsearch/contracts/events.py.
 _GIVEN = msgspec.json.Decoder(_Given)
 _IDS = msgspec.json.Decoder(_Id)
 

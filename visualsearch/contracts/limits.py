@@ -9,7 +9,7 @@ from array import array
 from itertools import accumulate
 from typing import Literal
 
-from schemas.errors import SchemaError
+from visualsearch.contracts.errors import SchemaError
 
 MAX_BYTES = 10 * 1024 * 1024
 """Bytes of an event or a request, unpacked; a topic's limit counts them compressed."""

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct
 
-from schemas.errors import SchemaError, from_validation
-from schemas.events import Attributes, Base64, Price
-from schemas.explained import MANY, HitExplanation, ProductExplanation
-from schemas.limits import json_text
+from visualsearch.contracts.errors import SchemaError, from_validation
+from visualsearch.contracts.events import Attributes, Base64, Price
+from visualsearch.contracts.explained import MANY, HitExplanation, ProductExplanation
+from visualsearch.contracts.limits import json_text
 
 RequestId = Annotated[str, Meta(min_length=1, max_length=256)]
 Weight = Annotated[float, Meta(ge=-100, le=100)]
@@ -261,7 +261,7 @@ class SearchResult(Struct, kw_only=True):
     explained: Annotated[list[ProductExplanation], MANY] = []
 
 
-# Made here, not at the first call: see schemas/events.py.
+# Made here, not at the first call: see visualsearch/contracts/events.py.
 _CHOICES = {"mode": get_args(Mode), "image_kind": get_args(Kind)}
 _REQUESTS = msgspec.json.Decoder(SearchRequest)
 _RESULTS = msgspec.json.Decoder(SearchResult)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct
 
-from schemas.limits import MAX_BYTES
+from visualsearch.contracts.limits import MAX_BYTES
 
 ProductId = Annotated[str, Meta(min_length=1, max_length=256)]
 ImageId = Annotated[str, Meta(min_length=1, max_length=256)]

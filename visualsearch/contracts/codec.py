@@ -11,13 +11,19 @@ from typing import Any
 
 import msgspec
 
-from schemas.errors import SchemaError, from_validation, shown
-from schemas.events import CHOICES, EVENT_TYPES, Deleted, ProductDeleted, ProductEvent
-from schemas.limits import framed_by, json_text, require_shallow
+from visualsearch.contracts.errors import SchemaError, from_validation, shown
+from visualsearch.contracts.events import (
+    CHOICES,
+    EVENT_TYPES,
+    Deleted,
+    ProductDeleted,
+    ProductEvent,
+)
+from visualsearch.contracts.limits import framed_by, json_text, require_shallow
 
 Headers = Iterable[tuple[str, bytes | None]]
 _LONGEST_HEADER = 64 * 1024
-_EVENTS = msgspec.json.Decoder(ProductEvent)  # made at import: see schemas/events.py
+_EVENTS = msgspec.json.Decoder(ProductEvent)  # made at import: see visualsearch/contracts/events.py
 
 
 def decode_event(

@@ -9,8 +9,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from schemas.errors import SchemaError
-from schemas.events import Name, Timestamp, Url
+from visualsearch.contracts.errors import SchemaError
+from visualsearch.contracts.events import Name, Timestamp, Url
 
 
 class WorkerHeartbeat(Struct, kw_only=True):

@@ -1,1 +1,0 @@
-"""The contracts of visualsearch as types: product events, index records, requests, results."""

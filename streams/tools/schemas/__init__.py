@@ -1,0 +1,1 @@
+"""Writes the documents of `schemas/` from the contracts' types."""

@@ -1,0 +1,1 @@
+"""The types of events, requests, results and records."""
