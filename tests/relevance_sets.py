@@ -1,6 +1,6 @@
 """The bars of the lite encoder as catalogues and queries for `visualsearch evaluate`.
 
-The same photos, split and questions as `visualsearch.encoders.lite_quality`; metrics of
+The same photos, split and questions as `visualsearch.encoders.lite.training.quality`; metrics of
 `visualsearch evaluate` stand for its measures.
 """
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from visualsearch.encoders import lite_photos
-from visualsearch.encoders.lite_measures import SMALLEST_PAIR
-from visualsearch.encoders.lite_photos import CLOTHING_KINDS, LUMA_KINDS
+from visualsearch.encoders.lite.training import photos as lite_photos
+from visualsearch.encoders.lite.training.measures import SMALLEST_PAIR
+from visualsearch.encoders.lite.training.photos import CLOTHING_KINDS, LUMA_KINDS
 
 HELD_OUT = "held out"
 

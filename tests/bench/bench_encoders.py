@@ -39,8 +39,8 @@ from streams.worker.build import CPU_STEP, GPU_STEP
 from tests.bench.bare import Bare, bare_of
 from visualsearch import load_encoder
 from visualsearch.contracts.events import ImageSource
-from visualsearch.drawings import draw_photo, word_queries
-from visualsearch.drawings.kinds import KINDS
+from visualsearch.datasets.drawn import draw_photo, word_queries
+from visualsearch.datasets.drawn.kinds import KINDS
 from visualsearch.encoders.protocol import Encoder
 
 BATCHES = (1, 8, 64, 256)

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from streams.cli import main
 from tests.relevance_sets import BARS, write_sets
-from visualsearch.encoders import lite_quality
+from visualsearch.encoders.lite.training import quality as lite_quality
 
 
 @pytest.mark.deep

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from visualsearch import load_encoder
-from visualsearch.encoders.lite_quality import measured, table
+from visualsearch.encoders.lite.training.quality import measured, table
 
 
 @pytest.mark.deep

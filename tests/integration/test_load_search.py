@@ -16,7 +16,7 @@ from streams.tools.broker import BrokerInfo
 from streams.tools.catalog.pictures import shrink
 from tests.integration.commands import Commands, commands
 from visualsearch.contracts.search import SearchRequest
-from visualsearch.drawings import draw_catalogue, draw_photo
+from visualsearch.datasets.drawn import draw_catalogue, draw_photo
 
 PRODUCTS = 40
 PHOTOS_TIMEOUT_S = 900

@@ -209,7 +209,7 @@ def test_heads_are_kept_for_one_model(tmp_path: Path) -> None:
 def test_only_models_whose_confidence_was_measured_guess_by_words() -> None:
     """The shipped temperatures are of the lite encoder; of others nothing is known."""
     from visualsearch.attributes.store import CALIBRATED
-    from visualsearch.encoders import lite_model
+    from visualsearch.encoders.lite import model as lite_model
 
     known = json.loads(CALIBRATED.read_text())
     assert f"lite:{lite_model.read(lite_model.WEIGHTS)[1]}" in known

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from visualsearch.drawings import draw_catalogue, draw_photo, word_queries
-from visualsearch.drawings.catalogue import draw_thing
-from visualsearch.drawings.kinds import KINDS
-from visualsearch.drawings.palette import COLORS
-from visualsearch.drawings.patterns import PATTERNS, fabric
+from visualsearch.datasets.drawn import draw_catalogue, draw_photo, word_queries
+from visualsearch.datasets.drawn.catalogue import draw_thing
+from visualsearch.datasets.drawn.kinds import KINDS
+from visualsearch.datasets.drawn.palette import COLORS
+from visualsearch.datasets.drawn.patterns import PATTERNS, fabric
 
 
 def test_a_seed_gives_the_same_catalogue() -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps, features
 
-from visualsearch.drawings import draw_photo
+from visualsearch.datasets.drawn import draw_photo
 from visualsearch.encoders.images import decode_image
-from visualsearch.encoders.lite import LiteEncoder
+from visualsearch.encoders.lite.encoder import LiteEncoder
 
 LEAST_COSINE = 0.97
 FORMS = ("png", "jpeg", "rotated by EXIF", "cmyk", "webp", "on white through alpha", "palette",

@@ -13,12 +13,14 @@ import torch
 from PIL import Image
 
 from visualsearch import load_encoder
-from visualsearch.drawings import draw_photo
-from visualsearch.drawings.catalogue import draw_product
-from visualsearch.drawings.kinds import KINDS
-from visualsearch.encoders import lite_model, lite_quality, tower
-from visualsearch.encoders.lite import LiteEncoder
-from visualsearch.encoders.lite_text import Vocabulary
+from visualsearch.datasets.drawn import draw_photo
+from visualsearch.datasets.drawn.catalogue import draw_product
+from visualsearch.datasets.drawn.kinds import KINDS
+from visualsearch.encoders import tower
+from visualsearch.encoders.lite import model as lite_model
+from visualsearch.encoders.lite.encoder import LiteEncoder
+from visualsearch.encoders.lite.text import Vocabulary
+from visualsearch.encoders.lite.training import quality as lite_quality
 from visualsearch.errors import EncoderError, ImageError
 
 UNSEEN = "an unseen seed"  # training draws from seeds that start with "corpus"
@@ -187,8 +189,8 @@ def test_the_tower_equals_plain_convolution_and_batch_norm() -> None:
 
 def test_the_tower_knows_what_it_was_trained_on(lite: LiteEncoder) -> None:
     """Its own classifier takes a drawn sofa for a couch: weights and preprocessing fit."""
-    from visualsearch.encoders import lite_features
     from visualsearch.encoders.images import decode_image
+    from visualsearch.encoders.lite import features as lite_features
 
     image = decode_image(front("sofa", "red"))
     logits = lite_features.extract(lite._tower, [image]).logits[0]

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from visualsearch.encoders import lite_measures as measures
-from visualsearch.encoders.lite_measures import Shown
-from visualsearch.encoders.lite_photos import CLOTHING_KINDS, Labels
-from visualsearch.encoders.lite_quality import BARS, figures, table
+from visualsearch.encoders.lite.training import measures
+from visualsearch.encoders.lite.training.measures import Shown
+from visualsearch.encoders.lite.training.photos import CLOTHING_KINDS, Labels
+from visualsearch.encoders.lite.training.quality import BARS, figures, table
 from visualsearch.types import FloatArray
 
 KINDS = list(CLOTHING_KINDS.values())

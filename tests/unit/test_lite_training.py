@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visualsearch.encoders import lite_choice, lite_corpus, lite_fit, lite_views
-from visualsearch.encoders.lite_captions import Caption, caption
-from visualsearch.encoders.lite_features import Features
-from visualsearch.encoders.lite_fit import Material
-from visualsearch.encoders.lite_material import Learned
-from visualsearch.encoders.lite_photos import Labels
-from visualsearch.encoders.lite_text import Vocabulary
-from visualsearch.encoders.lite_truth import FALSE, TRUE, UNKNOWN, coded, verdicts
+from visualsearch.encoders.lite.features import Features
+from visualsearch.encoders.lite.text import Vocabulary
+from visualsearch.encoders.lite.training import choice as lite_choice
+from visualsearch.encoders.lite.training import corpus as lite_corpus
+from visualsearch.encoders.lite.training import fit as lite_fit
+from visualsearch.encoders.lite.training import views as lite_views
+from visualsearch.encoders.lite.training.captions import Caption, caption
+from visualsearch.encoders.lite.training.fit import Material
+from visualsearch.encoders.lite.training.material import Learned
+from visualsearch.encoders.lite.training.photos import Labels
+from visualsearch.encoders.lite.training.truth import FALSE, TRUE, UNKNOWN, coded, verdicts
 
 DRAWN = Labels("boot", "navy", "plain", product="d")
 SOLD = Labels("hoodie", "blue", title="Teton Hoodie", product="s")

@@ -18,8 +18,9 @@ from visualsearch.attributes.guesser import Head
 from visualsearch.attributes.heads import Labelled, measured_on
 from visualsearch.attributes.store import CALIBRATED
 from visualsearch.attributes.taxonomy import Attribute, read_taxonomy
-from visualsearch.encoders import lite_photos, load_encoder
-from visualsearch.encoders.lite_photos import Labels
+from visualsearch.encoders import load_encoder
+from visualsearch.encoders.lite.training import photos as lite_photos
+from visualsearch.encoders.lite.training.photos import Labels
 from visualsearch.encoders.protocol import Encoder
 
 _BATCH = 32

@@ -24,7 +24,7 @@ def load_encoder(name: str, device: str | None = None, *, prompts: Sequence[str]
 
     """
     if name == "lite":
-        from visualsearch.encoders.lite import LiteEncoder
+        from visualsearch.encoders.lite.encoder import LiteEncoder
 
         return LiteEncoder()
     family, _, model = name.partition(":")

@@ -8,7 +8,7 @@ from streams.tools.catalog.publish import Ready
 from streams.tools.demo.goods import Question, Truth, in_turn
 from streams.tools.demo.photos import phone_sized
 from visualsearch.contracts.events import ImageSource, Product
-from visualsearch.drawings import DrawnProduct, draw_catalogue, draw_photo
+from visualsearch.datasets.drawn import DrawnProduct, draw_catalogue, draw_photo
 
 _OTHER_SEED = 8  # products that the catalogue does not hold
 _COLORS_ASKED = 2  # per kind: those of which there are most

@@ -1,7 +1,7 @@
 """Chairs, sofas, tables and lamps."""
 
-from visualsearch.drawings.palette import METAL, RGB, WOOD, luminance, mix, scale
-from visualsearch.drawings.sketch import Point, Sketch, symmetric
+from visualsearch.datasets.drawn.palette import METAL, RGB, WOOD, luminance, mix, scale
+from visualsearch.datasets.drawn.sketch import Point, Sketch, symmetric
 
 BRASS: RGB = (190, 156, 92)
 

@@ -1,7 +1,7 @@
 """Sneakers and boots, seen from the side, toe to the right."""
 
-from visualsearch.drawings.palette import COLORS, METAL, ink, luminance, scale
-from visualsearch.drawings.sketch import Point, Sketch
+from visualsearch.datasets.drawn.palette import COLORS, METAL, ink, luminance, scale
+from visualsearch.datasets.drawn.sketch import Point, Sketch
 
 
 def sneaker(s: Sketch) -> None:

@@ -1,7 +1,7 @@
 """Handbags and backpacks."""
 
-from visualsearch.drawings.palette import METAL, luminance, mix, scale
-from visualsearch.drawings.sketch import Point, Sketch, symmetric
+from visualsearch.datasets.drawn.palette import METAL, luminance, mix, scale
+from visualsearch.datasets.drawn.sketch import Point, Sketch, symmetric
 
 GOLD = (208, 170, 92)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from visualsearch.encoders.lite_features import unit
-from visualsearch.encoders.lite_text import Vocabulary
+from visualsearch.encoders.lite.features import unit
+from visualsearch.encoders.lite.text import Vocabulary
 from visualsearch.types import FloatArray
 
 WIDTH = 192

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from visualsearch.encoders.lite_losses import Batch, Losses
-from visualsearch.encoders.lite_model import Head
-from visualsearch.encoders.lite_photos import Labels
-from visualsearch.encoders.lite_text import Vocabulary
+from visualsearch.encoders.lite.model import Head
+from visualsearch.encoders.lite.text import Vocabulary
+from visualsearch.encoders.lite.training.losses import Batch, Losses
+from visualsearch.encoders.lite.training.photos import Labels
 from visualsearch.types import FloatArray
 
 SEMANTIC_DIM = 128

@@ -13,12 +13,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from visualsearch.encoders.lite_captions import KINDS, Caption, caption
-from visualsearch.encoders.lite_truth import FALSE, KIND_TABLE, TRUE, UNKNOWN, coded, verdicts
+from visualsearch.encoders.lite.training.captions import KINDS, Caption, caption
+from visualsearch.encoders.lite.training.truth import (
+    FALSE,
+    KIND_TABLE,
+    TRUE,
+    UNKNOWN,
+    coded,
+    verdicts,
+)
 
 if TYPE_CHECKING:
-    from visualsearch.encoders.lite_fit import Material, Trainable
-    from visualsearch.encoders.lite_text import Vocabulary
+    from visualsearch.encoders.lite.text import Vocabulary
+    from visualsearch.encoders.lite.training.fit import Material, Trainable
 
 SHARE = 0.5  # of the visual part in the likeness of two pictures
 NOISE = 0.35  # standard deviations added to what is seen

@@ -1,7 +1,7 @@
 """Mugs, plates, bowls and vases."""
 
-from visualsearch.drawings.palette import ink, luminance, mix, scale
-from visualsearch.drawings.sketch import Point, Sketch, symmetric
+from visualsearch.datasets.drawn.palette import ink, luminance, mix, scale
+from visualsearch.datasets.drawn.sketch import Point, Sketch, symmetric
 
 COFFEE = (84, 52, 32)
 

@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from visualsearch.encoders import lite_features, tower
+from visualsearch.encoders import tower
 from visualsearch.encoders.images import decode_image
-from visualsearch.encoders.lite_features import Features
-from visualsearch.encoders.lite_photos import Labels, Picture
+from visualsearch.encoders.lite import features as lite_features
+from visualsearch.encoders.lite.features import Features
+from visualsearch.encoders.lite.training.photos import Labels, Picture
 
 Corpus = tuple[list[Labels], Features]
 Look = Callable[[Image.Image, random.Random], Image.Image]
@@ -28,9 +29,9 @@ def drawn(products: int, seed: int) -> Iterator[Picture]:
 
     Every third product has a phone photo instead of its second view.
     """
-    from visualsearch.drawings.catalogue import draw_photo, draw_product
-    from visualsearch.drawings.kinds import KINDS
-    from visualsearch.drawings.palette import COLORS
+    from visualsearch.datasets.drawn.catalogue import draw_photo, draw_product
+    from visualsearch.datasets.drawn.kinds import KINDS
+    from visualsearch.datasets.drawn.palette import COLORS
 
     pairs = [(kind, color) for kind in KINDS for color in COLORS]
     order = np.random.default_rng(seed).permutation(len(pairs))
@@ -47,7 +48,7 @@ def drawn(products: int, seed: int) -> Iterator[Picture]:
 
 def catalogue(products: int, seed: int) -> Iterator[Picture]:
     """Draw the demonstration's catalogue: other seeds than those trained on."""
-    from visualsearch.drawings import draw_catalogue
+    from visualsearch.datasets.drawn import draw_catalogue
 
     for item in draw_catalogue(products, seed):
         for image in item.images:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from visualsearch.encoders.lite_features import Features, unit
-from visualsearch.encoders.lite_text import Vocabulary
+from visualsearch.encoders.lite.features import Features, unit
+from visualsearch.encoders.lite.text import Vocabulary
 from visualsearch.errors import EncoderError
 from visualsearch.types import FloatArray
 

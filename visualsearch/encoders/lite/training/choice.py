@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from visualsearch.encoders import lite_drawn, lite_measures
-from visualsearch.encoders.lite_corpus import Corpus
-from visualsearch.encoders.lite_material import Learned
-from visualsearch.encoders.lite_model import LiteModel
-from visualsearch.encoders.lite_photos import digest
+from visualsearch.encoders.lite.model import LiteModel
+from visualsearch.encoders.lite.training import drawn as lite_drawn
+from visualsearch.encoders.lite.training import measures as lite_measures
+from visualsearch.encoders.lite.training.corpus import Corpus
+from visualsearch.encoders.lite.training.material import Learned
+from visualsearch.encoders.lite.training.photos import digest
 
 ALPHAS = (0.8, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5)
 _PARTS = 4  # one of which is held back

@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from visualsearch.encoders import lite_features, lite_model, tower
+from visualsearch.encoders import tower
 from visualsearch.encoders.images import decode_image
+from visualsearch.encoders.lite import features as lite_features
+from visualsearch.encoders.lite import model as lite_model
 from visualsearch.errors import EncoderError
 from visualsearch.types import FloatArray
 

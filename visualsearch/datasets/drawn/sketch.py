@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
-from visualsearch.drawings.palette import COLORS, RGB, ink, jitter, scale, second
-from visualsearch.drawings.patterns import fabric
+from visualsearch.datasets.drawn.palette import COLORS, RGB, ink, jitter, scale, second
+from visualsearch.datasets.drawn.patterns import fabric
 
 Point = tuple[float, float] | tuple[float, float, int]
 """(x, y) on a smooth outline, or (x, y, 0) for a corner."""

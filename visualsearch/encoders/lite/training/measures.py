@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from visualsearch.encoders.lite_photos import CLOTHING_KINDS, Labels
+from visualsearch.encoders.lite.training.photos import CLOTHING_KINDS, Labels
 from visualsearch.types import FloatArray
 
 Texts = Callable[[list[str]], FloatArray]

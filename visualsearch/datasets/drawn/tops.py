@@ -1,7 +1,7 @@
 """T-shirts, shirts, jackets and hats."""
 
-from visualsearch.drawings.palette import COLORS, METAL, scale
-from visualsearch.drawings.sketch import Point, Sketch, mirrored, symmetric
+from visualsearch.datasets.drawn.palette import COLORS, METAL, scale
+from visualsearch.datasets.drawn.sketch import Point, Sketch, mirrored, symmetric
 
 
 def _body(shoulder: float, hem: float, waist: float) -> list[Point]:

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from visualsearch.drawings import word_queries
-from visualsearch.drawings.palette import COLORS
-from visualsearch.encoders.lite_corpus import Corpus
-from visualsearch.encoders.lite_measures import Texts
-from visualsearch.encoders.lite_model import LiteModel
-from visualsearch.encoders.lite_photos import Labels
+from visualsearch.datasets.drawn import word_queries
+from visualsearch.datasets.drawn.palette import COLORS
+from visualsearch.encoders.lite.model import LiteModel
+from visualsearch.encoders.lite.training.corpus import Corpus
+from visualsearch.encoders.lite.training.measures import Texts
+from visualsearch.encoders.lite.training.photos import Labels
 from visualsearch.types import FloatArray
 
 

@@ -5,7 +5,7 @@ import random
 import numpy as np
 from PIL import Image, ImageDraw
 
-from visualsearch.drawings.palette import RGB, mix
+from visualsearch.datasets.drawn.palette import RGB, mix
 
 PATTERNS = ("plain", "striped", "dotted", "checked", "floral")
 

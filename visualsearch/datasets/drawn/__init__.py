@@ -1,6 +1,6 @@
 """Drawn products: a catalogue for demonstrations, tests and training, with known truth."""
 
-from visualsearch.drawings.catalogue import (
+from visualsearch.datasets.drawn.catalogue import (
     DrawnImage,
     DrawnProduct,
     draw_catalogue,

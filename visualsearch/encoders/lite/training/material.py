@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from visualsearch.encoders import lite_corpus, tower
-from visualsearch.encoders.lite_corpus import Corpus
-from visualsearch.encoders.lite_features import Features, unit
-from visualsearch.encoders.lite_fit import Material
-from visualsearch.encoders.lite_model import LiteModel, Projection, likeliest, stacked
-from visualsearch.encoders.lite_photos import Labels
+from visualsearch.encoders import tower
+from visualsearch.encoders.lite.features import Features, unit
+from visualsearch.encoders.lite.model import LiteModel, Projection, likeliest, stacked
+from visualsearch.encoders.lite.training import corpus as lite_corpus
+from visualsearch.encoders.lite.training.corpus import Corpus
+from visualsearch.encoders.lite.training.fit import Material
+from visualsearch.encoders.lite.training.photos import Labels
 from visualsearch.types import FloatArray
 
 COMPONENTS = 384

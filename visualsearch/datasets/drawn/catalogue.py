@@ -7,10 +7,10 @@ from typing import Literal
 
 from PIL import Image
 
-from visualsearch.drawings.kinds import KINDS
-from visualsearch.drawings.palette import COLORS
-from visualsearch.drawings.scenes import catalog_view, jpeg, lifestyle_view, photo_view
-from visualsearch.drawings.sketch import Sketch
+from visualsearch.datasets.drawn.kinds import KINDS
+from visualsearch.datasets.drawn.palette import COLORS
+from visualsearch.datasets.drawn.scenes import catalog_view, jpeg, lifestyle_view, photo_view
+from visualsearch.datasets.drawn.sketch import Sketch
 
 BRANDS = ("Nordwind", "Casa Lume", "Atelier Mira", "Fjell & Sons", "Porto Azul", "Halden", "Quill")
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from visualsearch.drawings import bags, footwear, furniture, garments, tableware, tops
-from visualsearch.drawings.sketch import Sketch
+from visualsearch.datasets.drawn import bags, footwear, furniture, garments, tableware, tops
+from visualsearch.datasets.drawn.sketch import Sketch
 
 
 @dataclass(frozen=True, slots=True)

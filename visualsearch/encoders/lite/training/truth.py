@@ -6,8 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from visualsearch.encoders.lite_captions import COARSE, COLORS, KIN, KINDS, PATTERNS, WIDER, Caption
-from visualsearch.encoders.lite_photos import Labels
+from visualsearch.encoders.lite.training.captions import (
+    COARSE,
+    COLORS,
+    KIN,
+    KINDS,
+    PATTERNS,
+    WIDER,
+    Caption,
+)
+from visualsearch.encoders.lite.training.photos import Labels
 
 Table = npt.NDArray[np.int8]
 Codes = npt.NDArray[np.intp]

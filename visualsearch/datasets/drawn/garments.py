@@ -1,7 +1,7 @@
 """Skirts, dresses, trousers and shorts."""
 
-from visualsearch.drawings.palette import COLORS, METAL
-from visualsearch.drawings.sketch import Point, Sketch, mirrored, symmetric
+from visualsearch.datasets.drawn.palette import COLORS, METAL
+from visualsearch.datasets.drawn.sketch import Point, Sketch, mirrored, symmetric
 
 
 def dress(s: Sketch) -> None:

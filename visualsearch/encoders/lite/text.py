@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from visualsearch.encoders.lite_features import unit
+from visualsearch.encoders.lite.features import unit
 from visualsearch.types import FloatArray
 
 _TOKEN = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")

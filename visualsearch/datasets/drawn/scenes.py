@@ -6,7 +6,7 @@ import random
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from visualsearch.drawings.palette import RGB, scale
+from visualsearch.datasets.drawn.palette import RGB, scale
 
 VIEW = 320  # pixels a side of a catalogue picture
 HUNG = frozenset({"dress", "shirt", "t-shirt", "jacket", "skirt", "trousers", "shorts"})

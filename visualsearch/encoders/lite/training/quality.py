@@ -1,4 +1,4 @@
-"""Measure the shipped lite encoder: `python -m visualsearch.encoders.lite_quality PHOTOS`.
+"""Measure the shipped lite encoder: `python -m visualsearch.encoders.lite.training.quality PHOTOS`.
 
 PHOTOS holds `luma/`, `clothing/` and `grocery/`. Prints each figure with its 95 % interval beside
 the bar that it must reach (two minutes on two cores); `--json` for machines.
@@ -14,12 +14,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from visualsearch.encoders import lite_measures as measures
-from visualsearch.encoders import lite_photos as photos
 from visualsearch.encoders import load_encoder
 from visualsearch.encoders.images import decode_image
-from visualsearch.encoders.lite_measures import Scores, Shown
-from visualsearch.encoders.lite_photos import Picture
+from visualsearch.encoders.lite.training import measures, photos
+from visualsearch.encoders.lite.training.measures import Scores, Shown
+from visualsearch.encoders.lite.training.photos import Picture
 from visualsearch.encoders.protocol import Encoder
 from visualsearch.evaluation.sampling import estimate
 from visualsearch.search.photos import crops

@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from visualsearch.encoders.lite_photos import Labels
+from visualsearch.encoders.lite.training.photos import Labels
 
 KINDS: dict[str, tuple[str, ...]] = {
     "dress": ("dress", "gown", "summer dress"),

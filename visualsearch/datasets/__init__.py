@@ -1,0 +1,1 @@
+"""Datasets to measure with."""
