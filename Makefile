@@ -65,7 +65,7 @@ check: $(STAMP) ## Check format, lint, types, import rules, schemas and house ru
 	@echo '== mypy'; $(BIN)/mypy
 	@echo '== import rules'; $(BIN)/lint-imports
 	@echo '== generated schemas'; $(BIN)/python -m streams.tools.schemas.generate --check
-	@echo '== house rules'; $(BIN)/python -m pytest -q tests/unit/test_house.py
+	@echo '== house rules'; $(BIN)/python -m pytest -q tests/unit/house/test_house.py
 
 bench: $(STAMP) ## Measure the index beside hnswlib, FAISS and usearch, encoders, the path. ARGS="--size 50k"
 	@echo '== bench 1/5: usearch, to measure beside'; $(PIP) -q -e '.[bench]'

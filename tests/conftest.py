@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.notes import NOTES, Notes
+from tests.support.notes import NOTES, Notes
 
 TESTS = Path(__file__).parent
 PHOTOS = "VISUALSEARCH_TEST_DATA"

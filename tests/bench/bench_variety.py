@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tests.hits import hit_of
+from tests.support.hits import hit_of
 from visualsearch import load_encoder
 from visualsearch.encoders.protocol import Encoder
 from visualsearch.search.align import aligned

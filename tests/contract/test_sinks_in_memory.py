@@ -12,10 +12,10 @@ from streams.ingest.retry import FIRST, Retry, retry_message
 from streams.ingest.window import Handle, Window
 from streams.kafka.consumer_group import Sink
 from streams.kafka.messages import SourceMessage
-from tests.contract.feeding import Feeder, InMemory
-from tests.contract.lane_acks import EchoLane, LaneAcksContract
-from tests.contract.side_by_side import VALUES, SideBySideContract
-from tests.waiting import until
+from tests.support.feeding import Feeder, InMemory
+from tests.support.lane_acks import EchoLane, LaneAcksContract
+from tests.support.side_by_side import VALUES, SideBySideContract
+from tests.support.waiting import until
 
 
 class TestBatchesInMemory(InMemory, LaneAcksContract):

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from streams.ingest.order import OrderMode
-from tests.fault.chaos import RANDOM, Chaos
-from tests.fault.fleet import Life
-from tests.fault.planted import plant
-from tests.fault.points import POINTS
-from tests.fault.stage import Stage, staged
-from tests.fault.verdict import (
+from tests.support.fault.chaos import RANDOM, Chaos
+from tests.support.fault.fleet import Life
+from tests.support.fault.planted import plant
+from tests.support.fault.points import POINTS
+from tests.support.fault.stage import Stage, staged
+from tests.support.fault.verdict import (
     compacted,
     differing,
     disagreements,

@@ -13,10 +13,10 @@ from streams.kafka.messages import OutgoingMessage
 from streams.kafka.producer import Producer
 from streams.kafka.topics import create_topics
 from streams.tools.broker import start_broker, stop_broker
-from tests.fault.fleet import Fleet, Life, until
-from tests.fault.stage import CHOSEN, environ_of
-from tests.integration.events import created
-from tests.integration.harness import inline, make_settings
+from tests.support.fault.fleet import Fleet, Life, until
+from tests.support.fault.stage import CHOSEN, environ_of
+from tests.support.harness import inline, make_settings
+from tests.support.path_events import created
 from visualsearch.contracts.events import encode_event
 from visualsearch.contracts.search import QuerySpec, SearchRequest
 

@@ -18,9 +18,9 @@ from streams.config.topics import topic_specs
 from streams.kafka.topics import create_topics
 from streams.tools.broker import start_broker, stop_broker
 from streams.tools.demo.stage import WorkerProcess, running_worker
-from tests.fault.fleet import until
-from tests.fault.search_load import Sent, SteadyLoad, percentile
 from tests.fault.test_search_kill import PER_S, publish, results_by_request
+from tests.support.fault.fleet import until
+from tests.support.fault.search_load import Sent, SteadyLoad, percentile
 
 STOPS, KILLS = 6, 4
 QUICK_S = 2.0  # a request that is answered sooner is answered once

@@ -23,9 +23,9 @@ from streams.kafka.producer import Producer
 from streams.kafka.topics import create_topics
 from streams.tools.broker import start_broker, stop_broker
 from streams.tools.demo.stage import WorkerProcess, running_worker
-from tests.fault.search_load import Sent, SteadyLoad, percentile
-from tests.integration.events import created
-from tests.integration.harness import inline, read_topic
+from tests.support.fault.search_load import Sent, SteadyLoad, percentile
+from tests.support.harness import inline, read_topic
+from tests.support.path_events import created
 from visualsearch.contracts.events import encode_event
 from visualsearch.contracts.search import QuerySpec, SearchRequest
 

@@ -10,8 +10,8 @@ import pytest
 from streams.config.topics import TopicNames, topic_specs
 from streams.kafka.topics import create_topics
 from streams.tools.broker import BrokerError, BrokerInfo, start_broker, stop_broker
-from tests.integration.peer import Peer
-from tests.notes import NOTES
+from tests.support.notes import NOTES
+from tests.support.peer import Peer
 
 BROKER, TANSU, NO_BROKER = "broker", "tansu", "no broker"
 # What a machine lacks; anything else (a broker that does not start) is a failure everywhere.

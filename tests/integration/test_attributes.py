@@ -9,10 +9,10 @@ from click.testing import CliRunner
 
 from streams.cli import main
 from streams.tools.broker import BrokerInfo
-from tests.fakes import FakeEncoder
-from tests.integration.events import created
-from tests.integration.harness import inline, picture, running_path
-from tests.relevance_sets import write_split
+from tests.support.fakes import FakeEncoder
+from tests.support.harness import inline, picture, running_path
+from tests.support.path_events import created
+from tests.support.relevance_sets import write_split
 from visualsearch.attributes.guesser import Guesser, Head
 from visualsearch.attributes.store import save
 

@@ -11,12 +11,12 @@ from confluent_kafka import Producer
 
 from streams.config.settings import Settings
 from streams.tools.broker import BrokerInfo
-from tests.fault.fleet import Life, until
-from tests.integration.events import created
-from tests.integration.harness import facts, inline, make_settings, make_topics, read_topic
 from tests.support.bomb import publish_bomb
+from tests.support.fault.fleet import Life, until
+from tests.support.harness import facts, inline, make_settings, make_topics, read_topic
 from tests.support.lone_worker import lone_worker
 from tests.support.meter import Meter
+from tests.support.path_events import created
 from visualsearch.contracts.events import encode_event
 
 # What one bomb may cost at most, by codec: megabytes and CPU seconds. Measured: 96 MB and .2 s for

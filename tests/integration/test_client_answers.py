@@ -14,7 +14,7 @@ from streams.config.topics import TopicNames, topic_specs
 from streams.kafka.topics import create_topics
 from streams.tools.broker import BrokerInfo
 from streams.tools.broker.ports import free_port
-from tests.integration.peer import Peer
+from tests.support.peer import Peer
 from tests.support.raw_producer import RawMessage, publish
 from visualsearch.contracts.search import QuerySpec, SearchRequest, SearchResult
 

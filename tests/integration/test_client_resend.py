@@ -6,7 +6,7 @@ import time
 import msgspec
 import pytest
 
-from tests.integration.peer import PARTITIONS, Peer, named
+from tests.support.peer import PARTITIONS, Peer, named
 
 DEADLINE_MS = 1_000
 

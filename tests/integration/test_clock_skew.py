@@ -16,9 +16,8 @@ from streams.kafka.clock import BrokerClock
 from streams.kafka.topics import create_topics
 from streams.tools.broker import BrokerInfo
 from streams.worker.worker import Worker
-from tests.fakes import FakeEncoder
-from tests.integration.events import created
-from tests.integration.harness import (
+from tests.support.fakes import FakeEncoder
+from tests.support.harness import (
     BOTH,
     Path,
     inline,
@@ -28,7 +27,8 @@ from tests.integration.harness import (
     picture,
     read_topic,
 )
-from tests.waiting import until
+from tests.support.path_events import created
+from tests.support.waiting import until
 from visualsearch.contracts.workers import decode_heartbeat
 
 DEADLINE_MS = 2000  # what a request has by default

@@ -11,8 +11,8 @@ import pytest
 from streams.config.topics import topic_specs
 from streams.tools.broker import BrokerInfo
 from streams.tools.demo.stage import StageError, WorkerProcess
-from tests.fakes import jpeg
-from tests.integration.commands import GRACE_S, ROOT, run_to_end
+from tests.support.commands import GRACE_S, ROOT, run_to_end
+from tests.support.fakes import jpeg
 
 PRODUCTS = 40
 PATIENCE_S = 500

@@ -11,10 +11,10 @@ from confluent_kafka import Producer as ConfluentProducer
 
 from streams.ingest.order import ORDER_HEADER
 from streams.tools.broker import BrokerInfo
-from tests.integration.commands import Commands
-from tests.integration.events import created, deleted, updated
-from tests.integration.harness import Path, facts, inline, picture, running_path
-from tests.integration.pictures import PictureHost
+from tests.support.commands import Commands
+from tests.support.harness import Path, facts, inline, picture, running_path
+from tests.support.path_events import created, deleted, updated
+from tests.support.pictures import PictureHost
 from visualsearch.contracts.events import ImageSource, encode_event
 from visualsearch.contracts.records import decode_record
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from streams.cli import main
-from tests.color_encoder import COLORS, ColorEncoder
+from tests.support.color_encoder import COLORS, ColorEncoder
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from streams.cli import main
-from tests.relevance_sets import BARS, write_sets
+from tests.support.relevance_sets import BARS, write_sets
 from visualsearch.encoders.lite.training import quality as lite_quality
 
 

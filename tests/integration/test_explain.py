@@ -12,9 +12,8 @@ import pytest_asyncio
 
 from streams.kafka.partitioner import partition_of
 from streams.tools.broker import BrokerInfo
-from tests.integration.commands import Commands
-from tests.integration.events import created, deleted, offer, updated
-from tests.integration.harness import (
+from tests.support.commands import Commands
+from tests.support.harness import (
     Path,
     inline,
     make_settings,
@@ -22,7 +21,8 @@ from tests.integration.harness import (
     path_of,
     running_path,
 )
-from tests.integration.pictures import PictureHost
+from tests.support.path_events import created, deleted, offer, updated
+from tests.support.pictures import PictureHost
 from visualsearch.contracts.events import ImageSource, encode_event
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

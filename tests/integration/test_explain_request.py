@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from streams.cli import main
 from streams.tools.broker import BrokerInfo
-from tests.integration.events import created
-from tests.integration.harness import Path, inline, running_path
+from tests.support.harness import Path, inline, running_path
+from tests.support.path_events import created
 from visualsearch.contracts.explained import ProductExplanation
 
 FILTERS: dict[str, Any] = {"category": ["Mugs"], "price_max": 20, "in_stock": True,

@@ -15,9 +15,8 @@ from streams.tools.broker import BrokerInfo
 from streams.tools.fsck.check import Check, Options
 from streams.tools.fsck.report import Report
 from streams.tools.fsck.worker import Worker
-from tests.fakes import unit
-from tests.integration.events import created, deleted, offer, updated
-from tests.integration.harness import (
+from tests.support.fakes import unit
+from tests.support.harness import (
     Path,
     inline,
     make_settings,
@@ -26,7 +25,8 @@ from tests.integration.harness import (
     picture,
     running_path,
 )
-from tests.integration.pictures import PictureHost
+from tests.support.path_events import created, deleted, offer, updated
+from tests.support.pictures import PictureHost
 from visualsearch.contracts.events import ImageSource
 from visualsearch.contracts.records import (
     Base,

@@ -11,8 +11,8 @@ from streams.kafka.messages import OutgoingMessage
 from streams.kafka.partitioner import partition_of
 from streams.kafka.producer import Producer
 from streams.tools.broker import BrokerInfo
-from tests.integration.commands import commands
-from tests.integration.harness import make_settings, make_topics
+from tests.support.commands import commands
+from tests.support.harness import make_settings, make_topics
 from visualsearch.contracts.records import Base, encode_record, record_key
 
 pytestmark = pytest.mark.deep

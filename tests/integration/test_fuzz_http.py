@@ -22,10 +22,10 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 
 from streams.tools.broker import BrokerInfo
-from tests.http_fuzz import PRODUCTS, Case, cases
-from tests.integration.events import created
-from tests.integration.harness import Path, inline, picture, running_path
-from tests.waiting import until
+from tests.support.harness import Path, inline, picture, running_path
+from tests.support.http_fuzz import PRODUCTS, Case, cases
+from tests.support.path_events import created
+from tests.support.waiting import until
 
 AT_ONCE = 12
 WARM = 200  # cases before memory is looked at

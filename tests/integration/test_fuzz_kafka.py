@@ -19,12 +19,12 @@ from streams.config.settings import Settings
 from streams.tools.broker import BrokerInfo
 from streams.tools.fsck.check import Check, Options
 from streams.tools.fsck.worker import Worker
-from tests.fakes import FakeEncoder
-from tests.fault.fleet import Life
-from tests.fault.fleet import until as until_so
-from tests.integration.harness import make_settings, make_topics, picture, read_topic
 from tests.integration.test_fsck import Silent, named
+from tests.support.fakes import FakeEncoder
+from tests.support.fault.fleet import Life
+from tests.support.fault.fleet import until as until_so
 from tests.support.fuzz import Fuzz
+from tests.support.harness import make_settings, make_topics, picture, read_topic
 from tests.support.lone_worker import lone_worker
 from tests.support.meter import Meter
 from tests.support.raw_producer import RawMessage, publish

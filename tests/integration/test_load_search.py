@@ -14,7 +14,7 @@ from streams.client import SearchClient
 from streams.config.topics import TopicNames
 from streams.tools.broker import BrokerInfo
 from streams.tools.catalog.pictures import shrink
-from tests.integration.commands import Commands, commands
+from tests.support.commands import Commands, commands
 from visualsearch.contracts.search import SearchRequest
 from visualsearch.datasets.drawn import draw_catalogue, draw_photo
 

@@ -35,11 +35,11 @@ from streams.kafka.producer import Producer
 from streams.kafka.topics import create_topics
 from streams.metrics import Metrics
 from streams.tools.broker import BrokerInfo
-from tests.fakes import DIM
-from tests.integration.harness import Path, inline, make_settings, path_of, read_topic
-from tests.log_catalogue import Catalogue, newest_orders
-from tests.log_replica import state_of
-from tests.waiting import until
+from tests.support.fakes import DIM
+from tests.support.harness import Path, inline, make_settings, path_of, read_topic
+from tests.support.log_catalogue import Catalogue, newest_orders
+from tests.support.log_replica import state_of
+from tests.support.waiting import until
 from visualsearch.contracts.records import Base, Offer, decode_record, encode_record
 from visualsearch.engine import Engine
 

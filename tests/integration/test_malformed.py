@@ -10,10 +10,10 @@ import pytest_asyncio
 
 from streams.kafka.messages import OutgoingMessage
 from streams.tools.broker import BrokerInfo
-from tests.bombs import TOO_MANY, as_event
-from tests.integration.events import created
-from tests.integration.harness import Path, facts, inline, running_path, send_packed
-from tests.malformed import malformed_messages
+from tests.support.bombs import TOO_MANY, as_event
+from tests.support.harness import Path, facts, inline, running_path, send_packed
+from tests.support.malformed import malformed_messages
+from tests.support.path_events import created
 from visualsearch.contracts.events import encode_event
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

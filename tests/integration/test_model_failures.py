@@ -9,10 +9,10 @@ import torch
 from aiohttp import ClientSession
 
 from streams.tools.broker import BrokerInfo
-from tests.fakes import FakeEncoder
-from tests.integration.events import created
-from tests.integration.harness import inline, make_settings, make_topics, path_of
-from tests.waiting import until
+from tests.support.fakes import FakeEncoder
+from tests.support.harness import inline, make_settings, make_topics, path_of
+from tests.support.path_events import created
+from tests.support.waiting import until
 
 FITS = 2
 

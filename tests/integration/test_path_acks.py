@@ -16,9 +16,9 @@ from streams.kafka.producer import Producer
 from streams.kafka.topics import create_topics
 from streams.metrics import Metrics
 from streams.tools.broker import BrokerInfo
-from tests.contract.lane_acks import LaneAcksContract
-from tests.contract.side_by_side import SideBySideContract
-from tests.integration.harness import make_settings
+from tests.support.harness import make_settings
+from tests.support.lane_acks import LaneAcksContract
+from tests.support.side_by_side import SideBySideContract
 
 
 class OnKafka:

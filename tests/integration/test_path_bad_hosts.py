@@ -3,11 +3,11 @@
 from pathlib import Path as Folder
 
 from streams.tools.broker import BrokerInfo
-from tests.fakes import jpeg
-from tests.integration.events import created
-from tests.integration.harness import facts, picture, running_path
-from tests.integration.pictures import PictureHost, bomb
-from tests.waiting import until
+from tests.support.fakes import jpeg
+from tests.support.harness import facts, picture, running_path
+from tests.support.path_events import created
+from tests.support.pictures import PictureHost, bomb
+from tests.support.waiting import until
 from visualsearch.contracts.events import ImageSource
 
 GOOD = 40

@@ -11,9 +11,9 @@ import pytest
 
 from streams.images.blobs import BlobStore
 from streams.tools.broker import BrokerInfo
-from tests.integration.events import created, offer
-from tests.integration.harness import Path, inline, picture, running_path
-from tests.waiting import until
+from tests.support.harness import Path, inline, picture, running_path
+from tests.support.path_events import created, offer
+from tests.support.waiting import until
 
 PRODUCTS = 40  # more than there are threads in any pool of a small machine
 HANGS_S = 20.0  # within which all that does not need the store must have happened

@@ -9,7 +9,7 @@ from streams.kafka.partitioner import partition_of
 from streams.kafka.producer import Producer
 from streams.kafka.topics import create_topics
 from streams.tools.broker import BrokerInfo
-from tests.integration.harness import make_settings, read_topic
+from tests.support.harness import make_settings, read_topic
 
 
 async def test_librdkafka_puts_a_key_where_the_function_says(

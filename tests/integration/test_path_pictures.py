@@ -8,11 +8,11 @@ import pytest
 import pytest_asyncio
 
 from streams.tools.broker import BrokerInfo
-from tests.fakes import jpeg
-from tests.integration.events import created, updated
-from tests.integration.harness import Path, facts, inline, picture, running_path
-from tests.integration.pictures import PictureHost, bomb
-from tests.waiting import until
+from tests.support.fakes import jpeg
+from tests.support.harness import Path, facts, inline, picture, running_path
+from tests.support.path_events import created, updated
+from tests.support.pictures import PictureHost, bomb
+from tests.support.waiting import until
 from visualsearch.contracts.events import ImageSource
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

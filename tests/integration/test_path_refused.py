@@ -11,8 +11,8 @@ import pytest
 from streams.config.topics import topic_specs
 from streams.kafka.topics import create_topics
 from streams.tools.broker import BrokerInfo
-from tests.integration.events import created
-from tests.integration.harness import Path, facts, inline, make_settings, path_of
+from tests.support.harness import Path, facts, inline, make_settings, path_of
+from tests.support.path_events import created
 
 LOG, LETTERS = 20_000, 40_000  # bytes of a batch that the two topics take
 YEAR_MS = 365 * 86_400_000

@@ -12,10 +12,10 @@ from streams.config.settings import Settings
 from streams.kafka.messages import OutgoingMessage
 from streams.kafka.producer import Producer
 from streams.tools.broker import BrokerInfo
-from tests.fakes import FakeEncoder
-from tests.integration.events import created, deleted, offer
-from tests.integration.harness import inline, make_settings, make_topics, path_of, read_topic
-from tests.waiting import until
+from tests.support.fakes import FakeEncoder
+from tests.support.harness import inline, make_settings, make_topics, path_of, read_topic
+from tests.support.path_events import created, deleted, offer
+from tests.support.waiting import until
 
 
 async def test_a_new_worker_knows_everything_from_the_log_and_tells_late_requests(

@@ -10,9 +10,9 @@ import pytest
 
 from streams.tools.broker import BrokerInfo
 from streams.tools.broker.ports import free_port
-from tests.integration.commands import Commands
-from tests.integration.events import created, deleted, updated
-from tests.integration.harness import (
+from tests.integration.test_fsck import fsck
+from tests.support.commands import Commands
+from tests.support.harness import (
     Path,
     facts,
     inline,
@@ -22,9 +22,9 @@ from tests.integration.harness import (
     picture,
     running_path,
 )
-from tests.integration.pictures import PictureHost
-from tests.integration.test_fsck import fsck
-from tests.waiting import until
+from tests.support.path_events import created, deleted, updated
+from tests.support.pictures import PictureHost
+from tests.support.waiting import until
 from visualsearch.contracts.events import ImageSource
 
 HANGS_S = 10.0  # what a fetch may take

@@ -10,8 +10,8 @@ import pytest_asyncio
 from confluent_kafka import Producer as ConfluentProducer
 
 from streams.tools.broker import BrokerInfo
-from tests.integration.events import created, deleted, offer, updated
-from tests.integration.harness import Path, facts, inline, running_path
+from tests.support.harness import Path, facts, inline, running_path
+from tests.support.path_events import created, deleted, offer, updated
 from visualsearch.contracts.events import encode_event
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

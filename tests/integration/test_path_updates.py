@@ -6,8 +6,8 @@ import pytest
 import pytest_asyncio
 
 from streams.tools.broker import BrokerInfo
-from tests.integration.events import created, deleted, offer, updated
-from tests.integration.harness import Path, facts, inline, running_path
+from tests.support.harness import Path, facts, inline, running_path
+from tests.support.path_events import created, deleted, offer, updated
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

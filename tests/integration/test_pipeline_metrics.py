@@ -13,10 +13,9 @@ from PIL import Image
 
 from streams.kafka import lag
 from streams.tools.broker import BrokerInfo
-from tests.fakes import FakeEncoder
-from tests.integration.commands import Commands
-from tests.integration.events import created, deleted, offer, updated
-from tests.integration.harness import (
+from tests.support.commands import Commands
+from tests.support.fakes import FakeEncoder
+from tests.support.harness import (
     Path,
     inline,
     make_settings,
@@ -25,8 +24,9 @@ from tests.integration.harness import (
     picture,
     running_path,
 )
-from tests.integration.pictures import PictureHost
-from tests.waiting import until
+from tests.support.path_events import created, deleted, offer, updated
+from tests.support.pictures import PictureHost
+from tests.support.waiting import until
 from visualsearch.contracts.events import ImageSource
 from visualsearch.types import FloatArray
 

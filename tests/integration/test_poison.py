@@ -13,13 +13,13 @@ from streams.kafka.partitioner import partition_of
 from streams.tools.broker import BrokerInfo
 from streams.tools.fsck.check import Check, Options
 from streams.tools.fsck.worker import Worker
-from tests.integration.commands import Commands
-from tests.integration.events import created
-from tests.integration.harness import Path, facts, inline, picture, running_path
 from tests.integration.test_fsck import Silent, named
 from tests.support.bomb import publish_bomb
+from tests.support.commands import Commands
+from tests.support.harness import Path, facts, inline, picture, running_path
+from tests.support.path_events import created
 from tests.support.raw_producer import RawMessage, publish
-from tests.waiting import until
+from tests.support.waiting import until
 from visualsearch.contracts.events import encode_event
 from visualsearch.contracts.records import Base, encode_record, record_key
 

@@ -8,8 +8,8 @@ from confluent_kafka import Consumer, TopicPartition
 from streams.config.settings import Settings
 from streams.kafka.adopt import FORMER, NOW, adopt_commits
 from streams.tools.broker import BrokerInfo
-from tests.integration.harness import make_settings, make_topics
-from tests.waiting import PATIENCE_S
+from tests.support.harness import make_settings, make_topics
+from tests.support.waiting import PATIENCE_S
 
 
 def commits(settings: Settings, group: str, *wanted: tuple[int, int]) -> list[int]:

@@ -10,7 +10,7 @@ import pytest
 from streams.tools.broker import BrokerInfo, stop_broker
 from streams.tools.broker.lifecycle import DEFAULT_DATA_DIR
 from streams.tools.broker.ports import free_port
-from tests.integration.commands import GRACE_S, ROOT, run_to_end
+from tests.support.commands import GRACE_S, ROOT, run_to_end
 
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PATIENCE_S = 500

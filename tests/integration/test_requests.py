@@ -15,10 +15,10 @@ from streams.config.topics import TopicSpec
 from streams.kafka.messages import OutgoingMessage
 from streams.kafka.topics import create_topics
 from streams.tools.broker import BrokerInfo
-from tests.fakes import DIM, jpeg
-from tests.integration.events import created
-from tests.integration.harness import Path, inline, make_settings, make_topics, path_of
-from tests.integration.pictures import PictureHost
+from tests.support.fakes import DIM, jpeg
+from tests.support.harness import Path, inline, make_settings, make_topics, path_of
+from tests.support.path_events import created
+from tests.support.pictures import PictureHost
 from visualsearch.contracts.search import SearchResult
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -9,10 +9,10 @@ import pytest
 import pytest_asyncio
 
 from streams.tools.broker import BrokerInfo
-from tests.fakes import unit
-from tests.integration.events import created
-from tests.integration.harness import Path, inline, picture, running_path
-from tests.integration.pictures import PictureHost
+from tests.support.fakes import unit
+from tests.support.harness import Path, inline, picture, running_path
+from tests.support.path_events import created
+from tests.support.pictures import PictureHost
 from visualsearch.contracts.search import Preprocess, SearchFilters
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -13,9 +13,9 @@ import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from streams.tools.broker import BrokerInfo
-from tests.integration.events import created, deleted, offer
-from tests.integration.harness import Path, inline, picture, running_path
-from tests.integration.pictures import PictureHost
+from tests.support.harness import Path, inline, picture, running_path
+from tests.support.path_events import created, deleted, offer
+from tests.support.pictures import PictureHost
 from visualsearch.contracts.events import ImageSource
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -12,11 +12,11 @@ import pytest_asyncio
 from PIL import Image
 
 from streams.tools.broker import BrokerInfo
-from tests.detectors import random_checkpoint
-from tests.fakes import unit
-from tests.integration.commands import Commands
-from tests.integration.events import created
-from tests.integration.harness import Path, inline, picture, running_path
+from tests.support.commands import Commands
+from tests.support.detectors import random_checkpoint
+from tests.support.fakes import unit
+from tests.support.harness import Path, inline, picture, running_path
+from tests.support.path_events import created
 from visualsearch.contracts.search import (
     LookBox,
     Preprocess,

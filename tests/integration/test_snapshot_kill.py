@@ -17,10 +17,10 @@ from streams.snapshots.request import AskError, ask_for_snapshot
 from streams.snapshots.source import read_source
 from streams.tools.broker import BrokerInfo
 from streams.tools.fsck.worker import Worker
-from tests.fault.fleet import Fleet, Life, until
-from tests.fault.stage import environ_of
-from tests.integration.events import created, deleted, offer
-from tests.integration.harness import inline, make_settings, make_topics, read_topic
+from tests.support.fault.fleet import Fleet, Life, until
+from tests.support.fault.stage import environ_of
+from tests.support.harness import inline, make_settings, make_topics, read_topic
+from tests.support.path_events import created, deleted, offer
 from visualsearch.contracts.events import ProductEvent, encode_event
 from visualsearch.snapshot.manifest import read_manifest
 

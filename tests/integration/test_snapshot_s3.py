@@ -13,11 +13,11 @@ import pytest
 from streams.config.settings import Settings
 from streams.snapshots.store import SnapshotStore
 from streams.tools.broker import BrokerInfo
-from tests.integration.events import created, deleted, offer
-from tests.integration.harness import inline, make_settings, make_topics, path_of
-from tests.integration.s3 import BUCKET, S3, SECRET, s3_server
-from tests.snapshot_parts import snapshot_in
-from tests.waiting import until
+from tests.support.harness import inline, make_settings, make_topics, path_of
+from tests.support.path_events import created, deleted, offer
+from tests.support.s3 import BUCKET, S3, SECRET, s3_server
+from tests.support.snapshot_parts import snapshot_in
+from tests.support.waiting import until
 from visualsearch.snapshot.folder import listed
 from visualsearch.snapshot.read import check
 

@@ -19,9 +19,9 @@ from streams.kafka.topics import admin_client
 from streams.snapshots.log_state import identify, require_readable
 from streams.snapshots.source import RefusedError, Source, read_source
 from streams.tools.broker import BrokerInfo
-from tests.integration.events import created, deleted, offer
-from tests.integration.harness import Path, inline, make_settings, make_topics, path_of
-from tests.waiting import until
+from tests.support.harness import Path, inline, make_settings, make_topics, path_of
+from tests.support.path_events import created, deleted, offer
+from tests.support.waiting import until
 from visualsearch.snapshot.folder import listed
 from visualsearch.snapshot.manifest import read_manifest
 

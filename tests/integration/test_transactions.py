@@ -8,8 +8,8 @@ from confluent_kafka import Producer as ConfluentProducer
 
 from streams.kafka import lag
 from streams.tools.broker import BrokerInfo
-from tests.integration.events import created, offer
-from tests.integration.harness import (
+from tests.integration.test_fsck import fsck, named
+from tests.support.harness import (
     Path,
     inline,
     make_settings,
@@ -17,7 +17,7 @@ from tests.integration.harness import (
     path_of,
     running_path,
 )
-from tests.integration.test_fsck import fsck, named
+from tests.support.path_events import created, offer
 from visualsearch.contracts.events import ProductEvent, encode_event
 
 ROUND_S = 0.3

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from streams.cli import main
 from streams.config.settings import load_settings
 from streams.tools.broker import BrokerInfo
-from tests.fakes import FakeEncoder
-from tests.integration.events import created
-from tests.integration.harness import inline, running_path
+from tests.support.fakes import FakeEncoder
+from tests.support.harness import inline, running_path
+from tests.support.path_events import created
 
 
 async def test_settings_are_measured_on_a_workers_index(

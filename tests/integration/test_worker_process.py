@@ -22,7 +22,7 @@ from streams.config.topics import TopicNames, topic_specs
 from streams.kafka.topics import create_topics
 from streams.tools.broker import BrokerInfo, start_broker, stop_broker
 from streams.tools.broker.ports import free_port
-from tests.integration.harness import make_settings, make_topics
+from tests.support.harness import make_settings, make_topics
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
 READY = re.compile(r"ready: http://127\.0\.0\.1:\d+/")

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.index_machine import SEEN, TwinMachine
-from tests.index_stress import Stress
-from tests.index_tiny import MACHINE, STRESS, shrink
+from tests.support.index_machine import SEEN, TwinMachine
+from tests.support.index_stress import Stress
+from tests.support.index_tiny import MACHINE, STRESS, shrink
 from visualsearch.engine import Layout
 
 MINUTES = float(os.environ.get("VISUALSEARCH_LONG_MINUTES", "30"))

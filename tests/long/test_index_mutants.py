@@ -4,9 +4,9 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.index_machine import TwinMachine
-from tests.index_mutants import MUTANTS, Plant
-from tests.index_tiny import shrink
+from tests.support.index_machine import TwinMachine
+from tests.support.index_mutants import MUTANTS, Plant
+from tests.support.index_tiny import shrink
 
 pytestmark = pytest.mark.timeout(1_800)  # the luck of the draw, on a machine that may be busy
 

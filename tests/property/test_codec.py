@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.tools.schemas.generate import json_schema
-from tests.event_strategies import good_events, requests, scalars, spoilt
+from tests.support.event_strategies import good_events, requests, scalars, spoilt
 from visualsearch.contracts.codec import decode_event
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.events import EVENT_TYPES, ProductEvent, encode_event

@@ -11,7 +11,7 @@ from streams.ingest.outcome import read_event
 from streams.kafka.messages import Headers, OutgoingMessage, SourceMessage
 from streams.tools.dlq.letters import Letter
 from streams.tools.dlq.replay import Topics, replay_message
-from tests.event_strategies import good_events
+from tests.support.event_strategies import good_events
 from visualsearch.contracts.errors import SchemaError
 
 FAULT = Fault("fetch", "image_http_404", "gone")

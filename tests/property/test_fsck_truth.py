@@ -24,8 +24,8 @@ from streams.tools.fsck.history import History, Mode
 from streams.tools.fsck.letters import failures
 from streams.tools.fsck.values import Message, Served
 from streams.web.products import ProductsQuery, product_lines
-from tests.fakes import DIM, jpeg
-from tests.lane_events import embedding_lane, fake_model
+from tests.support.fakes import DIM, jpeg
+from tests.support.lane_events import embedding_lane, fake_model
 from visualsearch.engine import Engine
 
 TOPICS = ("product-events", "product-created", "product-updated", "product-deleted")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.index_stress import Stress
-from tests.index_tiny import shrink
+from tests.support.index_stress import Stress
+from tests.support.index_tiny import shrink
 
 SECONDS = 3.0
 

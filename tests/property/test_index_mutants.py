@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from tests.index_mutants import MUTANTS, Plant
-from tests.index_stress import Stress
-from tests.index_tiny import shrink
+from tests.support.index_mutants import MUTANTS, Plant
+from tests.support.index_stress import Stress
+from tests.support.index_tiny import shrink
 
 LONGEST = 60.0  # seconds to find a bug in
 

@@ -5,8 +5,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from tests.index_machine import drain
-from tests.strategies import SCORE_TOLERANCE, clustered
+from tests.support.index_machine import drain
+from tests.support.strategies import SCORE_TOLERANCE, clustered
 from visualsearch.engine import Engine, Layout
 from visualsearch.index.planner import Costs, Tuning
 from visualsearch.types import (

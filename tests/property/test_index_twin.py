@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests import strategies as world
-from tests.index_machine import SEEN, TwinMachine, drain, tiny_engine
-from tests.index_storage import check_storage
-from tests.index_tiny import shrink
+from tests.support import strategies as world
+from tests.support.index_machine import SEEN, TwinMachine, drain, tiny_engine
+from tests.support.index_storage import check_storage
+from tests.support.index_tiny import shrink
 from visualsearch.types import Query, Record
 
 

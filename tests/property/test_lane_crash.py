@@ -22,11 +22,11 @@ from streams.ingest.publisher import EmbeddingSteps
 from streams.ingest.window import Window
 from streams.kafka.messages import SourceMessage
 from streams.model.model import Model
-from tests.crashing import Crash, Machine, live
-from tests.fakes import DIM, FakeEncoder, jpeg
-from tests.lane_events import embedding_lane, fake_model
-from tests.log_catalogue import PRODUCTS, Catalogue
-from tests.log_replica import Log
+from tests.support.crashing import Crash, Machine, live
+from tests.support.fakes import DIM, FakeEncoder, jpeg
+from tests.support.lane_events import embedding_lane, fake_model
+from tests.support.log_catalogue import PRODUCTS, Catalogue
+from tests.support.log_replica import Log
 from visualsearch.contracts.records import decode_record
 from visualsearch.index.exact import ExactIndex
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.ingest.order import OrderMode
-from tests.log_catalogue import PRODUCTS
-from tests.log_history import History
-from tests.log_replica import state_of
+from tests.support.log_catalogue import PRODUCTS
+from tests.support.log_history import History
+from tests.support.log_replica import state_of
 
 # Half of them in each order mode; `make test-deep` runs 10,000, a minute more.
 HISTORIES = int(os.environ.get("VISUALSEARCH_TEST_HISTORIES", "2000"))

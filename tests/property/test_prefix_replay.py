@@ -16,9 +16,19 @@ from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
 from streams.indexer.records import engine_record
 from streams.ingest.order import OrderMode
-from tests.log_catalogue import PRODUCTS
-from tests.log_history import History
-from tests.log_replica import DIM, METRICS, MODEL, PARTITIONS, SMALL, TOPIC, Entry, Log, LogConsumer
+from tests.support.log_catalogue import PRODUCTS
+from tests.support.log_history import History
+from tests.support.log_replica import (
+    DIM,
+    METRICS,
+    MODEL,
+    PARTITIONS,
+    SMALL,
+    TOPIC,
+    Entry,
+    Log,
+    LogConsumer,
+)
 from visualsearch.contracts.records import decode_record
 from visualsearch.engine import Engine
 from visualsearch.index.exact import ExactIndex

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests import strategies as world
-from tests.index_machine import tiny_engine
+from tests.support import strategies as world
+from tests.support.index_machine import tiny_engine
 from visualsearch.errors import QueryError
 from visualsearch.index.state import satisfies
 from visualsearch.search.compose import Part, compose, composed

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.strategies import DIM, MODEL, catalogue, filters, pool, records, vector_numbers
+from tests.support.strategies import DIM, MODEL, catalogue, filters, pool, records, vector_numbers
 from visualsearch.engine import Engine
 from visualsearch.errors import QueryError
 from visualsearch.index.exact import ExactIndex

@@ -18,11 +18,20 @@ from streams.indexer.reader import LogReader
 from streams.kafka.assignment import Position
 from streams.snapshots.source import Source, read_source
 from streams.snapshots.take import Keep, Taking
-from tests.log_catalogue import PRODUCTS
-from tests.log_history import History
-from tests.log_replica import DIM, METRICS, MODEL, PARTITIONS, SMALL, TOPIC, Log, LogConsumer
 from tests.property.test_prefix_replay import ASSIGNED, MODES, state
-from tests.snapshot_parts import HERE, START_S
+from tests.support.log_catalogue import PRODUCTS
+from tests.support.log_history import History
+from tests.support.log_replica import (
+    DIM,
+    METRICS,
+    MODEL,
+    PARTITIONS,
+    SMALL,
+    TOPIC,
+    Log,
+    LogConsumer,
+)
+from tests.support.snapshot_parts import HERE, START_S
 from visualsearch.contracts.records import Order
 from visualsearch.engine import Engine
 from visualsearch.snapshot.manifest import read_manifest

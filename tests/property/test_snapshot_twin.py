@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests import strategies as world
-from tests.index_machine import (
+from tests.support import strategies as world
+from tests.support.index_machine import (
     PRODUCTS,
     check_against,
     drain,
@@ -17,8 +17,8 @@ from tests.index_machine import (
     restored_from,
     tiny_engine,
 )
-from tests.index_storage import check_storage
-from tests.index_tiny import shrink
+from tests.support.index_storage import check_storage
+from tests.support.index_tiny import shrink
 from visualsearch.engine import Engine
 from visualsearch.index.exact import ExactIndex
 from visualsearch.snapshot import copying

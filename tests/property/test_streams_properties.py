@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from streams.indexer.records import engine_record
 from streams.indexer.watermark import Watermark
 from streams.kafka.in_order import InOrder
-from tests.fakes import DIM
+from tests.support.fakes import DIM
 from visualsearch.contracts.records import Base, IndexRecord, Offer, Vectors
 from visualsearch.engine import Engine
 

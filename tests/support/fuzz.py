@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from tests.malformed import good_event
+from tests.support.malformed import good_event
 from tests.support.raw_producer import RawMessage
 
 CODECS = (None, None, "gzip", "snappy", "lz4", "zstd")

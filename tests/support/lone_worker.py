@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from streams.config.settings import Settings
-from tests.fault.fleet import Fleet, Life, until
+from tests.support.fault.fleet import Fleet, Life, until
 
 
 @contextmanager

@@ -1,0 +1,99 @@
+"""Product events as a lane reads them, and pictures as a host gives them."""
+
+import base64
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from streams.images.circuit_breaker import Hosts
+from streams.images.errors import Fetched, FetchError
+from streams.ingest.embedding import EmbeddingLane
+from streams.ingest.images import Pictures as PicturesOnTheirWay
+from streams.ingest.latest import Newest
+from streams.ingest.order import OrderMode
+from streams.kafka.messages import SourceMessage
+from streams.metrics import Metrics
+from streams.model.batcher import Embedder
+from streams.model.model import Model
+from tests.support.fakes import FakeEncoder, jpeg
+from visualsearch.contracts.events import ImageSource
+
+LIMIT = 4096  # bytes of an inline picture
+RED, BLUE = jpeg((255, 0, 0)), jpeg((0, 0, 255))
+
+
+def message(
+    offset: int, kind: str, product_id: str = "p", version: int | None = None, **product: Any
+) -> SourceMessage:
+    """Return a product event at an offset."""
+    if kind in ("product-created", "product-updated"):
+        product = {"title": "T", "images": []} | product
+    body = {"event_id": "e", "event_type": kind, "occurred_at": "2026-05-01T12:00:00Z",
+            "version": offset if version is None else version,
+            "product": {"product_id": product_id} | product}  # fmt: skip
+    return SourceMessage("t", 0, offset, 1000, product_id.encode(), json.dumps(body).encode())
+
+
+def inline(data: bytes) -> dict[str, str]:
+    """Return a picture as an event carries it."""
+    return {"data": base64.b64encode(data).decode()}
+
+
+def fake_model(encoder: FakeEncoder | None = None) -> Model:
+    """Return a model over a fake encoder; to be closed."""
+    return Model(encoder or FakeEncoder(), Metrics(CollectorRegistry()), threads=2)
+
+
+class Unstored:
+    """Inline images that nobody asks for again."""
+
+    async def store(self, _: ImageSource) -> str | None:
+        """Say that all is well."""
+        return None
+
+
+def embedding_lane(
+    mode: OrderMode,
+    model: Model,
+    fetcher: Any,
+    newest: Newest,
+    delays_s: Sequence[float] = (),
+    inline: Any = None,
+) -> EmbeddingLane:
+    """Return a lane with two pictures per model call and four places in memory."""
+    pictures = PicturesOnTheirWay(
+        model, Embedder(model, step=2), fetcher, Hosts(8, 10.0), Hosts(8, 60.0),
+        inline_limit=LIMIT, in_memory=4, patient_s=60.0,
+    )  # fmt: skip
+    inline = inline or Unstored()
+    return EmbeddingLane(mode, pictures, inline, newest, delays_s=delays_s, jitter=lambda: 1.0)
+
+
+class Pictures:
+    """A fetcher over a dict; anything else is a 404."""
+
+    def __init__(self, **pictures: bytes | Exception) -> None:
+        self.pictures = pictures
+        self.asked: list[tuple[str, float | None]] = []
+        self.etag = '"1"'
+        self.unchanged = 0  # of these, answered without the picture
+
+    async def fetch(self, url: str, *, timeout_s: float | None = None) -> Fetched:
+        """Return the picture, or raise what is there instead of it."""
+        self.asked.append((url, timeout_s))
+        found = self.pictures.get(url, FetchError("image_http_404", "absent", attempts=2))
+        if isinstance(found, Exception):
+            raise found
+        return Fetched(found, etag=self.etag)
+
+    async def fetch_changed(
+        self, url: str, known: Fetched, *, timeout_s: float | None = None
+    ) -> Fetched | None:
+        """Return the picture unless it is still of the version that is known."""
+        fetched = await self.fetch(url, timeout_s=timeout_s)
+        if fetched.etag != known.etag:
+            return fetched
+        self.unchanged += 1
+        return None

@@ -1,0 +1,277 @@
+"""The query side with fakes: spelling out, weights, deadlines, and one answer whatever comes."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from streams.images.errors import Fetched
+from streams.kafka.messages import OutgoingMessage, SourceMessage
+from streams.kafka.producer import SendError
+from streams.kafka.unreadable import UnreadableBatch
+from streams.metrics import Metrics
+from streams.searcher.consumer import QueryAgent
+from streams.searcher.faust_app import Delivery
+from streams.searcher.handler import QueryHandler
+from streams.searcher.images import QueryPictures, RequestError
+from streams.searcher.look import Detection
+from streams.searcher.request import spell_out, to_filters
+from tests.support.fakes import DIM, unit
+from tests.support.lane_events import fake_model
+from visualsearch.contracts.search import (
+    QueryImage,
+    QuerySpec,
+    QueryText,
+    SearchFilters,
+    SearchHit,
+    SearchRequest,
+    SearchResult,
+    decode_result,
+)
+from visualsearch.engine import Engine
+from visualsearch.search.photos import subject_by_grabcut
+from visualsearch.types import BaseRecord, ImageVector, VectorsRecord
+
+
+def request(**query: Any) -> SearchRequest:
+    """Return a request with a query."""
+    return SearchRequest(request_id="r", query=QuerySpec(**query))
+
+
+def test_shorthands_are_spelt_out_beside_the_long_form() -> None:
+    """Each part keeps the name of its field; a URL is told from base64."""
+    parts = spell_out(
+        request(
+            images=[QueryImage(url="http://a/")],
+            image="https://b/",
+            text="red",
+            text_weight=0.5,
+            texts=[QueryText("blue", weight=-1.0)],
+        )
+    )
+    assert [(field, image.url) for field, image in parts.images] == [
+        ("query.images[0]", "http://a/"), ("query.image", "https://b/")]  # fmt: skip
+    assert parts.texts == [("query.texts[0]", "blue", -1.0), ("query.text", "red", 0.5)]
+    ((_, image),) = spell_out(request(image="aGk=")).images
+    assert (image.url, image.data) == (None, "aGk=")
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [({"text_weight": 1.0}, "query.text_weight"), ({"text": " \n"}, "query.text"),
+     ({"texts": [QueryText("a"), QueryText("\u2003")]}, "query.texts[1]")],
+)  # fmt: skip
+def test_words_without_words_are_refused(query: dict[str, Any], field: str) -> None:
+    """By field."""
+    with pytest.raises(RequestError) as caught:
+        spell_out(request(**query))
+    assert (caught.value.fault.code, caught.value.fault.field) == ("field_invalid", field)
+
+
+def test_a_product_is_no_answer_to_itself() -> None:
+    """`similar_to` joins what the request excludes."""
+    asked = SearchRequest(
+        request_id="r", query=QuerySpec(similar_to="p"), filters=SearchFilters(exclude=["q"])
+    )
+    assert to_filters(asked).exclude == {"p", "q"}
+
+
+class SlowFetcher:
+    """A picture host that takes its time."""
+
+    async def fetch(self, _: str) -> Fetched:
+        """Return never."""
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+
+@pytest.fixture
+async def handler() -> AsyncIterator[QueryHandler]:
+    """Give a handler over three products whose vectors are those of the words a, b and c."""
+    engine = Engine("fake", DIM)
+    for name in "abc":
+        image = ImageVector("0", unit(name))
+        engine.apply([
+            BaseRecord(name, (1, 0, 0), title=name),
+            VectorsRecord(name, (1, 0, 0), model="fake", images=(image,)),
+        ])  # fmt: skip
+    model = fake_model()
+    pictures = QueryPictures(
+        model, SlowFetcher(), limit=4096,  # type: ignore[arg-type]  # a fake
+        find_subject=subject_by_grabcut,
+    )  # fmt: skip
+    handler = QueryHandler(
+        engine,
+        model,
+        pictures,
+        Metrics(CollectorRegistry()),
+        watermark=lambda: 0.0,
+        detection=Detection.load(None, None, None),
+    )
+    yield handler
+    handler.close()
+    model.close()
+
+
+async def test_weights_steer_the_query(handler: QueryHandler) -> None:
+    """The heavier word wins; a negative one puts its product last."""
+    texts = [QueryText("a", weight=1.0), QueryText("b", weight=3.0), QueryText("c", weight=-2.0)]
+    result = await handler.answer(request(texts=texts), remaining_s=5)
+    assert [hit.product_id for hit in result.hits] == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize("remaining_s", [0.05, 0.0, -3.0])
+async def test_a_deadline_is_kept(handler: QueryHandler, remaining_s: float) -> None:
+    """Also one that had passed before."""
+    started = asyncio.get_running_loop().time()
+    result = await handler.answer(request(image="http://slow/"), remaining_s=remaining_s)
+    assert result.error is not None
+    assert (result.error.code, result.hits) == ("deadline_exceeded", [])
+    assert asyncio.get_running_loop().time() - started < 10.0
+    assert result.took_ms.total < 10_000
+
+
+class Outbox:
+    """A producer in memory that may refuse what is larger than a limit."""
+
+    def __init__(self, limit: int = 10**9) -> None:
+        self.sent: list[OutgoingMessage] = []
+        self.limit = limit
+
+    async def send(self, messages: list[OutgoingMessage]) -> None:
+        """Take messages, or refuse as Kafka does."""
+        for message in messages:
+            headers = sum(len(value or b"") for _, value in message.headers)
+            if len(message.value or b"") + headers > self.limit:
+                raise SendError("too large", too_large=True)
+            self.sent.append(message)
+
+
+def agent_of(handler: Any, outbox: Outbox, now: float = 100.0) -> QueryAgent:
+    """Return an agent whose clock stands at `now` seconds."""
+    return QueryAgent(
+        handler, outbox, Metrics(CollectorRegistry()),  # type: ignore[arg-type]  # a fake
+        results="results", dead_letters="dead", reply_topics=["mine"],
+        concurrency=4, now=lambda: now,
+    )  # fmt: skip
+
+
+def asked(value: dict[str, Any], timestamp_s: float = 100.0) -> SourceMessage:
+    """Return a request as it was read."""
+    body = json.dumps({"request_id": "r", "query": {"text": "a"}} | value).encode()
+    return SourceMessage("requests", 0, 0, round(timestamp_s * 1000), b"r", body)
+
+
+async def test_time_in_the_topic_counts_against_the_deadline(handler: QueryHandler) -> None:
+    """2 s by default, from Kafka's timestamp to the agent's clock."""
+    agent = agent_of(handler, Outbox())
+    assert (await agent.answer(asked({}, timestamp_s=98.5))).status == "ok"
+    late = await agent.answer(asked({}, timestamp_s=97.9))
+    assert late.error is not None
+    assert late.error.code == "deadline_exceeded"
+
+
+async def test_an_error_of_ours_is_an_answer_too() -> None:
+    """`internal`, under the request's own id."""
+
+    class Broken:
+        async def answer(self, *_: Any, **__: Any) -> Any:
+            raise KeyError("a defect")
+
+    result = await agent_of(Broken(), Outbox()).answer(asked({}))
+    assert (result.request_id, result.error and result.error.code) == ("r", "internal")
+
+
+async def test_hits_that_do_not_fit_are_an_answer_that_says_so(handler: QueryHandler) -> None:
+    """Instead of an answer that never comes."""
+    outbox = Outbox(limit=400)
+    agent = agent_of(handler, outbox)
+    message = asked({})
+    await agent._reply(message, await agent.answer(message))
+    (sent,) = outbox.sent
+    error = json.loads(sent.value or b"")["error"]
+    assert (error["code"], error["field"]) == ("result_too_large", "top_k")
+
+
+async def test_a_request_that_unpacks_to_more_than_the_contract_is_answered(
+    handler: QueryHandler,
+) -> None:
+    """The topic's limit counts what is compressed."""
+    head = b'{"request_id":"r","query":{"text":"a"},"filters":{"tags":["'
+    for tags in (b"x" * (20 << 20), b'","' * 3_000_000):
+        message = SourceMessage("requests", 0, 0, 100_000, None, head + tags + b'"]}}')
+        result = await agent_of(handler, Outbox()).answer(message)
+        assert result.request_id == "r"
+        assert result.error is not None
+        assert result.error.code == "request_too_large"
+
+
+async def test_headers_that_do_not_fit_are_left_out_of_the_answer(handler: QueryHandler) -> None:
+    """A correlation id may be larger than the results' topic takes: it is answered all the same."""
+    outbox = Outbox(limit=3000)
+    message = replace(asked({}), headers=(("correlation_id", b"x" * 5000),))
+    await agent_of(handler, outbox)._respond(message)
+    (sent,) = outbox.sent
+    assert sent.headers == ()
+    assert json.loads(sent.value or b"")["error"]["code"] == "result_too_large"
+
+
+async def test_a_batch_of_requests_that_cannot_be_read_is_dead_lettered(
+    handler: QueryHandler,
+) -> None:
+    """Nobody knows whom to answer."""
+    outbox = Outbox()
+    batch = UnreadableBatch("requests", 0, 3, 9, "Invalid compressed data")
+    await agent_of(handler, outbox)._respond(SourceMessage.from_unreadable(batch))
+    (sent,) = outbox.sent
+    facts = {name.rpartition(".")[2]: value for name, value in sent.headers}
+    assert (sent.topic, facts["code"], facts["last_offset"]) == (
+        "dead",
+        b"message_unreadable",
+        b"9",
+    )
+
+
+class Endless:
+    """A handler whose answer has more values than any client reads."""
+
+    async def answer(self, request: SearchRequest, **_: Any) -> SearchResult:
+        """Return a hit with a title of commas, which count as values."""
+        hit = SearchHit(product_id="p", score=1.0, image_id="0", title="," * 600_000)
+        return SearchResult(request_id=request.request_id, status="ok", hits=[hit])
+
+
+async def test_an_answer_that_no_client_would_read_says_so_instead() -> None:
+    """The worker's own gateway reads it first, and it must not end by it."""
+    outbox = Outbox()
+    await agent_of(Endless(), outbox)._respond(asked({}))
+    (sent,) = outbox.sent
+    assert decode_result(sent.value or b"").error is not None
+    assert json.loads(sent.value or b"")["error"]["code"] == "result_too_large"
+
+
+async def test_what_is_in_work_when_the_agent_stops_is_left_to_its_next_owner() -> None:
+    """Else it would be answered here and there."""
+    begun, finished = asyncio.Event(), []
+
+    class Slow:
+        async def answer(self, *_: Any, **__: Any) -> SearchResult:
+            begun.set()
+            await asyncio.Event().wait()
+            raise AssertionError("unreachable")
+
+    async def stream() -> AsyncIterator[Delivery]:
+        yield Delivery(asked({}), lambda: finished.append(1))
+        await asyncio.Event().wait()
+
+    outbox = Outbox()
+    running = asyncio.create_task(agent_of(Slow(), outbox).run(stream()))
+    await asyncio.wait_for(begun.wait(), 5.0)
+    running.cancel()
+    await asyncio.wait({running})
+    await asyncio.sleep(0.05)
+    assert (outbox.sent, finished) == ([], [])
