@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 
 import msgspec
 from aiohttp import web
@@ -17,6 +16,7 @@ from streams.images.fetcher import Fetcher
 from streams.kafka.producer import SendError
 from streams.searcher.handler import failure
 from streams.snapshots.scheduler import Keeper, SnapshotRefusedError
+from streams.web.pages import render
 from streams.web.product_state import product_json
 from streams.web.products import ProductsQuery, product_lines
 from streams.web.responses import cut_stalled, stream_lines
@@ -115,7 +115,7 @@ class Web:
 
     async def page(self, _: web.Request) -> web.Response:
         """Serve the search page."""
-        page = files("streams.web").joinpath("page.html").read_text()
+        page = render("page.html", title="visualsearch")
         return web.Response(text=page, content_type="text/html")
 
     async def metrics(self, _: web.Request) -> web.Response:

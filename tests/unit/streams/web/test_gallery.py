@@ -2,6 +2,8 @@
 
 from html.parser import HTMLParser
 
+import pytest
+
 from streams.web.gallery import Answered, embedded_pictures, gallery_page, jpeg_url, picture_link
 from visualsearch.contracts.search import SearchHit
 
@@ -43,13 +45,50 @@ def test_page_stands_alone_and_shows_query_and_hits() -> None:
 def test_titles_of_a_shop_are_text_not_markup() -> None:
     """A catalogue is not trusted with the page."""
     evil = '<script>alert(1)</script>" onerror="x'
-    answer = Answered(evil, evil, [hit(evil, evil)])
-    text = gallery_page(evil, evil, {evil: [answer]}, lambda h: picture_link("http://w", h))
+    sold = SearchHit(product_id=evil, score=0.5, image_id=evil, title=evil, price=1, currency=evil)
+    answer = Answered(evil, evil, [hit(evil, evil), sold], [b"1"], [True, False])
+    facts = {evil: evil}
+    text = gallery_page(evil, evil, {evil: [answer]}, lambda h: picture_link("http://w", h), facts)
     page = Images()
     page.feed(text)
     assert "script" not in page.tags
     assert "<script>" not in text
     assert ' onerror="' not in text
+    assert len(page.sources) == 3
+
+
+def test_an_address_ends_where_its_attribute_ends() -> None:
+    """A quote in it adds no attribute, and the browser loads the address that was meant."""
+    address = """http://w/?a=1&b="' onerror="x"""
+    page = Images()
+    page.feed(gallery_page("T", "", {"": [Answered("", "", [hit("a")])]}, lambda _: address))
+    assert page.sources == [address]
+
+
+def test_template_syntax_in_a_title_stays_text() -> None:
+    """A title is a value of the template, never a part of it."""
+    title = "{{ 7 * 7 }} {% for %} {# gone #}"
+    text = gallery_page(title, "", {"": [Answered("", "", [hit("a", title)])]}, lambda _: "data:,")
+    assert text.count(title) == 4  # <title>, <h1>, the alt of the picture, the title of the hit
+
+
+def test_sections_hold_only_what_is_known() -> None:
+    """No heading, list of facts, or mark without one; a search without hits says so."""
+    hits = [SearchHit(product_id="a", score=0.5, image_id="i", title="T", in_stock=False)]
+    text = gallery_page(
+        "T", "", {"": [Answered("", "", hits), Answered("x", "", [])]}, lambda _: "data:,"
+    )
+    for absent in ("<h2>", "<dl>", 'class="right"', 'class="wrong"'):
+        assert absent not in text
+    assert "sold out · 0.500" in text
+    assert (text.count("<ol>"), text.count("No product matches.")) == (1, 1)
+
+
+def test_a_mark_for_each_hit_or_none() -> None:
+    """Fewer marks than hits would shift what is right."""
+    answer = Answered("", "", [hit("a"), hit("b")], marks=[True])
+    with pytest.raises(ValueError, match="shorter"):
+        gallery_page("T", "", {"": [answer]}, lambda _: "data:,")
 
 
 def test_picture_links_survive_any_product_id() -> None:
