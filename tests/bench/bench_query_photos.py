@@ -18,13 +18,13 @@ from PIL import Image
 from visualsearch import load_encoder
 from visualsearch.encoders.images import decode_image
 from visualsearch.encoders.protocol import Encoder
+from visualsearch.evaluation.sampling import estimate
 from visualsearch.search.photos import crops, even_light, subject_by_grabcut, without_ground
 from visualsearch.types import FloatArray
 
 Views = Callable[[Image.Image], list[Image.Image]]
 Case = tuple[list[bytes], list[str], list[bytes], list[str]]
 STEP = 16  # pictures per call
-DRAWS = 2000  # of the bootstrap
 
 
 def cut(image: Image.Image) -> Image.Image:
@@ -89,11 +89,10 @@ def ranks(
     return np.array(found), spent / len(queries) * 1000, count / len(queries)
 
 
-def interval(values: Any, rng: np.random.Generator) -> str:
+def interval(values: Any) -> str:
     """Return a mean with its 95 % bootstrap interval."""
-    means = rng.choice(values, (DRAWS, len(values))).mean(axis=1)
-    low, high = np.percentile(means, (2.5, 97.5))
-    return f"{values.mean():+.3f} ({low:+.3f} … {high:+.3f})"
+    found = estimate(values)
+    return f"{found.mean:+.3f} ({found.low:+.3f} … {found.high:+.3f})"
 
 
 def main(folder: str, name: str = "lite") -> None:
@@ -110,10 +109,9 @@ def main(folder: str, name: str = "lite") -> None:
         for way, views in WAYS.items():
             rank, ms, count = ranks(encoder, gallery, queries, truth, views)
             plain = rank if plain is None else plain
-            rng = np.random.default_rng(0)
             cells = [cell for k in (1, 5) for cell in (
                 f"{(rank < k).mean():.3f}",
-                interval((rank < k).astype(float) - (plain < k), rng))]  # fmt: skip
+                interval((rank < k).astype(float) - (plain < k)))]  # fmt: skip
             print(f"| {way} | {' | '.join(cells)} | {ms:.0f} | {count:.0f} |", flush=True)
 
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from tests.support.hits import hit_of
 from visualsearch import load_encoder
 from visualsearch.encoders.protocol import Encoder
+from visualsearch.evaluation.sampling import estimate
 from visualsearch.search.align import aligned
 from visualsearch.search.duplicates import STYLE_ATTRIBUTES, grouped
 from visualsearch.search.mmr import mmr
@@ -23,7 +24,6 @@ from visualsearch.search.varied import LEAST_POOL
 from visualsearch.types import BaseRecord, FloatArray, Hit
 
 TOP = 10
-DRAWS = 2000
 Rows = list[dict[str, Any]]
 Relevance = npt.NDArray[np.float64]
 
@@ -105,10 +105,9 @@ def alignment(encoder: Encoder, folder: Path) -> None:
     plain, better = (_ranks(each @ catalogue.T, wanted) for each in (photos, moved))
     for top in (1, 5):
         before, after = (plain < top).astype(float), (better < top).astype(float)
-        draws = np.random.default_rng(1).integers(len(photos), size=(DRAWS, len(photos)))
-        low, high = np.percentile((after - before)[draws].mean(axis=1), [2.5, 97.5])
+        gain = estimate(after - before)
         print(f"grocery, top {top}: {before.mean():.3f} as it is, {after.mean():.3f} aligned "
-              f"({low:+.3f} to {high:+.3f})")  # fmt: skip
+              f"({gain.low:+.3f} to {gain.high:+.3f})")  # fmt: skip
 
 
 def _ranks(scores: FloatArray, wanted: Any) -> npt.NDArray[np.int64]:

@@ -3,18 +3,18 @@
 Seeded: the same scores give the same interval.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Scores = npt.NDArray[np.float64]
-DRAWS = 2_000
-FLIPS = 10_000
-EVERY = 12  # queries that differ, up to which every flip of signs is counted
-_BLOCK = 1 << 22  # numbers drawn at a time
-_NOISE = 1e-12  # differences below are rounding
+RESAMPLES = 2_000  # of the bootstrap
+PERMUTATIONS = 10_000  # if there are fewer, the test counts each one
+_BATCH = 1 << 20  # numbers drawn at a time
+_DIGITS = 12  # of a difference; the rest is rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,31 +49,22 @@ def estimate(scores: Scores, *, seed: int = 0) -> Estimate:
 
     Raises ValueError without scores.
     """
-    _some(scores)
-    low, high = _interval(scores, seed)
-    return Estimate(float(scores.mean()), low, high, len(scores))
+    return _bootstrap(scores, lambda values, axis: values.mean(axis), seed)
 
 
 def quantile(values: Scores, share: float, *, seed: int = 0) -> Estimate:
     """Return a quantile, such as 0.95, with its bootstrap interval. Raises ValueError for none."""
-    _some(values)
-    found = np.concatenate([
-        np.quantile(values[rows], share, axis=1) for rows in _resamples(len(values), seed)
-    ])  # fmt: skip
-    low, high = np.quantile(found, (0.025, 0.975))
-    return Estimate(float(np.quantile(values, share)), float(low), float(high), len(values))
+    return _bootstrap(values, lambda drawn, axis: np.quantile(drawn, share, axis), seed)
 
 
 def difference(one: Scores, other: Scores, *, seed: int = 0) -> Difference:
     """Return `one` less `other`, query by query. Raises ValueError for unequal or no queries."""
     if one.shape != other.shape:
         raise ValueError("the two have scores of different queries")
-    _some(one)
-    each = one - other
-    each = np.where(np.abs(each) < _NOISE, 0.0, each)
-    low, high = _interval(each, seed)
+    each = (one - other).round(_DIGITS)
+    found = estimate(each, seed=seed)
     return Difference(
-        float(each.mean()), low, high, _flipped(each, seed),
+        found.mean, found.low, found.high, _p_value(each, seed),
         int((each > 0).sum()), int((each < 0).sum()), int((each == 0).sum()),
     )  # fmt: skip
 
@@ -88,39 +79,33 @@ def corrected(ps: Mapping[str, float]) -> dict[str, float]:
     return found
 
 
-def _flipped(each: Scores, seed: int) -> float:
-    """Return the share of sign flips whose mean is as far from 0 as that of the sample."""
-    moved = each[each != 0]
-    if not len(moved):
-        return 1.0
-    seen = abs(moved.sum()) - _NOISE
-    if len(moved) <= EVERY:
-        bits = np.arange(1 << len(moved))[:, None] >> np.arange(len(moved)) & 1
-        return float((np.abs((1 - 2 * bits) @ moved) >= seen).mean())
-    random = np.random.default_rng(seed)
-    step = max(1, _BLOCK // len(moved))
-    extreme = 0
-    for start in range(0, FLIPS, step):
-        signs = random.integers(2, size=(min(step, FLIPS - start), len(moved))) * 2 - 1
-        extreme += int((np.abs(signs @ moved) >= seen).sum())
-    return (extreme + 1) / (FLIPS + 1)
-
-
-def _interval(scores: Scores, seed: int) -> tuple[float, float]:
-    means = np.concatenate([scores[rows].mean(axis=1) for rows in _resamples(len(scores), seed)])
-    low, high = np.percentile(means, (2.5, 97.5))
-    return float(low), float(high)
-
-
-def _resamples(count: int, seed: int) -> list[npt.NDArray[np.int64]]:
-    random = np.random.default_rng(seed)
-    step = max(1, _BLOCK // count)
-    return [
-        random.integers(count, size=(min(step, DRAWS - start), count))
-        for start in range(0, DRAWS, step)
-    ]
-
-
-def _some(scores: Scores) -> None:
-    if not len(scores):
+def _bootstrap(values: Scores, statistic: Callable[..., Any], seed: int) -> Estimate:
+    count = len(values)
+    if not count:
         raise ValueError("no query has a score")
+    found = float(statistic(values, axis=0))
+    if count == 1 or np.isnan(found):  # SciPy refuses the one and warns of the other
+        return Estimate(found, found, found, count)
+    from scipy.stats import bootstrap
+
+    low, high = bootstrap(
+        (values,), statistic, vectorized=True, method="percentile", n_resamples=RESAMPLES,
+        batch=max(1, _BATCH // count), rng=seed,
+    ).confidence_interval  # fmt: skip
+    return Estimate(found, float(low), float(high), count)
+
+
+def _p_value(each: Scores, seed: int) -> float:
+    """Return how often flipped signs give a mean as far from 0; NaN if a difference is NaN."""
+    if np.isnan(each).any():
+        return float("nan")
+    moved = each[each != 0]
+    if len(moved) < 2:  # a flipped sign changes no distance
+        return 1.0
+    from scipy.stats import permutation_test
+
+    return float(permutation_test(
+        (moved,), lambda drawn, axis: np.abs(drawn.mean(axis)).round(_DIGITS), vectorized=True,
+        permutation_type="samples", alternative="greater", n_resamples=PERMUTATIONS,
+        batch=max(1, _BATCH // len(moved)), rng=seed,
+    ).pvalue)  # fmt: skip

@@ -2,6 +2,7 @@
 
 import math
 from itertools import permutations, product
+from random import Random
 
 import numpy as np
 import pytest
@@ -156,6 +157,56 @@ def test_a_paired_test_tells_chance_from_a_difference() -> None:
     base = random.random(200)
     assert difference(base + 0.05, base + 0.05 * random.random(200)).p < 0.001
     assert difference(base, base).p == 1.0
+
+
+def test_a_permutation_test_of_many_queries_agrees_with_a_slow_oracle() -> None:
+    """Against signs flipped one by one with another generator."""
+    draws = Random(3)
+    one = np.array([draws.random() + 0.2 for _ in range(30)])
+    other = np.array([draws.random() for _ in range(30)])
+    each = list(one - other)
+    flips = [abs(sum(draws.choice((x, -x)) for x in each)) for _ in range(10_000)]
+    p = sum(flip >= abs(sum(each)) for flip in flips) / len(flips)
+    assert 0.02 < p < 0.5, "neither certain nor chance: a test that can fail"
+    assert difference(one, other).p == pytest.approx(p, abs=0.02)
+
+
+def test_rounding_is_no_difference() -> None:
+    """The sum of decimals that cancel is not 0 in binary, and neither is 0.1 + 0.2 - 0.3."""
+    one, other = np.array([0.1, 0.2, 0.0, 0.0]), np.array([0.0, 0.0, 0.1, 0.2])
+    assert difference(one, other).p == 1.0
+    found = difference(np.array([0.1 + 0.2, 0.5]), np.array([0.3, 0.4]))
+    assert (found.better, found.worse, found.same) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("scores", [[0.3], [0.25] * 7])
+def test_scores_that_do_not_vary_have_no_width(scores: list[float]) -> None:
+    """One query, or equal ones: the interval is the figure, and nothing warns."""
+    values = np.array(scores)
+    for found in (estimate(values), quantile(values, 0.95)):
+        assert (found.mean, found.low, found.high) == (scores[0],) * 3
+        assert found.queries == len(scores)
+    found = difference(values, values - 0.125)
+    assert (found.mean, found.low, found.high) == (0.125,) * 3
+    assert found.p == 2 / 2 ** len(scores)
+
+
+def test_a_score_that_is_no_number_spoils_the_figure_and_says_so() -> None:
+    """Every figure is NaN: the p-value too, which would look like a sure difference."""
+    values = np.array([0.1, np.nan, 0.3])
+    for found in (estimate(values), quantile(values, 0.5), difference(values, np.zeros(3))):
+        assert np.isnan([found.mean, found.low, found.high]).all()
+    assert np.isnan(difference(values, np.zeros(3)).p)
+
+
+def test_no_queries_are_refused() -> None:
+    """Rather than a figure that means nothing."""
+    nothing = np.array([])
+    for measure in (estimate, lambda x: quantile(x, 0.5), lambda x: difference(x, x)):
+        with pytest.raises(ValueError, match="no query"):
+            measure(nothing)
+    with pytest.raises(ValueError, match="different queries"):
+        difference(np.array([1.0]), np.array([1.0, 2.0]))
 
 
 def test_holm_corrects_many_tests_at_once() -> None:
