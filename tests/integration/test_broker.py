@@ -19,7 +19,7 @@ from streams.broker import (
 from streams.broker.process import process_started
 from streams.topics import TopicSpec, create_topics
 
-pytestmark = pytest.mark.usefixtures("apache_kafka")
+pytestmark = pytest.mark.usefixtures("kafka")
 TOPIC = TopicSpec("kept", 2, {"max.message.bytes": str(10 * 1024 * 1024)})
 
 
@@ -30,7 +30,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., BrokerInfo]]:
 
     def starter(name: str = "broker", port: int | None = None) -> BrokerInfo:
         folders.add(tmp_path / name)
-        return start_broker(tmp_path / name, port, allow_tansu=False)
+        return start_broker(tmp_path / name, port)
 
     yield starter
     for folder in folders:
