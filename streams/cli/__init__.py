@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from visualsearch import __version__
+
 COMMANDS = {
     "demo": "Broker, worker, a catalogue and searches, in one command.",
     "broker": "Start, stop or look at a local Apache Kafka.",
@@ -60,7 +62,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="visualsearch")
+@click.version_option(__version__)
 def main() -> None:
     """Find products by picture and by words, moments after their events were published."""
     with contextlib.suppress(OSError, ValueError):  # no real stderr: nothing to write to
