@@ -27,6 +27,9 @@ COMMANDS = {
     "config": "Show the effective settings.",
 }
 
+# These run a model: where it is missing, all that a model needs is named at once.
+WITH_MODEL = {"demo", "worker", "fsck", "evaluate", "attributes", "tune"}
+
 
 class LazyGroup(click.Group):
     """Commands by name in `streams.cli.<name>`, their help known without importing them."""
@@ -53,12 +56,22 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except Exception as error:
+        except Exception as failure:
+            error = _told(failure, ctx.invoked_subcommand)
             if code := getattr(error, "code", None):
-                raise click.ClickException(f"{error} [{code}]") from error
+                raise click.ClickException(f"{error} [{code}]") from failure
             if isinstance(error, ConnectionError | TimeoutError):
-                raise click.ClickException(str(error)) from error
+                raise click.ClickException(str(error)) from failure
             raise
+
+
+def _told(error: Exception, command: str | None) -> Exception:
+    """Return an import's failure as the error that names the missing extra, any other as it is."""
+    if not isinstance(error, ImportError):
+        return error
+    from visualsearch.extras import ALL, missing_library
+
+    return missing_library(error, needed=ALL if command in WITH_MODEL else ()) or error
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
