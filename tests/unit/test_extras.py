@@ -117,14 +117,11 @@ CLIENT_COMMANDS = ("broker", "config", "dlq", "explain", "load", "search", "topi
 
 def of_the_client() -> set[str]:
     """Return the modules of the client's side: contracts, client, and what its commands import."""
-    files = [ROOT / "streams" / "cli" / f"{command}.py" for command in CLIENT_COMMANDS]
-    tables = [ROOT / "streams" / "cli" / name for name in ("explain_request.py", "progress.py")]
     found = {"streams.client", "visualsearch", "visualsearch.encoders", "visualsearch.extras"}
     found |= {f"schemas.{file.stem}" for file in (ROOT / "schemas").glob("[a-z]*.py")}
-    for file in (*files, *tables, *(ROOT / "streams" / "cli").glob("*_tables.py")):
-        if file.name.startswith(("bench", "evaluate", "snapshot")):
-            continue
-        for node in ast.walk(ast.parse(file.read_text())):
+    for command in CLIENT_COMMANDS:
+        program = (ROOT / "streams" / "cli" / f"{command}.py").read_text()
+        for node in ast.walk(ast.parse(program)):
             if isinstance(node, ast.ImportFrom) and str(node.module).startswith(PACKAGES):
                 found.add(str(node.module))
     return found
