@@ -8,11 +8,14 @@ import sysconfig
 import time
 import zipfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from streams.broker import BrokerInfo
+from tests.integration.peer import Peer
 from visualsearch import __version__
 from visualsearch.extras import EXTRA_OF
 
@@ -198,7 +201,7 @@ def test_the_base_install_has_the_client_and_a_quick_command(base: Installed) ->
     print(f"visualsearch --help: {min(took):.3f} s, the best of {len(took)}")
     assert min(took) < HELP_S
     assert run([base.bin / "visualsearch", "--version"], base.folder).split()[-1] == __version__
-    program = "from streams.client import SearchClient; print(SearchClient.__name__)"
+    program = "from visualsearch.client import SearchClient; print(SearchClient.__name__)"
     assert base.python(program).strip() == "SearchClient"
 
 
@@ -210,3 +213,30 @@ def test_the_base_install_names_what_a_worker_needs(base: Installed, command: st
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert "pip install 'visualsearch[worker,cpu,lite]'" in line
+
+
+def test_the_client_works_beside_a_package_named_schemas(
+    base: Installed, kafka: BrokerInfo, peer: Peer, tmp_path: Path
+) -> None:
+    """An app keeps a package of that name, and gets its answer without `streams`."""
+    (tmp_path / "schemas").mkdir()
+    (tmp_path / "schemas" / "__init__.py").write_text("OWNER = 'the app'\n")
+    program = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+import schemas
+from visualsearch.client import SearchClient
+from visualsearch.contracts.search import QuerySpec, SearchRequest
+
+options = {{"bootstrap.servers": {kafka.bootstrap!r}}}
+topics = {peer.topics.search_requests!r}, {peer.topics.search_results!r}
+client = SearchClient(options, *topics)
+request = SearchRequest(request_id="r", query=QuerySpec(text="x"), deadline_ms=60_000)
+print(client.search(request).status, schemas.OWNER, "streams" in sys.modules)
+client.close()
+"""
+    with ThreadPoolExecutor(1) as pool:
+        said = pool.submit(base.python, program)
+        if (request := peer.request(within_s=60.0)) is not None:
+            peer.answer(request)
+        assert said.result(120).split() == ["ok", "the", "app", "False"]

@@ -15,7 +15,7 @@ from streams.cli import COMMANDS, WITH_MODEL
 from visualsearch.extras import ALL, EXTRA_OF, missing_library
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("schemas", "streams", "visualsearch")
+PACKAGES = ("streams", "visualsearch")
 BASE = {"click", "confluent_kafka", "msgspec", "PIL", "pydantic", "pydantic_settings", "rich"}
 DISTRIBUTIONS = {  # where it is not the module's name
     "cv2": "opencv-python-headless",
@@ -117,8 +117,9 @@ CLIENT_COMMANDS = ("broker", "config", "dlq", "explain", "load", "search", "topi
 
 def of_the_client() -> set[str]:
     """Return the modules of the client's side: contracts, client, and what its commands import."""
-    found = {"streams.client", "visualsearch", "visualsearch.encoders", "visualsearch.extras"}
-    found |= {f"schemas.{file.stem}" for file in (ROOT / "schemas").glob("[a-z]*.py")}
+    found = {"visualsearch.client", "visualsearch.encoders", "visualsearch.extras"}
+    contracts = ROOT / "visualsearch" / "contracts"
+    found |= {f"visualsearch.contracts.{file.stem}" for file in contracts.glob("[a-z]*.py")}
     for command in CLIENT_COMMANDS:
         program = (ROOT / "streams" / "cli" / f"{command}.py").read_text()
         for node in ast.walk(ast.parse(program)):
@@ -130,7 +131,11 @@ def of_the_client() -> set[str]:
 def test_the_client_side_needs_the_base_only() -> None:
     """A gateway that searches, and a machine that loads, install neither torch nor numpy."""
     modules = sorted(of_the_client())
-    assert {"streams.catalog.publish", "streams.explain.gather", "schemas.search"} <= set(modules)
+    assert {
+        "streams.catalog.publish",
+        "streams.explain.gather",
+        "visualsearch.contracts.search",
+    } <= set(modules)
     program = (
         "from importlib import import_module\n"
         "for module in sys.argv[1:]:\n"
