@@ -10,11 +10,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streams.kafka.assignment import from_the_start, is_end
 from streams.kafka.closing import Closing
-from streams.metrics import Metrics
+
+if TYPE_CHECKING:  # `explain` needs the offsets, and no prometheus_client
+    from streams.metrics import Metrics
 
 log = logging.getLogger(__name__)
 EVERY_S = 5.0
@@ -123,7 +125,7 @@ class PipelineLag:
         self,
         options: dict[str, str | int],
         groups: Mapping[str, Sequence[str]],
-        metrics: Metrics,
+        metrics: "Metrics",
         now: Callable[[], float],
     ) -> None:
         self._options = options

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry
 
@@ -116,7 +115,7 @@ def build_shared(
             settings.encoder, device=settings.device, prompts=settings.prompts
         )
     encoder.encode_texts(["warm up"])
-    metrics.build_info.labels(version("visualsearch"), encoder.model_id).set(1)
+    metrics.build_info.labels(visualsearch.__version__, encoder.model_id).set(1)
     blobs = BlobStore(settings.blobs)
     clock = clock or BrokerClock()
     return Shared(

@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -40,6 +39,7 @@ from streams.worker.build import (
     build_shared,
     index_log_partitions,
 )
+from visualsearch import __version__
 from visualsearch.contracts.workers import WorkerHeartbeat
 from visualsearch.encoders.protocol import Encoder
 
@@ -196,7 +196,7 @@ class Worker:
             worker_id=self._id,
             url=f"http://{_reachable(host)}:{self.port}" if listens else None,
             roles=sorted(self._roles),
-            version=version("visualsearch"),
+            version=__version__,
             ready=self.ready() is None,
             offsets=self._side.reader.positions() if self._side is not None else {},
             started_at=self._started_at,
