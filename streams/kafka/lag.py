@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from streams.kafka.assignment import from_the_start, is_end
-from streams.kafka.closing import Closing
 from streams.metrics import Metrics
+from visualsearch.client.closing import Closing
 
 log = logging.getLogger(__name__)
 EVERY_S = 5.0
