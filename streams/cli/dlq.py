@@ -179,9 +179,9 @@ def _replay(settings: "Settings", choice: "Choice", *, dry_run: bool) -> list[di
     """Publish, unless it is a dry run; return a row for each dead letter."""
     from contextlib import ExitStack
 
-    from streams.kafka.producer import Producer, SendError
     from streams.kafka.scan import Scanner
     from streams.tools.dlq.replay import Topics, read_original, replay
+    from visualsearch.client.producer import Producer, SendError
 
     with ExitStack() as stack:
         originals = stack.enter_context(Scanner(settings.kafka()))

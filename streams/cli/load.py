@@ -77,8 +77,8 @@ def _publish(
     settings: "Settings", catalog: "Catalog", kind: Literal["created", "updated"]
 ) -> "Load":
     from streams.cli.progress import progress_bar
-    from streams.kafka.producer import Producer
     from streams.tools.catalog.publish import products_of, publish
+    from visualsearch.client.producer import Producer
 
     with progress_bar() as bar, Producer(settings.kafka()) as producer:
         task = bar.add_task("publishing", total=catalog.total)
@@ -110,9 +110,9 @@ def _watch(settings: "Settings") -> "ArrivalWatch":
 def _wait(settings: "Settings", watch: "ArrivalWatch", done: "Load") -> dict[str, Any]:
     """Wait until all that arrives is searchable; say how many did and how many failed."""
     from streams.cli.progress import progress_bar
-    from streams.client import SearchClient
     from streams.tools.catalog.arrival import Arrivals
     from streams.tools.catalog.searchable import wait_for_watermark
+    from visualsearch.client.search_client import SearchClient
 
     with progress_bar() as bar:
         total = len(done.published)

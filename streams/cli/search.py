@@ -209,7 +209,7 @@ def _filters(
 
 def ask(settings: "Settings", request: "SearchRequest") -> "SearchResult":
     """Send a request and wait for its answer. Raises ConnectionError, TimeoutError."""
-    from streams.client import SearchClient
+    from visualsearch.client.search_client import SearchClient
 
     topics = settings.topics
     client = SearchClient(settings.kafka(), topics.search_requests, topics.search_results)

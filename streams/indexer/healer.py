@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from streams.indexer.ledger import Dirty, Ledger
 from streams.kafka.assignment import from_the_start, is_end
-from streams.kafka.messages import Headers, OutgoingMessage, read_headers
-from streams.kafka.unreadable import step_over
 from streams.metrics import Metrics
+from visualsearch.client.messages import Headers, OutgoingMessage, read_headers
+from visualsearch.client.unreadable import step_over
 from visualsearch.contracts.records import Order, UnknownRecordError, decode_record
 
 if TYPE_CHECKING:

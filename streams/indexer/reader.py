@@ -20,9 +20,9 @@ from streams.indexer.ledger import Ledger
 from streams.indexer.records import engine_record
 from streams.indexer.watermark import Watermark
 from streams.kafka.assignment import Position, assignment, from_offsets, is_cut, is_end
-from streams.kafka.messages import read_headers
-from streams.kafka.unreadable import step_over
 from streams.metrics import Metrics
+from visualsearch.client.messages import read_headers
+from visualsearch.client.unreadable import step_over
 from visualsearch.contracts.records import UnknownRecordError, decode_record
 from visualsearch.index.state import ProductState
 from visualsearch.types import Applied, BaseRecord, OfferRecord, Outcome, Record, VectorsRecord

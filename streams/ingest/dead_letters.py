@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from streams.kafka.messages import MESSAGE_UNREADABLE, OutgoingMessage, SourceMessage
-from streams.kafka.producer import MAX_BYTES
+from streams.kafka.messages import MESSAGE_UNREADABLE, SourceMessage
+from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.producer import MAX_BYTES
 
 PREFIX = "__visualsearch.errors."
 # What the record batch, our headers and the broker's limit leave for the original.

@@ -13,8 +13,9 @@ from typing import Protocol
 from streams.ingest.dead_letters import Fault
 from streams.ingest.order import OrderMode, is_replay, order_of, place_of
 from streams.ingest.retry import Retry
-from streams.kafka.messages import Headers, OutgoingMessage, SourceMessage
-from streams.kafka.partitioner import partition_of
+from streams.kafka.messages import SourceMessage
+from visualsearch.client.messages import Headers, OutgoingMessage
+from visualsearch.client.partitioner import partition_of
 from visualsearch.contracts.codec import decode_event
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.events import TYPE_NAMES, ProductEvent

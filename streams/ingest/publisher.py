@@ -20,10 +20,11 @@ from streams.ingest.outcome import (
     newest_records,
 )
 from streams.ingest.retry import FIRST, Attempt, Retry, RetryError, parse_retry, retry_message
-from streams.kafka.messages import OutgoingMessage, SourceMessage
-from streams.kafka.producer import Producer, SendError
+from streams.kafka.messages import SourceMessage
 from streams.kafka.retry_forever import retry_forever
 from streams.metrics import Metrics
+from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.producer import Producer, SendError
 
 # What the index log takes, less headers and batch. An event may be larger: it may be compressed.
 RECORD_LIMIT = 10 * MIB - 64 * 1024

@@ -7,8 +7,9 @@ its order, its records and its dead letters are those of the first try.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from streams.kafka.messages import Headers, OutgoingMessage, SourceMessage
+from streams.kafka.messages import SourceMessage
 from streams.kafka.numbers import whole_number
+from visualsearch.client.messages import Headers, OutgoingMessage
 
 PREFIX = "__visualsearch.retry."
 _IMAGES = 100  # of a product, by its schema

@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from streams.kafka.limits import consumer_limits
+from visualsearch.client.options import by_assignment
 
 
 class Position(Struct, frozen=True):
@@ -12,14 +12,6 @@ class Position(Struct, frozen=True):
 
     offset: int
     leader_epoch: int | None = None
-
-
-def by_assignment(options: dict[str, str | int], name: str) -> dict[str, str | int]:
-    """Return the options of a consumer; `name` says whose: librdkafka wants a group even so."""
-    return options | consumer_limits() | {
-        "group.id": f"visualsearch-{name}-unused",
-        "enable.auto.commit": False,
-    }  # fmt: skip
 
 
 def from_the_start(options: dict[str, str | int], name: str) -> dict[str, str | int]:

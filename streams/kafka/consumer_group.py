@@ -15,10 +15,10 @@ from functools import partial
 from typing import Any, Protocol
 
 from streams.kafka.in_order import InOrder
-from streams.kafka.limits import consumer_limits
 from streams.kafka.messages import SourceMessage
-from streams.kafka.unreadable import step_over
 from streams.metrics import Metrics
+from visualsearch.client.options import consumer_limits
+from visualsearch.client.unreadable import step_over
 
 log = logging.getLogger(__name__)
 BATCH = 100  # messages of one look at the queue

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from streams.kafka.assignment import from_the_start, is_end
-from streams.kafka.closing import Closing
+from visualsearch.client.closing import Closing
 
 if TYPE_CHECKING:  # `explain` needs the offsets, and no prometheus_client
     from streams.metrics import Metrics

@@ -1,17 +1,16 @@
-"""Kafka messages as plain values, whichever client read or will write them."""
+"""Kafka messages as they were read, as plain values."""
 
 from dataclasses import dataclass
-from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from streams.kafka.unreadable import UnreadableBatch
+from visualsearch.client.messages import Headers, read_headers
 
-Headers = tuple[tuple[str, bytes | None], ...]
+if TYPE_CHECKING:
+    from visualsearch.client.unreadable import UnreadableBatch
+
 NO_TIME = -1  # Kafka's own sign for a message without a timestamp
 HEADERS_INVALID = "headers_invalid"
 MESSAGE_UNREADABLE = "message_unreadable"
-_HEADERS_OF = methodcaller("headers")
 _HEADERS_LOST = (
     "the name of a header is not UTF-8: all headers are lost, key and value are kept; publish "
     "header names in UTF-8"
@@ -84,29 +83,3 @@ class SourceMessage:
         )
         damage = Damage(MESSAGE_UNREADABLE, text, batch.last)
         return cls(batch.topic, batch.partition, batch.first, NO_TIME, None, None, damage=damage)
-
-
-def read_headers(message: Any) -> Headers | None:
-    """Return the headers of a `confluent_kafka.Message`; None where a name is not UTF-8.
-
-    Call it once per message: after such a failure the client's next answer holds a null pointer,
-    and whoever touches that ends the process. And never call `message.headers()` itself: the
-    client returns a list with an exception set, which Python's inlined call does not notice, so
-    that it is raised at some later line.
-    """
-    try:
-        return tuple(_HEADERS_OF(message) or ())
-    except (SystemError, UnicodeDecodeError):
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class OutgoingMessage:
-    """A message to be written; without a partition the key decides (murmur2)."""
-
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    partition: int | None = None
-    headers: Headers = ()
-    timestamp_ms: int | None = None

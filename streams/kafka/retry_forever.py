@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from streams.kafka.producer import SendError
+from visualsearch.client.producer import SendError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from streams.kafka.assignment import from_the_start, is_end
-from streams.kafka.closing import Closing
 from streams.kafka.messages import SourceMessage
 from streams.kafka.topics import TopicError
-from streams.kafka.unreadable import is_unreadable, step_over
+from visualsearch.client.closing import Closing
+from visualsearch.client.unreadable import is_unreadable, step_over
 
 _BROKER_S = 10.0
 _SILENT_S = 30.0

@@ -10,12 +10,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from streams.ingest.dead_letters import Fault, dead_letter
 from streams.kafka.consumer_group import Finished
-from streams.kafka.messages import MESSAGE_UNREADABLE, Headers, OutgoingMessage, SourceMessage
-from streams.kafka.producer import Producer, SendError
+from streams.kafka.messages import MESSAGE_UNREADABLE, SourceMessage
 from streams.kafka.retry_forever import retry_forever, three_tries
 from streams.metrics import Metrics
 from streams.searcher.faust_app import Delivery
 from streams.searcher.handler import QueryHandler, failure
+from visualsearch.client.messages import Headers, OutgoingMessage
+from visualsearch.client.producer import Producer, SendError
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.request_id import salvage_request_id
 from visualsearch.contracts.search import SearchFault, SearchResult, decode_request, encode_result

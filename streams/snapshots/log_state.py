@@ -7,8 +7,8 @@ from typing import Any
 
 from streams.kafka.assignment import assignment, from_offsets, is_cut, is_end
 from streams.kafka.topics import TopicError, admin_client
-from streams.kafka.unreadable import is_unreadable
 from streams.snapshots.source import LogIdentity, RefusedError, Source, require_offsets
+from visualsearch.client.unreadable import is_unreadable
 
 ANSWER_S = 30.0  # a partition may be without its leader for a while
 

@@ -10,10 +10,8 @@ from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.web_protocol import RequestPayloadError
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from streams.client import NO_ANSWER, ClientClosedError, SearchClient
 from streams.images.errors import FetchError
 from streams.images.fetcher import Fetcher
-from streams.kafka.producer import SendError
 from streams.searcher.handler import failure
 from streams.snapshots.scheduler import Keeper, SnapshotRefusedError
 from streams.web.pages import render
@@ -21,6 +19,8 @@ from streams.web.product_state import product_json
 from streams.web.products import ProductsQuery, product_lines
 from streams.web.responses import cut_stalled, stream_lines
 from streams.web.snapshots import create_snapshot, refused
+from visualsearch.client.producer import SendError
+from visualsearch.client.search_client import NO_ANSWER, ClientClosedError, SearchClient
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.request_id import salvage_request_id, with_id
 from visualsearch.contracts.search import SearchFault, SearchRequest, SearchResult, decode_request

@@ -31,7 +31,6 @@ from streams.kafka.clock import BrokerClock
 from streams.kafka.consumer_group import GroupReader, Sink
 from streams.kafka.heartbeat import Heartbeat
 from streams.kafka.lag import PipelineLag
-from streams.kafka.producer import Producer
 from streams.metrics import Metrics
 from streams.model.attribute_guesses import guesser_of, of_bytes
 from streams.model.batcher import Embedder
@@ -44,6 +43,7 @@ from streams.searcher.look import Detection
 from streams.snapshots.restore import Beginning, begin, build_keeper
 from streams.snapshots.scheduler import Keeper
 from streams.worker.topic_check import require_topics
+from visualsearch.client.producer import Producer
 from visualsearch.contracts.workers import WorkerHeartbeat
 from visualsearch.encoders.protocol import Encoder
 from visualsearch.engine import Engine

@@ -17,11 +17,9 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from streams.client import SearchClient
 from streams.config.settings import Settings
 from streams.kafka.adopt import adopt_commits
 from streams.kafka.clock import BrokerClock
-from streams.kafka.closing import Step, close_in_order, close_together
 from streams.kafka.health import BrokerWatch
 from streams.kafka.log_limit import limit_client_logs
 from streams.kafka.wait import KafkaWait
@@ -39,7 +37,9 @@ from streams.worker.build import (
     build_shared,
     index_log_partitions,
 )
+from streams.worker.closing import Step, close_in_order, close_together
 from visualsearch import __version__
+from visualsearch.client.search_client import SearchClient
 from visualsearch.contracts.workers import WorkerHeartbeat
 from visualsearch.encoders.protocol import Encoder
 

@@ -22,11 +22,11 @@ from streams.config.topics import TopicNames, topic_specs
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
 from streams.kafka.assignment import assignment, from_offsets, is_end
-from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import create_topics
 from streams.metrics import Metrics
 from streams.tools.bench.clustered import Clustered
 from streams.tools.broker import start_broker, stop_broker
+from visualsearch.client.partitioner import partition_of
 from visualsearch.contracts.records import ImageVector, Vectors, encode_record, record_key
 from visualsearch.engine import Engine
 

@@ -25,10 +25,10 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from streams.config.settings import Settings, load_settings
 from streams.config.topics import topic_specs
-from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import create_topics
 from streams.tools.bench.clustered import Clustered
 from streams.tools.broker import start_broker, stop_broker
+from visualsearch.client.partitioner import partition_of
 from visualsearch.contracts.records import (
     Base,
     ImageVector,

@@ -7,16 +7,16 @@ import uuid
 from collections import Counter
 from pathlib import Path
 
-from streams.client import SearchClient
 from streams.config.topics import topic_specs
-from streams.kafka.messages import OutgoingMessage
-from streams.kafka.producer import Producer
 from streams.kafka.topics import create_topics
 from streams.tools.broker import start_broker, stop_broker
 from tests.support.fault.fleet import Fleet, Life, until
 from tests.support.fault.stage import CHOSEN, environ_of
 from tests.support.harness import inline, make_settings
 from tests.support.path_events import created
+from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.producer import Producer
+from visualsearch.client.search_client import SearchClient
 from visualsearch.contracts.events import encode_event
 from visualsearch.contracts.search import QuerySpec, SearchRequest
 

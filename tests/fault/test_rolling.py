@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from streams.client import SearchClient
 from streams.config.settings import Settings, load_settings
 from streams.config.topics import topic_specs
 from streams.kafka.topics import create_topics
@@ -21,6 +20,7 @@ from streams.tools.demo.stage import WorkerProcess, running_worker
 from tests.fault.test_search_kill import PER_S, publish, results_by_request
 from tests.support.fault.fleet import until
 from tests.support.fault.search_load import Sent, SteadyLoad, percentile
+from visualsearch.client.search_client import SearchClient
 
 STOPS, KILLS = 6, 4
 QUICK_S = 2.0  # a request that is answered sooner is answered once

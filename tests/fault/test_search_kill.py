@@ -15,17 +15,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from streams.client import SearchClient
 from streams.config.settings import Settings, load_settings
 from streams.config.topics import topic_specs
-from streams.kafka.messages import OutgoingMessage
-from streams.kafka.producer import Producer
 from streams.kafka.topics import create_topics
 from streams.tools.broker import start_broker, stop_broker
 from streams.tools.demo.stage import WorkerProcess, running_worker
 from tests.support.fault.search_load import Sent, SteadyLoad, percentile
 from tests.support.harness import inline, read_topic
 from tests.support.path_events import created
+from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.producer import Producer
+from visualsearch.client.search_client import SearchClient
 from visualsearch.contracts.events import encode_event
 from visualsearch.contracts.search import QuerySpec, SearchRequest
 

@@ -9,13 +9,13 @@ import msgspec
 import pytest
 from confluent_kafka import Producer as ConfluentProducer
 
-from streams.client import ClientClosedError, SearchClient
 from streams.config.topics import TopicNames, topic_specs
 from streams.kafka.topics import create_topics
 from streams.tools.broker import BrokerInfo
 from streams.tools.broker.ports import free_port
 from tests.support.peer import Peer
 from tests.support.raw_producer import RawMessage, publish
+from visualsearch.client.search_client import ClientClosedError, SearchClient
 from visualsearch.contracts.search import QuerySpec, SearchRequest, SearchResult
 
 BOMB = b"{}" + b" " * 110_000_000  # 3.4 kB of zstd

@@ -10,7 +10,6 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from streams.kafka.partitioner import partition_of
 from streams.tools.broker import BrokerInfo
 from tests.support.commands import Commands
 from tests.support.harness import (
@@ -23,6 +22,7 @@ from tests.support.harness import (
 )
 from tests.support.path_events import created, deleted, offer, updated
 from tests.support.pictures import PictureHost
+from visualsearch.client.partitioner import partition_of
 from visualsearch.contracts.events import ImageSource, encode_event
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -9,8 +9,6 @@ import numpy as np
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from streams.kafka.messages import OutgoingMessage
-from streams.kafka.partitioner import partition_of
 from streams.tools.broker import BrokerInfo
 from streams.tools.fsck.check import Check, Options
 from streams.tools.fsck.report import Report
@@ -27,6 +25,8 @@ from tests.support.harness import (
 )
 from tests.support.path_events import created, deleted, offer, updated
 from tests.support.pictures import PictureHost
+from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.partitioner import partition_of
 from visualsearch.contracts.events import ImageSource
 from visualsearch.contracts.records import (
     Base,

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from streams.kafka.messages import OutgoingMessage
-from streams.kafka.partitioner import partition_of
-from streams.kafka.producer import Producer
 from streams.tools.broker import BrokerInfo
 from tests.support.commands import commands
 from tests.support.harness import make_settings, make_topics
+from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.partitioner import partition_of
+from visualsearch.client.producer import Producer
 from visualsearch.contracts.records import Base, encode_record, record_key
 
 pytestmark = pytest.mark.deep

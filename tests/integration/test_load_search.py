@@ -10,11 +10,11 @@ from urllib.request import urlopen
 
 import pytest
 
-from streams.client import SearchClient
 from streams.config.topics import TopicNames
 from streams.tools.broker import BrokerInfo
 from streams.tools.catalog.pictures import shrink
 from tests.support.commands import Commands, commands
+from visualsearch.client.search_client import SearchClient
 from visualsearch.contracts.search import SearchRequest
 from visualsearch.datasets.drawn import draw_catalogue, draw_photo
 

@@ -29,9 +29,7 @@ from streams.indexer.healer import LogHealer, PartitionScan
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
 from streams.ingest.order import OrderMode
-from streams.kafka.messages import OutgoingMessage, SourceMessage
-from streams.kafka.partitioner import partition_of
-from streams.kafka.producer import Producer
+from streams.kafka.messages import SourceMessage
 from streams.kafka.topics import create_topics
 from streams.metrics import Metrics
 from streams.tools.broker import BrokerInfo
@@ -40,6 +38,9 @@ from tests.support.harness import Path, inline, make_settings, path_of, read_top
 from tests.support.log_catalogue import Catalogue, newest_orders
 from tests.support.log_replica import state_of
 from tests.support.waiting import until
+from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.partitioner import partition_of
+from visualsearch.client.producer import Producer
 from visualsearch.contracts.records import Base, Offer, decode_record, encode_record
 from visualsearch.engine import Engine
 

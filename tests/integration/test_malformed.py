@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from streams.kafka.messages import OutgoingMessage
 from streams.tools.broker import BrokerInfo
 from tests.support.bombs import TOO_MANY, as_event
 from tests.support.harness import Path, facts, inline, running_path, send_packed
 from tests.support.malformed import malformed_messages
 from tests.support.path_events import created
+from visualsearch.client.messages import OutgoingMessage
 from visualsearch.contracts.events import encode_event
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -6,12 +6,12 @@ import re
 import msgspec
 import pytest
 
-from streams.kafka.messages import OutgoingMessage
 from streams.tools.broker import BrokerInfo
 from tests.support.bombs import as_request
 from tests.support.harness import inline, running_path, send_packed
 from tests.support.malformed_requests import bad_requests, good_request
 from tests.support.path_events import created
+from visualsearch.client.messages import OutgoingMessage
 from visualsearch.contracts.search import SearchResult
 
 COUNT = 200

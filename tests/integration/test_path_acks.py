@@ -11,14 +11,14 @@ from prometheus_client import CollectorRegistry
 
 from streams.config.topics import TopicSpec
 from streams.kafka.consumer_group import GroupReader, Sink
-from streams.kafka.messages import OutgoingMessage
-from streams.kafka.producer import Producer
 from streams.kafka.topics import create_topics
 from streams.metrics import Metrics
 from streams.tools.broker import BrokerInfo
 from tests.support.harness import make_settings
 from tests.support.lane_acks import LaneAcksContract
 from tests.support.side_by_side import SideBySideContract
+from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.producer import Producer
 
 
 class OnKafka:

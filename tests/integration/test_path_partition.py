@@ -4,12 +4,12 @@ import asyncio
 from pathlib import Path
 
 from streams.config.topics import TopicSpec
-from streams.kafka.messages import OutgoingMessage
-from streams.kafka.partitioner import partition_of
-from streams.kafka.producer import Producer
 from streams.kafka.topics import create_topics
 from streams.tools.broker import BrokerInfo
 from tests.support.harness import make_settings, read_topic
+from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.partitioner import partition_of
+from visualsearch.client.producer import Producer
 
 
 async def test_librdkafka_puts_a_key_where_the_function_says(

@@ -9,13 +9,13 @@ from pathlib import Path as Folder
 from confluent_kafka.admin import AdminClient
 
 from streams.config.settings import Settings
-from streams.kafka.messages import OutgoingMessage
-from streams.kafka.producer import Producer
 from streams.tools.broker import BrokerInfo
 from tests.support.fakes import FakeEncoder
 from tests.support.harness import inline, make_settings, make_topics, path_of, read_topic
 from tests.support.path_events import created, deleted, offer
 from tests.support.waiting import until
+from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.producer import Producer
 
 
 async def test_a_new_worker_knows_everything_from_the_log_and_tells_late_requests(

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from streams.kafka.partitioner import partition_of
 from streams.tools.broker import BrokerInfo
 from streams.tools.fsck.check import Check, Options
 from streams.tools.fsck.worker import Worker
@@ -20,6 +19,7 @@ from tests.support.harness import Path, facts, inline, picture, running_path
 from tests.support.path_events import created
 from tests.support.raw_producer import RawMessage, publish
 from tests.support.waiting import until
+from visualsearch.client.partitioner import partition_of
 from visualsearch.contracts.events import encode_event
 from visualsearch.contracts.records import Base, encode_record, record_key
 

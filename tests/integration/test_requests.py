@@ -12,13 +12,13 @@ import pytest_asyncio
 from confluent_kafka import Message
 
 from streams.config.topics import TopicSpec
-from streams.kafka.messages import OutgoingMessage
 from streams.kafka.topics import create_topics
 from streams.tools.broker import BrokerInfo
 from tests.support.fakes import DIM, jpeg
 from tests.support.harness import Path, inline, make_settings, make_topics, path_of
 from tests.support.path_events import created
 from tests.support.pictures import PictureHost
+from visualsearch.client.messages import OutgoingMessage
 from visualsearch.contracts.search import SearchResult
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

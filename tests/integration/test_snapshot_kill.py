@@ -11,8 +11,6 @@ import pytest
 
 from streams.config.settings import Settings
 from streams.kafka.assignment import Position
-from streams.kafka.messages import OutgoingMessage
-from streams.kafka.producer import Producer
 from streams.snapshots.request import AskError, ask_for_snapshot
 from streams.snapshots.source import read_source
 from streams.tools.broker import BrokerInfo
@@ -21,6 +19,8 @@ from tests.support.fault.fleet import Fleet, Life, until
 from tests.support.fault.stage import environ_of
 from tests.support.harness import inline, make_settings, make_topics, read_topic
 from tests.support.path_events import created, deleted, offer
+from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.producer import Producer
 from visualsearch.contracts.events import ProductEvent, encode_event
 from visualsearch.snapshot.manifest import read_manifest
 

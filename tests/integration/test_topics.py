@@ -8,10 +8,10 @@ import pytest
 from confluent_kafka import Producer
 
 from streams.config.topics import TopicNames, topic_specs
-from streams.kafka.messages import OutgoingMessage
-from streams.kafka.producer import Producer as OurProducer
 from streams.kafka.topics import Mismatch, TopicError, create_topics, describe_topics
 from streams.tools.broker import BrokerInfo
+from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.producer import Producer as OurProducer
 
 
 @pytest.fixture

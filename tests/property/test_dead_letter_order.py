@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from streams.ingest.dead_letters import Fault, dead_letter
 from streams.ingest.order import ORDER_HEADER, OrderMode, parse_place
 from streams.ingest.outcome import read_event
-from streams.kafka.messages import Headers, OutgoingMessage, SourceMessage
+from streams.kafka.messages import SourceMessage
 from streams.tools.dlq.letters import Letter
 from streams.tools.dlq.replay import Topics, replay_message
 from tests.support.event_strategies import good_events
+from visualsearch.client.messages import Headers, OutgoingMessage
 from visualsearch.contracts.errors import SchemaError
 
 FAULT = Fault("fetch", "image_http_404", "gone")

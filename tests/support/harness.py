@@ -13,18 +13,18 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from confluent_kafka import Producer as ConfluentProducer
 
-from streams.client import SearchClient
 from streams.config.settings import Settings, load_settings
 from streams.config.topics import TopicNames, topic_specs
-from streams.kafka.messages import OutgoingMessage, read_headers
-from streams.kafka.producer import Producer
 from streams.kafka.topics import create_topics
-from streams.kafka.unreadable import step_over
 from streams.tools.fsck.cluster import Cluster
 from streams.tools.fsck.lateness import behind
 from streams.worker.worker import Worker
 from tests.support.fakes import FakeEncoder, jpeg
 from tests.support.waiting import PATIENCE_S
+from visualsearch.client.messages import OutgoingMessage, read_headers
+from visualsearch.client.producer import Producer
+from visualsearch.client.search_client import SearchClient
+from visualsearch.client.unreadable import step_over
 from visualsearch.contracts.events import ImageSource, ProductEvent, encode_event
 from visualsearch.contracts.search import QuerySpec, SearchHit, SearchRequest, SearchResult
 

@@ -15,9 +15,10 @@ import numpy as np
 from streams.ingest.attributes import AttributeLane
 from streams.ingest.order import OrderMode
 from streams.ingest.outcome import Outcome, index_message, newest_records, read_batch
-from streams.kafka.messages import OutgoingMessage, SourceMessage
+from streams.kafka.messages import SourceMessage
 from tests.support.log_catalogue import Catalogue, newest_orders
 from tests.support.log_replica import DIM, MODEL, PARTITIONS, TOPIC, Log, Replica
+from visualsearch.client.messages import OutgoingMessage
 from visualsearch.contracts.events import Deleted, Offer
 from visualsearch.contracts.records import ImageVector, Order, Vectors
 

@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry
 from streams.indexer.healer import LogHealer, LogRecord, Search
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
-from streams.kafka.messages import Headers, OutgoingMessage
 from streams.metrics import Metrics
+from visualsearch.client.messages import Headers, OutgoingMessage
 from visualsearch.contracts.records import Order
 from visualsearch.engine import Engine, Layout
 

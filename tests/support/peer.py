@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from streams.client import SearchClient
 from streams.config.topics import TopicNames
-from streams.kafka.messages import Headers, OutgoingMessage
-from streams.kafka.producer import Producer
-from streams.routes import Routes
+from visualsearch.client.messages import Headers, OutgoingMessage
+from visualsearch.client.producer import Producer
+from visualsearch.client.routes import Routes
+from visualsearch.client.search_client import SearchClient
 from visualsearch.contracts.search import QuerySpec, SearchRequest, SearchResult
 
 PARTITIONS = 2

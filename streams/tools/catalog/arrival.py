@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from streams.kafka.assignment import by_assignment
-from streams.kafka.closing import Closing
-from streams.kafka.messages import read_headers
-from streams.kafka.unreadable import step_over
 from streams.tools.catalog.publish import Published
+from visualsearch.client.closing import Closing
+from visualsearch.client.messages import read_headers
+from visualsearch.client.options import by_assignment
+from visualsearch.client.unreadable import step_over
 
 _KINDS = frozenset({b"base", b"vectors"})
 _BROKER_S = 10.0

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from streams.kafka.messages import OutgoingMessage
-from streams.kafka.producer import SendError
 from streams.tools.catalog.events import EventType, product_event, row_product
 from streams.tools.catalog.rows import Catalog, Rejected, Row
+from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.producer import SendError
 from visualsearch.contracts.events import Product, encode_event
 
 _AHEAD = 16  # products whose pictures are in memory before they are handed to the producer

@@ -6,10 +6,10 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from streams.client import SearchClient
 from streams.config.settings import Settings
 from streams.tools.demo.figures import Recovery
 from streams.tools.demo.stage import StageError, WorkerProcess
+from visualsearch.client.search_client import SearchClient
 from visualsearch.contracts.search import QuerySpec, SearchRequest
 
 if TYPE_CHECKING:

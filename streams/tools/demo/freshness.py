@@ -18,10 +18,10 @@ from typing import Literal
 
 import msgspec
 
-from streams.client import SearchClient
-from streams.kafka.messages import OutgoingMessage
-from streams.kafka.producer import Producer
 from streams.tools.demo.goods import Goods
+from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.producer import Producer
+from visualsearch.client.search_client import SearchClient
 from visualsearch.contracts.events import (
     Deleted,
     ImageSource,

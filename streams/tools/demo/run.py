@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from streams.client import SearchClient
 from streams.config.settings import Settings
-from streams.kafka.producer import Producer
 from streams.tools.catalog.arrival import ArrivalWatch
 from streams.tools.catalog.publish import Load, Ready, publish
 from streams.tools.catalog.rows import Rejected
@@ -34,6 +32,8 @@ from streams.tools.demo.stage import (
     running_broker,
     running_worker,
 )
+from visualsearch.client.producer import Producer
+from visualsearch.client.search_client import SearchClient
 
 _AHEAD = 200  # products in memory at most
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from streams.config.settings import Settings
 from streams.config.topics import topic_specs
-from streams.kafka.assignment import by_assignment
 from streams.kafka.topics import create_topics
 from streams.tools.broker import BrokerInfo, broker_status, start_broker, stop_broker
+from visualsearch.client.options import by_assignment
 from visualsearch.errors import VisualSearchError
 from visualsearch.private import make_folder
 

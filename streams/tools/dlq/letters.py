@@ -9,10 +9,11 @@ from typing import Any
 
 from streams.ingest.dead_letters import PREFIX
 from streams.ingest.order import ORDER_HEADER, Place, parse_place
-from streams.kafka.messages import Headers, SourceMessage
+from streams.kafka.messages import SourceMessage
 from streams.kafka.numbers import whole_number
 from streams.kafka.scan import Scanned, Scanner, Span
 from streams.tools.dlq.show import as_text
+from visualsearch.client.messages import Headers
 from visualsearch.errors import VisualSearchError
 
 _PARTS = ("key", "value", "headers")

@@ -10,11 +10,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from streams.ingest.order import Place, place_of
-from streams.kafka.messages import MESSAGE_UNREADABLE, OutgoingMessage, SourceMessage
+from streams.kafka.messages import MESSAGE_UNREADABLE, SourceMessage
 from streams.kafka.numbers import whole_number
-from streams.kafka.producer import MAX_BYTES, SendError
 from streams.kafka.scan import Scanner
 from streams.tools.dlq.letters import DeadLetterError, Letter
+from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.producer import MAX_BYTES, SendError
 from visualsearch.contracts.errors import SchemaError
 
 if TYPE_CHECKING:

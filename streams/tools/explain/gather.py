@@ -10,12 +10,12 @@ from urllib.request import urlopen
 from streams.config.settings import Settings
 from streams.kafka.lag import Offsets
 from streams.kafka.messages import SourceMessage
-from streams.kafka.partitioner import partition_of
 from streams.kafka.scan import Scanner
 from streams.kafka.topics import TopicError
 from streams.tools.dlq.letters import Choice, read_letters
 from streams.tools.explain.collect import Events, Records, seen_letter, seen_retry
 from streams.tools.explain.found import LANES, Found, SeenLetter, SeenRetry, WorkerState
+from visualsearch.client.partitioner import partition_of
 from visualsearch.contracts.records import record_key
 
 _HTTP_S = 5.0

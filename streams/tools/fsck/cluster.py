@@ -5,11 +5,12 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from streams.kafka.closing import Closing
-from streams.kafka.limits import consumer_limits
-from streams.kafka.messages import HEADERS_INVALID, MESSAGE_UNREADABLE, NO_TIME, read_headers
-from streams.kafka.unreadable import is_unreadable, step_over
+from streams.kafka.messages import HEADERS_INVALID, MESSAGE_UNREADABLE, NO_TIME
 from streams.tools.fsck.values import FsckError, Message, Part, Source
+from visualsearch.client.closing import Closing
+from visualsearch.client.messages import read_headers
+from visualsearch.client.options import consumer_limits
+from visualsearch.client.unreadable import is_unreadable, step_over
 
 Bounds = Mapping[Part, tuple[int, int]]
 """Per partition the first offset and the one after the last."""

@@ -10,13 +10,13 @@ from typing import Any
 from streams.config.settings import Settings
 from streams.config.topics import TopicNames
 from streams.ingest.order import OrderMode
-from streams.kafka.closing import Closing
-from streams.kafka.messages import OutgoingMessage
-from streams.kafka.producer import Producer, SendError
 from tests.support.fault.hosts import LIES, Hosts
 from tests.support.harness import inline
 from tests.support.malformed import malformed_messages
 from tests.support.path_events import created, deleted, offer, updated
+from visualsearch.client.closing import Closing
+from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.producer import Producer, SendError
 from visualsearch.contracts.events import ImageSource, ProductEvent, encode_event
 
 PRODUCTS = 150

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from streams.kafka.closing import Closing
+from visualsearch.client.closing import Closing
 
 ROOT = Path(__file__).parents[3]
 STOP_S = 25.0  # what a worker may take to end after SIGTERM

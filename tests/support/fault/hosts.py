@@ -6,8 +6,8 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
-from streams.kafka.closing import Closing
 from tests.support.harness import picture
+from visualsearch.client.closing import Closing
 
 SLOW_S = 1.0
 LIES = ("html", "truncated", "short", "long", "status/404", "status/410")

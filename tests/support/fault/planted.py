@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from streams.kafka.messages import OutgoingMessage
-from streams.kafka.partitioner import partition_of
-from streams.kafka.producer import Producer
 from tests.support.fakes import FakeEncoder, unit
 from tests.support.fault.stage import PARTITIONS, Stage
 from tests.support.fault.verdict import Products
+from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.partitioner import partition_of
+from visualsearch.client.producer import Producer
 from visualsearch.contracts.records import (
     Base,
     ImageVector,

@@ -15,8 +15,8 @@ from importlib import import_module
 from typing import Any, Literal
 
 from streams.indexer.healer import HEALED
-from streams.kafka.messages import OutgoingMessage
-from streams.kafka.producer import SendError, Told
+from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.producer import SendError, Told
 from visualsearch.snapshot.folder import WRITING
 
 KINDS = {"index-log": "record", "product-retry": "retry", "dead-letters": "dead letter"}
@@ -68,7 +68,7 @@ def _names_a_snapshot(here: Any, _: Any) -> bool:
     return WRITING in str(here)
 
 
-PRODUCE = "streams.kafka.producer:Producer._produce"
+PRODUCE = "visualsearch.client.producer:Producer._produce"
 STEPS = (
     Step("join a group", "streams.kafka.consumer_group:GroupReader._join", 2, life="start"),
     Step("join the query group", "streams.searcher.faust_app:QueryApp.start", 1, life="start"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from streams.client import SearchClient
+from visualsearch.client.search_client import SearchClient
 from visualsearch.contracts.search import QuerySpec, SearchRequest, SearchResult
 
 

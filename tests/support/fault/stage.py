@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from streams.client import SearchClient
 from streams.config.settings import Settings
 from streams.config.topics import topic_specs
 from streams.ingest.order import OrderMode
@@ -25,6 +24,7 @@ from tests.support.fault.hosts import Hosts
 from tests.support.harness import make_settings
 from tests.support.path_events import created
 from tests.support.raw_producer import RawMessage, publish
+from visualsearch.client.search_client import SearchClient
 from visualsearch.contracts.events import encode_event
 from visualsearch.contracts.search import QuerySpec, SearchRequest
 

@@ -8,10 +8,10 @@ from prometheus_client import CollectorRegistry
 
 from streams.indexer.healer import LogHealer, LogRecord, Search
 from streams.indexer.ledger import LOST_PAUSE_S, Ledger
-from streams.kafka.messages import Headers, OutgoingMessage
 from streams.metrics import Metrics
 from tests.support.log_history import vector
 from tests.support.log_replica import METRICS, MODEL, TOPIC, Log, Replica
+from visualsearch.client.messages import Headers, OutgoingMessage
 from visualsearch.contracts.records import Base, IndexRecord, Vectors, encode_record
 
 KEY = b"base:p"

@@ -9,7 +9,6 @@ from confluent_kafka import KafkaError
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogCutError, LogReader
 from streams.kafka.assignment import Position, assignment
-from streams.kafka.messages import OutgoingMessage
 from tests.support.log_replica import (
     DIM,
     METRICS,
@@ -20,6 +19,7 @@ from tests.support.log_replica import (
     Log,
     LogConsumer,
 )
+from visualsearch.client.messages import OutgoingMessage
 from visualsearch.contracts.records import Base, encode_record, record_key
 from visualsearch.engine import Engine
 

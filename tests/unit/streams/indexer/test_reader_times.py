@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from streams.kafka.messages import Headers, OutgoingMessage
 from tests.support.log_replica import METRICS, TOPIC, Entry, Log, Replica
+from visualsearch.client.messages import Headers, OutgoingMessage
 from visualsearch.contracts.records import Base, encode_record
 
 NOW_S = 1_800_000_000.0

@@ -3,8 +3,9 @@
 import pytest
 
 from streams.ingest.dead_letters import PREFIX, ROOM, Fault, dead_letter
-from streams.kafka.messages import OutgoingMessage, SourceMessage
-from streams.kafka.producer import MAX_BYTES
+from streams.kafka.messages import SourceMessage
+from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.producer import MAX_BYTES
 
 FAULT = Fault("decode", "not_json", "the value is not JSON", attempts=2)
 

@@ -6,7 +6,8 @@ import pytest
 
 from streams.ingest.order import ORDER_HEADER, Place, order_of, parse_place, place_of
 from streams.ingest.outcome import read_event
-from streams.kafka.messages import Headers, SourceMessage
+from streams.kafka.messages import SourceMessage
+from visualsearch.client.messages import Headers
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.events import (
     Deleted,

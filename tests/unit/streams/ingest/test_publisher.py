@@ -14,10 +14,11 @@ from streams.ingest.outcome import Outcome, read_event
 from streams.ingest.publisher import EmbeddingSteps, Publisher
 from streams.ingest.retry import FIRST, Attempt, Retry, retry_message
 from streams.ingest.window import Window
-from streams.kafka.messages import OutgoingMessage, SourceMessage
-from streams.kafka.producer import SendError
+from streams.kafka.messages import SourceMessage
 from streams.metrics import Metrics
 from tests.support.lane_events import message
+from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.producer import SendError
 from visualsearch.contracts.records import Base
 
 AWAY = SendError("away", too_large=False)

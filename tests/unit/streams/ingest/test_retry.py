@@ -13,7 +13,8 @@ from streams.ingest.retry import (
     parse_retry,
     retry_message,
 )
-from streams.kafka.messages import OutgoingMessage, SourceMessage
+from streams.kafka.messages import SourceMessage
+from visualsearch.client.messages import OutgoingMessage
 
 HEADERS = st.lists(
     st.tuples(st.sampled_from(["a", "ce_id", "__visualsearch.order"]), st.none() | st.binary()),

@@ -9,8 +9,9 @@ import pytest
 from streams.ingest.dead_letters import Fault, dead_letter
 from streams.ingest.outcome import read_event
 from streams.ingest.retry import RetryError, parse_retry
-from streams.kafka.messages import SourceMessage, read_headers
-from streams.kafka.unreadable import UnreadableBatch
+from streams.kafka.messages import SourceMessage
+from visualsearch.client.messages import read_headers
+from visualsearch.client.unreadable import UnreadableBatch
 from visualsearch.contracts.errors import SchemaError
 
 ROOT = Path(__file__).parents[4]

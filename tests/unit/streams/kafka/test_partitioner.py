@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.kafka.partitioner import murmur2, partition_of
+from visualsearch.client.partitioner import murmur2, partition_of
 
 # org.apache.kafka.common.utils.UtilsTest#testMurmur2, signed 32-bit
 JAVA = {

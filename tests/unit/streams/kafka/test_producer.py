@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from streams.kafka.messages import OutgoingMessage
-from streams.kafka.producer import Producer, SendError
+from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.producer import Producer, SendError
 
 NOWHERE: dict[str, str | int] = {"bootstrap.servers": "127.0.0.1:1", "log_level": 0}
 

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from streams.kafka.producer import SendError
 from streams.kafka.retry_forever import may_pass, retry_forever, three_tries
+from visualsearch.client.producer import SendError
 
 AWAY = SendError("the broker is away", too_large=False)
 

@@ -10,9 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from streams.images.errors import Fetched
-from streams.kafka.messages import OutgoingMessage, SourceMessage
-from streams.kafka.producer import SendError
-from streams.kafka.unreadable import UnreadableBatch
+from streams.kafka.messages import SourceMessage
 from streams.metrics import Metrics
 from streams.searcher.consumer import QueryAgent
 from streams.searcher.faust_app import Delivery
@@ -22,6 +20,9 @@ from streams.searcher.look import Detection
 from streams.searcher.request import spell_out, to_filters
 from tests.support.fakes import DIM, unit
 from tests.support.lane_events import fake_model
+from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.producer import SendError
+from visualsearch.client.unreadable import UnreadableBatch
 from visualsearch.contracts.search import (
     QueryImage,
     QuerySpec,

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from streams.kafka.messages import OutgoingMessage
-from streams.kafka.producer import SendError
 from streams.tools.catalog.events import EventType, row_product
 from streams.tools.catalog.pictures import MAX_BYTES, MAX_SIDE, shrink
 from streams.tools.catalog.publish import Load, Ready, products_of, publish
 from streams.tools.catalog.readers import open_catalog
 from streams.tools.catalog.rows import Catalog, Rejected, Row
 from tests.support.fakes import jpeg
+from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.producer import SendError
 from visualsearch.contracts.codec import decode_event
 from visualsearch.contracts.events import Product, ProductCreated, ProductUpdated
 from visualsearch.errors import ImageError

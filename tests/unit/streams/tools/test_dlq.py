@@ -8,14 +8,15 @@ import pytest
 
 from streams.ingest.dead_letters import PREFIX, ROOM, Fault, dead_letter
 from streams.ingest.order import ORDER_HEADER, Place
-from streams.kafka.messages import OutgoingMessage, SourceMessage
-from streams.kafka.producer import SendError
+from streams.kafka.messages import SourceMessage
 from streams.kafka.scan import since_ms
 from streams.tools.dlq.letters import Choice, DeadLetterError, Letter, Position, parse_position
 from streams.tools.dlq.replay import Topics, replay, replay_message
 from streams.tools.dlq.show import as_text, printable, readable
 from streams.tools.fsck import values as fsck
 from streams.tools.fsck.letters import failures
+from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.producer import SendError
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 TOPICS = Topics({"product-events": 4}, lambda _: None)

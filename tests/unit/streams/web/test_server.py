@@ -15,7 +15,6 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from streams.client import ClientClosedError
 from streams.images.errors import Fetched, FetchError
 from streams.snapshots.request import AskError, ask_for_snapshot
 from streams.web import responses
@@ -23,6 +22,7 @@ from streams.web import server as web_module
 from streams.web.server import Index, SearchParts, Web
 from tests.support.fakes import DIM, unit
 from tests.support.waiting import until
+from visualsearch.client.search_client import ClientClosedError
 from visualsearch.contracts.search import SearchRequest, SearchResult
 from visualsearch.engine import Engine
 from visualsearch.types import BaseRecord, ImageVector, VectorsRecord

@@ -2,7 +2,7 @@
 
 import random
 
-from streams.routes import Routes
+from visualsearch.client.routes import Routes
 
 NAMES = [f"request-{n}" for n in range(200)]
 

@@ -11,7 +11,7 @@ FORBIDDEN = (
     "streams.indexer.reader",
     "streams.ingest.dead_letters",
     "streams.images",
-    "streams.kafka.partitioner",
+    "visualsearch.client.partitioner",
     "visualsearch.engine",
     "visualsearch.index",
 )

@@ -2,7 +2,7 @@
 
 import random
 
-from streams.kafka.partitioner import partition_of
+from visualsearch.client.partitioner import partition_of
 
 
 class Routes:

@@ -1,11 +1,8 @@
-"""How parts are closed: after use in a `with` block, or one after the other at a stop."""
+"""Closing the parts of a worker, in order or at the same time."""
 
 import asyncio
 import logging
-from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable
-from types import TracebackType
-from typing import Self
 
 log = logging.getLogger(__name__)
 Step = tuple[str, Callable[[], Awaitable[object]]]
@@ -33,24 +30,3 @@ async def _close(name: str, close: Callable[[], Awaitable[object]]) -> None:
         log.warning("%s was cancelled while it was closed", name)
     except Exception:
         log.exception("%s could not be closed", name)
-
-
-class Closing(ABC):
-    """Closes itself at the end of a `with` block, whatever ended it."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Release what is held."""
-
-    def __enter__(self) -> Self:
-        """Return the object itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close."""
-        self.close()

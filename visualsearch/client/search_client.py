@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
-from streams.kafka.assignment import by_assignment
-from streams.kafka.messages import OutgoingMessage, read_headers
-from streams.kafka.producer import Producer
-from streams.kafka.unreadable import step_over
-from streams.routes import Routes
+from visualsearch.client.messages import OutgoingMessage, read_headers
+from visualsearch.client.options import by_assignment
+from visualsearch.client.producer import Producer
+from visualsearch.client.routes import Routes
+from visualsearch.client.unreadable import step_over
 from visualsearch.contracts.search import SearchRequest, SearchResult, decode_result
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from streams.kafka.closing import Closing
-from streams.kafka.messages import OutgoingMessage
+from visualsearch.client.closing import Closing
+from visualsearch.client.messages import OutgoingMessage
 
 log = logging.getLogger(__name__)
 MAX_BYTES = 11 * 1024 * 1024

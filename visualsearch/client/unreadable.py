@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from streams.kafka.limits import consumer_limits
+from visualsearch.client.options import consumer_limits
 
 log = logging.getLogger(__name__)
 _PROBE_S = 20.0  # for all looks at one batch: whoever steps over it stands still meanwhile

@@ -1,0 +1,1 @@
+"""A client of the search topics, with the options, messages and producer that it needs."""
