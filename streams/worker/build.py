@@ -27,7 +27,6 @@ from streams.ingest.images import Pictures
 from streams.ingest.latest import Newest
 from streams.ingest.publisher import EmbeddingSteps, Publisher
 from streams.ingest.window import Window
-from streams.kafka.clock import BrokerClock
 from streams.kafka.consumer_group import GroupReader, Sink
 from streams.kafka.heartbeat import Heartbeat
 from streams.kafka.lag import PipelineLag
@@ -43,6 +42,7 @@ from streams.searcher.look import Detection
 from streams.snapshots.restore import Beginning, begin, build_keeper
 from streams.snapshots.scheduler import Keeper
 from streams.worker.topic_check import require_topics
+from visualsearch.client.clock import BrokerClock
 from visualsearch.client.producer import Producer
 from visualsearch.contracts.workers import WorkerHeartbeat
 from visualsearch.encoders.protocol import Encoder

@@ -19,7 +19,6 @@ from prometheus_client import CollectorRegistry
 
 from streams.config.settings import Settings
 from streams.kafka.adopt import adopt_commits
-from streams.kafka.clock import BrokerClock
 from streams.kafka.health import BrokerWatch
 from streams.kafka.log_limit import limit_client_logs
 from streams.kafka.wait import KafkaWait
@@ -39,6 +38,7 @@ from streams.worker.build import (
 )
 from streams.worker.closing import Step, close_in_order, close_together
 from visualsearch import __version__
+from visualsearch.client.clock import BrokerClock
 from visualsearch.client.search_client import SearchClient
 from visualsearch.contracts.workers import WorkerHeartbeat
 from visualsearch.encoders.protocol import Encoder

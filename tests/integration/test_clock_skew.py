@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from streams.config.topics import topic_specs
-from streams.kafka.clock import BrokerClock
 from streams.kafka.topics import create_topics
 from streams.tools.broker import BrokerInfo
 from streams.worker.worker import Worker
@@ -29,6 +28,7 @@ from tests.support.harness import (
 )
 from tests.support.path_events import created
 from tests.support.waiting import until
+from visualsearch.client.clock import BrokerClock
 from visualsearch.contracts.workers import decode_heartbeat
 
 DEADLINE_MS = 2000  # what a request has by default
