@@ -7,6 +7,7 @@ while others are written (a zombie). Readers come and go, the log is compacted b
 
 import random
 from collections import deque
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -191,7 +192,8 @@ class History:
 
     def _heal(self, replica: Replica) -> None:
         if self._heals:
-            replica.healer.heal()
+            with suppress(ConnectionError):  # as the healer's thread does
+                replica.healer.heal()
 
     def _write(self, lane: Lane) -> bool:
         if (message := lane.write()) is not None:
@@ -199,12 +201,14 @@ class History:
         return message is not None
 
     def _append(self, message: OutgoingMessage) -> None:
-        """Append a heal; once per key it may arrive when nobody expects it any more."""
-        if self._calm or message.key in self._once or self._rng.random() < 0.7:
+        """Append a heal; once per key it may be lost, or arrive when nobody expects it any more."""
+        if self._calm or message.key in self._once or (draw := self._rng.random()) < 0.7:
             self.log.append(message, self.now_s)
-        else:
-            self._once.add(message.key)
-            self._delayed.append(message)
+            return
+        self._once.add(message.key)
+        if draw < 0.8:
+            raise ConnectionError("the broker is away")
+        self._delayed.append(message)
 
     def _interfere(self) -> None:
         """Between a healer's search and its append, let others write and its reader read."""
