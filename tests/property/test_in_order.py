@@ -15,6 +15,7 @@ STEPS: st.SearchStrategy[list[Step]] = st.lists(
         st.sampled_from(("add", "add", "add", "finish", "finish", "finish", "forget")),
         st.integers(0, 30),
     ),
+    min_size=4,
     max_size=40,
 )
 

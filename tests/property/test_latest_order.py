@@ -34,7 +34,7 @@ class Write:
     @property
     def order(self) -> Order:
         """The order of the record."""
-        return (self.version, 0, 0)
+        return (self.version // 2, self.version % 2, 0)
 
     @property
     def outcome(self) -> Outcome:

@@ -10,15 +10,16 @@ from visualsearch.contracts.records import Order
 
 GRACE_S = 3.0
 KEYS = {b"base:p": 0, b"offer:p": 0, b"base:q": 1}  # with their partitions
-ACTIONS = ("stale", "stale", "current", "current", "met_end", "met_end", "claim", "lost", "restore")
+ACTIONS = ("stale", "stale", "restore", "current", "met_end", "met_end", "claim", "lost")
 Step = tuple[str, bytes, Order, float]
 STEPS: st.SearchStrategy[list[Step]] = st.lists(
     st.tuples(
         st.sampled_from(ACTIONS),
         st.sampled_from(sorted(KEYS)),
-        st.sampled_from([(1, 0, 0), (2, 0, 0), (2, 1, 0)]),
+        st.sampled_from([(1, 0, 0), (2, 0, 0)]),
         st.sampled_from([0.0, 0.0, 1.0, 1.0, 3.0, LOST_PAUSE_S]),  # until the next step
     ),
+    min_size=8,
     max_size=30,
 )
 

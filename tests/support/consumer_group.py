@@ -57,7 +57,7 @@ class Member:
         results, self._results = self._results, []
         for result in results:
             result()
-        if not self.calm and self._rng.random() < 0.08:
+        if not self.calm and self._rng.random() < 0.15:
             self._rebalance()
         ready = [p for p, end in enumerate(self._group.ends) if self._positions[p] < end]
         if not ready or (not self.calm and self._rng.random() < 0.3):
@@ -70,7 +70,7 @@ class Member:
     def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> None:
         """Commit all, or fail: at once, or in a later callback."""
         fails = not self.calm and self._rng.random() < 0.3
-        if fails and not asynchronous:
+        if fails and (not asynchronous or self._rng.random() < 0.5):
             raise KafkaException(KafkaError(TIMED_OUT))
         if not fails:
             for at in offsets:
