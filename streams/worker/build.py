@@ -27,11 +27,11 @@ from streams.ingest.embedding import EmbeddingLane
 from streams.ingest.images import Pictures
 from streams.ingest.latest import Newest
 from streams.ingest.publisher import EmbeddingSteps, Publisher
-from streams.ingest.window import Window
 from streams.kafka.clock import BrokerClock
 from streams.kafka.consumer_group import GroupReader, Sink
 from streams.kafka.heartbeat import Heartbeat
 from streams.kafka.lag import PipelineLag
+from streams.kafka.window import Window
 from streams.metrics import Metrics
 from streams.model.attribute_guesses import guesser_of, of_bytes
 from streams.model.batcher import Embedder

@@ -15,8 +15,8 @@ from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
 from streams.ingest.batches import Batches
 from streams.ingest.delay import Delay
-from streams.ingest.window import Window
 from streams.kafka.messages import SourceMessage
+from streams.kafka.window import Window
 from streams.metrics import Metrics
 from streams.worker import worker as module
 from streams.worker.worker import STALLED_S, Worker
