@@ -14,7 +14,8 @@ from streams.kafka.messages import MESSAGE_UNREADABLE, SourceMessage
 from streams.kafka.retry_forever import retry_forever, three_tries
 from streams.metrics import Metrics
 from streams.searcher.faust_app import Delivery
-from streams.searcher.handler import QueryHandler, failure
+from streams.searcher.pipeline import SearchPipeline
+from streams.searcher.result import failure
 from visualsearch.client.messages import Headers, OutgoingMessage
 from visualsearch.client.producer import Producer, SendError
 from visualsearch.contracts.errors import SchemaError
@@ -31,7 +32,7 @@ class QueryAgent:
 
     def __init__(
         self,
-        handler: QueryHandler,
+        pipeline: SearchPipeline,
         producer: Producer,
         metrics: Metrics,
         *,
@@ -41,7 +42,7 @@ class QueryAgent:
         concurrency: int,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._handler = handler
+        self._pipeline = pipeline
         self._producer = producer
         self._metrics = metrics
         self._results = results
@@ -103,7 +104,7 @@ class QueryAgent:
             mode = request.mode
             waited_s = self._now() - message.timestamp_ms / 1000
             remaining_s = request.deadline_ms / 1000 - waited_s
-            result = await self._handler.answer(request, remaining_s=remaining_s)
+            result = await self._pipeline.answer(request, remaining_s=remaining_s)
         except SchemaError as error:
             request_id = salvage_request_id(message.value, message.key)
             result = failure(request_id, SearchFault(error.code, str(error), error.field))

@@ -16,10 +16,10 @@ from streams.images.blob_writer import InlineImages
 from streams.images.blobs import BlobStore
 from streams.images.circuit_breaker import Hosts
 from streams.images.fetcher import Fetcher
+from streams.indexer.active_engine import ActiveEngineGauge
 from streams.indexer.healer import LogHealer, PartitionScan
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
-from streams.indexer.serving import Served
 from streams.ingest.attributes import AttributeLane
 from streams.ingest.batches import Batches
 from streams.ingest.delay import Delay
@@ -38,9 +38,9 @@ from streams.model.batcher import Embedder
 from streams.model.model import Model
 from streams.searcher.consumer import QueryAgent
 from streams.searcher.faust_app import QueryApp
-from streams.searcher.handler import QueryHandler
-from streams.searcher.images import QueryPictures
+from streams.searcher.images import QueryImages
 from streams.searcher.look import Detection
+from streams.searcher.pipeline import SearchPipeline
 from streams.snapshots.restore import Beginning, begin, build_keeper
 from streams.snapshots.scheduler import Keeper
 from streams.worker.topic_check import require_topics
@@ -92,11 +92,11 @@ class SearchSide:
     ledger: Ledger
     healer: LogHealer
     fetcher: Fetcher  # with slots of its own: a query waits for no picture of the catalogue
-    handler: QueryHandler
+    pipeline: SearchPipeline
     agent: QueryAgent
     app: QueryApp
     requests: GroupReader  # reads them for the app
-    served: Served
+    active_engine: ActiveEngineGauge
     keeper: Keeper | None  # None where snapshots cannot be told apart
 
 
@@ -251,18 +251,18 @@ def build_search(shared: Shared, index_partitions: int, beginning: Beginning) ->
         interval_s=settings.heal_grace_s / 3,
     )
     fetcher = Fetcher(settings, shared.blobs, shared.metrics)
-    pictures = QueryPictures.of(settings, shared.model, fetcher)
-    handler = QueryHandler(
+    images = QueryImages.of(settings, shared.model, fetcher)
+    pipeline = SearchPipeline(
         engine,
         shared.model,
-        pictures,
+        images,
         shared.metrics,
-        watermark=lambda: reader.watermark.time_s,
+        watermark=reader.watermark,
         detection=Detection.of(settings),
-        searchers=max(2, (os.cpu_count() or 2) // 2),
+        threads=max(2, (os.cpu_count() or 2) // 2),
     )
     agent = QueryAgent(
-        handler,
+        pipeline,
         shared.producer,
         shared.metrics,
         results=topics.search_results,
@@ -288,10 +288,22 @@ def build_search(shared: Shared, index_partitions: int, beginning: Beginning) ->
         commit_s=QUERY_COMMIT_S,
         settle=partial(app.settle, QUERY_DRAIN_S),
     )
-    served = Served(shared.metrics, time.monotonic() if beginning.chosen else None)
+    active_engine = ActiveEngineGauge(
+        shared.metrics, time.monotonic() if beginning.chosen else None
+    )
     keeper = build_keeper(settings, beginning, reader, ledger, shared.metrics)
     return SearchSide(
-        engine, reader, ledger, healer, fetcher, handler, agent, app, requests, served, keeper
+        engine,
+        reader,
+        ledger,
+        healer,
+        fetcher,
+        pipeline,
+        agent,
+        app,
+        requests,
+        active_engine,
+        keeper,
     )
 
 

@@ -1,4 +1,4 @@
-"""The query side with fakes: spelling out, weights, deadlines, and one answer whatever comes."""
+"""The query side with fakes: parsing, weights, deadlines, and one answer whatever comes."""
 
 import asyncio
 import json
@@ -10,14 +10,15 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from streams.images.errors import Fetched
+from streams.indexer.watermark import Watermark
 from streams.kafka.messages import SourceMessage
 from streams.metrics import Metrics
 from streams.searcher.consumer import QueryAgent
 from streams.searcher.faust_app import Delivery
-from streams.searcher.handler import QueryHandler
-from streams.searcher.images import QueryPictures, RequestError
+from streams.searcher.images import QueryImages
 from streams.searcher.look import Detection
-from streams.searcher.request import spell_out, to_filters
+from streams.searcher.pipeline import SearchPipeline
+from streams.searcher.request import RequestError, parse
 from tests.support.fakes import DIM, unit
 from tests.support.lane_events import fake_model
 from visualsearch.client.messages import OutgoingMessage
@@ -43,9 +44,9 @@ def request(**query: Any) -> SearchRequest:
     return SearchRequest(request_id="r", query=QuerySpec(**query))
 
 
-def test_shorthands_are_spelt_out_beside_the_long_form() -> None:
+def test_shorthands_are_written_out_beside_the_long_form() -> None:
     """Each part keeps the name of its field; a URL is told from base64."""
-    parts = spell_out(
+    parts = parse(
         request(
             images=[QueryImage(url="http://a/")],
             image="https://b/",
@@ -57,7 +58,7 @@ def test_shorthands_are_spelt_out_beside_the_long_form() -> None:
     assert [(field, image.url) for field, image in parts.images] == [
         ("query.images[0]", "http://a/"), ("query.image", "https://b/")]  # fmt: skip
     assert parts.texts == [("query.texts[0]", "blue", -1.0), ("query.text", "red", 0.5)]
-    ((_, image),) = spell_out(request(image="aGk=")).images
+    ((_, image),) = parse(request(image="aGk=")).images
     assert (image.url, image.data) == (None, "aGk=")
 
 
@@ -69,7 +70,7 @@ def test_shorthands_are_spelt_out_beside_the_long_form() -> None:
 def test_words_without_words_are_refused(query: dict[str, Any], field: str) -> None:
     """By field."""
     with pytest.raises(RequestError) as caught:
-        spell_out(request(**query))
+        parse(request(**query))
     assert (caught.value.fault.code, caught.value.fault.field) == ("field_invalid", field)
 
 
@@ -78,7 +79,7 @@ def test_a_product_is_no_answer_to_itself() -> None:
     asked = SearchRequest(
         request_id="r", query=QuerySpec(similar_to="p"), filters=SearchFilters(exclude=["q"])
     )
-    assert to_filters(asked).exclude == {"p", "q"}
+    assert parse(asked).filters.exclude == {"p", "q"}
 
 
 class SlowFetcher:
@@ -91,8 +92,8 @@ class SlowFetcher:
 
 
 @pytest.fixture
-async def handler() -> AsyncIterator[QueryHandler]:
-    """Give a handler over three products whose vectors are those of the words a, b and c."""
+async def pipeline() -> AsyncIterator[SearchPipeline]:
+    """Give a pipeline over three products whose vectors are those of the words a, b and c."""
     engine = Engine("fake", DIM)
     for name in "abc":
         image = ImageVector("0", unit(name))
@@ -101,35 +102,35 @@ async def handler() -> AsyncIterator[QueryHandler]:
             VectorsRecord(name, (1, 0, 0), model="fake", images=(image,)),
         ])  # fmt: skip
     model = fake_model()
-    pictures = QueryPictures(
+    images = QueryImages(
         model, SlowFetcher(), limit=4096,  # type: ignore[arg-type]  # a fake
         find_subject=subject_by_grabcut,
     )  # fmt: skip
-    handler = QueryHandler(
+    pipeline = SearchPipeline(
         engine,
         model,
-        pictures,
+        images,
         Metrics(CollectorRegistry()),
-        watermark=lambda: 0.0,
+        watermark=Watermark(1),
         detection=Detection.load(None, None, None),
     )
-    yield handler
-    handler.close()
+    yield pipeline
+    pipeline.close()
     model.close()
 
 
-async def test_weights_steer_the_query(handler: QueryHandler) -> None:
+async def test_weights_steer_the_query(pipeline: SearchPipeline) -> None:
     """The heavier word wins; a negative one puts its product last."""
     texts = [QueryText("a", weight=1.0), QueryText("b", weight=3.0), QueryText("c", weight=-2.0)]
-    result = await handler.answer(request(texts=texts), remaining_s=5)
+    result = await pipeline.answer(request(texts=texts), remaining_s=5)
     assert [hit.product_id for hit in result.hits] == ["b", "a", "c"]
 
 
 @pytest.mark.parametrize("remaining_s", [0.05, 0.0, -3.0])
-async def test_a_deadline_is_kept(handler: QueryHandler, remaining_s: float) -> None:
+async def test_a_deadline_is_kept(pipeline: SearchPipeline, remaining_s: float) -> None:
     """Also one that had passed before."""
     started = asyncio.get_running_loop().time()
-    result = await handler.answer(request(image="http://slow/"), remaining_s=remaining_s)
+    result = await pipeline.answer(request(image="http://slow/"), remaining_s=remaining_s)
     assert result.error is not None
     assert (result.error.code, result.hits) == ("deadline_exceeded", [])
     assert asyncio.get_running_loop().time() - started < 10.0
@@ -152,10 +153,10 @@ class Outbox:
             self.sent.append(message)
 
 
-def agent_of(handler: Any, outbox: Outbox, now: float = 100.0) -> QueryAgent:
+def agent_of(pipeline: Any, outbox: Outbox, now: float = 100.0) -> QueryAgent:
     """Return an agent whose clock stands at `now` seconds."""
     return QueryAgent(
-        handler, outbox, Metrics(CollectorRegistry()),  # type: ignore[arg-type]  # a fake
+        pipeline, outbox, Metrics(CollectorRegistry()),  # type: ignore[arg-type]  # a fake
         results="results", dead_letters="dead", reply_topics=["mine"],
         concurrency=4, now=lambda: now,
     )  # fmt: skip
@@ -167,9 +168,9 @@ def asked(value: dict[str, Any], timestamp_s: float = 100.0) -> SourceMessage:
     return SourceMessage("requests", 0, 0, round(timestamp_s * 1000), b"r", body)
 
 
-async def test_time_in_the_topic_counts_against_the_deadline(handler: QueryHandler) -> None:
+async def test_time_in_the_topic_counts_against_the_deadline(pipeline: SearchPipeline) -> None:
     """2 s by default, from Kafka's timestamp to the agent's clock."""
-    agent = agent_of(handler, Outbox())
+    agent = agent_of(pipeline, Outbox())
     assert (await agent.answer(asked({}, timestamp_s=98.5))).status == "ok"
     late = await agent.answer(asked({}, timestamp_s=97.9))
     assert late.error is not None
@@ -187,10 +188,10 @@ async def test_an_error_of_ours_is_an_answer_too() -> None:
     assert (result.request_id, result.error and result.error.code) == ("r", "internal")
 
 
-async def test_hits_that_do_not_fit_are_an_answer_that_says_so(handler: QueryHandler) -> None:
+async def test_hits_that_do_not_fit_are_an_answer_that_says_so(pipeline: SearchPipeline) -> None:
     """Instead of an answer that never comes."""
     outbox = Outbox(limit=400)
-    agent = agent_of(handler, outbox)
+    agent = agent_of(pipeline, outbox)
     message = asked({})
     await agent._reply(message, await agent.answer(message))
     (sent,) = outbox.sent
@@ -199,35 +200,35 @@ async def test_hits_that_do_not_fit_are_an_answer_that_says_so(handler: QueryHan
 
 
 async def test_a_request_that_unpacks_to_more_than_the_contract_is_answered(
-    handler: QueryHandler,
+    pipeline: SearchPipeline,
 ) -> None:
     """The topic's limit counts what is compressed."""
     head = b'{"request_id":"r","query":{"text":"a"},"filters":{"tags":["'
     for tags in (b"x" * (20 << 20), b'","' * 3_000_000):
         message = SourceMessage("requests", 0, 0, 100_000, None, head + tags + b'"]}}')
-        result = await agent_of(handler, Outbox()).answer(message)
+        result = await agent_of(pipeline, Outbox()).answer(message)
         assert result.request_id == "r"
         assert result.error is not None
         assert result.error.code == "request_too_large"
 
 
-async def test_headers_that_do_not_fit_are_left_out_of_the_answer(handler: QueryHandler) -> None:
+async def test_headers_that_do_not_fit_are_left_out_of_the_answer(pipeline: SearchPipeline) -> None:
     """A correlation id may be larger than the results' topic takes: it is answered all the same."""
     outbox = Outbox(limit=3000)
     message = replace(asked({}), headers=(("correlation_id", b"x" * 5000),))
-    await agent_of(handler, outbox)._respond(message)
+    await agent_of(pipeline, outbox)._respond(message)
     (sent,) = outbox.sent
     assert sent.headers == ()
     assert json.loads(sent.value or b"")["error"]["code"] == "result_too_large"
 
 
 async def test_a_batch_of_requests_that_cannot_be_read_is_dead_lettered(
-    handler: QueryHandler,
+    pipeline: SearchPipeline,
 ) -> None:
     """Nobody knows whom to answer."""
     outbox = Outbox()
     batch = UnreadableBatch("requests", 0, 3, 9, "Invalid compressed data")
-    await agent_of(handler, outbox)._respond(SourceMessage.from_unreadable(batch))
+    await agent_of(pipeline, outbox)._respond(SourceMessage.from_unreadable(batch))
     (sent,) = outbox.sent
     facts = {name.rpartition(".")[2]: value for name, value in sent.headers}
     assert (sent.topic, facts["code"], facts["last_offset"]) == (
@@ -238,7 +239,7 @@ async def test_a_batch_of_requests_that_cannot_be_read_is_dead_lettered(
 
 
 class Endless:
-    """A handler whose answer has more values than any client reads."""
+    """A pipeline whose answer has more values than any client reads."""
 
     async def answer(self, request: SearchRequest, **_: Any) -> SearchResult:
         """Return a hit with a title of commas, which count as values."""

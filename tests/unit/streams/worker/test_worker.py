@@ -95,7 +95,7 @@ async def test_a_part_that_cannot_be_stopped_keeps_no_other_from_its_stop(
     worker._side = SimpleNamespace(
         requests=awaited(name="requests"), app=awaited(name="app"), keeper=part(name="keeper"),
         healer=part(name="healer"), reader=part(name="reader"), engine=part(name="engine"),
-        handler=part(name="handler"), fetcher=awaited(name="query fetcher"),
+        pipeline=part(name="pipeline"), fetcher=awaited(name="query fetcher"),
     )  # fmt: skip
     worker._ingest = SimpleNamespace(readers=[awaited(name="ingest 1"), awaited(name="ingest 2")])
     worker._runner = SimpleNamespace(cleanup=awaited(name="http").close)
@@ -106,7 +106,7 @@ async def test_a_part_that_cannot_be_stopped_keeps_no_other_from_its_stop(
     await worker.stop()
     assert stopped == [
         "client", "requests", "app", "ingest 1", "ingest 2", "keeper", "http", "healer", "reader",
-        "engine", "handler", "query fetcher", "heartbeat", "lag", "fetcher", "model", "producer",
+        "engine", "pipeline", "query fetcher", "heartbeat", "lag", "fetcher", "model", "producer",
     ]  # fmt: skip
 
 
