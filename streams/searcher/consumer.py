@@ -1,19 +1,13 @@
-"""The query agent: search-requests → search-results, every request answered once.
+"""The consumer of the requests: search-requests → search-results, each answered once."""
 
-Requests are worked on side by side, so that a slow image host delays only its own request.
-"""
-
-import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from streams.ingest.dead_letters import Fault, dead_letter
-from streams.kafka.consumer_group import Finished
 from streams.kafka.messages import MESSAGE_UNREADABLE, SourceMessage
-from streams.kafka.retry_forever import retry_forever, three_tries
+from streams.kafka.retry_forever import retry_forever
 from streams.metrics import Metrics
-from streams.searcher.faust_app import Delivery
 from streams.searcher.pipeline import SearchPipeline
 from streams.searcher.result import failure
 from visualsearch.client.messages import Headers, OutgoingMessage
@@ -27,8 +21,8 @@ _ECHOED = ("correlation_id", "kafka_correlationId", "traceparent")
 _REPLY_TO = ("reply_to", "kafka_replyTopic")
 
 
-class QueryAgent:
-    """Answers the requests of a Faust stream, for good."""
+class QueryConsumer:
+    """Handles the requests of a window, each in a task of its own."""
 
     def __init__(
         self,
@@ -39,7 +33,6 @@ class QueryAgent:
         results: str,
         dead_letters: str,
         reply_topics: Sequence[str],
-        concurrency: int,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._pipeline = pipeline
@@ -48,50 +41,23 @@ class QueryAgent:
         self._results = results
         self._dead_letters = dead_letters
         self._reply_topics = frozenset(reply_topics)
-        self._slots = asyncio.Semaphore(concurrency)
         self._now = now
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def run(self, stream: AsyncIterator[Delivery]) -> None:
-        """Start a task per request, at most `concurrency` at a time.
-
-        Cancelled, it leaves those in work to their next owner.
-        """
-        try:
-            async for delivery in stream:
-                await self._slots.acquire()
-                if (message := delivery.message) is None:
-                    self._slots.release()
-                    continue
-                delivery.begun = True
-                task = asyncio.create_task(self._one(message, delivery.finished))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-        finally:
-            for task in self._tasks:
-                task.cancel()
-
-    async def _one(self, message: SourceMessage, finished: Finished) -> None:
-        """Answer a request and finish with it, also where three tries did not help."""
-        try:
-            await three_tries(lambda: self._respond(message), what=message.source)
-        except Exception as error:
-            log.exception("%s is left without an answer", message.source)
-            text = f"no answer could be written: {error!r}"
-            await self._bury(message, Fault("answer", "internal", text))
-        finally:
-            self._slots.release()
-        finished()
-
-    async def _respond(self, message: SourceMessage) -> None:
+    async def handle(self, message: SourceMessage) -> None:
+        """Answer a request; a batch that cannot be read has nobody to answer."""
         damage = message.damage
         if damage is not None and damage.code == MESSAGE_UNREADABLE:
-            await self._bury(message, Fault("decode", damage.code, damage.message))
+            await self._dead_letter(message, Fault("decode", damage.code, damage.message))
         else:
             await self._reply(message, await self.answer(message))
 
-    async def _bury(self, message: SourceMessage, fault: Fault) -> None:
-        """Dead-letter what cannot be answered, such as a batch that cannot be read."""
+    async def give_up(self, message: SourceMessage, error: Exception) -> None:
+        """Dead-letter a request whose answer could not be written."""
+        log.error("%s is left without an answer", message.source, exc_info=error)
+        text = f"no answer could be written: {error!r}"
+        await self._dead_letter(message, Fault("answer", "internal", text))
+
+    async def _dead_letter(self, message: SourceMessage, fault: Fault) -> None:
         letter = dead_letter(self._dead_letters, message, fault, bare=fault.code == "internal")
         await self._send(letter, message)
         self._metrics.dead_letters.labels(fault.code).inc()

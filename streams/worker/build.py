@@ -36,7 +36,7 @@ from streams.metrics import Metrics
 from streams.model.attribute_guesses import guesser_of, of_bytes
 from streams.model.batcher import Embedder
 from streams.model.model import Model
-from streams.searcher.consumer import QueryAgent
+from streams.searcher.consumer import QueryConsumer
 from streams.searcher.faust_app import QueryApp
 from streams.searcher.images import QueryImages
 from streams.searcher.look import Detection
@@ -85,7 +85,7 @@ class IngestSide:
 
 @dataclass(frozen=True, slots=True)
 class SearchSide:
-    """The live index, who feeds it and keeps its log whole, and the agent that answers from it."""
+    """The live index, who feeds it and keeps its log whole, and what answers from it."""
 
     engine: Engine
     reader: LogReader
@@ -93,9 +93,9 @@ class SearchSide:
     healer: LogHealer
     fetcher: Fetcher  # with slots of its own: a query waits for no picture of the catalogue
     pipeline: SearchPipeline
-    agent: QueryAgent
     app: QueryApp
-    requests: GroupReader  # reads them for the app
+    window: Window  # of requests, in front of the app
+    requests: GroupReader  # reads them for the window
     active_engine: ActiveEngineGauge
     keeper: Keeper | None  # None where snapshots cannot be told apart
 
@@ -224,7 +224,7 @@ def begun(shared: Shared) -> Beginning:
 
 
 def build_search(shared: Shared, index_partitions: int, beginning: Beginning) -> SearchSide:
-    """Return the reader of the index and the query agent, none of them started."""
+    """Return the reader of the index and the query app, none of them started."""
     settings, topics = shared.settings, shared.settings.topics
     engine = beginning.engine
     # Of replicas that see the same record the quickest heals it; the others then find it healed.
@@ -261,32 +261,35 @@ def build_search(shared: Shared, index_partitions: int, beginning: Beginning) ->
         detection=Detection.of(settings),
         threads=max(2, (os.cpu_count() or 2) // 2),
     )
-    agent = QueryAgent(
+    consumer = QueryConsumer(
         pipeline,
         shared.producer,
         shared.metrics,
         results=topics.search_results,
         dead_letters=topics.dead_letters,
         reply_topics=settings.reply_topics,
-        concurrency=settings.query_concurrency,
         now=shared.clock.now,
     )
     app = QueryApp(
-        settings,
-        settings.group("search"),
-        agent.run,
-        window=WINDOW_PER_SLOT * settings.query_concurrency,
+        settings, settings.group("search"), consumer.handle, concurrency=settings.query_concurrency
+    )
+    window = Window(
+        app.handle,
+        consumer.give_up,
+        events=WINDOW_PER_SLOT * settings.query_concurrency,
         size=WINDOW_BYTES,
+        at_once=settings.query_concurrency,
+        finish_begun=True,
     )
     requests = GroupReader(
         settings.kafka(),
         settings.group("search"),
         [topics.search_requests],
-        app,
+        window,
         shared.metrics,
         session_timeout_s=settings.session_timeout_s,
         commit_s=QUERY_COMMIT_S,
-        settle=partial(app.settle, QUERY_DRAIN_S),
+        settle=partial(window.settle, QUERY_DRAIN_S),
     )
     active_engine = ActiveEngineGauge(
         shared.metrics, time.monotonic() if beginning.chosen else None
@@ -299,8 +302,8 @@ def build_search(shared: Shared, index_partitions: int, beginning: Beginning) ->
         healer,
         fetcher,
         pipeline,
-        agent,
         app,
+        window,
         requests,
         active_engine,
         keeper,

@@ -266,9 +266,9 @@ class Worker:
         for reader in (*(ingest.readers if ingest else ()), *((side.requests,) if side else ())):
             if reader.failure is not None:
                 return f"{reader.group} cannot go on: {reader.failure!r}"
-        for sink in ingest.sinks if ingest else ():
+        for sink in (*(ingest.sinks if ingest else ()), *((side.window,) if side else ())):
             if sink.failure is not None:
-                return f"events cannot be finished: {sink.failure!r}"
+                return f"messages cannot be finished: {sink.failure!r}"
         return None
 
     def _query_failure(self, side: SearchSide) -> str | None:

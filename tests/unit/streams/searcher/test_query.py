@@ -13,8 +13,7 @@ from streams.images.errors import Fetched
 from streams.indexer.watermark import Watermark
 from streams.kafka.messages import SourceMessage
 from streams.metrics import Metrics
-from streams.searcher.consumer import QueryAgent
-from streams.searcher.faust_app import Delivery
+from streams.searcher.consumer import QueryConsumer
 from streams.searcher.images import QueryImages
 from streams.searcher.look import Detection
 from streams.searcher.pipeline import SearchPipeline
@@ -153,12 +152,12 @@ class Outbox:
             self.sent.append(message)
 
 
-def agent_of(pipeline: Any, outbox: Outbox, now: float = 100.0) -> QueryAgent:
-    """Return an agent whose clock stands at `now` seconds."""
-    return QueryAgent(
+def consumer_of(pipeline: Any, outbox: Outbox, now: float = 100.0) -> QueryConsumer:
+    """Return an consumer whose clock stands at `now` seconds."""
+    return QueryConsumer(
         pipeline, outbox, Metrics(CollectorRegistry()),  # type: ignore[arg-type]  # a fake
         results="results", dead_letters="dead", reply_topics=["mine"],
-        concurrency=4, now=lambda: now,
+        now=lambda: now,
     )  # fmt: skip
 
 
@@ -169,10 +168,10 @@ def asked(value: dict[str, Any], timestamp_s: float = 100.0) -> SourceMessage:
 
 
 async def test_time_in_the_topic_counts_against_the_deadline(pipeline: SearchPipeline) -> None:
-    """2 s by default, from Kafka's timestamp to the agent's clock."""
-    agent = agent_of(pipeline, Outbox())
-    assert (await agent.answer(asked({}, timestamp_s=98.5))).status == "ok"
-    late = await agent.answer(asked({}, timestamp_s=97.9))
+    """2 s by default, from Kafka's timestamp to the consumer's clock."""
+    consumer = consumer_of(pipeline, Outbox())
+    assert (await consumer.answer(asked({}, timestamp_s=98.5))).status == "ok"
+    late = await consumer.answer(asked({}, timestamp_s=97.9))
     assert late.error is not None
     assert late.error.code == "deadline_exceeded"
 
@@ -184,16 +183,16 @@ async def test_an_error_of_ours_is_an_answer_too() -> None:
         async def answer(self, *_: Any, **__: Any) -> Any:
             raise KeyError("a defect")
 
-    result = await agent_of(Broken(), Outbox()).answer(asked({}))
+    result = await consumer_of(Broken(), Outbox()).answer(asked({}))
     assert (result.request_id, result.error and result.error.code) == ("r", "internal")
 
 
 async def test_hits_that_do_not_fit_are_an_answer_that_says_so(pipeline: SearchPipeline) -> None:
     """Instead of an answer that never comes."""
     outbox = Outbox(limit=400)
-    agent = agent_of(pipeline, outbox)
+    consumer = consumer_of(pipeline, outbox)
     message = asked({})
-    await agent._reply(message, await agent.answer(message))
+    await consumer._reply(message, await consumer.answer(message))
     (sent,) = outbox.sent
     error = json.loads(sent.value or b"")["error"]
     assert (error["code"], error["field"]) == ("result_too_large", "top_k")
@@ -206,7 +205,7 @@ async def test_a_request_that_unpacks_to_more_than_the_contract_is_answered(
     head = b'{"request_id":"r","query":{"text":"a"},"filters":{"tags":["'
     for tags in (b"x" * (20 << 20), b'","' * 3_000_000):
         message = SourceMessage("requests", 0, 0, 100_000, None, head + tags + b'"]}}')
-        result = await agent_of(pipeline, Outbox()).answer(message)
+        result = await consumer_of(pipeline, Outbox()).answer(message)
         assert result.request_id == "r"
         assert result.error is not None
         assert result.error.code == "request_too_large"
@@ -216,7 +215,7 @@ async def test_headers_that_do_not_fit_are_left_out_of_the_answer(pipeline: Sear
     """A correlation id may be larger than the results' topic takes: it is answered all the same."""
     outbox = Outbox(limit=3000)
     message = replace(asked({}), headers=(("correlation_id", b"x" * 5000),))
-    await agent_of(pipeline, outbox)._respond(message)
+    await consumer_of(pipeline, outbox).handle(message)
     (sent,) = outbox.sent
     assert sent.headers == ()
     assert json.loads(sent.value or b"")["error"]["code"] == "result_too_large"
@@ -228,7 +227,7 @@ async def test_a_batch_of_requests_that_cannot_be_read_is_dead_lettered(
     """Nobody knows whom to answer."""
     outbox = Outbox()
     batch = UnreadableBatch("requests", 0, 3, 9, "Invalid compressed data")
-    await agent_of(pipeline, outbox)._respond(SourceMessage.from_unreadable(batch))
+    await consumer_of(pipeline, outbox).handle(SourceMessage.from_unreadable(batch))
     (sent,) = outbox.sent
     facts = {name.rpartition(".")[2]: value for name, value in sent.headers}
     assert (sent.topic, facts["code"], facts["last_offset"]) == (
@@ -250,30 +249,27 @@ class Endless:
 async def test_an_answer_that_no_client_would_read_says_so_instead() -> None:
     """The worker's own gateway reads it first, and it must not end by it."""
     outbox = Outbox()
-    await agent_of(Endless(), outbox)._respond(asked({}))
+    await consumer_of(Endless(), outbox).handle(asked({}))
     (sent,) = outbox.sent
     assert decode_result(sent.value or b"").error is not None
     assert json.loads(sent.value or b"")["error"]["code"] == "result_too_large"
 
 
-async def test_what_is_in_work_when_the_agent_stops_is_left_to_its_next_owner() -> None:
-    """Else it would be answered here and there."""
-    begun, finished = asyncio.Event(), []
-
-    class Slow:
-        async def answer(self, *_: Any, **__: Any) -> SearchResult:
-            begun.set()
-            await asyncio.Event().wait()
-            raise AssertionError("unreachable")
-
-    async def stream() -> AsyncIterator[Delivery]:
-        yield Delivery(asked({}), lambda: finished.append(1))
-        await asyncio.Event().wait()
-
+async def test_a_request_that_is_given_up_is_dead_lettered_without_its_contents(
+    pipeline: SearchPipeline,
+) -> None:
+    """Something in them may be what its topic refuses."""
     outbox = Outbox()
-    running = asyncio.create_task(agent_of(Slow(), outbox).run(stream()))
-    await asyncio.wait_for(begun.wait(), 5.0)
-    running.cancel()
-    await asyncio.wait({running})
-    await asyncio.sleep(0.05)
-    assert (outbox.sent, finished) == ([], [])
+    await consumer_of(pipeline, outbox).give_up(asked({}), KeyError("a defect"))
+    (sent,) = outbox.sent
+    facts = {name.rpartition(".")[2]: value for name, value in sent.headers}
+    assert (sent.topic, sent.value, facts["stage"], facts["code"]) == (
+        "dead", b"", b"answer", b"internal")  # fmt: skip
+    assert b"a defect" in (facts["message"] or b"")
+
+
+async def test_an_answer_that_its_topic_never_takes_is_given_up(pipeline: SearchPipeline) -> None:
+    """The window tries again, and then dead-letters the request."""
+    consumer = consumer_of(pipeline, Outbox(limit=10))
+    with pytest.raises(SendError, match="takes no answer at all"):
+        await consumer.handle(asked({}))

@@ -27,8 +27,8 @@ from visualsearch.engine import Engine
 
 def side(reader: Any) -> Any:
     """Return the search side of a worker, well but for its log reader."""
-    requests = SimpleNamespace(failure=None, group="g")
-    return SimpleNamespace(reader=reader, requests=requests, app=SimpleNamespace(crash=None))
+    well = SimpleNamespace(failure=None, group="g", crash=None)
+    return SimpleNamespace(reader=reader, requests=well, app=well, window=well)
 
 
 def test_a_clock_that_is_set_is_no_standstill_and_a_standstill_is(
@@ -55,6 +55,21 @@ def test_a_search_client_that_reads_no_more_answers_is_a_reason_to_restart() -> 
     assert worker.live() is None
     worker._client.failure = RuntimeError("a bug")
     assert "search results" in (worker.live() or "")
+
+
+async def test_a_request_that_cannot_be_finished_is_a_reason_to_restart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its offset would hold up the partition for good."""
+    monkeypatch.setattr("streams.kafka.retry_forever.FIRST_PAUSE_S", 0.0)
+    worker = Worker(Settings(), frozenset())
+    reader = SimpleNamespace(failed=threading.Event(), progress_at=time.monotonic())
+    worker._side = side(reader)
+    worker._side.window = Window(refuse, refuse, events=10, size=1000)
+    assert worker.live() is None
+    worker._side.window.take(SourceMessage("t", 0, 0, 0, b"k", b"x"), lambda: None)
+    await until(lambda: worker.live() is not None)
+    assert "ZeroDivisionError" in (worker.live() or "")
 
 
 class Part:
