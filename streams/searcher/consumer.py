@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from streams.ingest.dead_letters import Fault, dead_letter
 from streams.kafka.messages import MESSAGE_UNREADABLE, SourceMessage
@@ -103,7 +104,7 @@ class QueryConsumer:
 
     async def _send(self, outgoing: OutgoingMessage, message: SourceMessage) -> None:
         what = f"{message.source}: {outgoing.topic}"
-        await retry_forever(lambda: self._producer.send([outgoing]), what=what)
+        await retry_forever(partial(self._producer.send, [outgoing]), what=what)
 
     def route(self, message: SourceMessage) -> tuple[str, Headers]:
         """Return the topic that the answer goes to and the headers that it carries."""
