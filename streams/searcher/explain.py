@@ -22,7 +22,7 @@ _NOT_SEARCHABLE = {
     "unknown": "nothing is known of it",
     "deleted": "it is deleted",
     "no_base": "what it is has not arrived",
-    "no_vectors": "no picture of it is indexed",
+    "no_vectors": "no image of it is indexed",
 }
 
 

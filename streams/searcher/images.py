@@ -52,20 +52,20 @@ class QueryImages:
                 return await self._model.aside(QUERY, lambda: decode_base64(data, self._limit))
             return (await self._fetcher.fetch(image.url or "")).data
         except FetchError as error:
-            text = f"{field}: {error}; send the picture itself, in base64, or another address"
+            text = f"{field}: {error}; send the image itself, in base64, or another address"
             raise RequestError(error.code, text, field) from None
 
     async def vectors(self, field: str, data: bytes, wanted: Preprocess) -> FloatArray:
         """Return float32 unit rows of shape (views, dim): one, or one for each crop.
 
-        Raises RequestError for bytes that are no picture, ModelError when the model or the memory
+        Raises RequestError for bytes that are no image, ModelError when the model or the memory
         fails.
         """
         views = await self._decode(field, data, lambda: self._views(data, wanted))
         return await self._model.images(QUERY, views)
 
     async def photo(self, field: str, data: bytes, wanted: Preprocess) -> Image.Image:
-        """Return a picture as a whole, the right way up. Raises RequestError for none."""
+        """Return an image as a whole, the right way up. Raises RequestError for none."""
 
         def decoded() -> Image.Image:
             image = decode_image(data)

@@ -76,7 +76,7 @@ class Look:
         """Return a query for each region, among the catalog's products of its category.
 
         A region of other things than the request's category filter asks for is left out.
-        Raises RequestError for bytes that are no picture, ModelError when the model fails.
+        Raises RequestError for bytes that are no image, ModelError when the model fails.
         """
         (data,), ((_, image),) = images, parsed.images
         regions = await self._regions(parsed, data)
@@ -141,8 +141,8 @@ class Look:
         if self._detection.checkpoint is not None:
             known |= self._detection.checkpoint.categories
         catalog = await self._model.aside(QUERY, self._engine.categories)
-        vectors = await self._word_vectors([*(word for words in known.values() for word in words),
-                                   *map(spoken, catalog)])  # fmt: skip
+        prompt_words = [word for words in known.values() for word in words]
+        vectors = await self._word_vectors([*prompt_words, *map(spoken, catalog)])
         found = shelves(
             {name: np.stack([vectors[word] for word in words]) for name, words in known.items()},
             {name: vectors[spoken(name)] for name in catalog},

@@ -60,10 +60,10 @@ def _check_mode(request: SearchRequest, images: int) -> None:
             _refuse("boxes", "only mode look takes boxes")
         return
     if images != 1:
-        _refuse("query", f"mode look takes one picture, not {images}")
+        _refuse("query", f"mode look takes one image, not {images}")
     for field in ("similar_to", "vector"):
         if getattr(request.query, field) is not None:
-            _refuse(f"query.{field}", "mode look searches by a picture and words; leave it out")
+            _refuse(f"query.{field}", "mode look searches by an image and words; leave it out")
     if request.explain:
         _refuse("explain", "mode look is not explained; explain a search of one region")
     for field in ("background", "crops", "align"):

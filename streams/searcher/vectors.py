@@ -75,7 +75,7 @@ class QueryVectors:
         if known < LEAST_KNOWN:
             raise RequestError(
                 "alignment_unknown",
-                f"preprocess.align: the index holds {known} lifestyle pictures, and what they have "
+                f"preprocess.align: the index holds {known} lifestyle images, and what they have "
                 f"in common is told from {LEAST_KNOWN}; publish some, or leave it out",
                 "preprocess.align",
             )
@@ -99,7 +99,7 @@ class QueryVectors:
         if not vectors:
             raise RequestError(
                 "product_unknown",
-                f"{field}: no pictures of product {product_id!r} are indexed; "
+                f"{field}: no images of product {product_id!r} are indexed; "
                 "visualsearch explain says why",
                 field,
             )
