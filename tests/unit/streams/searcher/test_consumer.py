@@ -1,6 +1,5 @@
-"""The query side with fakes: parsing, weights, deadlines, and one answer whatever comes."""
+"""The consumer of the requests: one answer whatever comes, or a dead letter."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -9,131 +8,27 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from streams.images.errors import Fetched
-from streams.indexer.watermark import Watermark
 from streams.kafka.messages import SourceMessage
 from streams.metrics import Metrics
 from streams.searcher.consumer import QueryConsumer
-from streams.searcher.images import QueryImages
-from streams.searcher.look import Detection
 from streams.searcher.pipeline import SearchPipeline
-from streams.searcher.request import RequestError, parse
-from tests.support.fakes import DIM, unit
-from tests.support.lane_events import fake_model
+from tests.support.search_pipeline import search_pipeline
 from visualsearch.client.messages import OutgoingMessage
 from visualsearch.client.producer import SendError
 from visualsearch.client.unreadable import UnreadableBatch
 from visualsearch.contracts.search import (
-    QueryImage,
-    QuerySpec,
-    QueryText,
-    SearchFilters,
     SearchHit,
     SearchRequest,
     SearchResult,
     decode_result,
 )
-from visualsearch.engine import Engine
-from visualsearch.search.photos import subject_by_grabcut
-from visualsearch.types import BaseRecord, ImageVector, VectorsRecord
-
-
-def request(**query: Any) -> SearchRequest:
-    """Return a request with a query."""
-    return SearchRequest(request_id="r", query=QuerySpec(**query))
-
-
-def test_shorthands_are_written_out_beside_the_long_form() -> None:
-    """Each part keeps the name of its field; a URL is told from base64."""
-    parts = parse(
-        request(
-            images=[QueryImage(url="http://a/")],
-            image="https://b/",
-            text="red",
-            text_weight=0.5,
-            texts=[QueryText("blue", weight=-1.0)],
-        )
-    )
-    assert [(field, image.url) for field, image in parts.images] == [
-        ("query.images[0]", "http://a/"), ("query.image", "https://b/")]  # fmt: skip
-    assert parts.texts == [("query.texts[0]", "blue", -1.0), ("query.text", "red", 0.5)]
-    ((_, image),) = parse(request(image="aGk=")).images
-    assert (image.url, image.data) == (None, "aGk=")
-
-
-@pytest.mark.parametrize(
-    ("query", "field"),
-    [({"text_weight": 1.0}, "query.text_weight"), ({"text": " \n"}, "query.text"),
-     ({"texts": [QueryText("a"), QueryText("\u2003")]}, "query.texts[1]")],
-)  # fmt: skip
-def test_words_without_words_are_refused(query: dict[str, Any], field: str) -> None:
-    """By field."""
-    with pytest.raises(RequestError) as caught:
-        parse(request(**query))
-    assert (caught.value.fault.code, caught.value.fault.field) == ("field_invalid", field)
-
-
-def test_a_product_is_no_answer_to_itself() -> None:
-    """`similar_to` joins what the request excludes."""
-    asked = SearchRequest(
-        request_id="r", query=QuerySpec(similar_to="p"), filters=SearchFilters(exclude=["q"])
-    )
-    assert parse(asked).filters.exclude == {"p", "q"}
-
-
-class SlowFetcher:
-    """A picture host that takes its time."""
-
-    async def fetch(self, _: str) -> Fetched:
-        """Return never."""
-        await asyncio.Event().wait()
-        raise AssertionError("unreachable")
 
 
 @pytest.fixture
 async def pipeline() -> AsyncIterator[SearchPipeline]:
-    """Give a pipeline over three products whose vectors are those of the words a, b and c."""
-    engine = Engine("fake", DIM)
-    for name in "abc":
-        image = ImageVector("0", unit(name))
-        engine.apply([
-            BaseRecord(name, (1, 0, 0), title=name),
-            VectorsRecord(name, (1, 0, 0), model="fake", images=(image,)),
-        ])  # fmt: skip
-    model = fake_model()
-    images = QueryImages(
-        model, SlowFetcher(), limit=4096,  # type: ignore[arg-type]  # a fake
-        find_subject=subject_by_grabcut,
-    )  # fmt: skip
-    pipeline = SearchPipeline(
-        engine,
-        model,
-        images,
-        Metrics(CollectorRegistry()),
-        watermark=Watermark(1),
-        detection=Detection.load(None, None, None),
-    )
-    yield pipeline
-    pipeline.close()
-    model.close()
-
-
-async def test_weights_steer_the_query(pipeline: SearchPipeline) -> None:
-    """The heavier word wins; a negative one puts its product last."""
-    texts = [QueryText("a", weight=1.0), QueryText("b", weight=3.0), QueryText("c", weight=-2.0)]
-    result = await pipeline.answer(request(texts=texts), remaining_s=5)
-    assert [hit.product_id for hit in result.hits] == ["b", "a", "c"]
-
-
-@pytest.mark.parametrize("remaining_s", [0.05, 0.0, -3.0])
-async def test_a_deadline_is_kept(pipeline: SearchPipeline, remaining_s: float) -> None:
-    """Also one that had passed before."""
-    started = asyncio.get_running_loop().time()
-    result = await pipeline.answer(request(image="http://slow/"), remaining_s=remaining_s)
-    assert result.error is not None
-    assert (result.error.code, result.hits) == ("deadline_exceeded", [])
-    assert asyncio.get_running_loop().time() - started < 10.0
-    assert result.took_ms.total < 10_000
+    """Give a pipeline over products whose vectors are those of the words a, b and c."""
+    async with search_pipeline() as pipeline:
+        yield pipeline
 
 
 class Outbox:
