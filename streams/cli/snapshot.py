@@ -95,7 +95,7 @@ def verify(
 
     path = path or _newest(settings_of(bootstrap, prefix, config))
     tune()
-    from streams.indexer.serving import serving
+    from streams.indexer.active_engine import active_engine
     from visualsearch.snapshot.verify import verify as check
 
     with progress_bar(transient=True) as bar:
@@ -115,7 +115,7 @@ def verify(
         "products": manifest.products,
         "vectors": manifest.rows,
         "bytes": manifest.bytes,
-        "served_by": serving(report.strategy),
+        "served_by": active_engine(report.strategy),
         "queries": report.queries,
         "recall": {str(k): round(share, 4) for k, share in report.recall.items()},
         "search_ms": round(report.milliseconds, 3),

@@ -5,11 +5,11 @@ from collections import deque
 from collections.abc import Sequence
 from functools import partial
 
-from streams.ingest.failure import failure_of
 from streams.ingest.outcome import Lane, Outcome, Publish, internal_failure, process_safely
 from streams.kafka.consumer_group import Finished
 from streams.kafka.messages import SourceMessage
 from streams.kafka.retry_forever import three_tries
+from streams.kafka.window import failure_of
 
 
 class Batches:

@@ -6,10 +6,10 @@ import itertools
 import time
 from collections.abc import Callable
 
-from streams.ingest.failure import failure_of
 from streams.ingest.retry import not_before_ms, original_place
 from streams.kafka.consumer_group import Finished, Sink
 from streams.kafka.messages import SourceMessage
+from streams.kafka.window import failure_of
 
 HELD = 2_000  # events in memory
 HELD_BYTES = 64 * 1024 * 1024

@@ -1,20 +1,16 @@
-"""The query agent: search-requests → search-results, every request answered once.
+"""The consumer of the requests: search-requests → search-results, each answered once."""
 
-Requests are worked on side by side, so that a slow image host delays only its own request.
-"""
-
-import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from streams.ingest.dead_letters import Fault, dead_letter
-from streams.kafka.consumer_group import Finished
 from streams.kafka.messages import MESSAGE_UNREADABLE, SourceMessage
-from streams.kafka.retry_forever import retry_forever, three_tries
+from streams.kafka.retry_forever import retry_forever
 from streams.metrics import Metrics
-from streams.searcher.faust_app import Delivery
-from streams.searcher.handler import QueryHandler, failure
+from streams.searcher.pipeline import SearchPipeline
+from streams.searcher.result import failure
 from visualsearch.client.messages import Headers, OutgoingMessage
 from visualsearch.client.producer import Producer, SendError
 from visualsearch.contracts.errors import SchemaError
@@ -26,71 +22,43 @@ _ECHOED = ("correlation_id", "kafka_correlationId", "traceparent")
 _REPLY_TO = ("reply_to", "kafka_replyTopic")
 
 
-class QueryAgent:
-    """Answers the requests of a Faust stream, for good."""
+class QueryConsumer:
+    """Handles the requests of a window, each in a task of its own."""
 
     def __init__(
         self,
-        handler: QueryHandler,
+        pipeline: SearchPipeline,
         producer: Producer,
         metrics: Metrics,
         *,
         results: str,
         dead_letters: str,
         reply_topics: Sequence[str],
-        concurrency: int,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._handler = handler
+        self._pipeline = pipeline
         self._producer = producer
         self._metrics = metrics
         self._results = results
         self._dead_letters = dead_letters
         self._reply_topics = frozenset(reply_topics)
-        self._slots = asyncio.Semaphore(concurrency)
         self._now = now
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def run(self, stream: AsyncIterator[Delivery]) -> None:
-        """Start a task per request, at most `concurrency` at a time.
-
-        Cancelled, it leaves those in work to their next owner.
-        """
-        try:
-            async for delivery in stream:
-                await self._slots.acquire()
-                if (message := delivery.message) is None:
-                    self._slots.release()
-                    continue
-                delivery.begun = True
-                task = asyncio.create_task(self._one(message, delivery.finished))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-        finally:
-            for task in self._tasks:
-                task.cancel()
-
-    async def _one(self, message: SourceMessage, finished: Finished) -> None:
-        """Answer a request and finish with it, also where three tries did not help."""
-        try:
-            await three_tries(lambda: self._respond(message), what=message.source)
-        except Exception as error:
-            log.exception("%s is left without an answer", message.source)
-            text = f"no answer could be written: {error!r}"
-            await self._bury(message, Fault("answer", "internal", text))
-        finally:
-            self._slots.release()
-        finished()
-
-    async def _respond(self, message: SourceMessage) -> None:
+    async def handle(self, message: SourceMessage) -> None:
+        """Answer a request; a batch that cannot be read has nobody to answer."""
         damage = message.damage
         if damage is not None and damage.code == MESSAGE_UNREADABLE:
-            await self._bury(message, Fault("decode", damage.code, damage.message))
+            await self._dead_letter(message, Fault("decode", damage.code, damage.message))
         else:
             await self._reply(message, await self.answer(message))
 
-    async def _bury(self, message: SourceMessage, fault: Fault) -> None:
-        """Dead-letter what cannot be answered, such as a batch that cannot be read."""
+    async def give_up(self, message: SourceMessage, error: Exception) -> None:
+        """Dead-letter a request whose answer could not be written."""
+        log.error("%s is left without an answer", message.source, exc_info=error)
+        text = f"no answer could be written: {error!r}"
+        await self._dead_letter(message, Fault("answer", "internal", text))
+
+    async def _dead_letter(self, message: SourceMessage, fault: Fault) -> None:
         letter = dead_letter(self._dead_letters, message, fault, bare=fault.code == "internal")
         await self._send(letter, message)
         self._metrics.dead_letters.labels(fault.code).inc()
@@ -103,7 +71,7 @@ class QueryAgent:
             mode = request.mode
             waited_s = self._now() - message.timestamp_ms / 1000
             remaining_s = request.deadline_ms / 1000 - waited_s
-            result = await self._handler.answer(request, remaining_s=remaining_s)
+            result = await self._pipeline.answer(request, remaining_s=remaining_s)
         except SchemaError as error:
             request_id = salvage_request_id(message.value, message.key)
             result = failure(request_id, SearchFault(error.code, str(error), error.field))
@@ -136,7 +104,7 @@ class QueryAgent:
 
     async def _send(self, outgoing: OutgoingMessage, message: SourceMessage) -> None:
         what = f"{message.source}: {outgoing.topic}"
-        await retry_forever(lambda: self._producer.send([outgoing]), what=what)
+        await retry_forever(partial(self._producer.send, [outgoing]), what=what)
 
     def route(self, message: SourceMessage) -> tuple[str, Headers]:
         """Return the topic that the answer goes to and the headers that it carries."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from streams.searcher.vectors import IndexQuery
 from visualsearch.contracts.explained import (
     ClauseVerdict,
     HitExplanation,
@@ -12,50 +13,48 @@ from visualsearch.contracts.explained import (
 )
 from visualsearch.contracts.search import SearchHit, SearchRequest
 from visualsearch.engine import Engine
-from visualsearch.search.compose import Composed
 from visualsearch.search.explain import Clause, Scored, clauses, scored, why_not
 from visualsearch.search.fuse import fused
-from visualsearch.types import Answer, Filters, Hit, Query
+from visualsearch.types import Answer, Hit, Query
 
 RANKED = 10_000  # products among which a rank is worked out
 _NOT_SEARCHABLE = {
     "unknown": "nothing is known of it",
     "deleted": "it is deleted",
     "no_base": "what it is has not arrived",
-    "no_vectors": "no picture of it is indexed",
+    "no_vectors": "no image of it is indexed",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A search that was answered: its views of the query, its filters, and the answer."""
+class Answered:
+    """A query of a request and the answer to it."""
 
     request: SearchRequest
-    views: Sequence[Composed]
-    filters: Filters
+    query: IndexQuery
     answer: Answer
 
 
-def explain_hits(engine: Engine, asked: Asked, hits: Sequence[SearchHit]) -> None:
+def explain_hits(engine: Engine, answered: Answered, hits: Sequence[SearchHit]) -> None:
     """Add to each hit why it is one."""
     for rank, hit in enumerate(hits, 1):
-        verdicts, found = _judged(engine, asked, hit.product_id)
+        verdicts, found = _judged(engine, answered, hit.product_id)
         hit.explain = HitExplanation(rank=rank, filters=_verdicts(verdicts), parts=_parts(found))
 
 
-def explain_products(engine: Engine, asked: Asked) -> list[ProductExplanation]:
+def explain_products(engine: Engine, answered: Answered) -> list[ProductExplanation]:
     """Return why each of the products that the request names is or is not among the hits."""
-    named = asked.request.explain
-    return [_explained(engine, asked, name) for name in named] if isinstance(named, list) else []
+    named = answered.request.explain
+    return [_explained(engine, answered, name) for name in named] if isinstance(named, list) else []
 
 
-def _explained(engine: Engine, asked: Asked, product_id: str) -> ProductExplanation:
+def _explained(engine: Engine, answered: Answered, product_id: str) -> ProductExplanation:
     state = engine.product(product_id)
     if (why := why_not(state)) is not None:
         text = f"a search cannot find it: {_NOT_SEARCHABLE[why]}; visualsearch explain says more"
         return ProductExplanation(product_id=product_id, status="not_searchable", text=text)
-    verdicts, found = _judged(engine, asked, product_id)
-    told = ProductExplanation(
+    verdicts, found = _judged(engine, answered, product_id)
+    product = ProductExplanation(
         product_id=product_id,
         status="filtered",
         text="",
@@ -63,60 +62,62 @@ def _explained(engine: Engine, asked: Asked, product_id: str) -> ProductExplanat
         parts=_parts(found),
         image_id=None if found is None else found.image_id,
         score=None if found is None else found.score,
-        matches=asked.answer.plan.matches,
+        matches=answered.answer.plan.matches,
     )
     failed = [verdict for verdict in verdicts if not verdict.passed]
     if failed or found is None:
-        told.text = "the filters leave it out: " + "; ".join(_why(verdict) for verdict in failed)
-        return told
-    _place(engine, asked, told)
-    return told
+        product.text = "the filters leave it out: " + "; ".join(_why(verdict) for verdict in failed)
+        return product
+    _place(engine, answered, product)
+    return product
 
 
-def _place(engine: Engine, asked: Asked, told: ProductExplanation) -> None:
+def _place(engine: Engine, answered: Answered, product: ProductExplanation) -> None:
     """Say where a product that satisfies the filters stands, and before whom."""
-    hits = asked.answer.hits
-    place = next((n for n, hit in enumerate(hits, 1) if hit.product_id == told.product_id), None)
-    told.rank = _rank(engine, asked, told.product_id)
+    hits = answered.answer.hits
+    place = next((n for n, hit in enumerate(hits, 1) if hit.product_id == product.product_id), None)
+    product.rank = _rank(engine, answered, product.product_id)
     if place is not None:
-        told.status, told.text = "hit", f"it is hit {place} of {len(hits)}"
+        product.status, product.text = "hit", f"it is hit {place} of {len(hits)}"
         return
-    of = f"of {told.matches:,} products that satisfy the filters"
+    of = f"of {product.matches:,} products that satisfy the filters"
     for hit in hits:
         # Answers without near-duplicates say whom each hit stands for.
-        if any(each.product_id == told.product_id for each in hit.variants):
-            told.status, told.pushed_out_by = "collapsed", _rival(hit)
-            told.text = f"it is a near-duplicate of {hit.product_id}, which stands for it"
+        if any(each.product_id == product.product_id for each in hit.variants):
+            product.status, product.pushed_out_by = "collapsed", _rival(hit)
+            product.text = f"it is a near-duplicate of {hit.product_id}, which stands for it"
             return
     if hits:
-        told.pushed_out_by = _rival(hits[-1])
-    if told.rank is not None and told.rank <= asked.request.top_k:
-        told.status = "passed_over"
-        told.text = f"by score alone it is number {told.rank} {of}, but {_passed_over(asked)}"
+        product.pushed_out_by = _rival(hits[-1])
+    if product.rank is not None and product.rank <= answered.request.top_k:
+        product.status = "passed_over"
+        product.text = (
+            f"by score alone it is number {product.rank} {of}, but {_passed_over(answered)}"
+        )
         return
-    told.status = "outranked"
-    where = f"number {told.rank:,}" if told.rank else f"below the first {RANKED:,}"
+    product.status = "outranked"
+    where = f"number {product.rank:,}" if product.rank else f"below the first {RANKED:,}"
     last = f"; the last of {len(hits)} hits scores {hits[-1].score:.3f}" if hits else ""
-    told.text = f"it is {where} {of}: it scores {told.score:.3f}{last}"
+    product.text = f"it is {where} {of}: it scores {product.score:.3f}{last}"
 
 
-def _passed_over(asked: Asked) -> str:
-    if asked.request.diversity:
+def _passed_over(answered: Answered) -> str:
+    if answered.request.diversity:
         return "diversity put others before it"
-    if asked.request.collapse_duplicates:
+    if answered.request.collapse_duplicates:
         return "near-duplicates were collapsed"
     return (
-        f"the search was approximate ({asked.answer.plan.strategy}) and missed it; "
+        f"the search was approximate ({answered.answer.plan.strategy}) and missed it; "
         "a higher recall_target looks further"
     )
 
 
-def _rank(engine: Engine, asked: Asked, product_id: str) -> int | None:
+def _rank(engine: Engine, answered: Answered, product_id: str) -> int | None:
     """Return the place among all that satisfy the filters, by exact scores."""
-    for count in (asked.request.top_k * 10, RANKED):
+    for count in (answered.request.top_k * 10, RANKED):
         answers = [
-            engine.search(Query(view.vector, asked.filters, min(count, RANKED), 1.0))
-            for view in asked.views
+            engine.search(Query(view.vector, answered.query.filters, min(count, RANKED), 1.0))
+            for view in answered.query.views
         ]
         hits = fused(answers, RANKED).hits
         for rank, hit in enumerate(hits, 1):
@@ -125,12 +126,15 @@ def _rank(engine: Engine, asked: Asked, product_id: str) -> int | None:
     return None
 
 
-def _judged(engine: Engine, asked: Asked, product_id: str) -> tuple[list[Clause], Scored | None]:
+def _judged(
+    engine: Engine, answered: Answered, product_id: str
+) -> tuple[list[Clause], Scored | None]:
     both = engine.pictured(product_id)
     if both is None or not both[0].searchable:  # gone since it was found
         return [], None
     state, vectors = both
-    return clauses(state, asked.filters), scored(asked.views, state, vectors, asked.filters)
+    query = answered.query
+    return clauses(state, query.filters), scored(query.views, state, vectors, query.filters)
 
 
 def _why(clause: Clause) -> str:

@@ -5,63 +5,46 @@ header names before anybody can catch the error. Requests come through a channel
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, NamedTuple
 
 from streams.config.settings import Settings
-from streams.kafka.consumer_group import Finished
 from streams.kafka.messages import SourceMessage
+from streams.kafka.window import Handle
 from visualsearch.private import make_folder
 
-Handler = Callable[[Any], Awaitable[None]]
 log = logging.getLogger(__name__)
 SUBSCRIBE_S = 10.0
 
 
-@dataclass(slots=True, eq=False)
-class Delivery:
-    """A request on its way to the agent; without its message it is the next owner's."""
+class Delivery(NamedTuple):
+    """A request on its way to the agent, and how it went."""
 
-    message: SourceMessage | None
-    finished: Finished
-    begun: bool = False
+    request: SourceMessage
+    answered: "asyncio.Future[None]"
 
 
 class QueryApp:
-    """A `faust.App` whose only agent runs `handler(stream)` over the deliveries put into it.
+    """A `faust.App` whose agent answers requests side by side, at most `concurrency` of them."""
 
-    It is the sink of the consumer of `search-requests`. At most about `window` requests of `size`
-    bytes together are in it.
-    """
-
-    def __init__(
-        self, settings: Settings, name: str, handler: Handler, *, window: int, size: int
-    ) -> None:
+    def __init__(self, settings: Settings, name: str, answer: Handle, *, concurrency: int) -> None:
         self._app = _make_app(settings, name)
-        self._channel = self._app.channel(maxsize=0)  # `window` bounds it
-        self._window = window
-        self._size = size
-        self._bytes = 0
-        self._inside: dict[Delivery, int] = {}  # with its bytes
-        self._puts: set[asyncio.Task[None]] = set()
+        self._channel = self._app.channel(maxsize=0)  # a window in front of it bounds it
         self._subscribed = asyncio.Event()
-        self._emptied = asyncio.Event()
-        self._closed = False
 
         async def agent(stream: Any) -> None:
             self._subscribed.set()
             try:
-                await handler(stream)
+                async for request, answered in stream:
+                    await _complete(answered, answer(request))
             except Exception as error:
                 # Faust would start the agent again behind the request that it failed on. A
                 # crashed app ends the process; its successor reads that request again.
                 await self._app.crash(error)
                 raise
 
-        self._app.agent(self._channel, name=name)(agent)
+        self._app.agent(self._channel, name=name, concurrency=concurrency)(agent)
 
     async def start(self) -> None:
         """Start the agent; return once it has subscribed to the channel. Raises TimeoutError."""
@@ -76,47 +59,11 @@ class QueryApp:
         app = self._app
         return (app.crash_reason or RuntimeError("crashed")) if app.crashed else None
 
-    @property
-    def has_room(self) -> bool:
-        """Whether more requests may come."""
-        fits = len(self._inside) < self._window and self._bytes < self._size
-        return not self._closed and fits
-
-    def take(self, message: SourceMessage, finished: Finished) -> None:
-        """Hand a request to the agent; once closed it is the next owner's."""
-        if self._closed:
-            return
-        delivery = Delivery(message, finished)
-        delivery.finished = lambda: self._finish(delivery, finished)
-        self._inside[delivery] = message.size
-        self._bytes += message.size
-        put = asyncio.create_task(self._channel.put(self._event(delivery, message)))
-        self._puts.add(put)
-        put.add_done_callback(self._puts.discard)
-
-    def cancel(self) -> None:
-        """Drop the requests on which no work has begun; the others are answered."""
-        for delivery in [each for each in self._inside if not each.begun]:
-            delivery.message = None
-            self._leave(delivery)
-
-    async def settle(self, timeout_s: float) -> None:
-        """Drop what has not begun and wait for what has; at a rebalance."""
-        self.cancel()
-        await self._wait_empty(timeout_s)
-
-    async def close(self, timeout_s: float) -> None:
-        """Take no more, and wait for what is in work."""
-        self._closed = True
-        await self._wait_empty(timeout_s)
-        self.cancel()
-
-    async def _wait_empty(self, timeout_s: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                while self._inside:
-                    self._emptied.clear()
-                    await self._emptied.wait()
+    async def handle(self, request: SourceMessage) -> None:
+        """Have the agent answer a request. Raises what answering it raises."""
+        answered = asyncio.get_running_loop().create_future()
+        await self._channel.put(self._event(Delivery(request, answered)))
+        await answered
 
     async def stop(self, timeout_s: float) -> None:
         """Stop the agent; what is in work then is left to the next owner."""
@@ -128,19 +75,11 @@ class QueryApp:
         # Made by the first look of a stream at `app.consumer`, though nothing ever runs on it.
         self._app.consumer._thread.thread_loop.close()  # noqa: SLF001 - nothing else closes it
 
-    def _finish(self, delivery: Delivery, finished: Finished) -> None:
-        self._leave(delivery)
-        finished()
-
-    def _leave(self, delivery: Delivery) -> None:
-        self._bytes -= self._inside.pop(delivery, 0)
-        if not self._inside:
-            self._emptied.set()
-
-    def _event(self, delivery: Delivery, source: SourceMessage) -> Any:
+    def _event(self, delivery: Delivery) -> Any:
         """Return the delivery as an event of the channel. One without a message ends the agent."""
         from faust.types.tuples import TP, Message
 
+        source = delivery.request
         message = Message(
             source.topic,
             source.partition,
@@ -155,6 +94,18 @@ class QueryApp:
             generation_id=self._app.consumer_generation_id,
         )
         return self._app.create_event(None, delivery, None, message)
+
+
+async def _complete(answered: "asyncio.Future[None]", work: Awaitable[None]) -> None:
+    """Wait for the work and pass on how it went, unless nobody waits any more."""
+    try:
+        await work
+    except Exception as error:
+        if not answered.done():
+            answered.set_exception(error)
+    else:
+        if not answered.done():
+            answered.set_result(None)
 
 
 def _make_app(settings: Settings, name: str) -> Any:

@@ -1,5 +1,6 @@
-"""The pictures of a request: fetched, made more like a catalogue's if asked to, embedded."""
+"""The images of a request: fetched, preprocessed as it asks, embedded."""
 
+import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -12,7 +13,8 @@ from streams.images.fetcher import Fetcher
 from streams.images.inline import decode_base64
 from streams.model.model import Model
 from streams.model.priority_pool import Priority
-from visualsearch.contracts.search import Preprocess, QueryImage, SearchFault
+from streams.searcher.request import ParsedRequest, RequestError
+from visualsearch.contracts.search import Preprocess, QueryImage
 from visualsearch.encoders.images import decode_image
 from visualsearch.encoders.protocol import Prepared
 from visualsearch.errors import VisualSearchError
@@ -23,16 +25,8 @@ QUERY = Priority.QUERY
 T = TypeVar("T")
 
 
-class RequestError(Exception):
-    """A request that cannot be answered with hits."""
-
-    def __init__(self, code: str, message: str, field: str | None = None) -> None:
-        super().__init__(message)
-        self.fault = SearchFault(code, message, field)
-
-
-class QueryPictures:
-    """From a request's picture to its vectors; `field` names it in an error."""
+class QueryImages:
+    """From a request's images to their vectors; `field` names an image in an error."""
 
     def __init__(
         self, model: Model, fetcher: Fetcher, *, limit: int, find_subject: photos.FindSubject
@@ -43,32 +37,35 @@ class QueryPictures:
         self._find_subject = find_subject
 
     @classmethod
-    def of(cls, settings: Settings, model: Model, fetcher: Fetcher) -> "QueryPictures":
+    def of(cls, settings: Settings, model: Model, fetcher: Fetcher) -> "QueryImages":
         """Return it as the settings say. Raises EncoderError for a background model."""
         find_subject = subject_finder(settings.background_model)
         return cls(model, fetcher, limit=settings.image_max_bytes, find_subject=find_subject)
 
-    async def fetch(self, field: str, image: QueryImage) -> bytes:
-        """Return a picture's bytes, whether they came along or by URL. Raises RequestError."""
+    async def fetch(self, parsed: ParsedRequest) -> list[bytes]:
+        """Return the bytes of each image, sent inline or by URL. Raises RequestError."""
+        return await asyncio.gather(*(self._fetch(field, each) for field, each in parsed.images))
+
+    async def _fetch(self, field: str, image: QueryImage) -> bytes:
         try:
             if (data := image.data) is not None:
                 return await self._model.aside(QUERY, lambda: decode_base64(data, self._limit))
             return (await self._fetcher.fetch(image.url or "")).data
         except FetchError as error:
-            told = f"{field}: {error}; send the picture itself, in base64, or another address"
-            raise RequestError(error.code, told, field) from None
+            text = f"{field}: {error}; send the image itself, in base64, or another address"
+            raise RequestError(error.code, text, field) from None
 
     async def vectors(self, field: str, data: bytes, wanted: Preprocess) -> FloatArray:
         """Return float32 unit rows of shape (views, dim): one, or one for each crop.
 
-        Raises RequestError for bytes that are no picture, ModelError when the model or the memory
+        Raises RequestError for bytes that are no image, ModelError when the model or the memory
         fails.
         """
         views = await self._decode(field, data, lambda: self._views(data, wanted))
         return await self._model.images(QUERY, views)
 
     async def photo(self, field: str, data: bytes, wanted: Preprocess) -> Image.Image:
-        """Return a picture as a whole, the right way up. Raises RequestError for none."""
+        """Return an image as a whole, the right way up. Raises RequestError for none."""
 
         def decoded() -> Image.Image:
             image = decode_image(data)
@@ -80,8 +77,8 @@ class QueryPictures:
         try:
             return await self._model.decode(QUERY, data, work)
         except VisualSearchError as error:
-            told = f"{field}: {error} Send a JPEG, PNG or WebP."
-            raise RequestError(error.code, told, field) from None
+            text = f"{field}: {error} Send a JPEG, PNG or WebP."
+            raise RequestError(error.code, text, field) from None
 
     def _views(self, data: bytes, wanted: Preprocess) -> list[Prepared]:
         prepare = self._model.encoder.prepare

@@ -1,6 +1,6 @@
-"""Mode look: one photo → its regions, each embedded, named and searched for."""
+"""Mode look: one photo → its regions, each embedded, named and a query of its own."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,42 +10,24 @@ from PIL import Image
 from streams.config.settings import Settings
 from streams.model.model import Model
 from streams.model.priority_pool import Priority
-from streams.searcher.images import QueryPictures
-from streams.searcher.request import QueryParts, to_filters
-from visualsearch.contracts.search import SearchRequest
+from streams.searcher.images import QueryImages
+from streams.searcher.request import ParsedRequest
+from streams.searcher.vectors import IndexQuery, QueryVectors
 from visualsearch.engine import Engine
 from visualsearch.lru import Lru
-from visualsearch.search.compose import Part, compose
+from visualsearch.search.compose import Part
 from visualsearch.search.look.boxes import Box, crop
 from visualsearch.search.look.checkpoint import CheckpointDetector
 from visualsearch.search.look.prompts import PromptDetector, prompts_of
-from visualsearch.search.look.regions import (
-    Detector,
-    Photo,
-    Proposal,
-    Region,
-    boosted,
-    united,
-)
+from visualsearch.search.look.regions import Detector, Photo, Proposal, Region
 from visualsearch.search.look.shelves import narrowed, shelves, spoken
 from visualsearch.search.look.taxonomy import Taxonomy, read_taxonomy
-from visualsearch.types import Answer, Filters, FloatArray, Hit, Plan
+from visualsearch.types import FloatArray
 
 QUERY = Priority.QUERY
 CPU_STEP, GPU_STEP = 4, 128  # crops per call: other queries get their turn between two
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 KNOWN_WORDS = 10_000  # vectors of categories' names that are kept
-
-Find = Callable[[SearchRequest, Sequence[FloatArray], Filters], Awaitable[Answer]]
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A region and what was found for it."""
-
-    region: Region
-    hits: Sequence[Hit]
-    plan: Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +54,49 @@ class Detection:
 
 
 class Look:
-    """Finds regions and searches for each; the model's calls are short, for others wait too."""
+    """Finds the regions of a photo; the model's calls are short, for others wait too."""
 
     def __init__(
-        self, engine: Engine, model: Model, pictures: QueryPictures, detection: Detection
+        self,
+        engine: Engine,
+        model: Model,
+        images: QueryImages,
+        vectors: QueryVectors,
+        detection: Detection,
     ) -> None:
         self._engine = engine
         self._model = model
-        self._pictures = pictures
+        self._images = images
+        self._vectors = vectors
         self._detection = detection
         self._prompts: PromptDetector | None = None
         self._words: Lru[str, FloatArray] = Lru(KNOWN_WORDS)
 
-    async def regions(self, request: SearchRequest, parts: QueryParts, data: bytes) -> list[Region]:
-        """Return the photo's regions, best first; the whole of it where no thing is found.
+    async def embed(self, parsed: ParsedRequest, images: Sequence[bytes]) -> list[IndexQuery]:
+        """Return a query for each region, among the catalog's products of its category.
 
-        Raises RequestError for bytes that are no picture, ModelError when the model fails.
+        A region of other things than the request's category filter asks for is left out.
+        Raises RequestError for bytes that are no image, ModelError when the model fails.
         """
+        (data,), ((_, image),) = images, parsed.images
+        regions = await self._regions(parsed, data)
+        texts = await self._vectors.texts(parsed)
+        categories = await self._catalog_categories(regions)
+        queries: list[IndexQuery] = []
+        for region in regions:
+            category = narrowed(categories.get(region.category or "", ()), parsed.filters.category)
+            if category is not None:
+                view = self._vectors.compose([Part(region.vector, image.weight, "query")], texts)
+                filters = replace(parsed.filters, category=category)
+                queries.append(IndexQuery([view], filters, region))
+        return queries
+
+    async def _regions(self, parsed: ParsedRequest, data: bytes) -> list[Region]:
+        """Return the photo's regions, best first; the whole of it where no thing is found."""
+        request = parsed.request
         prompts = await self._prompt_detector()
-        ((field, _),) = parts.images
-        image = await self._pictures.photo(field, data, request.preprocess)
+        ((field, _),) = parsed.images
+        image = await self._images.photo(field, data, request.preprocess)
         (whole,) = await self._embedded(image, [Proposal(WHOLE)])
         photo = Photo(image, whole)
         if request.boxes:
@@ -104,34 +109,6 @@ class Look:
             QUERY, lambda: detector.choose(photo, proposals, vectors, request.max_regions)
         )
         return chosen or [Region(WHOLE, None, 0.0, whole)]
-
-    async def search(
-        self,
-        request: SearchRequest,
-        parts: QueryParts,
-        regions: Sequence[Region],
-        texts: Sequence[Part],
-        find: Find,
-    ) -> list[Found]:
-        """Search for each region among the catalogue's products of its category.
-
-        A region of other things than the request's category filter asks for is left out.
-        """
-        encoder = self._model.encoder
-        filters = to_filters(request)
-        shelf_of = await self._shelves(regions)
-        ((_, image),) = parts.images
-        found: list[Found] = []
-        for region in regions:
-            shelf = narrowed(shelf_of.get(region.category or "", ()), filters.category)
-            if shelf is None:
-                continue
-            part = Part(region.vector, image.weight, "query")
-            vector = compose([part], texts, dim=encoder.dim, text_weight=encoder.default_alpha)
-            answer = await find(request, [vector], replace(filters, category=shelf))
-            found.append(Found(region, answer.hits, answer.plan))
-        lists = boosted([each.hits for each in found])
-        return [replace(each, hits=hits) for each, hits in zip(found, lists, strict=True)]
 
     async def _prompt_detector(self) -> PromptDetector:
         if self._prompts is None:
@@ -154,27 +131,27 @@ class Look:
             rows.append(await self._model.images(QUERY, prepared))
         return np.concatenate(rows)
 
-    async def _shelves(self, regions: Sequence[Region]) -> dict[str, tuple[str, ...]]:
-        """Return the catalogue's categories for each category of the regions.
+    async def _catalog_categories(self, regions: Sequence[Region]) -> dict[str, tuple[str, ...]]:
+        """Return the catalog's categories for each category of the regions.
 
-        One that only the app knows is the catalogue's own.
+        One that only the app knows is the catalog's own.
         """
         prompts = await self._prompt_detector()
         known = dict(prompts.categories)
         if self._detection.checkpoint is not None:
             known |= self._detection.checkpoint.categories
-        catalogue = await self._model.aside(QUERY, self._engine.categories)
-        said = await self._spoken([*(word for words in known.values() for word in words),
-                                   *map(spoken, catalogue)])  # fmt: skip
+        catalog = await self._model.aside(QUERY, self._engine.categories)
+        prompt_words = [word for words in known.values() for word in words]
+        vectors = await self._word_vectors([*prompt_words, *map(spoken, catalog)])
         found = shelves(
-            {name: np.stack([said[word] for word in words]) for name, words in known.items()},
-            {name: said[spoken(name)] for name in catalogue},
+            {name: np.stack([vectors[word] for word in words]) for name, words in known.items()},
+            {name: vectors[spoken(name)] for name in catalog},
         )
         own = {region.category for region in regions} - known.keys() - {None}
         return found | {name: (name,) for name in own if name is not None}
 
-    async def _spoken(self, words: Sequence[str]) -> dict[str, FloatArray]:
-        """Return the vectors of words, from memory where they were said before."""
+    async def _word_vectors(self, words: Sequence[str]) -> dict[str, FloatArray]:
+        """Return the vectors of words, from memory where they were embedded before."""
         found = {word: vector for word in words if (vector := self._words.get(word)) is not None}
         new = [word for word in dict.fromkeys(words) if word not in found]
         if new:
@@ -183,11 +160,6 @@ class Look:
                 found[word] = row
                 self._words.put(word, row)
         return found
-
-
-def of_all(found: Sequence[Found], top_k: int) -> list[Hit]:
-    """Return the best products of all regions."""
-    return united([each.hits for each in found], top_k)
 
 
 def _box(edges: Sequence[float]) -> Box:

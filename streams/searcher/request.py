@@ -1,29 +1,45 @@
-"""A request spelt out: its shorthands, its filters, and what its parts may not be together."""
+"""Request parsing: shorthands written out, filters, and what may not be asked together."""
 
 from dataclasses import dataclass
 
-from streams.searcher.images import RequestError
-from visualsearch.contracts.search import QueryImage, QuerySpec, SearchFilters, SearchRequest
+from visualsearch.contracts.search import (
+    QueryImage,
+    QuerySpec,
+    SearchFault,
+    SearchFilters,
+    SearchRequest,
+)
 from visualsearch.types import Filters
 
 
-@dataclass(frozen=True, slots=True)
-class QueryParts:
-    """What a request shows and says, after its shorthands are spelt out."""
+class RequestError(Exception):
+    """A request that cannot be answered with hits."""
 
+    def __init__(self, code: str, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.fault = SearchFault(code, message, field)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedRequest:
+    """A request without shorthands; each part of its query has the name of its field."""
+
+    request: SearchRequest
     images: list[tuple[str, QueryImage]]
     texts: list[tuple[str, str, float | None]]
+    similar_to: list[tuple[str, str]]  # product ids
+    filters: Filters
 
 
-def spell_out(request: SearchRequest) -> QueryParts:
-    """Spell out the shorthands `image`, `text` and `text_weight`, each part with its field."""
+def parse(request: SearchRequest) -> ParsedRequest:
+    """Write out the shorthands of a request. Raises RequestError for what has no meaning."""
     query = request.query
     images = [(f"query.images[{n}]", image) for n, image in enumerate(query.images)]
     texts = [(f"query.texts[{n}]", t.text, t.weight) for n, t in enumerate(query.texts)]
     if query.image is not None:
         is_url = query.image.startswith(("http://", "https://", "file:"))
-        spelt = QueryImage(url=query.image) if is_url else QueryImage(data=query.image)
-        images.append(("query.image", spelt))
+        image = QueryImage(url=query.image) if is_url else QueryImage(data=query.image)
+        images.append(("query.image", image))
     if query.text is not None:
         texts.append(("query.text", query.text, query.text_weight))
     elif query.text_weight is not None:
@@ -33,7 +49,8 @@ def spell_out(request: SearchRequest) -> QueryParts:
         if not text.strip():
             raise RequestError("field_invalid", f"{field}: no words; say some or drop it", field)
     _check_mode(request, len(images))
-    return QueryParts(images, texts)
+    similar_to = _similar_to(query)
+    return ParsedRequest(request, images, texts, similar_to, _filters(request, similar_to))
 
 
 def _check_mode(request: SearchRequest, images: int) -> None:
@@ -43,10 +60,10 @@ def _check_mode(request: SearchRequest, images: int) -> None:
             _refuse("boxes", "only mode look takes boxes")
         return
     if images != 1:
-        _refuse("query", f"mode look takes one picture, not {images}")
+        _refuse("query", f"mode look takes one image, not {images}")
     for field in ("similar_to", "vector"):
         if getattr(request.query, field) is not None:
-            _refuse(f"query.{field}", "mode look searches by a picture and words; leave it out")
+            _refuse(f"query.{field}", "mode look searches by an image and words; leave it out")
     if request.explain:
         _refuse("explain", "mode look is not explained; explain a search of one region")
     for field in ("background", "crops", "align"):
@@ -58,8 +75,7 @@ def _refuse(field: str, text: str) -> None:
     raise RequestError("field_invalid", f"{field}: {text}", field)
 
 
-def likened(query: QuerySpec) -> list[tuple[str, str]]:
-    """Return (field, product id) of each product that the query names."""
+def _similar_to(query: QuerySpec) -> list[tuple[str, str]]:
     if query.similar_to is None:
         return []
     if isinstance(query.similar_to, str):
@@ -67,11 +83,8 @@ def likened(query: QuerySpec) -> list[tuple[str, str]]:
     return [(f"query.similar_to[{n}]", each) for n, each in enumerate(query.similar_to)]
 
 
-def to_filters(request: SearchRequest) -> Filters:
-    """Return the request's filters as the engine takes them.
-
-    The products of `similar_to` are no answers to themselves.
-    """
+def _filters(request: SearchRequest, similar_to: list[tuple[str, str]]) -> Filters:
+    """Return the filters as the engine takes them; a product is not similar to itself."""
     given: SearchFilters = request.filters
     return Filters(
         category=tuple(given.category),
@@ -81,6 +94,6 @@ def to_filters(request: SearchRequest) -> Filters:
         price_max=given.price_max,
         in_stock=given.in_stock,
         attributes=given.attributes,
-        exclude=frozenset(given.exclude) | {name for _, name in likened(request.query)},
+        exclude=frozenset(given.exclude) | {name for _, name in similar_to},
         image_kind=request.image_kind,
     )

@@ -1,25 +1,63 @@
-"""What the library found → the result that goes out."""
+"""What the index found → the result that goes out."""
 
 from collections.abc import Sequence
 
+from streams.indexer.active_engine import active_engine
+from streams.searcher.search import Found
 from visualsearch.contracts.search import (
     GuessedAttribute,
     LookRegion,
+    SearchFault,
     SearchHint,
     SearchHit,
     SearchPlan,
+    SearchResult,
     SearchVariant,
 )
 from visualsearch.search.hints import Hint
-from visualsearch.search.look.regions import Region
+from visualsearch.search.look.regions import Region, boosted, united
 from visualsearch.types import Hit, OfferRecord, Plan
 
 MOST_VARIANTS = 1000  # of one hit: a placeholder image may stand for half a catalog
 _NO_OFFER = OfferRecord("", (0, 0, 0))
 
 
-def search_hit(hit: Hit) -> SearchHit:
-    """Return a hit as it is published."""
+def to_result(found: Found) -> SearchResult:
+    """Return the result of a request that could be answered."""
+    request = found.parsed.request
+    result = SearchResult(
+        request_id=request.request_id,
+        status="ok",
+        index=found.index,
+        hints=[_search_hint(hint) for hint in found.hints],
+    )
+    if request.mode == "look":
+        _add_regions(result, found)
+        return result
+    (answer,) = found.answers
+    result.hits = [_search_hit(hit) for hit in answer.hits]
+    result.plan = _search_plan(answer.plan)
+    result.served_by = active_engine(answer.plan.strategy)
+    return result
+
+
+def failure(request_id: str, fault: SearchFault) -> SearchResult:
+    """Return the result of a request that failed."""
+    return SearchResult(request_id=request_id, status="error", error=fault)
+
+
+def _add_regions(result: SearchResult, found: Found) -> None:
+    """Add the regions of a photo, each with its hits, and the best hits of all of them."""
+    lists = boosted([answer.hits for answer in found.answers])
+    result.hits = [_search_hit(hit) for hit in united(lists, found.parsed.request.top_k)]
+    result.regions = [
+        _look_region(query.region, hits, answer.plan)
+        for query, hits, answer in zip(found.queries, lists, found.answers, strict=True)
+        if query.region is not None
+    ]
+
+
+def _search_hit(hit: Hit) -> SearchHit:
     # From its records, field by field: a request has up to a thousand hits, and the steps between
     # are felt.
     base, offer = hit.base, hit.offer or _NO_OFFER
@@ -58,8 +96,7 @@ def _variant(hit: Hit) -> SearchVariant:
     )
 
 
-def search_plan(plan: Plan) -> SearchPlan:
-    """Return a plan as it is published."""
+def _search_plan(plan: Plan) -> SearchPlan:
     return SearchPlan(
         strategy=plan.strategy,
         selectivity=plan.selectivity,
@@ -69,17 +106,17 @@ def search_plan(plan: Plan) -> SearchPlan:
     )
 
 
-def search_hint(hint: Hint) -> SearchHint:
+def _search_hint(hint: Hint) -> SearchHint:
     """Return a hint as it is published: its field as the request has it."""
     return SearchHint(field=f"filters.{hint.field}", value=hint.value, close=list(hint.close))
 
 
-def look_region(region: Region, hits: Sequence[Hit], plan: Plan) -> LookRegion:
+def _look_region(region: Region, hits: Sequence[Hit], plan: Plan) -> LookRegion:
     """Return a region and what was found for it."""
     return LookRegion(
         box=[round(edge, 4) for edge in region.box],
         category=region.category,
         score=round(region.score, 4),
-        hits=[search_hit(hit) for hit in hits],
-        plan=search_plan(plan),
+        hits=[_search_hit(hit) for hit in hits],
+        plan=_search_plan(plan),
     )

@@ -1,65 +1,81 @@
-"""What a request shows and says → the vectors to search by."""
+"""The vectors of a request: images, words, products and vectors composed into a query."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from streams.model.model import Model
 from streams.model.priority_pool import Priority
-from streams.searcher.images import QueryPictures, RequestError
-from streams.searcher.request import QueryParts, likened
-from visualsearch.contracts.search import QueryImage, SearchRequest
+from streams.searcher.images import QueryImages
+from streams.searcher.request import ParsedRequest, RequestError
+from visualsearch.contracts.search import QueryImage
 from visualsearch.engine import Engine
 from visualsearch.search.align import LEAST_KNOWN, aligned
 from visualsearch.search.compose import Composed, Part, composed
-from visualsearch.types import FloatArray
+from visualsearch.search.look.regions import Region
+from visualsearch.types import Filters, FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class IndexQuery:
+    """One question to the index; a product counts by the nearest of the views."""
+
+    views: Sequence[Composed]
+    filters: Filters
+    region: Region | None = None  # of the photo, in mode look
 
 
 class QueryVectors:
     """Embeds the parts of a request and composes them."""
 
-    def __init__(self, engine: Engine, model: Model, pictures: QueryPictures) -> None:
+    def __init__(self, engine: Engine, model: Model, images: QueryImages) -> None:
         self._engine = engine
         self._model = model
-        self._pictures = pictures
+        self._images = images
 
-    async def of(
-        self, request: SearchRequest, parts: QueryParts, pictures: list[bytes]
-    ) -> list[Composed]:
-        """Return the vectors to search by: one, or one for each crop of the pictures.
+    async def embed(self, parsed: ParsedRequest, images: Sequence[bytes]) -> list[IndexQuery]:
+        """Return one query, with a view, or with one for each crop of the images.
 
         Raises RequestError, ModelError, QueryError.
         """
-        usual = self._usual(request, parts)
-        images = [
-            await self._image_parts(request, field, image, data, usual)
-            for (field, image), data in zip(parts.images, pictures, strict=True)
+        mean = self._photo_mean(parsed)
+        embedded = [
+            await self._image_parts(parsed, field, image, data, mean)
+            for (field, image), data in zip(parsed.images, images, strict=True)
         ]
-        texts = await self.texts(parts)
-        others = [self._stored(field, name) for field, name in likened(request.query)]
-        if request.query.vector is not None:
-            given = np.asarray(request.query.vector, dtype=np.float64)
+        texts = await self.texts(parsed)
+        others = [self._stored(field, name) for field, name in parsed.similar_to]
+        if parsed.request.query.vector is not None:
+            given = np.asarray(parsed.request.query.vector, dtype=np.float64)
             others.append(Part(given, None, "query.vector"))
-        encoder = self._model.encoder
-        return [
-            composed([*view, *others], texts, dim=encoder.dim, text_weight=encoder.default_alpha)
-            for view in (zip(*images, strict=True) if images else [()])
+        views = [
+            self.compose([*view, *others], texts)
+            for view in (zip(*embedded, strict=True) if embedded else [()])
         ]
+        return [IndexQuery(views, parsed.filters)]
 
-    async def texts(self, parts: QueryParts) -> list[Part]:
-        """Return the request's words as parts of its query."""
-        if not parts.texts:
+    async def texts(self, parsed: ParsedRequest) -> list[Part]:
+        """Return the request's words as parts of its query. Raises ModelError."""
+        if not parsed.texts:
             return []
-        rows = await self._model.texts(Priority.QUERY, [text for _, text, _ in parts.texts])
-        return [Part(v, w, f) for v, (f, _, w) in zip(rows, parts.texts, strict=True)]
+        rows = await self._model.texts(Priority.QUERY, [text for _, text, _ in parsed.texts])
+        return [Part(v, w, f) for v, (f, _, w) in zip(rows, parsed.texts, strict=True)]
 
-    def _usual(self, request: SearchRequest, parts: QueryParts) -> FloatArray | None:
+    def compose(self, images: Sequence[Part], texts: Sequence[Part]) -> Composed:
+        """Return one view of the parts, weighted as the encoder asks. Raises QueryError."""
+        encoder = self._model.encoder
+        return composed(images, texts, dim=encoder.dim, text_weight=encoder.default_alpha)
+
+    def _photo_mean(self, parsed: ParsedRequest) -> FloatArray | None:
         """Return what photos have in common, if the request wants that taken from its own."""
-        if not request.preprocess.align or not parts.images:
+        if not parsed.request.preprocess.align or not parsed.images:
             return None
         mean, known = self._engine.kind_mean("lifestyle")
         if known < LEAST_KNOWN:
             raise RequestError(
                 "alignment_unknown",
-                f"preprocess.align: the index holds {known} lifestyle pictures, and what they have "
+                f"preprocess.align: the index holds {known} lifestyle images, and what they have "
                 f"in common is told from {LEAST_KNOWN}; publish some, or leave it out",
                 "preprocess.align",
             )
@@ -67,15 +83,15 @@ class QueryVectors:
 
     async def _image_parts(
         self,
-        request: SearchRequest,
+        parsed: ParsedRequest,
         field: str,
         image: QueryImage,
         data: bytes,
-        usual: FloatArray | None,
+        mean: FloatArray | None,
     ) -> list[Part]:
-        vectors = await self._pictures.vectors(field, data, request.preprocess)
-        if usual is not None:
-            vectors = aligned(vectors, usual)
+        vectors = await self._images.vectors(field, data, parsed.request.preprocess)
+        if mean is not None:
+            vectors = aligned(vectors, mean)
         return [Part(vector, image.weight, field) for vector in vectors]
 
     def _stored(self, field: str, product_id: str) -> Part:
@@ -83,7 +99,7 @@ class QueryVectors:
         if not vectors:
             raise RequestError(
                 "product_unknown",
-                f"{field}: no pictures of product {product_id!r} are indexed; "
+                f"{field}: no images of product {product_id!r} are indexed; "
                 "visualsearch explain says why",
                 field,
             )

@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from streams.images.errors import FetchError
 from streams.images.fetcher import Fetcher
-from streams.searcher.handler import failure
+from streams.searcher.result import failure
 from streams.snapshots.scheduler import Keeper, SnapshotRefusedError
 from streams.web.pages import render
 from streams.web.product_state import product_json

@@ -15,10 +15,10 @@ from streams.images.blob_writer import InlineImages
 from streams.images.blobs import BlobStore
 from streams.images.circuit_breaker import Hosts
 from streams.images.fetcher import Fetcher
+from streams.indexer.active_engine import ActiveEngineGauge
 from streams.indexer.healer import LogHealer, PartitionScan
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
-from streams.indexer.serving import Served
 from streams.ingest.attributes import AttributeLane
 from streams.ingest.batches import Batches
 from streams.ingest.delay import Delay
@@ -26,19 +26,19 @@ from streams.ingest.embedding import EmbeddingLane
 from streams.ingest.images import Pictures
 from streams.ingest.latest import Newest
 from streams.ingest.publisher import EmbeddingSteps, Publisher
-from streams.ingest.window import Window
 from streams.kafka.consumer_group import GroupReader, Sink
 from streams.kafka.heartbeat import Heartbeat
 from streams.kafka.lag import PipelineLag
+from streams.kafka.window import Window
 from streams.metrics import Metrics
 from streams.model.attribute_guesses import guesser_of, of_bytes
 from streams.model.batcher import Embedder
 from streams.model.model import Model
-from streams.searcher.consumer import QueryAgent
+from streams.searcher.consumer import QueryConsumer
 from streams.searcher.faust_app import QueryApp
-from streams.searcher.handler import QueryHandler
-from streams.searcher.images import QueryPictures
+from streams.searcher.images import QueryImages
 from streams.searcher.look import Detection
+from streams.searcher.pipeline import SearchPipeline
 from streams.snapshots.restore import Beginning, begin, build_keeper
 from streams.snapshots.scheduler import Keeper
 from streams.worker.topic_check import require_topics
@@ -84,18 +84,18 @@ class IngestSide:
 
 @dataclass(frozen=True, slots=True)
 class SearchSide:
-    """The live index, who feeds it and keeps its log whole, and the agent that answers from it."""
+    """The live index, who feeds it and keeps its log whole, and what answers from it."""
 
     engine: Engine
     reader: LogReader
     ledger: Ledger
     healer: LogHealer
     fetcher: Fetcher  # with slots of its own: a query waits for no picture of the catalogue
-    handler: QueryHandler
-    agent: QueryAgent
+    pipeline: SearchPipeline
     app: QueryApp
-    requests: GroupReader  # reads them for the app
-    served: Served
+    window: Window  # of requests, in front of the app
+    requests: GroupReader  # reads them for the window
+    active_engine: ActiveEngineGauge
     keeper: Keeper | None  # None where snapshots cannot be told apart
 
 
@@ -223,7 +223,7 @@ def begun(shared: Shared) -> Beginning:
 
 
 def build_search(shared: Shared, index_partitions: int, beginning: Beginning) -> SearchSide:
-    """Return the reader of the index and the query agent, none of them started."""
+    """Return the reader of the index and the query app, none of them started."""
     settings, topics = shared.settings, shared.settings.topics
     engine = beginning.engine
     # Of replicas that see the same record the quickest heals it; the others then find it healed.
@@ -250,47 +250,62 @@ def build_search(shared: Shared, index_partitions: int, beginning: Beginning) ->
         interval_s=settings.heal_grace_s / 3,
     )
     fetcher = Fetcher(settings, shared.blobs, shared.metrics)
-    pictures = QueryPictures.of(settings, shared.model, fetcher)
-    handler = QueryHandler(
+    images = QueryImages.of(settings, shared.model, fetcher)
+    pipeline = SearchPipeline(
         engine,
         shared.model,
-        pictures,
+        images,
         shared.metrics,
-        watermark=lambda: reader.watermark.time_s,
+        watermark=reader.watermark,
         detection=Detection.of(settings),
-        searchers=max(2, (os.cpu_count() or 2) // 2),
+        threads=max(2, (os.cpu_count() or 2) // 2),
     )
-    agent = QueryAgent(
-        handler,
+    consumer = QueryConsumer(
+        pipeline,
         shared.producer,
         shared.metrics,
         results=topics.search_results,
         dead_letters=topics.dead_letters,
         reply_topics=settings.reply_topics,
-        concurrency=settings.query_concurrency,
         now=shared.clock.now,
     )
     app = QueryApp(
-        settings,
-        settings.group("search"),
-        agent.run,
-        window=WINDOW_PER_SLOT * settings.query_concurrency,
+        settings, settings.group("search"), consumer.handle, concurrency=settings.query_concurrency
+    )
+    window = Window(
+        app.handle,
+        consumer.give_up,
+        events=WINDOW_PER_SLOT * settings.query_concurrency,
         size=WINDOW_BYTES,
+        at_once=settings.query_concurrency,
+        finish_begun=True,
     )
     requests = GroupReader(
         settings.kafka(),
         settings.group("search"),
         [topics.search_requests],
-        app,
+        window,
         shared.metrics,
         session_timeout_s=settings.session_timeout_s,
         commit_s=QUERY_COMMIT_S,
-        settle=partial(app.settle, QUERY_DRAIN_S),
+        settle=partial(window.settle, QUERY_DRAIN_S),
     )
-    served = Served(shared.metrics, time.monotonic() if beginning.chosen else None)
+    active_engine = ActiveEngineGauge(
+        shared.metrics, time.monotonic() if beginning.chosen else None
+    )
     keeper = build_keeper(settings, beginning, reader, ledger, shared.metrics)
     return SearchSide(
-        engine, reader, ledger, healer, fetcher, handler, agent, app, requests, served, keeper
+        engine,
+        reader,
+        ledger,
+        healer,
+        fetcher,
+        pipeline,
+        app,
+        window,
+        requests,
+        active_engine,
+        keeper,
     )
 
 

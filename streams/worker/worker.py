@@ -175,7 +175,7 @@ class Worker:
             yield "the log healer", partial(asyncio.to_thread, side.healer.close)
             yield "the log reader", partial(asyncio.to_thread, side.reader.close)
             yield "the engine", partial(asyncio.to_thread, side.engine.close)
-            yield "the query handler", partial(asyncio.to_thread, side.handler.close)
+            yield "the search pipeline", partial(asyncio.to_thread, side.pipeline.close)
             yield "the query images", side.fetcher.close
         if self._watching is not None:
             self._watching.cancel()
@@ -238,7 +238,7 @@ class Worker:
         while True:
             await asyncio.sleep(1.0)
             if self._side is not None:
-                self._side.served.update(self._side.engine.serving)
+                self._side.active_engine.update(self._side.engine.serving)
             if (reason := self.live()) is not None:
                 raise RuntimeError(reason)
 
@@ -266,9 +266,9 @@ class Worker:
         for reader in (*(ingest.readers if ingest else ()), *((side.requests,) if side else ())):
             if reader.failure is not None:
                 return f"{reader.group} cannot go on: {reader.failure!r}"
-        for sink in ingest.sinks if ingest else ():
+        for sink in (*(ingest.sinks if ingest else ()), *((side.window,) if side else ())):
             if sink.failure is not None:
-                return f"events cannot be finished: {sink.failure!r}"
+                return f"messages cannot be finished: {sink.failure!r}"
         return None
 
     def _query_failure(self, side: SearchSide) -> str | None:
@@ -311,7 +311,7 @@ class Worker:
         metrics.pieces.set(stats.pieces)
         metrics.merge_progress.set(stats.merged_rows / max(stats.merging_rows, 1))
         metrics.dirty_keys.set(len(self._side.ledger))
-        self._side.served.update(self._side.engine.serving)
+        self._side.active_engine.update(self._side.engine.serving)
         if self._side.keeper is not None and (age_s := self._side.keeper.age_s()) is not None:
             metrics.snapshot_age.set(age_s)
         for partition, lag in self._side.reader.lag().items():

@@ -44,7 +44,7 @@ REAL = ROOT.parent / "shared" / "data" / "vectors" / "clip-keyframes.npy"
 WORKER = """
 import sys
 import visualsearch
-from tests import fakes
+from tests.support import fakes
 fakes.DIM = fakes.FakeEncoder.dim = 512
 fakes.unit.__defaults__ = (512,)
 visualsearch.load_encoder = lambda *_, **__: fakes.FakeEncoder()
@@ -75,7 +75,8 @@ def vectors(rows: int) -> tuple[FloatArray, FloatArray]:
     if not REAL.exists():
         print(f"{REAL} is not there: drawn clusters instead", file=sys.stderr)
         drawn = Clustered()
-        return drawn.rows(rows), drawn.queries(QUERIES)
+        found, _ = drawn.rows(rows)
+        return found, drawn.queries(found, QUERIES)
     real = np.load(REAL).astype(np.float32)
     queries = real[:QUERIES]
     some = real[QUERIES:][np.arange(rows) % (len(real) - QUERIES)]

@@ -63,21 +63,21 @@ def variety(encoder: Encoder, folder: Path) -> None:
     print(f"{len(rows)} products of {len(set(truth))} styles, {len(groups)} groups; pairs: "
           f"precision {true[said].mean():.3f}, recall {said[true].mean():.3f}")  # fmt: skip
     print("| diversity | NDCG@10 | intra-list diversity | styles of 10 |\n|---|---|---|---|")
-    likeness = shown @ shown.T
+    similarity = shown @ shown.T
     for diversity in (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0):
-        found = [_figures(n, likeness, shown, kinds, truth, diversity) for n in range(len(rows))]
+        found = [_figures(n, similarity, shown, kinds, truth, diversity) for n in range(len(rows))]
         relevance, differ, styles = np.mean(found, axis=0)
         print(f"| {diversity} | {relevance:.3f} | {differ:.3f} | {styles:.1f} |")
 
 
 def _figures(
-    asked: int, likeness: FloatArray, shown: FloatArray, kinds: Any, truth: Any, diversity: float
+    asked: int, similarity: FloatArray, shown: FloatArray, kinds: Any, truth: Any, diversity: float
 ) -> tuple[float, float, float]:
-    scores = likeness[asked].copy()
+    scores = similarity[asked].copy()
     scores[asked] = -9.0
     order = np.argsort(-scores)[:LEAST_POOL]
     chosen = order[mmr(scores[order], shown[order], TOP, diversity)]
-    pairs = likeness[np.ix_(chosen, chosen)][np.triu_indices(TOP, 1)]
+    pairs = similarity[np.ix_(chosen, chosen)][np.triu_indices(TOP, 1)]
     relevant = (kinds == kinds[asked]).astype(np.float64)
     gain = ndcg(relevant[chosen], np.delete(relevant, asked))
     return gain, float(1 - pairs.mean()), len(set(truth[chosen]))

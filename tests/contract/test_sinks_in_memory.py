@@ -9,9 +9,9 @@ import pytest
 from streams.ingest.batches import Batches
 from streams.ingest.delay import Delay
 from streams.ingest.retry import FIRST, Retry, retry_message
-from streams.ingest.window import Handle, Window
 from streams.kafka.consumer_group import Sink
 from streams.kafka.messages import SourceMessage
+from streams.kafka.window import Handle, Window
 from tests.support.feeding import Feeder, InMemory
 from tests.support.lane_acks import EchoLane, LaneAcksContract
 from tests.support.side_by_side import VALUES, SideBySideContract

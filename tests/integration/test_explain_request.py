@@ -59,7 +59,7 @@ async def test_each_way_of_not_being_shown_is_told_apart(path: Path) -> None:
         assert len(one.filters) == 4
         assert one.score is not None
     assert (bare.status, nobody.status) == ("not_searchable", "not_searchable")
-    assert "no picture" in bare.text
+    assert "no image" in bare.text
 
 
 async def test_what_pushed_a_product_out_and_what_its_score_is_made_of(path: Path) -> None:

@@ -19,8 +19,8 @@ from streams.ingest.batches import Batches
 from streams.ingest.latest import Newest
 from streams.ingest.order import OrderMode
 from streams.ingest.publisher import EmbeddingSteps
-from streams.ingest.window import Window
 from streams.kafka.messages import SourceMessage
+from streams.kafka.window import Window
 from streams.model.model import Model
 from tests.support.crashing import Crash, Machine, live
 from tests.support.fakes import DIM, FakeEncoder, jpeg

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from streams.ingest.window import Handle, Window
 from streams.kafka.consumer_group import Sink
 from streams.kafka.messages import SourceMessage
+from streams.kafka.window import Handle, Window
 
 VALUES = [b"%d" % n for n in range(7)]
 

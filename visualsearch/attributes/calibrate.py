@@ -60,8 +60,8 @@ def calibrated(
         weights = attribute.directions(encoder.encode_texts)
         head = Head(attribute.name, values, weights, 1.0)
         right = [values.index(product.labels[attribute.name]) for product in fitted]
-        likeness = [head.likeness(product.vectors) for product in fitted]
-        temperature = fit_temperature(likeness, right)
+        similarity = [head.similarity(product.vectors) for product in fitted]
+        temperature = fit_temperature(similarity, right)
         measured = measured_on(Head(attribute.name, values, weights, temperature), halves[1])
         if measured is not None:
             found.append(measured)

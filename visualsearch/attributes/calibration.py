@@ -12,34 +12,34 @@ _BINS = 10
 _LEAST = 1e-12
 
 
-def probabilities(likeness: npt.NDArray[np.floating], temperature: float) -> Doubles:
+def probabilities(similarity: npt.NDArray[np.floating], temperature: float) -> Doubles:
     """Return the softmax of rows of scores (n, values) at a temperature."""
-    scaled = likeness.astype(np.float64) / temperature
+    scaled = similarity.astype(np.float64) / temperature
     scaled -= scaled.max(axis=1, keepdims=True)
     shares = np.exp(scaled)
     found: Doubles = shares / shares.sum(axis=1, keepdims=True)
     return found
 
 
-def pooled(likeness: Sequence[npt.NDArray[np.floating]], temperature: float) -> Doubles:
+def pooled(similarity: Sequence[npt.NDArray[np.floating]], temperature: float) -> Doubles:
     """Return a row of probabilities per product: the mean of those of its pictures."""
-    return np.array([probabilities(rows, temperature).mean(axis=0) for rows in likeness])
+    return np.array([probabilities(rows, temperature).mean(axis=0) for rows in similarity])
 
 
-def fit_temperature(likeness: Sequence[npt.NDArray[np.floating]], right: Sequence[int]) -> float:
+def fit_temperature(similarity: Sequence[npt.NDArray[np.floating]], right: Sequence[int]) -> float:
     """Return the temperature at which the right values are the most likely.
 
-    `likeness` holds an array (pictures, values) per product, `right` the place of its value.
+    `similarity` holds an array (pictures, values) per product, `right` the place of its value.
     Needs products that nothing was trained on. Raises ValueError without any.
     """
     if not len(right):
         raise ValueError("no products to fit a temperature to")
     # Products by their number of pictures: all of a size are scored at once.
     sizes: dict[int, list[int]] = {}
-    for place, rows in enumerate(likeness):
+    for place, rows in enumerate(similarity):
         sizes.setdefault(len(rows), []).append(place)
     stacks = [
-        (np.stack([likeness[place] for place in places]), np.array([right[p] for p in places]))
+        (np.stack([similarity[place] for place in places]), np.array([right[p] for p in places]))
         for places in sizes.values()
     ]
 

@@ -31,14 +31,14 @@ class Head:
     error: float | None = None
     products: int = 0
 
-    def likeness(self, vectors: FloatArray) -> FloatArray:
+    def similarity(self, vectors: FloatArray) -> FloatArray:
         """Return scores of shape (pictures, values), before the temperature."""
         scores: FloatArray = vectors.astype(np.float32) @ self.weights.T
         return scores
 
     def shares(self, products: Sequence[FloatArray]) -> Doubles:
         """Return probabilities of shape (products, values)."""
-        return pooled([self.likeness(vectors) for vectors in products], self.temperature)
+        return pooled([self.similarity(vectors) for vectors in products], self.temperature)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

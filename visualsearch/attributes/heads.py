@@ -120,18 +120,18 @@ def measured_on(head: Head, products: Sequence[Labelled]) -> Head | None:
     if not mine:
         return None
     right = np.array([place[product.labels[head.name]] for product in mine])
-    likeness = [head.likeness(product.vectors) for product in mine]
-    return _figures(head, likeness, right, head.temperature)
+    similarity = [head.similarity(product.vectors) for product in mine]
+    return _figures(head, similarity, right, head.temperature)
 
 
-def _measured(head: Head, likeness: list[FloatArray], right: npt.NDArray[np.int64]) -> Head:
-    return _figures(head, likeness, right, fit_temperature(likeness, right.tolist()))
+def _measured(head: Head, similarity: list[FloatArray], right: npt.NDArray[np.int64]) -> Head:
+    return _figures(head, similarity, right, fit_temperature(similarity, right.tolist()))
 
 
 def _figures(
-    head: Head, likeness: list[FloatArray], right: npt.NDArray[np.int64], temperature: float
+    head: Head, similarity: list[FloatArray], right: npt.NDArray[np.int64], temperature: float
 ) -> Head:
-    shares = pooled(likeness, temperature)
+    shares = pooled(similarity, temperature)
     hits = shares.argmax(axis=1) == right
     return Head(
         head.name, head.values, head.weights, temperature, head.source, float(hits.mean()),

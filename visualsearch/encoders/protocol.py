@@ -13,7 +13,7 @@ Prepared = Any
 
 
 class Encoder(Protocol):
-    """Turns pictures and words into unit vectors whose inner product is their likeness."""
+    """Turns pictures and words into unit vectors whose inner product is their similarity."""
 
     @property
     def model_id(self) -> str:

@@ -77,13 +77,13 @@ def grouped(hits: Sequence[Hit], vectors: FloatArray, wanted: int) -> list[list[
     return groups
 
 
-def _variants(one: Style, other: Style, likeness: float) -> bool:
-    if likeness >= SAME_PICTURE:
+def _variants(one: Style, other: Style, similarity: float) -> bool:
+    if similarity >= SAME_PICTURE:
         return True
     if one.group is not None and other.group is not None:
         return one.group == other.group and one.brand == other.brand
     named = bool(one.name) and one.name == other.name and one.brand == other.brand
-    return named and likeness >= SAME_STYLE
+    return named and similarity >= SAME_STYLE
 
 
 def _words(text: str) -> list[str]:

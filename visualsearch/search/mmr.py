@@ -13,23 +13,23 @@ def mmr(
 
     `scores` are the candidates' cosines with the query, best first, `vectors` their unit vectors,
     of shape (n, dim). The first stays first; then whoever has the most of
-    `(1 - diversity) * score - diversity * likeness`, the likeness being that to the most alike of
-    those chosen, and both scaled to 0..1 over the candidates: cosines of words with pictures are
-    several times smaller than those among pictures, and would otherwise count for nothing.
+    `(1 - diversity) * score - diversity * similarity`, where similarity is the greatest to those
+    chosen. Both are scaled to 0..1 over the candidates: cosines of words with pictures are several
+    times smaller than those among pictures, and would otherwise count for nothing.
     At 0 nothing changes, at 1 only the first is near the query. (λ = 1 - diversity.)
     """
     count = len(scores)
     if not count:
         return []
     relevance = _scaled(np.asarray(scores, dtype=np.float64))
-    likeness = np.full(count, -np.inf)
+    similarity = np.full(count, -np.inf)
     low, spread = _range(vectors)
     chosen = [0]
     left = np.ones(count, dtype=np.bool_)
     left[0] = False
     while len(chosen) < min(wanted, count):
-        likeness = np.maximum(likeness, (vectors @ vectors[chosen[-1]] - low) / spread)
-        marginal = (1 - diversity) * relevance - diversity * likeness
+        similarity = np.maximum(similarity, (vectors @ vectors[chosen[-1]] - low) / spread)
+        marginal = (1 - diversity) * relevance - diversity * similarity
         marginal[~left] = -np.inf
         place = int(marginal.argmax())  # of equals the nearest to the query
         chosen.append(place)
@@ -44,6 +44,6 @@ def _scaled(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _range(vectors: FloatArray) -> tuple[float, float]:
-    """Return the least likeness to the first candidate, and how far it is to 1."""
+    """Return the least similarity to the first candidate, and how far it is to 1."""
     low = float((vectors @ vectors[0]).min())
     return low, max(1.0 - low, 1e-9)

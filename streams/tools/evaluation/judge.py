@@ -85,7 +85,7 @@ async def _judged(
         request = to_request(search, folder, depth=max(ks), overrides=overrides)
     except SchemaError as error:
         raise QueriesError(f"line {search.line}: {error} [{error.code}]") from None
-    result = await shop.handler.answer(request, remaining_s=DEADLINE_S)
+    result = await shop.pipeline.answer(request, remaining_s=DEADLINE_S)
     if (fault := result.error) is not None:
         raise QueriesError(f"line {search.line}: {fault.message} [{fault.code}]")
     shown = int(search.body.get("top_k", max(ks)))

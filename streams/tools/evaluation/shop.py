@@ -18,14 +18,15 @@ from streams.images.fetcher import Fetcher
 from streams.images.inline import decode_base64
 from streams.indexer.engine import build_engine
 from streams.indexer.records import engine_record
+from streams.indexer.watermark import Watermark
 from streams.ingest.attributes import base_record, image_id, offer_record
 from streams.metrics import Metrics
 from streams.model.attribute_guesses import guesser_of
 from streams.model.model import Model
 from streams.model.priority_pool import Priority
-from streams.searcher.handler import QueryHandler
-from streams.searcher.images import QueryPictures
+from streams.searcher.images import QueryImages
 from streams.searcher.look import Detection
+from streams.searcher.pipeline import SearchPipeline
 from streams.tools.catalog.events import row_product
 from streams.tools.catalog.publish import Ready, products_of
 from streams.tools.catalog.readers import open_catalog
@@ -44,14 +45,14 @@ Progress = Callable[[int, int], None]  # how far, of how much
 
 @dataclass(slots=True)
 class Shop:
-    """An index of a catalogue with a handler over it; `rejected` are its rows and pictures."""
+    """An index of a catalog and a pipeline over it; `rejected` are its rows and pictures."""
 
     engine: Engine
     model: Model
-    handler: QueryHandler
+    pipeline: SearchPipeline
     fetcher: Fetcher
     settings: Settings
-    handler_over: Callable[[Engine], QueryHandler]  # another, over what stands for the engine
+    pipeline_over: Callable[[Engine], SearchPipeline]  # another, over what stands for the engine
     guesser: Guesser | None = None
     rejected: list[Rejected] = field(default_factory=list)
     rows: dict[str, Row] = field(default_factory=dict)
@@ -167,22 +168,22 @@ async def open_shop(encoder: Encoder, settings: Settings) -> AsyncIterator[Shop]
     model = Model(encoder, metrics)
     engine = build_engine(settings, encoder.model_id, encoder.dim, metrics)
     fetcher = Fetcher(settings, BlobStore(settings.blobs), metrics)
-    pictures = QueryPictures.of(settings, model, fetcher)
+    images = QueryImages.of(settings, model, fetcher)
     detection = Detection.of(settings)
 
-    def handler_over(engine: Engine) -> QueryHandler:
-        return QueryHandler(
-            engine, model, pictures, metrics, watermark=lambda: None, detection=detection
+    def pipeline_over(engine: Engine) -> SearchPipeline:
+        return SearchPipeline(
+            engine, model, images, metrics, watermark=Watermark(1), detection=detection
         )
 
-    handler = handler_over(engine)
+    pipeline = pipeline_over(engine)
     try:
         yield Shop(
-            engine, model, handler, fetcher, settings, handler_over,
+            engine, model, pipeline, fetcher, settings, pipeline_over,
             guesser_of(settings, encoder),
         )  # fmt: skip
     finally:
-        handler.close()
+        pipeline.close()
         await fetcher.close()
         model.close()
         engine.close()

@@ -35,19 +35,19 @@ async def asked_of(
     Raises QueriesError, with the line, for a query that gets an error for an answer.
     """
     listening = Listening(shop.engine)
-    handler = shop.handler_over(cast("Engine", listening))
+    pipeline = shop.pipeline_over(cast("Engine", listening))
     try:
         for search in queries.searches:
             try:
                 request = to_request(search, queries.folder, depth=1, overrides={"top_k": top_k})
             except SchemaError as error:
                 raise QueriesError(f"line {search.line}: {error} [{error.code}]") from None
-            result = await handler.answer(request, remaining_s=DEADLINE_S)
+            result = await pipeline.answer(request, remaining_s=DEADLINE_S)
             if (fault := result.error) is not None:
                 raise QueriesError(f"line {search.line}: {fault.message} [{fault.code}]")
             progress()
     finally:
-        handler.close()
+        pipeline.close()
     if not listening.asked:
         raise QueriesError("the file holds preferences only; searches are needed")
     return listening.asked

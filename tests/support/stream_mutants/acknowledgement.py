@@ -7,11 +7,11 @@ from typing import Any
 
 from streams.ingest.batches import Batches
 from streams.ingest.outcome import process_safely
-from streams.ingest.window import Window
 from streams.kafka.consumer_group import Finished, GroupReader
 from streams.kafka.in_order import InOrder
 from streams.kafka.messages import SourceMessage
 from streams.kafka.retry_forever import three_tries
+from streams.kafka.window import Window
 from tests.support.stream_mutants.planting import Mutants
 
 MUTANTS = Mutants()
@@ -107,7 +107,7 @@ def acknowledges_of_a_former_assignment(_: Any) -> Any:
     return lambda in_order: in_order._waiting.clear()
 
 
-@MUTANTS.plant("streams.ingest.window.Window._one", "side_by_side")
+@MUTANTS.plant("streams.kafka.window.Window._one", "side_by_side")
 def acknowledges_before_the_work(_: Any) -> Any:
     """Release an offset as soon as its message is started on."""
 
@@ -118,7 +118,7 @@ def acknowledges_before_the_work(_: Any) -> Any:
     return one
 
 
-@MUTANTS.plant("streams.ingest.window.Window._one", "side_by_side")
+@MUTANTS.plant("streams.kafka.window.Window._one", "side_by_side")
 def acknowledges_what_is_stopped(real: Any) -> Any:
     """Release an offset in a `finally`, which a cancelled task runs, too."""
 

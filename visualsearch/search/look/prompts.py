@@ -10,10 +10,10 @@ from visualsearch.search.look.regions import Photo, Proposal, Region, merged
 from visualsearch.search.look.taxonomy import Category, Scene, Taxonomy
 from visualsearch.types import FloatArray
 
-Likeness = npt.NDArray[np.float64]
+Similarity = npt.NDArray[np.float64]
 
 PLACE = 0.1  # measured: from 0.06 to 0.2 hardly anything changes
-SPREAD = 0.05  # standard deviation that each category's likenesses are brought to
+SPREAD = 0.05  # standard deviation that each category's similarities are brought to
 UNLIKELY = -3.0  # log-likelihood below which a window can show none of the scene's things
 PACKED = 0.55  # overlap of windows of which one is enough
 PER_CATEGORY = 2  # regions: two bags, rarely more
@@ -41,10 +41,10 @@ class PromptDetector:
     def scene(self, photo: Photo) -> Scene:
         """Return the scene of whose things the photo as a whole speaks most."""
 
-        def likeness(scene: Scene) -> float:
-            return float(self._likeness(photo.whole[None], scene.categories).max())
+        def similarity(scene: Scene) -> float:
+            return float(self._similarity(photo.whole[None], scene.categories).max())
 
-        return max(self._taxonomy.scenes, key=likeness)
+        return max(self._taxonomy.scenes, key=similarity)
 
     def propose(self, photo: Photo) -> list[Proposal]:
         """Return the windows of the photo's scene; where places are known, the likely ones."""
@@ -71,11 +71,11 @@ class PromptDetector:
             return []
         scene = self.scene(photo)
         boxes = np.array([proposal.box for proposal in proposals])
-        likeness = self._likeness(vectors, scene.categories)
-        spread = np.maximum(likeness.std(axis=0), 1e-6)
-        worth = (likeness - likeness.mean(axis=0)) / spread * SPREAD
+        similarity = self._similarity(vectors, scene.categories)
+        spread = np.maximum(similarity.std(axis=0), 1e-6)
+        worth = (similarity - similarity.mean(axis=0)) / spread * SPREAD
         worth += self._place * _likely(scene, boxes, photo.aspect)
-        something = likeness.max(axis=1) > self._background(vectors)
+        something = similarity.max(axis=1) > self._background(vectors)
         worth[~something] = -np.inf
         names = [category.name for category in scene.categories]
         ranked = np.argsort(-worth, axis=None, kind="stable")
@@ -86,7 +86,7 @@ class PromptDetector:
             Region(
                 proposals[place].box,
                 name,
-                float(likeness[place, names.index(name)]),
+                float(similarity[place, names.index(name)]),
                 vectors[place],
             )
             for place, name in kept
@@ -98,9 +98,9 @@ class PromptDetector:
         """Return a region for each box that the app gave, named unless the app named it."""
         scene = self.scene(photo)
         boxes = np.array([proposal.box for proposal in proposals])
-        likeness = self._likeness(vectors, scene.categories)
-        worth = likeness + self._place * _likely(scene, boxes, photo.aspect)
-        named = zip(proposals, vectors, likeness, worth.argmax(axis=1).tolist(), strict=True)
+        similarity = self._similarity(vectors, scene.categories)
+        worth = similarity + self._place * _likely(scene, boxes, photo.aspect)
+        named = zip(proposals, vectors, similarity, worth.argmax(axis=1).tolist(), strict=True)
         return [
             Region(proposal.box, proposal.category, 1.0, vector)
             if proposal.category is not None
@@ -108,7 +108,7 @@ class PromptDetector:
             for proposal, vector, row, best in named
         ]
 
-    def _likeness(self, vectors: FloatArray, categories: Sequence[Category]) -> Likeness:
+    def _similarity(self, vectors: FloatArray, categories: Sequence[Category]) -> Similarity:
         """Return each vector's cosine with the best prompt of each category: (n, categories)."""
         columns = [
             (vectors @ np.stack([self._texts[prompt] for prompt in category.prompts]).T).max(axis=1)
@@ -116,12 +116,12 @@ class PromptDetector:
         ]
         return np.stack(columns, axis=1).astype(np.float64)
 
-    def _background(self, vectors: FloatArray) -> Likeness:
+    def _background(self, vectors: FloatArray) -> Similarity:
         words = self._taxonomy.background
         if not words:
             return np.full(len(vectors), -np.inf)
         rows = np.stack([self._texts[word] for word in words])
-        found: Likeness = (vectors @ rows.T).max(axis=1).astype(np.float64)
+        found: Similarity = (vectors @ rows.T).max(axis=1).astype(np.float64)
         return found
 
 
@@ -136,7 +136,7 @@ def prompts_of(taxonomy: Taxonomy) -> list[str]:
     return list(dict.fromkeys([*prompts, *taxonomy.background]))
 
 
-def _likely(scene: Scene, boxes: Boxes, aspect: float) -> Likeness:
+def _likely(scene: Scene, boxes: Boxes, aspect: float) -> Similarity:
     """Return the log-likelihoods of boxes being each category's: (n, categories).
 
     Zero for a category that may be anywhere.

@@ -28,7 +28,7 @@ class Proposal:
 class Region:
     """A part of a picture that shows a thing of a category, None if that is unknown.
 
-    `score` is the detector's own: the likeness to the category's prompts of the built-in one, the
+    `score` is the detector's own: the similarity to the category's prompts of the built-in one, the
     confidence of a checkpoint.
     """
 

@@ -28,8 +28,8 @@ def shelves(
     found: dict[str, list[str]] = {name: [] for name in names}
     if names and categories:
         rows = np.stack([catalogue[category] for category in categories])
-        likeness = np.stack([(prompts[name] @ rows.T).max(axis=0) for name in names])
-        best, closest = likeness.argmax(axis=0).tolist(), likeness.max(axis=0).tolist()
+        similarity = np.stack([(prompts[name] @ rows.T).max(axis=0) for name in names])
+        best, closest = similarity.argmax(axis=0).tolist(), similarity.max(axis=0).tolist()
         for category, number, close in zip(categories, best, closest, strict=True):
             if close >= CLOSE:
                 found[names[number]].append(category)

@@ -13,8 +13,8 @@ from streams.ingest.latest import Newest
 from streams.ingest.outcome import Outcome, read_event
 from streams.ingest.publisher import EmbeddingSteps, Publisher
 from streams.ingest.retry import FIRST, Attempt, Retry, retry_message
-from streams.ingest.window import Window
 from streams.kafka.messages import SourceMessage
+from streams.kafka.window import Window
 from streams.metrics import Metrics
 from tests.support.lane_events import message
 from visualsearch.client.messages import OutgoingMessage

@@ -2,7 +2,7 @@
 
 import ast
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 
 from streams.config.settings import Settings, load_settings
 from streams.kafka.messages import SourceMessage
+from streams.kafka.window import Handle, Window
 from streams.searcher.faust_app import Delivery, QueryApp
 from tests.support.waiting import until
 
@@ -29,47 +30,89 @@ def request(offset: int) -> SourceMessage:
 
 
 class Answering:
-    """A handler that answers at once, but holds the offsets in `held`."""
+    """Answers at once, but holds the offsets in `held`."""
 
     def __init__(self, held: frozenset[int] = frozenset()) -> None:
         self.held = held
         self.go_on = asyncio.Event()
         self.seen: list[SourceMessage] = []
 
-    async def __call__(self, stream: AsyncIterator[Delivery]) -> None:
-        """Take deliveries as the query agent does."""
-        async for delivery in stream:
-            if (message := delivery.message) is None:
-                continue
-            delivery.begun = True
-            self.seen.append(message)
-            if message.offset in self.held:
-                await self.go_on.wait()
-            delivery.finished()
+    async def __call__(self, message: SourceMessage) -> None:
+        """Answer a request."""
+        self.seen.append(message)
+        if message.offset in self.held:
+            await self.go_on.wait()
+
+
+async def give_up(message: SourceMessage, error: Exception) -> None:
+    """Fail: nothing is given up here."""
+    raise AssertionError(message.source) from error
+
+
+def made(
+    settings: Settings, answer: Handle, *, concurrency: int = 1, events: int = 8
+) -> tuple[QueryApp, Window]:
+    """Return an app and the window in front of it."""
+    app = QueryApp(settings, "g", answer, concurrency=concurrency)
+    window = Window(
+        app.handle, give_up, events=events, size=1000, at_once=concurrency, finish_begun=True
+    )
+    return app, window
 
 
 async def test_a_request_comes_through_as_it_was_read(settings: Settings) -> None:
-    """No decoder of Faust's touches it, and it is finished where the agent says so."""
-    handler, finished = Answering(), []
-    app = QueryApp(settings, "g", handler, window=8, size=1000)
+    """No decoder of Faust's touches it, and it is finished once it is answered."""
+    answer, finished = Answering(), []
+    app, window = made(settings, answer)
     await app.start()
     for offset in range(100):
-        app.take(request(offset), lambda n=offset: finished.append(n))  # type: ignore[misc]
+        window.take(request(offset), lambda n=offset: finished.append(n))  # type: ignore[misc]
     await until(lambda: len(finished) == 100)
     assert finished == list(range(100))
-    assert handler.seen == [request(offset) for offset in range(100)]
+    assert answer.seen == [request(offset) for offset in range(100)]
     await app.stop(5.0)
 
 
 async def test_what_comes_right_after_the_start_is_not_lost(settings: Settings) -> None:
     """A channel drops what is put before its agent has subscribed, and waits without its flow."""
     for _ in range(5):
-        handler = Answering()
-        app = QueryApp(settings, "g", handler, window=8, size=1000)
+        answer = Answering()
+        app, window = made(settings, answer)
         await app.start()
-        app.take(request(1), lambda: None)
-        await until(lambda handler=handler: handler.seen == [request(1)])  # type: ignore[misc]
+        window.take(request(1), lambda: None)
+        await until(lambda answer=answer: answer.seen == [request(1)])  # type: ignore[misc]
         await app.stop(5.0)
+
+
+async def test_requests_are_answered_side_by_side_each_once(settings: Settings) -> None:
+    """As many as the agent may: a slow image host delays only its own request."""
+    answer, finished = Answering(held=frozenset({0, 1})), []
+    app, window = made(settings, answer, concurrency=3)
+    await app.start()
+    for offset in range(8):
+        window.take(request(offset), lambda n=offset: finished.append(n))  # type: ignore[misc]
+    await until(lambda: len(finished) == 6)
+    assert finished == [2, 3, 4, 5, 6, 7]
+    assert sorted(message.offset for message in answer.seen) == list(range(8))
+    answer.go_on.set()
+    await until(lambda: len(finished) == 8)
+    assert len(answer.seen) == 8
+    await app.stop(5.0)
+
+
+async def test_no_more_requests_than_the_limit_are_in_work(settings: Settings) -> None:
+    """The third begins when one of the first two is answered."""
+    answer = Answering(held=frozenset({0, 1}))
+    app, window = made(settings, answer, concurrency=2)
+    await app.start()
+    for offset in range(3):
+        window.take(request(offset), lambda: None)
+    await until(lambda: len(answer.seen) == 2)
+    await asyncio.sleep(0.05)
+    assert len(answer.seen) == 2
+    answer.go_on.set()
+    await until(lambda: len(answer.seen) == 3)
+    await app.stop(5.0)
 
 
 async def test_the_app_opens_no_connection(
@@ -84,9 +127,9 @@ async def test_the_app_opens_no_connection(
     for name in ("AIOKafkaConsumer", "AIOKafkaProducer", "TransactionProducer"):
         if hasattr(aiokafka.aiokafka, name):
             monkeypatch.setattr(aiokafka.aiokafka, name, connect)
-    app = QueryApp(settings, "g", Answering(), window=8, size=1000)
+    app, window = made(settings, Answering())
     await app.start()
-    app.take(request(1), lambda: None)
+    window.take(request(1), lambda: None)
     await asyncio.sleep(0.2)
     assert app.crash is None
     await app.stop(5.0)
@@ -94,21 +137,20 @@ async def test_the_app_opens_no_connection(
 
 async def test_the_window_is_full_until_requests_are_finished(settings: Settings) -> None:
     """It bounds what is in memory; what was read before it was full comes nevertheless."""
-    handler = Answering(held=frozenset({0}))
-    app = QueryApp(settings, "g", handler, window=3, size=1000)
+    answer = Answering(held=frozenset({0}))
+    app, window = made(settings, answer, events=3)
     await app.start()
     for offset in range(4):
-        app.take(request(offset), lambda: None)
-    assert not app.has_room
-    handler.go_on.set()
-    await until(lambda: app.has_room)
-    assert len(handler.seen) == 4
-    handler.go_on.clear()
-    handler.held = frozenset({9})
-    app.take(SourceMessage("requests", 0, 9, 1000, b"k", b" " * 1000), lambda: None)
-    assert not app.has_room, "a few large requests fill it as well"
-    handler.go_on.set()
-    await until(lambda: app.has_room)
+        window.take(request(offset), lambda: None)
+    assert not window.has_room
+    answer.go_on.set()
+    await until(lambda: window.has_room and len(answer.seen) == 4)
+    answer.go_on.clear()
+    answer.held = frozenset({9})
+    window.take(SourceMessage("requests", 0, 9, 1000, b"k", b" " * 1000), lambda: None)
+    assert not window.has_room, "a few large requests fill it as well"
+    answer.go_on.set()
+    await until(lambda: window.has_room)
     await app.stop(5.0)
 
 
@@ -116,54 +158,105 @@ async def test_at_a_rebalance_what_has_not_begun_is_left_to_its_next_owner(
     settings: Settings,
 ) -> None:
     """What has begun is answered: a search takes milliseconds, and its answer may be the first."""
-    handler, finished = Answering(held=frozenset({0})), []
-    app = QueryApp(settings, "g", handler, window=8, size=1000)
+    answer, finished = Answering(held=frozenset({0})), []
+    app, window = made(settings, answer)
     await app.start()
     for offset in range(3):
-        app.take(request(offset), lambda n=offset: finished.append(n))  # type: ignore[misc]
-    await until(lambda: len(handler.seen) == 1)
-    settling = asyncio.create_task(app.settle(30.0))
+        window.take(request(offset), lambda n=offset: finished.append(n))  # type: ignore[misc]
+    await until(lambda: len(answer.seen) == 1)
+    settling = asyncio.create_task(window.settle(30.0))
     await asyncio.sleep(0.05)
     assert not settling.done(), "what has begun is waited for"
-    handler.go_on.set()
+    answer.go_on.set()
     await asyncio.wait_for(settling, 5.0)
     assert finished == [0]
-    app.take(request(9), lambda: finished.append(9))
+    window.take(request(9), lambda: finished.append(9))
     await until(lambda: finished == [0, 9])
-    assert [message.offset for message in handler.seen] == [0, 9]
+    assert [message.offset for message in answer.seen] == [0, 9]
     await app.stop(5.0)
 
 
 async def test_a_close_waits_for_what_is_in_work(settings: Settings) -> None:
     """Not longer than it is told to; afterwards nothing is taken."""
-    handler, finished = Answering(held=frozenset({0})), []
-    app = QueryApp(settings, "g", handler, window=8, size=1000)
+    answer, finished = Answering(held=frozenset({0})), []
+    app, window = made(settings, answer)
     await app.start()
-    app.take(request(0), lambda: finished.append(0))
-    closing = asyncio.create_task(app.close(30.0))
-    await until(lambda: len(handler.seen) == 1)
+    window.take(request(0), lambda: finished.append(0))
+    closing = asyncio.create_task(window.close(30.0))
+    await until(lambda: len(answer.seen) == 1)
     assert not closing.done()
-    assert not app.has_room
-    handler.go_on.set()
+    assert not window.has_room
+    answer.go_on.set()
     await asyncio.wait_for(closing, 5.0)
     assert finished == [0]
-    app.take(request(1), lambda: finished.append(1))
+    window.take(request(1), lambda: finished.append(1))
     await asyncio.sleep(0.05)
-    assert len(handler.seen) == 1
+    assert len(answer.seen) == 1
     await app.stop(5.0)
 
 
-async def test_a_handler_that_raises_crashes_the_app(settings: Settings) -> None:
-    """Faust would start it again behind the request that it failed on."""
+async def test_what_is_in_work_at_the_stop_is_left_to_its_next_owner(settings: Settings) -> None:
+    """Else it would be answered here and there."""
+    begun, finished, answered = asyncio.Event(), [], []
 
-    async def handler(stream: AsyncIterator[Delivery]) -> None:
-        async for _ in stream:
+    async def answer(message: SourceMessage) -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(30.0)
+            answered.append(message)
+        except asyncio.CancelledError:
+            finished.append("cancelled")
+            raise
+
+    app, window = made(settings, answer)
+    await app.start()
+    window.take(request(0), lambda: finished.append("finished"))
+    await asyncio.wait_for(begun.wait(), 5.0)
+    await window.close(0.0)
+    await app.stop(5.0)
+    await asyncio.sleep(0.05)
+    assert (answered, finished) == ([], ["cancelled"])
+
+
+async def test_an_answer_that_fails_is_given_up_and_the_agent_goes_on(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After three tries: one request must not end the agent, nor keep its slot."""
+    monkeypatch.setattr("streams.kafka.retry_forever.FIRST_PAUSE_S", 0.0)
+    tries, finished, given_up = [], [], []
+
+    async def answer(message: SourceMessage) -> None:
+        tries.append(message.offset)
+        if message.offset == 0:
             raise RuntimeError("a defect")
 
-    app = QueryApp(settings, "g", handler, window=8, size=1000)
+    async def note(message: SourceMessage, error: Exception) -> None:
+        given_up.append((message.offset, str(error)))
+
+    app = QueryApp(settings, "g", answer, concurrency=1)
+    window = Window(app.handle, note, events=8, size=1000, at_once=1)
+    await app.start()
+    for offset in range(2):
+        window.take(request(offset), lambda n=offset: finished.append(n))  # type: ignore[misc]
+    await until(lambda: finished == [0, 1])
+    assert (tries, given_up) == ([0, 0, 0, 1], [(0, "a defect")])
+    assert app.crash is None
+    await app.stop(5.0)
+
+
+async def test_an_agent_that_raises_crashes_the_app(settings: Settings) -> None:
+    """Faust would start it again behind the request that it failed on."""
+
+    class Damaged(Delivery):
+        """A delivery that the agent cannot take apart."""
+
+        def __iter__(self) -> Iterator[Any]:
+            raise RuntimeError("a defect")
+
+    app, _ = made(settings, Answering())
     await app.start()
     assert app.crash is None
-    app.take(request(0), lambda: None)
+    await app._channel.put(app._event(Damaged(request(0), asyncio.Future())))
     await until(lambda: app.crash is not None)
     assert "a defect" in str(app.crash)
     await app.stop(5.0)

@@ -15,8 +15,8 @@ from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
 from streams.ingest.batches import Batches
 from streams.ingest.delay import Delay
-from streams.ingest.window import Window
 from streams.kafka.messages import SourceMessage
+from streams.kafka.window import Window
 from streams.metrics import Metrics
 from streams.worker import worker as module
 from streams.worker.worker import STALLED_S, Worker
@@ -27,8 +27,8 @@ from visualsearch.engine import Engine
 
 def side(reader: Any) -> Any:
     """Return the search side of a worker, well but for its log reader."""
-    requests = SimpleNamespace(failure=None, group="g")
-    return SimpleNamespace(reader=reader, requests=requests, app=SimpleNamespace(crash=None))
+    well = SimpleNamespace(failure=None, group="g", crash=None)
+    return SimpleNamespace(reader=reader, requests=well, app=well, window=well)
 
 
 def test_a_clock_that_is_set_is_no_standstill_and_a_standstill_is(
@@ -55,6 +55,21 @@ def test_a_search_client_that_reads_no_more_answers_is_a_reason_to_restart() -> 
     assert worker.live() is None
     worker._client.failure = RuntimeError("a bug")
     assert "search results" in (worker.live() or "")
+
+
+async def test_a_request_that_cannot_be_finished_is_a_reason_to_restart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its offset would hold up the partition for good."""
+    monkeypatch.setattr("streams.kafka.retry_forever.FIRST_PAUSE_S", 0.0)
+    worker = Worker(Settings(), frozenset())
+    reader = SimpleNamespace(failed=threading.Event(), progress_at=time.monotonic())
+    worker._side = side(reader)
+    worker._side.window = Window(refuse, refuse, events=10, size=1000)
+    assert worker.live() is None
+    worker._side.window.take(SourceMessage("t", 0, 0, 0, b"k", b"x"), lambda: None)
+    await until(lambda: worker.live() is not None)
+    assert "ZeroDivisionError" in (worker.live() or "")
 
 
 class Part:
@@ -95,7 +110,7 @@ async def test_a_part_that_cannot_be_stopped_keeps_no_other_from_its_stop(
     worker._side = SimpleNamespace(
         requests=awaited(name="requests"), app=awaited(name="app"), keeper=part(name="keeper"),
         healer=part(name="healer"), reader=part(name="reader"), engine=part(name="engine"),
-        handler=part(name="handler"), fetcher=awaited(name="query fetcher"),
+        pipeline=part(name="pipeline"), fetcher=awaited(name="query fetcher"),
     )  # fmt: skip
     worker._ingest = SimpleNamespace(readers=[awaited(name="ingest 1"), awaited(name="ingest 2")])
     worker._runner = SimpleNamespace(cleanup=awaited(name="http").close)
@@ -106,7 +121,7 @@ async def test_a_part_that_cannot_be_stopped_keeps_no_other_from_its_stop(
     await worker.stop()
     assert stopped == [
         "client", "requests", "app", "ingest 1", "ingest 2", "keeper", "http", "healer", "reader",
-        "engine", "handler", "query fetcher", "heartbeat", "lag", "fetcher", "model", "producer",
+        "engine", "pipeline", "query fetcher", "heartbeat", "lag", "fetcher", "model", "producer",
     ]  # fmt: skip
 
 

@@ -26,20 +26,20 @@ RANDOM = np.random.default_rng(0)
 
 def scored(temperature: float, count: int = 4000) -> tuple[list[FloatArray], list[int]]:
     """Draw scores of one picture each, and truths as likely as the softmax at a temperature."""
-    likeness = RANDOM.normal(scale=0.1, size=(count, 5)).astype(np.float32)
-    shares = probabilities(likeness, temperature)
+    similarity = RANDOM.normal(scale=0.1, size=(count, 5)).astype(np.float32)
+    shares = probabilities(similarity, temperature)
     right = (shares.cumsum(axis=1) < RANDOM.random((count, 1))).sum(axis=1)
-    return [row[None] for row in likeness], np.minimum(right, 4).tolist()
+    return [row[None] for row in similarity], np.minimum(right, 4).tolist()
 
 
 @pytest.mark.parametrize("planted", [0.02, 0.1, 0.5])
 def test_a_planted_temperature_is_found_again(planted: float) -> None:
     """And at it the confidences are right; at a tenth of it they are far too sure."""
-    likeness, right = scored(planted)
-    found = fit_temperature(likeness, right)
+    similarity, right = scored(planted)
+    found = fit_temperature(similarity, right)
     assert found == pytest.approx(planted, rel=0.1)
     for temperature, low, high in ((found, 0.0, 0.04), (planted / 10, 0.1, 1.0)):
-        shares = pooled(likeness, temperature)
+        shares = pooled(similarity, temperature)
         error = calibration_error(shares.max(axis=1), shares.argmax(axis=1) == right)
         assert low <= error <= high
 
@@ -59,13 +59,13 @@ def test_calibration_error_by_hand() -> None:
        st.floats(0.01, 5))  # fmt: skip
 def test_probabilities_are_such(rows: list[list[float]], temperature: float) -> None:
     """Between 0 and 1, one in all, in the order of the scores; more even when warmer."""
-    likeness = np.array(rows)
-    shares = probabilities(likeness, temperature)
+    similarity = np.array(rows)
+    shares = probabilities(similarity, temperature)
     assert np.allclose(shares.sum(axis=1), 1.0)
     assert (shares >= 0).all()
-    assert (np.take_along_axis(shares, likeness.argmax(axis=1)[:, None], 1)[:, 0]
+    assert (np.take_along_axis(shares, similarity.argmax(axis=1)[:, None], 1)[:, 0]
             >= shares.max(axis=1) - 1e-12).all()  # fmt: skip
-    warmer = probabilities(likeness, temperature * 2)
+    warmer = probabilities(similarity, temperature * 2)
     assert (warmer.max(axis=1) <= shares.max(axis=1) + 1e-9).all()
 
 

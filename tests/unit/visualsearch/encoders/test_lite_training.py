@@ -107,8 +107,8 @@ def test_the_heads_learn_what_they_are_shown(monkeypatch: pytest.MonkeyPatch) ->
         class_seen=np.hstack([np.zeros((160, 24), np.float32), classes]).astype(np.float32),
     )
     image_head, text_head = lite_fit.fit(material, vocabulary, 30, 1)
-    likeness = image_head(material.seen[0]) @ text_head(vocabulary.encode(["hat", "boot"])).T
-    said = likeness.argmax(axis=1)
+    similarity = image_head(material.seen[0]) @ text_head(vocabulary.encode(["hat", "boot"])).T
+    said = similarity.argmax(axis=1)
     assert np.mean(said == [n % 2 for n in range(64)]) >= 0.95
 
 

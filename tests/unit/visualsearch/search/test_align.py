@@ -13,7 +13,7 @@ V = clustered(64, DIM, clusters=4, seed=5)
 
 
 def test_what_photos_share_is_taken_away() -> None:
-    """Unit rows again, their likeness to the mean gone but for a rest; the input untouched."""
+    """Unit rows again, their similarity to the mean gone but for a rest; the input untouched."""
     usual = np.asarray(V.mean(axis=0), dtype=np.float32)
     copy = V.copy()
     moved = aligned(V, usual)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from visualsearch.encoders.lite.text import Vocabulary
     from visualsearch.encoders.lite.training.fit import Material, Trainable
 
-SHARE = 0.5  # of the visual part in the likeness of two pictures
+SHARE = 0.5  # of the visual part in the similarity of two pictures
 NOISE = 0.35  # standard deviations added to what is seen
 ALIKE_SCALE = 15.0  # the inverse temperature among pictures
 _CLASSES = 128  # of ImageNet a step
@@ -65,11 +65,11 @@ class Losses:
         """Return the loss; `scale` is the inverse temperature between words and pictures."""
         pictures = self._image_head(self._noisy(self._material.seen[batch.looks, batch.rows]))
         visual = torch.from_numpy(self._material.visual[batch.looks, batch.rows])
-        likeness = SHARE * visual @ visual.T + (1 - SHARE) * pictures @ pictures.T
+        similarity = SHARE * visual @ visual.T + (1 - SHARE) * pictures @ pictures.T
         return (
             self._captioned(batch.rows, pictures, scale)
             + self._named(batch.rows, pictures, scale)
-            + self._alike(batch.rows, likeness)
+            + self._alike(batch.rows, similarity)
             + 0.3 * self._classes()
             + 2.0 * self._kept()
         )
@@ -92,10 +92,10 @@ class Losses:
         """Pull pictures to what is said of them, push them from what is known to be false."""
         said: list[Caption] = [caption(self._material.labels[row], self._rng) for row in rows]
         table = torch.from_numpy(verdicts(coded(said), self._codes[rows]))
-        likeness = scale * self._said([claim.text for claim in said]) @ pictures.T
-        likeness = likeness.masked_fill(table == UNKNOWN, _IMPOSSIBLE)
+        similarity = scale * self._said([claim.text for claim in said]) @ pictures.T
+        similarity = similarity.masked_fill(table == UNKNOWN, _IMPOSSIBLE)
         holds = table == TRUE
-        return _several(likeness, holds) + _several(likeness.T, holds.T)
+        return _several(similarity, holds) + _several(similarity.T, holds.T)
 
     def _named(self, rows: npt.NDArray[np.intp], pictures: Tensor, scale: Tensor) -> Tensor:
         """Choose each picture's kind among the names of all kinds of its corpus."""
@@ -110,17 +110,17 @@ class Losses:
             total = total + loss * float(here.mean())
         return total
 
-    def _alike(self, rows: npt.NDArray[np.intp], likeness: Tensor) -> Tensor:
+    def _alike(self, rows: npt.NDArray[np.intp], similarity: Tensor) -> Tensor:
         """Bring pictures of one kind together, those of one product closest.
 
-        The likeness is that of whole vectors: the semantic part mends what the visual one misses.
+        The similarity is that of whole vectors: the semantic part mends what the visual one misses.
         """
         codes, other = self._codes[rows], ~np.eye(len(rows), dtype=bool)
         kind = codes.kinds[:, None] == codes.kinds
         strange = KIND_TABLE[codes.kinds][:, codes.kinds] == FALSE
         product = codes.products[:, None] == codes.products
-        by_kind = _among(likeness, kind & other, strange & other)
-        return by_kind + 0.5 * _among(likeness, product & other, ~product)
+        by_kind = _among(similarity, kind & other, strange & other)
+        return by_kind + 0.5 * _among(similarity, product & other, ~product)
 
     def _classes(self) -> Tensor:
         """Teach the names of ImageNet's classes by their prototypes."""
@@ -149,9 +149,11 @@ def _several(logits: Tensor, holds: Tensor) -> Tensor:
     return functional.cross_entropy(logits, target)
 
 
-def _among(likeness: Tensor, right: npt.NDArray[np.bool_], wrong: npt.NDArray[np.bool_]) -> Tensor:
+def _among(
+    similarity: Tensor, right: npt.NDArray[np.bool_], wrong: npt.NDArray[np.bool_]
+) -> Tensor:
     """Prefer the right neighbours to the wrong ones, in rows that have any right one."""
     holds = torch.from_numpy(right)
-    logits = (ALIKE_SCALE * likeness).masked_fill(~torch.from_numpy(right | wrong), _IMPOSSIBLE)
+    logits = (ALIKE_SCALE * similarity).masked_fill(~torch.from_numpy(right | wrong), _IMPOSSIBLE)
     asked = holds.any(dim=1)
     return _several(logits[asked], holds[asked])

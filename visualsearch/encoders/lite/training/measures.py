@@ -15,7 +15,7 @@ from visualsearch.types import FloatArray
 Texts = Callable[[list[str]], FloatArray]
 Scores = dict[str, npt.NDArray[np.float64]]
 SMALLEST_PAIR = 3  # products of one colour and kind, or there is little to find
-_NEVER = -9.0  # below every likeness
+_NEVER = -9.0  # below every similarity
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,9 +41,9 @@ def everyday(photos: Shown, texts: Texts) -> Scores:
     names = list(CLOTHING_KINDS.values())
     asked = photos.vectors[held]
     said = np.array(names)[(asked @ texts(names).T).argmax(axis=1)]
-    likeness = asked @ photos.vectors.T
-    likeness[np.arange(len(asked)), np.flatnonzero(held)] = _NEVER
-    near = np.argsort(-likeness, axis=1)[:, :10]
+    similarity = asked @ photos.vectors.T
+    similarity[np.arange(len(asked)), np.flatnonzero(held)] = _NEVER
+    near = np.argsort(-similarity, axis=1)[:, :10]
     return {
         "clothing: category named": _each(said == kinds[held]),
         "clothing: category precision@10": (kinds[near] == kinds[held][:, None]).mean(axis=1),
@@ -55,8 +55,8 @@ def other_views(shop: Shown) -> Scores:
     products = shop.column("product")
     first = np.append(True, products[1:] != products[:-1])
     asked = ~first & shop.held_out
-    likeness = shop.vectors[asked] @ shop.vectors[first].T
-    near = products[first][np.argsort(-likeness, axis=1)[:, :3]]
+    similarity = shop.vectors[asked] @ shop.vectors[first].T
+    near = products[first][np.argsort(-similarity, axis=1)[:, :3]]
     found = _each((near == products[asked][:, None]).any(axis=1))
     backs = np.array(["_back" in view for view in shop.column("view")[asked]])
     return {"luma: back view, top 3": found[backs], "luma: any view, top 3": found}
@@ -111,8 +111,8 @@ def phone_photos(shelf: Shown, names: npt.NDArray[np.str_], crops: Sequence[Floa
 
     `names` are the products on the photos, `crops` one array of vectors for each way to crop.
     """
-    likeness = np.max([crop @ shelf.vectors.T for crop in crops], axis=0)
-    near = shelf.column("product")[np.argsort(-likeness, axis=1)[:, :5]]
+    similarity = np.max([crop @ shelf.vectors.T for crop in crops], axis=0)
+    near = shelf.column("product")[np.argsort(-similarity, axis=1)[:, :5]]
     right = near == names[:, None]
     return {"grocery: phone photo, first": _each(right[:, 0]),
             "grocery: phone photo, top 5": _each(right.any(axis=1))}  # fmt: skip
@@ -137,9 +137,9 @@ class _Products:
         return rows
 
     def scores(self, query: FloatArray) -> FloatArray:
-        """Return the likeness of every product to one query."""
-        likeness: FloatArray = np.maximum.reduceat(self.vectors @ query, self._starts)
-        return likeness
+        """Return the similarity of every product to one query."""
+        similarity: FloatArray = np.maximum.reduceat(self.vectors @ query, self._starts)
+        return similarity
 
 
 def _each(hits: Sequence[bool] | npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:

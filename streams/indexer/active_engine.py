@@ -1,22 +1,22 @@
-"""Which engine answers now, and when the graphs took over after a restore."""
+"""Which engine is active, and when the graphs took over after a restore."""
 
 import time
 from typing import Literal
 
 from streams.metrics import Metrics
 
-Serving = Literal["hnsw", "ivfpq", "exact"]
-ENGINES: tuple[Serving, ...] = ("hnsw", "ivfpq", "exact")
-_BY_STRATEGY: dict[str, Serving] = {"graph": "hnsw", "ivfpq": "ivfpq"}
+ActiveEngine = Literal["hnsw", "ivfpq", "exact"]
+ENGINES: tuple[ActiveEngine, ...] = ("hnsw", "ivfpq", "exact")
+_BY_STRATEGY: dict[str, ActiveEngine] = {"graph": "hnsw", "ivfpq": "ivfpq"}
 
 
-def serving(strategy: str) -> Serving:
+def active_engine(strategy: str) -> ActiveEngine:
     """Return the engine behind a plan's strategy."""
     return _BY_STRATEGY.get(strategy, "exact")
 
 
-class Served:
-    """Exports who serves; `restored_at` (monotonic) is None if the index began empty."""
+class ActiveEngineGauge:
+    """Exports the active engine; `restored_at` (monotonic) is None if the index began empty."""
 
     def __init__(self, metrics: Metrics, restored_at: float | None) -> None:
         self._metrics = metrics
@@ -24,7 +24,7 @@ class Served:
 
     def update(self, strategy: str) -> None:
         """Note how a search without filters is answered at this moment."""
-        now = serving(strategy)
+        now = active_engine(strategy)
         for engine in ENGINES:
             self._metrics.serving.labels(engine).set(engine == now)
         if now == "hnsw" and self._restored_at is not None:

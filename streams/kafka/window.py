@@ -1,0 +1,120 @@
+"""Messages worked on side by side, each in a task of its own.
+
+A slow message keeps back only the offsets behind it, not the work on them: what comes of them is
+written while it still waits. The window bounds how far that goes; the consumer acknowledges in
+order what is finished in any order.
+"""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from streams.kafka.consumer_group import Finished
+from streams.kafka.messages import SourceMessage
+from streams.kafka.retry_forever import three_tries
+
+log = logging.getLogger(__name__)
+Handle = Callable[[SourceMessage], Awaitable[None]]
+GiveUp = Callable[[SourceMessage, Exception], Awaitable[None]]
+
+
+class Window:
+    """At most about `events` messages of `size` bytes together, `at_once` of them in work.
+
+    A message that `handle` fails on three times goes to `give_up`, with the last error. At a
+    rebalance all work is dropped; with `finish_begun` only what has not begun.
+    """
+
+    def __init__(
+        self,
+        handle: Handle,
+        give_up: GiveUp,
+        *,
+        events: int,
+        size: int,
+        at_once: int = sys.maxsize,
+        finish_begun: bool = False,
+    ) -> None:
+        self._handle = handle
+        self._give_up = give_up
+        self._events = events
+        self._size = size
+        self._slots = asyncio.Semaphore(at_once)
+        self._finish_begun = finish_begun
+        self._bytes = 0
+        self._tasks: dict[asyncio.Task[None], bool] = {}  # whether its work has begun
+        self._closed = False
+        self.failure: BaseException | None = None  # why this process should be restarted
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another message may be added; a single one may have any size."""
+        fits = len(self._tasks) < self._events and self._bytes < self._size
+        return not self._closed and fits
+
+    def take(self, message: SourceMessage, finished: Finished) -> None:
+        """Start work on a message; once the window is closed it is the next owner's."""
+        if self._closed:
+            return
+        self._bytes += message.size
+        task = asyncio.create_task(self._one(message, finished))
+        self._tasks[task] = False
+        task.add_done_callback(partial(self._leave, message.size))
+
+    async def _one(self, message: SourceMessage, finished: Finished) -> None:
+        async with self._slots:
+            if (task := asyncio.current_task()) is not None:
+                self._tasks[task] = True
+            await handle_or_give_up(self._handle, self._give_up, message)
+        finished()
+
+    def _leave(self, size: int, task: "asyncio.Task[None]") -> None:
+        del self._tasks[task]
+        self._bytes -= size
+        self.failure = failure_of(task, "the window") or self.failure
+
+    def cancel(self) -> None:
+        """Drop what is not finished; with `finish_begun` the work that has begun goes on."""
+        for task, begun in self._tasks.items():
+            if not (begun and self._finish_begun):
+                task.cancel()
+
+    async def settle(self, timeout_s: float) -> None:
+        """Drop as `cancel` does, and wait for the work that goes on."""
+        self.cancel()
+        await self._wait(timeout_s)
+
+    async def close(self, timeout_s: float) -> None:
+        """Take no more, wait for what is in work, and stop what is left then."""
+        self._closed = True
+        await self._wait(timeout_s)
+        for task in self._tasks:
+            task.cancel()
+
+    async def _wait(self, timeout_s: float) -> None:
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=timeout_s)
+
+
+async def handle_or_give_up(handle: Handle, give_up: GiveUp, message: SourceMessage) -> None:
+    """Handle a message, or give it up: an offset never released would stop its partition."""
+    try:
+        await three_tries(partial(handle, message), what=message.source)
+    except Exception as error:
+        await give_up(message, error)
+
+
+def failure_of(task: "asyncio.Task[None]", what: str) -> BaseException | None:
+    """Return the error that ended a task, and log it; None if it was cancelled or has succeeded.
+
+    Its messages are never finished: their offsets stand until the process is restarted.
+    """
+    if task.cancelled() or (error := task.exception()) is None:
+        return None
+    log.error("%s: work on messages has failed", what, exc_info=error)
+    return error

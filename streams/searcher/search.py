@@ -1,0 +1,115 @@
+"""The searches of a request, on threads of their own: plain or varied, and explained."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from streams.indexer.watermark import Watermark
+from streams.metrics import Metrics
+from streams.searcher.explain import Answered, explain_hits, explain_products
+from streams.searcher.request import ParsedRequest
+from streams.searcher.vectors import IndexQuery
+from visualsearch.contracts.search import IndexInfo, SearchRequest, SearchResult
+from visualsearch.engine import Engine
+from visualsearch.search.fuse import fused
+from visualsearch.search.hints import Hint
+from visualsearch.search.varied import varied
+from visualsearch.types import Answer, Query
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An answer to each of the queries of a request, and hints where none has a hit."""
+
+    parsed: ParsedRequest
+    queries: Sequence[IndexQuery]
+    answers: Sequence[Answer]
+    hints: Sequence[Hint]
+    index: IndexInfo
+
+
+class IndexSearch:
+    """Searches the live index for whole requests."""
+
+    def __init__(
+        self, engine: Engine, metrics: Metrics, watermark: Watermark, *, threads: int
+    ) -> None:
+        self._engine = engine
+        self._metrics = metrics
+        self._watermark = watermark
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="search")
+
+    async def search(
+        self, parsed: ParsedRequest, queries: Sequence[IndexQuery], deadline: float
+    ) -> Found:
+        """Answer the queries one by one; `deadline` is a time of `perf_counter`."""
+        answers = [await self._answer(parsed.request, query, deadline) for query in queries]
+        hints: Sequence[Hint] = ()
+        if not any(answer.hits for answer in answers):
+            hints = await self._run(lambda: self._engine.hints(parsed.filters))
+        return Found(parsed, queries, answers, hints, self._index_info())
+
+    async def explain(self, found: Found, result: SearchResult) -> None:
+        """Add to a result why its hits are hits, and why the named products are or are not."""
+        (query,), (answer,) = found.queries, found.answers
+        answered = Answered(found.parsed.request, query, answer)
+        await self._run(lambda: explain_hits(self._engine, answered, result.hits))
+        result.explained = await self._run(lambda: explain_products(self._engine, answered))
+
+    def close(self) -> None:
+        """Stop the search threads."""
+        self._pool.shutdown()
+
+    async def _answer(self, request: SearchRequest, query: IndexQuery, deadline: float) -> Answer:
+        """Return the products nearest to one of the views, varied if the request wants that."""
+        queries = [
+            Query(view.vector, query.filters, request.top_k, request.recall_target)
+            for view in query.views
+        ]
+        if request.diversity or request.collapse_duplicates:
+            answer = await self._run(lambda: self._varied(request, queries, deadline))
+        else:
+            answer = await self._fused(queries, request.top_k)
+        self._metrics.plans.labels(answer.plan.strategy).inc()
+        self._metrics.selectivity.observe(answer.plan.selectivity)
+        return answer
+
+    async def _fused(self, queries: Sequence[Query], top_k: int) -> Answer:
+        """Search for each view side by side; a product counts by its best."""
+        if len(queries) == 1:
+            return await self._run(lambda: self._engine.search(queries[0]))
+        searches = (self._run(lambda q=q: self._engine.search(q)) for q in queries)  # type: ignore[misc]
+        return fused(await asyncio.gather(*searches), top_k)
+
+    def _varied(self, request: SearchRequest, queries: Sequence[Query], deadline: float) -> Answer:
+        """Run on a search thread, which no cancellation reaches: it looks at the clock itself."""
+
+        def find(count: int) -> Answer:
+            if time.perf_counter() > deadline:
+                raise TimeoutError
+            return fused([self._engine.search(replace(q, top_k=count)) for q in queries], count)
+
+        return varied(
+            find, self._engine.pictures, request.top_k,
+            diversity=request.diversity, collapse=request.collapse_duplicates,
+        )  # fmt: skip
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        """Do work on one of the search threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    def _index_info(self) -> IndexInfo:
+        # Not `stats()`, which looks at every row that waits for a graph.
+        (products, vectors), watermark = self._engine.size, self._watermark.time_s
+        return IndexInfo(
+            products=products,
+            vectors=vectors,
+            model=self._engine.model,
+            watermark=None if watermark is None else datetime.fromtimestamp(watermark, UTC),
+        )
