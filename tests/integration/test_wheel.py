@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("schemas", "streams", "visualsearch")
+PACKAGES = ("streams", "visualsearch")
 PROJECT_FILES = ("pyproject.toml", "README.md", "LICENSE", "NOTICE")
 
 
@@ -94,7 +94,7 @@ def installed(wheel: Path) -> Installed:
 
 
 def test_the_wheel_holds_every_file_of_the_packages_and_no_other(source: Path, wheel: Path) -> None:
-    """Schemas, weights, pages, type markers: package data that nobody named is found here."""
+    """Weights, pages, type markers: package data that nobody named is found here."""
     expected = {
         str(path.relative_to(source))
         for package in PACKAGES
@@ -105,7 +105,6 @@ def test_the_wheel_holds_every_file_of_the_packages_and_no_other(source: Path, w
     own = {name for name in held if ".dist-info/" not in name}
     assert own == expected
     assert {f"{package}/py.typed" for package in PACKAGES} <= own
-    assert {"schemas/search-request.schema.json", "schemas/asyncapi.yaml"} <= own
     described = {name.partition(".dist-info/")[2] for name in held - own}
     assert {"licenses/LICENSE", "licenses/NOTICE", "entry_points.txt"} <= described
 
@@ -113,8 +112,8 @@ def test_the_wheel_holds_every_file_of_the_packages_and_no_other(source: Path, w
 def test_the_packages_are_imported_from_the_wheel(installed: Installed) -> None:
     """Not from this clone, whose editable install lies in the borrowed packages."""
     program = """
-import importlib.metadata, schemas, streams, streams.cli, visualsearch
-print(*(module.__file__ for module in (schemas, streams, streams.cli, visualsearch)), sep="\\n")
+import importlib.metadata, streams, streams.cli, visualsearch
+print(*(module.__file__ for module in (streams, streams.cli, visualsearch)), sep="\\n")
 print(importlib.metadata.distribution("visualsearch").locate_file(""))
 """
     for line in installed.python(program).splitlines():
@@ -129,12 +128,12 @@ def test_the_command_works_from_an_empty_folder(installed: Installed) -> None:
     assert list(installed.folder.iterdir()) == []
 
 
-def test_the_installed_schemas_fit_the_installed_types(installed: Installed) -> None:
-    """They are read from the package, so a program can validate without a clone."""
-    run(
-        [installed.bin / "python", "-m", "streams.tools.schemas.generate", "--check"],
-        installed.folder,
-    )
+def test_the_installed_command_prints_the_documents_of_the_clone(installed: Installed) -> None:
+    """They are generated from the installed types, so a program can validate without a clone."""
+    for file in (ROOT / "schemas").iterdir():
+        name = file.name.partition(".")[0]
+        printed = run([installed.bin / "visualsearch", "schemas", name], installed.folder)
+        assert printed == file.read_text()
 
 
 def test_the_embedded_encoder_works_from_the_wheel(installed: Installed) -> None:

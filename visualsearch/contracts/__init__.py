@@ -9,7 +9,7 @@ Compatibility within a version of the contracts (`info.version` of the AsyncAPI 
   keeps its meaning. New fields are optional. An event may have fields that are not known, and they
   are ignored. A request with a field that is not known is refused with `field_unknown`.
 - Whoever reads results and heartbeats ignores fields that it does not know, at every level. New
-  fields may appear, and a field that is described as open may have new values. Fields are never
+  fields may appear, and a field whose text says so may have new values. Fields are never
   removed, and their types and meanings never change.
 - A result's `status` is `ok`, `partial` or `error`. A reader that meets another one treats it as
   `error` if `error` is set, else as `partial`.
