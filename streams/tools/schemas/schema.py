@@ -52,26 +52,31 @@ def schemas_by_name(contracts: Iterable[str], prefix: str) -> dict[str, Schema]:
     _, found = msgspec.json.schema_components(
         [CONTRACTS[name] for name in chosen], ref_template=prefix + "{name}"
     )
-    names = _Names(prefix)
+    definitions = _Definitions(prefix)
     for title, schema in found.items():
-        names.found[title] = names.refine(schema)
-        texts = field_texts(STRUCTS[title])
-        for field, property_ in names.found[title]["properties"].items():
-            names.found[title]["properties"][field] = {"description": texts[field]} | property_
+        definitions.by_name[title] = definitions.refine(schema)
+        definitions.describe(title)
         if title in EXACTLY_ONE:
-            names.found[title] |= _exactly_one(*EXACTLY_ONE[title])
+            definitions.by_name[title] |= _exactly_one(*EXACTLY_ONE[title])
     for name in chosen:
         for example in EXAMPLES[name]:
-            names.note({"$ref": prefix + CONTRACTS[name].__name__}, example)
-    return dict(sorted(names.found.items()))
+            definitions.note({"$ref": prefix + CONTRACTS[name].__name__}, example)
+    return dict(sorted(definitions.by_name.items()))
 
 
-class _Names:
-    """The schemas that have a name, and references to them in the place of those without."""
+class _Definitions:
+    """Schemas by name; elsewhere, references stand for them."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
-        self.found: dict[str, Schema] = {}
+        self.by_name: dict[str, Schema] = {}
+
+    def describe(self, title: str) -> None:
+        """Give the properties of a type the texts that stand under its fields."""
+        texts = field_texts(STRUCTS[title])
+        properties = self.by_name[title]["properties"]
+        for field in properties.keys() & texts.keys():
+            properties[field] = {"description": texts[field]} | properties[field]
 
     def refine(self, schema: Schema) -> Schema:
         """Bring a schema, and those in it, into the form that code generators read best."""
@@ -100,14 +105,14 @@ class _Names:
 
     def _named(self, schema: Schema) -> Schema:
         if "title" in schema:
-            self.found[schema["title"]] = schema
+            self.by_name[schema["title"]] = schema
             return {"$ref": self._prefix + schema["title"]}
         return schema
 
     def note(self, schema: Schema, value: Any) -> None:
         """Take the values in an example as examples of the properties that they are values of."""
         for part in schema.get("anyOf", [schema]):
-            target = self.found.get(part.get("$ref", "").removeprefix(self._prefix), part)
+            target = self.by_name.get(part.get("$ref", "").removeprefix(self._prefix), part)
             if isinstance(value, dict):
                 for name, inner in value.items():
                     self._note_member(target, name, inner)
@@ -131,7 +136,7 @@ class _Names:
         """Tell whether a schema is that of an object with examples of its own, or holds such."""
         inner = [*schema.get("anyOf", [])]
         inner += [schema[key] for key in ("items", "additionalProperties") if key in schema]
-        target = self.found.get(schema.get("$ref", "").removeprefix(self._prefix), {})
+        target = self.by_name.get(schema.get("$ref", "").removeprefix(self._prefix), {})
         return "properties" in target or any(
             self._is_of_objects(each) for each in inner if isinstance(each, dict)
         )
