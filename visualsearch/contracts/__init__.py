@@ -3,7 +3,7 @@
 Each type is a msgspec struct; the text under a field says what the field means. The JSON Schemas
 and the AsyncAPI document are generated from these types (`visualsearch schemas`).
 
-Compatibility within a version of the contracts (`info.version` of the AsyncAPI document):
+Compatibility within a major version (`info.version` of the AsyncAPI document):
 
 - Whoever publishes events and requests may rely on this: what is accepted today stays accepted and
   keeps its meaning. New fields are optional. An event may have fields that are not known, and they

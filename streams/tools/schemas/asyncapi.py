@@ -19,7 +19,7 @@ KAFKA = "0.5.0"
 PROMISE = """\
 Product events in, searches in, results out, through Kafka.
 
-Compatibility within a version of this document:
+Compatibility within a major version of this document:
 
 - Producers of events and requests may rely on this: what is accepted today stays accepted and keeps
   its meaning. New fields are optional. Fields of an event that are not known are ignored. A request
