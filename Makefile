@@ -64,7 +64,7 @@ check: $(STAMP) ## Check format, lint, types, import rules, schemas and house ru
 	@echo '== ruff format'; $(BIN)/ruff format --check .
 	@echo '== mypy'; $(BIN)/mypy
 	@echo '== import rules'; $(BIN)/lint-imports
-	@echo '== generated schemas'; $(BIN)/python -m streams.tools.schemas.generate --check
+	@echo '== generated schemas'; $(BIN)/visualsearch schemas --check schemas
 	@echo '== house rules'; $(BIN)/python -m pytest -q tests/unit/house/test_house.py
 
 bench: $(STAMP) ## Measure the index beside hnswlib, FAISS and usearch, encoders, the path. ARGS="--size 50k"
@@ -85,7 +85,7 @@ lite-weights: $(STAMP) ## Train and measure the embedded encoder. ARGS="--photos
 	@$(BIN)/python -m visualsearch.encoders.lite.training.train $(ARGS)
 
 schemas: $(STAMP) ## Write the JSON Schemas and asyncapi.yaml from the types.
-	@$(BIN)/python -m streams.tools.schemas.generate
+	@$(BIN)/visualsearch schemas --folder schemas
 
 clean: ## Remove .venv and the tools' caches.
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -24,6 +24,7 @@ COMMANDS = {
     "attributes": "Guess attributes from pictures; learn them from your own labels.",
     "tune": "Measure recall and time on your own data; choose settings for a target.",
     "bench": "Measure the index on this machine, beside bare graph libraries.",
+    "schemas": "Print the JSON Schemas and the AsyncAPI document of all messages.",
     "config": "Show the effective settings.",
 }
 

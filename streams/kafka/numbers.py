@@ -1,4 +1,4 @@
-"""Numbers in headers, which anybody may write."""
+"""Numbers in headers and URLs, which anybody may write."""
 
 import re
 

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import msgspec
 
+from streams.kafka.numbers import whole_number
 from visualsearch.engine import Engine
 from visualsearch.index.state import ProductState
 from visualsearch.types import BaseRecord, FloatArray, OfferRecord
@@ -21,7 +22,6 @@ from visualsearch.types import BaseRecord, FloatArray, OfferRecord
 SLICE = 256  # products per piece: what is held in memory, and the longest hold of the lock
 _BASE = ("deleted", "title", "description", "brand", "category", "tags", "attributes", "url")
 _OFFER = ("deleted", "price", "currency", "in_stock")
-_DIGITS = 18  # of a limit; Python refuses to read thousands
 _VECTORS = {"0": False, "1": True}
 
 
@@ -50,17 +50,15 @@ class ProductsQuery:
         vectors, limit = given.get("vectors", "0"), given.get("limit")
         if vectors not in _VECTORS:
             raise ValueError(f"vectors is {vectors[:40]!r}; give 0 or 1")
-        if limit is not None and not (
-            limit.isascii() and limit.isdecimal() and len(limit) <= _DIGITS
-        ):
+        if limit is not None and whole_number(limit) is None:
             raise ValueError(
                 f"limit is {limit[:40]!r} ({len(limit)} characters); "
-                f"give a whole number of at most {_DIGITS} digits"
+                "give a whole number from 0 to 2**63 - 1"
             )
         return cls(
             vectors=_VECTORS[vectors],
             product_id=given.get("product_id"),
-            limit=None if limit is None else int(limit),
+            limit=whole_number(limit),
         )
 
 

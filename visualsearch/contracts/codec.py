@@ -1,4 +1,4 @@
-"""Bytes of a product topic → a product event, or a `SchemaError` that names the field.
+"""Decoding of product events: bytes → event, or a `SchemaError` that names the field.
 
 Three envelopes are understood: bare JSON, CloudEvents structured (the whole event in the value)
 and CloudEvents binary (attributes in `ce_` headers), as in the CloudEvents Kafka binding 1.0.2:
@@ -31,8 +31,8 @@ def decode_event(
 ) -> ProductEvent:
     """Decode one message of a product topic.
 
-    A null value is a delete of the product that the key names; it happened at the message's
-    timestamp, and `source` (topic[partition]@offset) serves as its event id.
+    A null value deletes the product that the key names. Its time is the message's timestamp, and
+    its event id is `source` (topic[partition]@offset).
     Raises SchemaError, the only error it raises.
     """
     product_id = _key_text(key, alone=value is None)
@@ -44,6 +44,8 @@ def decode_event(
         )
     event = _to_event(_unwrap(_parse(value), _header_texts(headers)))
     if event.product.product_id != product_id:
+        if key is not None and key.startswith(b"\0"):
+            raise _framed_key(key)
         raise SchemaError(
             "key_mismatch",
             f"the message key {product_id!r} is not product.product_id "
@@ -54,27 +56,22 @@ def decode_event(
 
 
 def _key_text(key: bytes | None, *, alone: bool) -> str:
-    """Return the product id that a key is. Raises SchemaError.
+    """Return the product id in a message key. Raises SchemaError.
 
-    `alone` is true for a tombstone, where only the key names the product. A key that parses as a
-    JSON string, object or list is then refused: a serializer wrote it, and the product that it
-    means would be a guess. A product whose id does look like that is deleted by a
-    `product-deleted` event, whose value repeats the id. A key that begins with 0x00 is never an
-    id.
+    `alone` is true for a tombstone, where only the key names the product. Two kinds of key are then
+    refused, because a serializer may have written them and the product would be a guess: a key that
+    parses as a JSON string, object or list, and a key that begins with a zero byte. A product whose
+    id looks like that is deleted by a `product-deleted` event, whose value repeats the id.
     """
     if not key:
         raise SchemaError("key_missing", "the message has no key; publish with the product id")
-    if key.startswith(b"\0"):
-        schema_id = framed_by(key)
-        what = "a zero byte" if schema_id is None else f"a zero byte and schema id {schema_id}"
-        raise SchemaError(
-            "key_invalid",
-            f"the message key begins with {what}, the frame of a schema registry's serializer; "
-            "publish with the product id as plain UTF-8 (a string serializer)",
-        )
+    if alone and key.startswith(b"\0"):
+        raise _framed_key(key)
     try:
         text = key.decode()
     except UnicodeDecodeError:
+        if key.startswith(b"\0"):
+            raise _framed_key(key) from None
         raise SchemaError("key_invalid", "the message key is not UTF-8") from None
     if len(text) > 256:
         raise SchemaError("key_invalid", "the message key is longer than 256 characters")
@@ -87,14 +84,25 @@ def _key_text(key: bytes | None, *, alone: bool) -> str:
     return text
 
 
+def _framed_key(key: bytes) -> SchemaError:
+    """Return the error for a key that begins with a zero byte and is not the product's id."""
+    schema_id = framed_by(key)
+    what = "a zero byte" if schema_id is None else f"a zero byte and schema id {schema_id}"
+    return SchemaError(
+        "key_invalid",
+        f"the message key begins with {what}, the frame of a schema registry's serializer; "
+        "publish with the product id as plain UTF-8 (a string serializer)",
+    )
+
+
 def _json_kind(key: bytes) -> str | None:
-    """Return what a key is as JSON; None for what may well be an id, such as a number."""
+    """Return the JSON type of a key that a serializer may have written; None for any other key."""
     try:
         parsed = msgspec.json.decode(key)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     kinds = {str: "a string", dict: "an object", list: "a list"}
-    return next((told for kind, told in kinds.items() if isinstance(parsed, kind)), None)
+    return next((name for kind, name in kinds.items() if isinstance(parsed, kind)), None)
 
 
 def _at_timestamp(timestamp_ms: int) -> datetime:
@@ -132,7 +140,10 @@ def _parse(value: bytes) -> dict[str, Any]:
 
 
 def _out_of_range(text: bytes) -> SchemaError:
-    """Return the error for a number beyond all floats, such as 1e999; a bare event's is named."""
+    """Return the error for a number beyond all floats, such as 1e999.
+
+    It names the field if the event is bare.
+    """
     try:
         _EVENTS.decode(text)
     except msgspec.ValidationError as error:
@@ -145,7 +156,7 @@ def _out_of_range(text: bytes) -> SchemaError:
 
 
 def _unwrap(body: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
-    """Bring a CloudEvent into the bare form; its attributes fill what `data` does not say."""
+    """Bring a CloudEvent into the bare form; its attributes supply what `data` lacks."""
     if "ce_specversion" in headers:
         envelope: dict[str, Any] = {
             "id": headers.get("ce_id"),

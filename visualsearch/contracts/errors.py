@@ -1,4 +1,4 @@
-"""What is wrong with a message, in words that its sender can act on."""
+"""Validation errors of messages: a stable code, the field, and a text that says the remedy."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
 _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
 _STEP = re.compile(r"(?P<name>[^.\[\]]+)|\[(?P<number>\d+)\]|\[\.\.\.\]")
 _LONGEST = 300
-"""Characters of a sender's own text that an error repeats: it travels in a header."""
+"""Characters of a sender's own text that an error repeats: errors are written to headers."""
 
 _SHOWN = 80
 """Characters of a bad value that an error shows."""
@@ -37,8 +37,8 @@ _CURES = (
 class SchemaError(ValueError):
     """A message that does not fit its schema.
 
-    `code` is stable, `field` is the path of the culprit (`product.images[0].url`) where one is
-    known, and the text says what to change.
+    `code` is stable. `field` is the path of the wrong field (`product.images[0].url`), if known.
+    The text says what to change.
     """
 
     def __init__(self, code: str, message: str, *, field: str | None = None) -> None:
@@ -52,10 +52,10 @@ def from_validation(
     body: Any = _ABSENT,
     choices: Mapping[str, Sequence[str]] | None = None,
 ) -> SchemaError:
-    """Turn msgspec's error into one with a code, the field's path, its value and the cure.
+    """Turn msgspec's error into one with a code, the field's path, its value and the remedy.
 
     The value is looked up in `body`, the whole message as plain values, and shown shortened.
-    `choices` holds what may be said in fields of few values, by the field's name.
+    `choices` holds the allowed values of enumerated fields, by the field's name.
     """
     text = str(error)
     at = _AT.search(text)
@@ -65,18 +65,18 @@ def from_validation(
         if found := pattern.search(what):
             name = found["name"][:_LONGEST]
             field = f"{path}.{name}" if path else name
-            told = "is not known; leave it out, or look up its name in the schema"
-            verb = told if code == "field_unknown" else "is required"
-            return SchemaError(code, f"{field} {verb}", field=field)
+            unknown = "is not known; leave it out, or look up its name in the schema"
+            fault = unknown if code == "field_unknown" else "is required"
+            return SchemaError(code, f"{field} {fault}", field=field)
     field = path or None
-    said = f"{field or 'message'}: {what[:_LONGEST]}"
+    message = f"{field or 'message'}: {what[:_LONGEST]}"
     if at is not None and what.startswith(("Expected", "Invalid", "Number", "Integer")):
-        said += _given(body, path, what, key=at["key"] is not None)
-    return SchemaError("field_invalid", said + _cure(path, what, choices or {}), field=field)
+        message += _given(body, path, what, key=at["key"] is not None)
+    return SchemaError("field_invalid", message + _cure(path, what, choices or {}), field=field)
 
 
 def shown(value: Any) -> str:
-    """Return a value as JSON, shortened: what was left out is counted."""
+    """Return a value as JSON, shortened, with its full length."""
     text = _as_json(value)
     if len(text) <= _SHOWN:
         return text
@@ -89,7 +89,7 @@ def shown(value: Any) -> str:
 
 
 def _as_json(value: Any) -> str:
-    """Return a value as JSON; of a large one the beginning, which is all that will be shown."""
+    """Return a value as JSON; of a large value, the beginning that will be shown."""
     if isinstance(value, str | list):
         value = value[: _SHOWN + 1]
     elif isinstance(value, dict):
@@ -108,7 +108,10 @@ def _cure(path: str, what: str, choices: Mapping[str, Sequence[str]]) -> str:
 
 
 def _given(body: Any, path: str, what: str, *, key: bool) -> str:
-    """Say what stands at a path; in a map, whose keys msgspec does not name, the likely culprit."""
+    """Return a text that shows the value at a path; in a map, the member that is likely wrong.
+
+    msgspec does not name the keys of maps.
+    """
     value = body
     for step in _STEP.finditer(path):
         try:
@@ -117,7 +120,7 @@ def _given(body: Any, path: str, what: str, *, key: bool) -> str:
             elif step["number"]:
                 value = value[int(step["number"])]
             else:
-                name = _culprit(value, what)
+                name = _likely_wrong(value, what)
                 return f"; given was {shown(name)}: {shown(value[name])}"
         except (LookupError, TypeError, ValueError):
             return ""
@@ -126,7 +129,10 @@ def _given(body: Any, path: str, what: str, *, key: bool) -> str:
     return "" if value is _ABSENT else f"; given was {shown(value)}"
 
 
-def _culprit(members: dict[str, Any], what: str) -> str:
-    """Return the name of the member that is no text, or else of the longest. Raises ValueError."""
+def _likely_wrong(members: dict[str, Any], what: str) -> str:
+    """Return the name of the member that is no string, or else of the longest.
+
+    Raises ValueError.
+    """
     wrong = [name for name, value in members.items() if not isinstance(value, str)]
     return wrong[0] if wrong and ", got" in what else max(members, key=lambda n: len(members[n]))

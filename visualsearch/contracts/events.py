@@ -17,24 +17,31 @@ ImageId = Annotated[str, Meta(min_length=1, max_length=256)]
 Url = Annotated[str, Meta(min_length=1, max_length=4096)]
 Text = Annotated[str, Meta(max_length=65536)]
 Name = Annotated[str, Meta(min_length=1, max_length=1024)]
-Tags = Annotated[list[Name], Meta(max_length=1000)]
+Tag = Annotated[Name, Meta(title="Tag")]
+Tags = Annotated[list[Tag], Meta(max_length=1000)]
 AttributeName = Annotated[str, Meta(max_length=1024)]
-Attributes = Annotated[dict[AttributeName, Text], Meta(max_length=1000)]
+Attributes = Annotated[dict[AttributeName, Text], Meta(title="Attributes", max_length=1000)]
 Base64 = Annotated[str, Meta(max_length=MAX_BYTES)]
 Price = Annotated[float, Meta(ge=0, le=1e15)]  # an upper limit refuses `inf`, either one `nan`
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3)]  # `$` lets a newline follow
 Timestamp = Annotated[datetime, Meta(tz=True)]
 Version = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-ImageKind = Literal["catalog", "lifestyle"]
+ImageKinds = Literal["catalog", "lifestyle"]
+ImageKind = Annotated[ImageKinds, Meta(title="ImageKind")]
 
 
 class ImageSource(Struct, omit_defaults=True):
-    """A picture of a product: exactly one of `url` and `data` (base64, at most 2 MB decoded)."""
+    """An image of a product: exactly one of `url` and `data`."""
 
     image_id: ImageId | None = None
+    """Id of the image, unique within the product; search hits name it. Absent: made from the
+    image's place in the list."""
     url: Url | None = None
+    """Where the image is fetched from: http, https, or a store that the worker is allowed."""
     data: Base64 | None = None
+    """The image file itself in base64, at most 2 MB decoded."""
     kind: ImageKind = "catalog"
+    """`catalog`: the product alone, as in a studio; `lifestyle`: the product in use."""
 
     def __post_init__(self) -> None:
         if (self.url is None) == (self.data is None):
@@ -45,67 +52,91 @@ class Product(Struct, omit_defaults=True, kw_only=True):
     """The whole product, as created and updated events carry it."""
 
     product_id: ProductId
+    """Id of the product; it is the key of the message as well."""
     title: Name
+    """Name of the product as a shopper reads it."""
     images: Annotated[list[ImageSource], Meta(max_length=100)]
+    """All images of the product; an empty list if it has none."""
     description: Text | None = None
+    """Text about the product."""
     brand: Name | None = None
+    """Brand of the product; requests filter by it."""
     category: Name | None = None
+    """Path of the category, from the general to the special, separated by slashes."""
     tags: Tags | None = None
+    """Words that requests filter by."""
     attributes: Attributes | None = None
+    """Properties by name; requests filter by them."""
     url: Url | None = None
+    """Page of the product, for a search hit to link to."""
     price: Price | None = None
+    """Price of one unit. Price, currency and stock replace the offer; all absent, they leave it."""
     currency: Currency | None = None
+    """Currency of the price: three letters of ISO 4217."""
     in_stock: bool | None = None
+    """Whether the product can be bought now."""
 
     def __post_init__(self) -> None:
         named = [image.image_id for image in self.images if image.image_id is not None]
         if len(named) != len(set(named)):
-            raise ValueError("`images` holds two pictures with the same `image_id`")
+            raise ValueError("`images` holds two images with the same `image_id`")
 
 
 class Offer(Struct, omit_defaults=True, kw_only=True):
     """Price and stock of a product: replaces the whole offer and carries nothing else."""
 
     product_id: ProductId
+    """Id of the product; it is the key of the message as well."""
     price: Price | None = None
+    """Price of one unit; absent or null, the product has none."""
     currency: Currency | None = None
+    """Currency of the price: three letters of ISO 4217."""
     in_stock: bool | None = None
+    """Whether the product can be bought now; absent or null, that is unknown."""
 
 
 class Deleted(Struct, kw_only=True):
     """Which product is gone."""
 
     product_id: ProductId
+    """Id of the product; it is the key of the message as well."""
 
 
 class _Event(Struct, tag_field="event_type", kw_only=True, omit_defaults=True):
     event_id: Name
+    """Id of the event, for logs and dead letters."""
     occurred_at: Timestamp
+    """When the change happened: date, time and zone as in RFC 3339."""
     version: Version | None = None
+    """Version of the product. It is required where the workers order events by version."""
 
 
 class ProductCreated(_Event, tag="product-created", kw_only=True):
-    """A product that is new to the catalogue."""
+    """A product that is new to the catalog."""
 
     product: Product
+    """The new product."""
 
 
 class ProductUpdated(_Event, tag="product-updated", kw_only=True):
     """A product that changed; the event carries all of it."""
 
     product: Product
+    """The product after the change; an absent optional field is removed."""
 
 
 class ProductOfferUpdated(_Event, tag="product-offer-updated", kw_only=True):
-    """A price or stock change; no model is called for it."""
+    """A change of price or stock; no model is called for it."""
 
     product: Offer
+    """The new offer of the product."""
 
 
 class ProductDeleted(_Event, tag="product-deleted", kw_only=True):
-    """A product that is no longer sold. A null value means the same."""
+    """A product that is no longer sold. A message with a null value means the same."""
 
     product: Deleted
+    """The product that is gone."""
 
 
 ProductEvent = ProductCreated | ProductUpdated | ProductOfferUpdated | ProductDeleted
@@ -116,8 +147,8 @@ EVENT_TYPES: dict[str, type[ProductEvent]] = {
     "product-offer-updated": ProductOfferUpdated,
     "product-deleted": ProductDeleted,
 }
-CHOICES = {"kind": get_args(ImageKind)}
-"""What may be said in fields of few values, by the field's name."""
+CHOICES = {"kind": get_args(ImageKinds)}
+"""Allowed values of enumerated fields, by the field's name."""
 
 TYPE_NAMES: dict[type[ProductEvent], str] = {cls: name for name, cls in EVENT_TYPES.items()}
 

@@ -1,6 +1,6 @@
-"""Why a product is, or is not, in an answer: what `explain` in a search request adds to it."""
+"""Why a product is, or is not, in a result: what `explain` in a search request adds to it."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
@@ -11,53 +11,75 @@ MANY = Meta(max_length=MAX_PARTS)
 
 
 class ClauseVerdict(Struct, kw_only=True):
-    """A clause of the filters, what the product has there, and whether that will do."""
+    """One clause of the filters, and whether the product satisfies it."""
 
     field: str
+    """Path of the clause in the request."""
     wanted: str
+    """What the clause asks for."""
     has: str | None = None
+    """What the product has there; null if it has nothing."""
     passed: bool
+    """Whether the product satisfies the clause."""
 
 
 class PartScore(Struct, kw_only=True):
-    """What a part of the query adds to a score: the contributions of all add up to it."""
+    """What one part of the query adds to a score: the contributions of all parts add up to it."""
 
     field: str
+    """Path of the part in the request."""
     weight: float
+    """Weight of the part."""
     similarity: float
+    """Cosine between the part and the product's best image."""
     contribution: float
+    """What the part adds to the score."""
 
 
 class HitExplanation(Struct, kw_only=True):
-    """Why a hit is one, and its place among them."""
+    """Why a hit is one, and its rank."""
 
     rank: int
+    """Place among the hits, from 1."""
     filters: Annotated[list[ClauseVerdict], MANY] = []
+    """The clauses of the filters, all satisfied."""
     parts: Annotated[list[PartScore], MANY] = []
+    """The parts of the query, and what each adds to the score."""
 
 
 class Rival(Struct, kw_only=True):
     """A hit that stands before a product."""
 
     product_id: str
+    """Id of the hit's product."""
     title: str
+    """Title of the hit's product."""
     score: float
+    """Score of the hit."""
 
 
 class ProductExplanation(Struct, kw_only=True):
-    """Why a product is or is not among the hits; `text` says it in one sentence.
-
-    `rank` is among all products that satisfy the filters, by score alone; null where it was not
-    worked out. `pushed_out_by` is the last hit, or the one that it is a near-duplicate of.
-    """
+    """Why a product that the request named is, or is not, among the hits."""
 
     product_id: str
-    status: Literal["hit", "outranked", "collapsed", "passed_over", "filtered", "not_searchable"]
+    """Id of the product."""
+    status: str
+    """One of `hit`, `outranked` (others score higher), `collapsed` (a near-duplicate of a hit),
+    `passed_over` (diversity or an approximate search left it out), `filtered` and
+    `not_searchable`. Later versions may add values."""
     text: str
+    """The reason in one sentence."""
     filters: Annotated[list[ClauseVerdict], MANY] = []
+    """The clauses of the filters, and whether the product satisfies each."""
     parts: Annotated[list[PartScore], MANY] = []
+    """The parts of the query, and what each adds to the score."""
     image_id: str | None = None
+    """Id of the product's best image for the query."""
     score: float | None = None
+    """Score of the product by that image."""
     rank: int | None = None
+    """Rank by score alone among all products that satisfy the filters; null if not worked out."""
     matches: int | None = None
+    """How many products satisfy the filters."""
     pushed_out_by: Rival | None = None
+    """The last hit, or the hit that the product is a near-duplicate of."""

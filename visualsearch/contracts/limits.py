@@ -1,7 +1,7 @@
 """Limits on the size of events and requests, checked on the bytes before they are decoded.
 
-msgspec checks the length of a list after building it. So bytes, values and nesting are counted
-first, at gigabytes per second. No real shop meets the limits.
+msgspec checks the length of a list after building it. Bytes, values and nesting are therefore
+counted before decoding, at gigabytes per second. No real catalog reaches the limits.
 """
 
 import codecs
@@ -12,13 +12,13 @@ from typing import Literal
 from visualsearch.contracts.errors import SchemaError
 
 MAX_BYTES = 10 * 1024 * 1024
-"""Bytes of an event or a request, unpacked; a topic's limit counts them compressed."""
+"""Bytes of an event or a request, uncompressed; a topic's own limit counts compressed bytes."""
 
 MAX_PARTS = 500_000
 """List items and object members of one message; punctuation inside strings counts too."""
 
 MAX_DEPTH = 64
-"""Lists and objects within each other."""
+"""Levels of nested lists and objects."""
 
 TooLarge = Literal["event_too_large", "request_too_large", "result_too_large"]
 
@@ -35,8 +35,10 @@ def json_text(value: bytes, code: TooLarge) -> bytes:
     binary frame of a schema registry's client.
     """
     if len(value) > MAX_BYTES:
-        told = f"the value has {len(value):,} bytes; at most {MAX_BYTES:,} are read; send less"
-        raise SchemaError(code, told)
+        raise SchemaError(
+            code,
+            f"the value has {len(value):,} bytes; at most {MAX_BYTES:,} are read; send less",
+        )
     if (schema_id := framed_by(value)) is not None:
         raise SchemaError(
             "schema_registry_framed",
@@ -79,6 +81,6 @@ def _depth(text: bytes) -> int:
     # Backslash pairs first: in `\\"` the quote ends its string.
     bare = text.replace(rb"\\", b"").replace(rb"\"", b"")
     # Valid JSON of MAX_PARTS values has no more quotes or brackets than this.
-    pieces = bare.translate(None, _NOT_BRACKETS).split(b'"', 2 * MAX_PARTS + 2)
-    brackets = b"".join(pieces[::2])[: 2 * MAX_PARTS]
+    texts = bare.translate(None, _NOT_BRACKETS).split(b'"', 2 * MAX_PARTS + 2)
+    brackets = b"".join(texts[::2])[: 2 * MAX_PARTS]
     return max(accumulate(array("b", brackets.translate(_STEPS))), default=0)

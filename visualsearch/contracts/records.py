@@ -1,7 +1,7 @@
 """Records of the index log: derived state, one record per product and kind, MessagePack.
 
 Key `<kind>:<product_id>`, partition `murmur2(product_id) & 0x7fffffff % n`. A delete is a record
-of its own, never a null: a null has no order, and compaction would forget the delete.
+with `deleted` set, never a null value: a null has no order, and compaction would remove it.
 """
 
 from typing import Annotated, Literal
@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 FORMAT = 1
-"""Version of the record format; readers skip and count what is newer."""
+"""Version of the record format; readers skip and count records of newer formats."""
 
 RecordKind = Literal["base", "offer", "vectors"]
 Order = tuple[int, int, int]
@@ -20,7 +20,7 @@ _Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class ImageRef(Struct, omit_defaults=True, kw_only=True):
-    """Where a picture of a product is: a URL, or `blob:<sha256>` in the blob store."""
+    """Where an image of a product is: a URL, or `blob:<sha256>` in the blob store."""
 
     image_id: str
     url: str
@@ -34,7 +34,7 @@ class _Record(Struct, tag_field="kind", kw_only=True, omit_defaults=True):
 
 
 class Base(_Record, tag="base", kw_only=True, omit_defaults=True):
-    """What a product is; written by the attribute lane."""
+    """The product without its offer and vectors; written by the attribute pipeline."""
 
     title: str = ""
     description: str | None = None
@@ -47,7 +47,7 @@ class Base(_Record, tag="base", kw_only=True, omit_defaults=True):
 
 
 class Offer(_Record, tag="offer", kw_only=True, omit_defaults=True):
-    """Price and stock; written by the attribute lane."""
+    """Price and stock; written by the attribute pipeline."""
 
     price: _Price | None = None
     currency: str | None = None
@@ -55,7 +55,7 @@ class Offer(_Record, tag="offer", kw_only=True, omit_defaults=True):
 
 
 class ImageVector(Struct, omit_defaults=True, kw_only=True):
-    """A picture as the model sees it; `vector` is a unit vector as little-endian float16."""
+    """The embedding of an image; `vector` is a unit vector as little-endian float16."""
 
     image_id: str
     vector: bytes
@@ -66,11 +66,11 @@ class ImageVector(Struct, omit_defaults=True, kw_only=True):
 
 
 class Vectors(_Record, tag="vectors", kw_only=True, omit_defaults=True):
-    """All pictures of a product; written by the embedding lane."""
+    """The embeddings of all images of a product; written by the embedding pipeline."""
 
     model: str = ""
     images: list[ImageVector] = []
-    # What the pictures say of the product, and how likely each is right; its own attributes win.
+    # Attributes guessed from the images, with confidences; the product's own attributes win.
     attributes: dict[str, str] = {}
     confidences: dict[str, _Share] = {}
 
@@ -116,7 +116,7 @@ def decode_record(key: bytes | None, value: bytes | None) -> tuple[str, IndexRec
     try:
         record = _DECODERS[kind].decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        _require_format(value)  # what is newer may have fields of other types
+        _require_format(value)  # a newer format may have fields of other types
         raise UnknownRecordError("undecodable", str(error)) from None
     if record.format != FORMAT:
         _require_format(value)

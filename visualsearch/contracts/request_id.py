@@ -1,4 +1,4 @@
-"""The id of a search request: added where there is none, found where the rest is broken.
+"""The id of a search request: added if there is none, found if the rest cannot be decoded.
 
 Only the id of a body is decoded. The rest is skipped, which takes no memory.
 """
@@ -26,7 +26,7 @@ _IDS = msgspec.json.Decoder(_Id)
 
 
 def with_id(body: bytes) -> bytes:
-    """Give a request without an id one; what is no request is told so by its decoding."""
+    """Add an id to a request without one. Any other body is returned as it is."""
     text = body.removeprefix(codecs.BOM_UTF8).lstrip(_BLANKS)
     try:
         if bytes(_GIVEN.decode(text).request_id):
@@ -39,7 +39,7 @@ def with_id(body: bytes) -> bytes:
 
 
 def salvage_request_id(value: bytes | None, key: bytes | None) -> str:
-    """Find the id to answer a broken request with: from its body, else its key, else empty."""
+    """Return the id to answer an invalid request with: that of its body, else its key, else ""."""
     try:
         if found := _IDS.decode((value or b"").removeprefix(codecs.BOM_UTF8)).request_id:
             return found[:256]

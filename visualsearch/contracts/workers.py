@@ -1,7 +1,7 @@
-"""What each worker says of itself, every few seconds, on the compacted topic `workers`.
+"""Heartbeats: what each worker says of itself, every few seconds, on the compacted topic `workers`.
 
-Key: the worker's id. A tombstone is an orderly stop. Later versions add fields; readers ignore
-those that they do not know.
+Key: the worker's id. A null value (a tombstone) is an orderly stop. Later versions add fields, and
+readers ignore fields that they do not know.
 """
 
 from typing import Annotated
@@ -12,21 +12,26 @@ from msgspec import Meta, Struct
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.events import Name, Timestamp, Url
 
+WorkerRole = Annotated[Name, Meta(title="WorkerRole")]
+
 
 class WorkerHeartbeat(Struct, kw_only=True):
-    """A worker as it is now; the record's time stamp, the broker's, says when that was.
-
-    `offsets` holds per partition of the index log the next offset that it will apply. `url` is
-    absent until its HTTP server listens.
-    """
+    """A worker as it is now; the record's timestamp, set by the broker, says when that was."""
 
     worker_id: Name
+    """Id of the worker; it is the key of the message as well."""
     url: Url | None = None
-    roles: Annotated[list[Name], Meta(max_length=100)] = []
+    """Address of the worker's HTTP server; null until it listens."""
+    roles: Annotated[list[WorkerRole], Meta(max_length=100)] = []
+    """What the worker does: `ingest`, `search` or both."""
     version: Annotated[str, Meta(max_length=1024)] = ""
+    """Version of visualsearch that the worker runs."""
     ready: bool = False
-    offsets: Annotated[dict[int, int], Meta(max_length=100_000)] = {}
+    """Whether the worker answers requests: `/readyz` says the same."""
+    offsets: Annotated[dict[int, int], Meta(title="Offsets", max_length=100_000)] = {}
+    """Per partition of the index log, the next offset that the worker applies."""
     started_at: Timestamp
+    """When the worker started."""
 
 
 _DECODER = msgspec.json.Decoder(WorkerHeartbeat)

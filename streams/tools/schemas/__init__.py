@@ -1,1 +1,1 @@
-"""Writes the documents of `schemas/` from the contracts' types."""
+"""Documents of the contracts, generated from their types: JSON Schemas and AsyncAPI."""

@@ -250,7 +250,8 @@ async def test_an_image_url_that_is_none_is_no_error_of_the_service() -> None:
 @pytest.mark.parametrize(
     ("query", "text"),
     [
-        ("limit=" + "9" * 5000, "at most 18 digits"),
+        ("limit=" + "9" * 5000, "from 0 to 2**63 - 1"),
+        ("limit=9223372036854775808", "a whole number"),
         ("limit=-1", "a whole number"),
         ("limit=1.5", "a whole number"),
         ("limit=", "a whole number"),

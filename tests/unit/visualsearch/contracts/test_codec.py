@@ -298,11 +298,22 @@ def test_a_tombstone_of_an_odd_id_deletes(key: str) -> None:
     assert decode(None, key=key.encode()).product.product_id == key
 
 
-def test_an_id_that_reads_as_json_is_good_where_the_event_says_it_too() -> None:
+@pytest.mark.parametrize("product_id", ['"sku-1"', "\0sku", "\0\0\0\0\x07sku-1"])
+def test_an_odd_id_is_good_where_the_event_says_it_too(product_id: str) -> None:
     """Then nothing is guessed; a product-deleted event deletes such a product."""
     for kind in ("product-created", "product-deleted"):
-        event = decode(good_event('"sku-1"', kind), key=b'"sku-1"')
-        assert event.product.product_id == '"sku-1"'
+        event = decode(good_event(product_id, kind), key=product_id.encode())
+        assert event.product.product_id == product_id
+
+
+@pytest.mark.parametrize("key", [b"\0\0\0\0\x07p", b"\0p", b"\0\0\0\0\x07\xff"])
+def test_a_framed_key_is_named_where_it_is_not_the_events_own_id(key: bytes) -> None:
+    """A registry's serializer wrote it; a fault in the value comes first."""
+    error = refusal(good_event("p"), key=key)
+    assert error.code == "key_invalid"
+    assert "string serializer" in str(error)
+    faulty = refusal(put(good_event("\0p"), "event_id", 5), key=b"\0p")
+    assert (faulty.code, faulty.field) == ("field_invalid", "event_id")
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 400, "1e309"])

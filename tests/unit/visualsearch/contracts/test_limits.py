@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams.tools.schemas.generate import CONTRACTS, json_schema
+from streams.tools.schemas.schema import CONTRACTS, json_schema
 from tests.support.bombs import BOMBS, TOO_MANY, as_event, as_request
 from tests.support.malformed import good_event
 from tests.support.malformed_requests import good_request
@@ -140,12 +140,15 @@ def strings_and_lists(schema: Any, path: str = "") -> Iterator[tuple[str, str, A
     if not isinstance(schema, dict):
         return
     kind = schema.get("type")
+    if isinstance(kind, list):
+        (kind,) = {*kind} - {"null"}
     if kind == "array" or isinstance(schema.get("additionalProperties"), dict):
         yield kind, path, schema.get("maxItems", schema.get("maxProperties"))
     if kind == "string" and not {"const", "enum", "format"} & schema.keys():
         yield kind, path, schema.get("maxLength")
     for name, inner in schema.items():
-        if name != "oneOf":  # it says once more which properties are texts
+        # Examples are no schemas; the others say once more which properties are texts.
+        if name not in {"examples", "if", "then", "else"}:
             yield from strings_and_lists(inner, f"{path}/{name}")
 
 
