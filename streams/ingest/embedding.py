@@ -87,7 +87,7 @@ class EmbeddingLane:
                 read = await asyncio.to_thread(read_event, message, self._mode)
         except SchemaError:
             return Outcome("skipped")  # the attribute lane dead-letters it
-        read = replace(read, retried=attempt.patient)
+        read = replace(read, retried=attempt.retry_tier)
         if isinstance(read.event, ProductOfferUpdated):
             return Outcome("skipped", type=read.type)
         if self._newest.outdated(read.product_id, read.order):
@@ -96,7 +96,7 @@ class EmbeddingLane:
             gone = Vectors(order=read.order, deleted=True)
             return Outcome("indexed", type=read.type, records=[(read.product_id, gone, read)])
         pictures = [_Picture(n, source) for n, source in enumerate(_images(read))]
-        wanted = [picture for picture in pictures if picture.number not in attempt.told]
+        wanted = [picture for picture in pictures if picture.number not in attempt.dead_lettered]
         await asyncio.gather(*(self._embed_and_store(p, attempt) for p in wanted))
         return self._outcome(read, pictures, attempt)
 
@@ -148,7 +148,7 @@ class EmbeddingLane:
             attempt.passes + 1,
             rounds,
             attempt.tries + max(cause.attempts for cause in causes),
-            attempt.told | (faulty.keys() - rounds.keys()),
+            attempt.dead_lettered | (faulty.keys() - rounds.keys()),
         )
         pause_s = self._delays_s[min(attempt.passes, len(self._delays_s) - 1)]
         return Retry(following, pause_s * self._jitter(), causes[0].code, causes[0].message)
@@ -167,7 +167,9 @@ class EmbeddingLane:
 
     async def _embed(self, picture: _Picture, attempt: Attempt) -> None:
         try:
-            picture.found = await self._pictures.embedded(picture.source, patient=attempt.patient)
+            picture.found = await self._pictures.embedded(
+                picture.source, patient=attempt.retry_tier
+            )
         except FetchError as error:
             _fail(picture, "fetch", error.code, str(error), error.attempts)
             picture.transient = error.transient

@@ -66,13 +66,13 @@ class Pictures:
     async def embedded(self, source: ImageSource, *, patient: bool) -> Embedded:
         """Return a picture's vector. Raises FetchError, ImageError and ModelError.
 
-        A place in memory is taken after the turn at a host: waiting for a slow one must not use
+        A place in memory is taken after the permit of a host: waiting for a slow one must not use
         up the places.
         """
-        async with self._hosts[patient].turn(source.url or "") as turn:
+        async with self._hosts[patient].permit(source.url or "") as permit:
             await self._memory.acquire()
             try:
-                turn.begin()
+                permit.begin()
                 fetched = await self._bytes(source, self._timeouts_s[patient])
             except BaseException:
                 self._memory.release()

@@ -28,15 +28,15 @@ class RetryError(Exception):
 class Attempt:
     """What was tried of an event before; pictures are named by their number.
 
-    `rounds` counts, for each that is still to be had, how often it could not; those in `told` are
-    dead-lettered already. `passes` counts how often the event came by, tried or not.
+    `rounds` counts, for each that is still to be had, how often it could not; those in
+    `dead_lettered` are done with. `passes` counts how often the event came by, tried or not.
     """
 
     passes: int = 0
     rounds: Mapping[int, int] = field(default_factory=dict)
     tries: int = 0
-    told: frozenset[int] = frozenset()
-    patient: bool = False  # it waited already, so it may take its time and keep nobody waiting
+    dead_lettered: frozenset[int] = frozenset()
+    retry_tier: bool = False  # from `product-retry`: it may take its time and keeps nobody waiting
 
 
 FIRST = Attempt()
@@ -64,7 +64,7 @@ def retry_message(
         "rounds": ",".join(f"{n}:{count}" for n, count in sorted(retry.attempt.rounds.items())),
         "passes": str(retry.attempt.passes),
         "tries": str(retry.attempt.tries),
-        "told": ",".join(map(str, sorted(retry.attempt.told))),
+        "told": ",".join(map(str, sorted(retry.attempt.dead_lettered))),
         "not_before": str(now_ms + round(retry.delay_s * 1000)),
         "code": retry.code,
         "message": retry.message[:500],
@@ -105,11 +105,11 @@ def parse_retry(message: SourceMessage) -> tuple[SourceMessage, Attempt]:
             timestamp_ms=-1 if facts["timestamp"] == "-1" else _number(facts["timestamp"]),
             headers=kept,
         )
-        told = frozenset(map(_number, _listed(facts["told"])))
+        dead_lettered = frozenset(map(_number, _listed(facts["told"])))
         pairs = (pair.split(":") for pair in _listed(facts["rounds"]))
         rounds = {_number(number): _number(count) for number, count in pairs}
         passes, tries = _number(facts["passes"]), _number(facts["tries"])
-        return original, Attempt(passes, rounds, tries, told, patient=True)
+        return original, Attempt(passes, rounds, tries, dead_lettered, retry_tier=True)
     except (KeyError, ValueError) as error:
         raise RetryError(f"no message of a worker: {error!r}") from None
 

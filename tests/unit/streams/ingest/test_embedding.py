@@ -177,7 +177,7 @@ async def test_a_host_that_is_down_for_two_days_loses_no_image(lane: Make) -> No
         assert outcome.retry is not None
         attempt, waited_s = outcome.retry.attempt, waited_s + outcome.retry.delay_s
         if outcome.retry.attempt.passes == 100:  # as a restart does, which reads it from Kafka
-            attempt = Attempt(100, {0: 0}, patient=True)
+            attempt = Attempt(100, {0: 0}, retry_tier=True)
     assert waited_s > 2 * 86_400
     last = [await embedding.process(created("a"), Attempt(n, {0: 0})) for n in (passes, passes + 2)]
     assert [(x.word, [f.code for f in x.faults]) for x in last] == [
@@ -211,7 +211,7 @@ async def test_an_event_that_comes_back_may_take_longer(lane: Make) -> None:
     pictures = Pictures(red=RED)
     embedding = lane(pictures)
     await embedding.process(created("red"))
-    await embedding.process(created("red"), Attempt(1, {0: 1}, 1, patient=True))
+    await embedding.process(created("red"), Attempt(1, {0: 1}, 1, retry_tier=True))
     assert pictures.asked == [("red", None), ("red", 60.0)]
 
 

@@ -41,7 +41,7 @@ async def test_the_embedding_lane_knows_what_came_from_the_retry_topic() -> None
     try:
         lane = embedding_lane("timestamp", model, None, Newest())
         paths = []
-        for attempt in (FIRST, Attempt(passes=1, patient=True)):
+        for attempt in (FIRST, Attempt(passes=1, retry_tier=True)):
             outcome = await lane.process(message(0, "product-updated"), attempt)
             paths += [event.path for _, _, event in outcome.records]
         assert paths == ["live", "retry"]
