@@ -3,6 +3,7 @@
 import base64
 import binascii
 
+from streams.images.blobs import reference_of
 from streams.images.errors import FetchError
 
 
@@ -21,3 +22,11 @@ def decode_base64(text: str, limit: int) -> bytes:
     if len(data) > limit:
         raise FetchError("image_too_large", f"inline picture over {limit} bytes; send its URL")
     return data
+
+
+def inline_reference(text: str, limit: int) -> str | None:
+    """Return what names an inline image in any blob store; None for what cannot be decoded."""
+    try:
+        return reference_of(decode_base64(text, limit))
+    except FetchError:
+        return None

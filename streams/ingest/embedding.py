@@ -6,7 +6,6 @@ call, the dear step, is skipped for bytes that it has seen; the record is always
 """
 
 import asyncio
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -68,7 +67,7 @@ class EmbeddingLane:
         *,
         delays_s: Sequence[float],
         guess: Guess | None = None,
-        jitter: Callable[[], float] = lambda: random.uniform(0.8, 1.2),
+        jitter: Callable[[], float] = lambda: 1.0,  # the publisher has its own
     ) -> None:
         self._mode = mode
         self._pictures = pictures

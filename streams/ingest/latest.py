@@ -22,29 +22,34 @@ class _Turn:
     users: int = 0  # who has the lock or waits for it
 
 
-class Newest:
+class LatestOrder:
     """The order of the newest record that was written here, for the last `size` products."""
 
     def __init__(self, size: int = 100_000) -> None:
         self._orders = Lru[str, Order](size)
         self._writing: dict[str, _Turn] = {}
 
-    def outdated(self, product_id: str, order: Order) -> bool:
+    def is_stale(self, product_id: str, order: Order) -> bool:
         """Return whether a newer record is written already."""
         known = self._orders.get(product_id)
         return known is not None and order < known
 
-    async def publish(self, message: SourceMessage, outcome: Outcome, publish: Publish) -> None:
-        """Publish an event's outcome, as `superseded` where a newer one was quicker."""
+    @asynccontextmanager
+    async def turn(self, outcome: Outcome) -> AsyncIterator[Outcome]:
+        """Give what is to be written of an event: `superseded` where a newer one was quicker.
+
+        One product's records are written one at a time. A record counts as written when the block
+        ends without an error.
+        """
         if not outcome.records:
-            await publish([message], [outcome])
+            yield outcome
             return
         product_id, record, _ = outcome.records[0]
         async with self._alone(product_id):
-            if self.outdated(product_id, record.order):
-                outcome = Outcome("superseded", outcome.type, faults=outcome.faults)
-            await publish([message], [outcome])
-            if outcome.records:
+            if self.is_stale(product_id, record.order):
+                yield Outcome("superseded", outcome.type, faults=outcome.faults)
+            else:
+                yield outcome
                 self._orders.put(product_id, record.order)
 
     @asynccontextmanager
@@ -59,3 +64,24 @@ class Newest:
             turn.users -= 1
             if not turn.users:
                 del self._writing[product_id]
+
+
+class Newest(LatestOrder):
+    """The same for `EmbeddingSteps`."""
+
+    def outdated(self, product_id: str, order: Order) -> bool:
+        """Return whether a newer record is written already."""
+        return self.is_stale(product_id, order)
+
+    async def publish(self, message: SourceMessage, outcome: Outcome, publish: Publish) -> None:
+        """Publish an event's outcome, as `superseded` where a newer one was quicker."""
+        if not outcome.records:
+            await publish([message], [outcome])
+            return
+        product_id, record, _ = outcome.records[0]
+        async with self._alone(product_id):
+            if self.outdated(product_id, record.order):
+                outcome = Outcome("superseded", outcome.type, faults=outcome.faults)
+            await publish([message], [outcome])
+            if outcome.records:
+                self._orders.put(product_id, record.order)

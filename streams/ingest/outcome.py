@@ -7,7 +7,7 @@ worker stops, and then stays unacknowledged for the next owner.
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from streams.ingest.dead_letters import Fault
@@ -91,6 +91,16 @@ def read_event(message: SourceMessage, mode: OrderMode) -> OrderedEvent:
         source=message.source,
     )
     return OrderedEvent(event, order_of(event, message, mode), message)
+
+
+def decode(
+    message: SourceMessage, mode: OrderMode, *, retried: bool = False
+) -> OrderedEvent | SchemaError:
+    """Decode a message and give it its order; return the error of what cannot be read."""
+    try:
+        return replace(read_event(message, mode), retried=retried)
+    except SchemaError as error:
+        return error
 
 
 def read_batch(

@@ -4,9 +4,10 @@ The message is the event as it was published; headers of ours tell where it came
 its order, its records and its dead letters are those of the first try.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from streams.ingest.dead_letters import Fault
 from streams.kafka.messages import SourceMessage
 from streams.kafka.numbers import whole_number
 from visualsearch.client.messages import Headers, OutgoingMessage
@@ -14,6 +15,9 @@ from visualsearch.client.messages import Headers, OutgoingMessage
 PREFIX = "__visualsearch.retry."
 _IMAGES = 100  # of a product, by its schema
 _LONGEST_TOPIC = 249
+# An image that was never asked for is tried again for longer than an outage of a long weekend,
+# and no longer than a topic's usual retention: its host may be gone for good.
+UNASKED_S = 7 * 86_400.0
 
 
 class RetryError(Exception):
@@ -50,6 +54,45 @@ class Retry:
     delay_s: float
     code: str
     message: str
+
+
+def next_retry(
+    faults: Mapping[int, Fault],
+    transient: Collection[int],
+    attempt: Attempt,
+    delays_s: Sequence[float],
+) -> Retry | None:
+    """Return the next attempt of an event whose images, by number, have these faults, if any.
+
+    `delays_s` are the pauses before each further round; after the last one a fault is final. A
+    round in which nothing was asked of the host, or of the blob store, does not count, for
+    `UNASKED_S` at most. Pauses grow with each attempt, also where nothing was asked.
+    """
+    if not delays_s:
+        return None
+    rounds: dict[int, int] = {}
+    for number in sorted(transient):
+        asked = faults[number].attempts > 0
+        count = attempt.rounds.get(number, 0) + asked
+        if count <= len(delays_s) and (asked or _waited_s(attempt, delays_s) < UNASKED_S):
+            rounds[number] = count
+    if not rounds:
+        return None
+    causes = [faults[number] for number in rounds]
+    following = Attempt(
+        attempt.passes + 1,
+        rounds,
+        attempt.tries + max(cause.attempts for cause in causes),
+        attempt.dead_lettered | (faults.keys() - rounds.keys()),
+    )
+    pause_s = delays_s[min(attempt.passes, len(delays_s) - 1)]
+    return Retry(following, pause_s, causes[0].code, causes[0].message)
+
+
+def _waited_s(attempt: Attempt, delays_s: Sequence[float]) -> float:
+    """Return the pauses of an event so far: its age, but for the work on it."""
+    listed = delays_s[: attempt.passes]
+    return sum(listed) + (attempt.passes - len(listed)) * delays_s[-1]
 
 
 def retry_message(

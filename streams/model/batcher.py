@@ -5,6 +5,7 @@ single picture never waits for company.
 """
 
 import asyncio
+import hashlib
 from collections import deque
 from dataclasses import dataclass
 
@@ -14,6 +15,14 @@ from visualsearch.encoders.protocol import Prepared
 from visualsearch.lru import Lru
 
 KNOWN = 50_000  # vectors that are remembered, 1 kB each at 512 dimensions
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The unit vector of an image, float16 little-endian, and the SHA-256 of its bytes."""
+
+    vector: bytes
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,15 @@ class Embedder:
         self._jobs: deque[_Job] = deque()
         self._pending: dict[str, asyncio.Task[bytes]] = {}
         self._working: asyncio.Task[None] | None = None
+
+    async def embed(self, data: bytes) -> Embedded:
+        """Return the vector of an image's bytes. Raises ImageError and ModelError."""
+
+        def digest_of() -> str:
+            return hashlib.sha256(data).hexdigest()
+
+        digest = await self._model.aside(Priority.INDEX, digest_of)
+        return Embedded(await self.vector(digest, data), digest)
 
     def known(self, digest: str) -> bytes | None:
         """Return the vector of these bytes if they were embedded lately."""

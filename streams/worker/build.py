@@ -175,7 +175,7 @@ def build_ingest(shared: Shared, index_partitions: int) -> IngestSide:
     again = Window(steps.again, steps.give_up, events=settings.embed_window, size=WINDOW_BYTES)
     longest_s = 2 * max(settings.retry_delays_s, default=0.0)
     waiting = Delay(again, longest_s=longest_s, now=shared.clock.now)
-    batches = Batches(attributes, publish["attributes"], size=WINDOW_BYTES)
+    batches = Batches(attributes, publish["attributes"].write, size=WINDOW_BYTES)
 
     def reader(lane: str, topics: Sequence[str], sink: Sink) -> GroupReader:
         group, timeout_s = settings.group(lane), settings.session_timeout_s

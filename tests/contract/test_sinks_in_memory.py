@@ -1,14 +1,16 @@
 """The lanes' sinks fed from memory, and what only that can show of rebalances."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import pytest
 
-from streams.ingest.batches import Batches
+from streams.ingest.batches import Batches as OldBatches
 from streams.ingest.delay import Delay
+from streams.ingest.outcome import Publish
 from streams.ingest.retry import FIRST, Retry, retry_message
+from streams.kafka.batches import Batches
 from streams.kafka.consumer_group import Sink
 from streams.kafka.messages import SourceMessage
 from streams.kafka.window import Handle, Window
@@ -19,7 +21,16 @@ from tests.support.waiting import until
 
 
 class TestBatchesInMemory(InMemory, LaneAcksContract):
-    """The attribute lane's way."""
+    """The attribute pipeline's way."""
+
+
+class TestOldBatchesInMemory(InMemory, LaneAcksContract):
+    """The way that it replaces."""
+
+    @staticmethod
+    def make(publish: Publish) -> Sink:
+        """Return the old batches."""
+        return OldBatches(EchoLane(), publish, size=1000)
 
 
 class TestSideBySideInMemory(InMemory, SideBySideContract):
@@ -35,13 +46,14 @@ class TestBehindADelayInMemory(InMemory, SideBySideContract):
         return await self.finished(VALUES, sink, done)
 
 
+async def given_up(message: SourceMessage, error: Exception) -> None:
+    """Fail the test: no message should come here."""
+    raise AssertionError(message.value) from error
+
+
 def window(handle: Handle) -> Sink:
-    """Return the embedding lane's sink."""
-
-    async def give_up(message: SourceMessage, error: Exception) -> None:
-        raise AssertionError(message.value) from error
-
-    return Window(handle, give_up, events=10, size=1000)
+    """Return the embedding pipeline's sink."""
+    return Window(handle, given_up, events=10, size=1000)
 
 
 def delay(handle: Handle) -> Sink:
@@ -49,17 +61,27 @@ def delay(handle: Handle) -> Sink:
     return Delay(window(handle), longest_s=1.0)
 
 
-def batches(handle: Handle) -> Sink:
+def old_batches(handle: Handle) -> Sink:
     """Return the attribute lane's sink, which handles each message of a batch as it is written."""
 
     async def publish(messages: object, _: object) -> None:
         for message in messages:  # type: ignore[attr-defined]  # a sequence
             await handle(message)
 
-    return Batches(EchoLane(), publish, size=1000)
+    return OldBatches(EchoLane(), publish, size=1000)
 
 
-@pytest.mark.parametrize("make", [window, delay, batches])
+def new_batches(handle: Handle) -> Sink:
+    """Return the attribute pipeline's sink, which handles the messages of a batch in turn."""
+
+    async def each(messages: Sequence[SourceMessage]) -> None:
+        for message in messages:
+            await handle(message)
+
+    return Batches(each, given_up, events=3, size=1000)
+
+
+@pytest.mark.parametrize("make", [window, delay, old_batches, new_batches])
 async def test_after_a_rebalance_the_old_work_is_dropped_and_releases_nothing(
     make: Callable[[Handle], Sink],
 ) -> None:

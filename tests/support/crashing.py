@@ -38,7 +38,7 @@ class Machine:
             raise Crash
         self.steps += 1
 
-    async def publish(self, _: Sequence[SourceMessage], outcomes: Sequence[Outcome]) -> None:
+    async def write(self, _: Sequence[SourceMessage], outcomes: Sequence[Outcome]) -> None:
         """Write the records one by one."""
         for key, entry in newest_records(outcomes):
             self.step()

@@ -1,10 +1,11 @@
 """When a lane releases an offset: one behaviour, whatever the messages come from."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from streams.ingest.batches import Batches
 from streams.ingest.outcome import Outcome, Publish
+from streams.ingest.pipeline import internal_failure
+from streams.kafka.batches import Batches
 from streams.kafka.consumer_group import Sink
 from streams.kafka.messages import SourceMessage
 from streams.kafka.retry_forever import retry_forever
@@ -25,16 +26,39 @@ class EchoLane:
         return [Outcome("indexed") for _ in messages]
 
 
+class EchoPipeline:
+    """The same as a pipeline, which writes by itself."""
+
+    def __init__(self, publish: Publish) -> None:
+        self._publish = publish
+
+    async def handle(self, messages: Sequence[SourceMessage]) -> None:
+        """Write one outcome per message."""
+        await self._publish(messages, await EchoLane().process(messages))
+
+    async def give_up(self, message: SourceMessage, error: Exception) -> None:
+        """Write the dead letter."""
+        await self._publish([message], [internal_failure("echo", message, error)])
+
+
+def batches(publish: Publish) -> Sink:
+    """Return batches over an `EchoPipeline`."""
+    pipeline = EchoPipeline(publish)
+    return Batches(pipeline.handle, pipeline.give_up, events=3, size=1000)
+
+
 class LaneAcksContract:
     """Inherit, and implement `finished`."""
+
+    make: Callable[[Publish], Sink] = staticmethod(batches)
 
     async def finished(self, values: Sequence[bytes], sink: Sink, done: asyncio.Event) -> int:
         """Run the sink over messages until `done`, stop; return the offset to go on from."""
         raise NotImplementedError
 
     async def acked(self, values: Sequence[bytes], publish: Publish, done: asyncio.Event) -> int:
-        """Run `EchoLane` over messages until `done`; return how many offsets it released."""
-        return await self.finished(values, Batches(EchoLane(), publish, size=1000), done)
+        """Run the sink over messages until `done`; return how many offsets it released."""
+        return await self.finished(values, self.make(publish), done)
 
     async def test_everything_is_acknowledged_once_it_is_written(self) -> None:
         """Every message is published once, in its order, and then acknowledged."""

@@ -2,17 +2,23 @@
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from streams.images.circuit_breaker import Hosts
 from streams.images.errors import Fetched, FetchError
+from streams.images.reader import ImageReader, Tier
 from streams.ingest.embedding import EmbeddingLane
+from streams.ingest.image_vectors import ImageVectors
 from streams.ingest.images import Pictures as PicturesOnTheirWay
-from streams.ingest.latest import Newest
+from streams.ingest.latest import LatestOrder, Newest
 from streams.ingest.order import OrderMode
+from streams.ingest.outcome import Outcome
+from streams.ingest.pipeline import EmbeddingPipeline
+from streams.ingest.publisher import EmbeddingSteps
+from streams.ingest.retry import FIRST, Attempt
 from streams.kafka.messages import SourceMessage
 from streams.metrics import Metrics
 from streams.model.batcher import Embedder
@@ -54,21 +60,78 @@ class Unstored:
         return None
 
 
-def embedding_lane(
+class Written:
+    """A publisher that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[tuple[SourceMessage, Outcome]] = []
+
+    async def write(self, messages: Sequence[SourceMessage], outcomes: Sequence[Outcome]) -> None:
+        """Keep the outcomes."""
+        self.outcomes += zip(messages, outcomes, strict=True)
+
+    def of(self, message: SourceMessage) -> Outcome:
+        """Return the last outcome of this message."""
+        return next(found for source, found in reversed(self.outcomes) if source is message)
+
+
+def embedding_pipeline(
     mode: OrderMode,
     model: Model,
     fetcher: Any,
-    newest: Newest,
+    publisher: Any,
     delays_s: Sequence[float] = (),
     inline: Any = None,
-) -> EmbeddingLane:
-    """Return a lane with two pictures per model call and four places in memory."""
+) -> EmbeddingPipeline:
+    """Return a pipeline with two images per model call and four places in memory."""
+    reader = ImageReader(
+        fetcher, Tier(Hosts(8, 10.0)), Tier(Hosts(8, 60.0), 60.0), inline_limit=LIMIT, in_memory=4
+    )
+    images = ImageVectors(reader, inline or Unstored(), Embedder(model, step=2), None)
+    return EmbeddingPipeline(mode, images, LatestOrder(), publisher, delays_s=delays_s)
+
+
+class Steps:
+    """The classes that `EmbeddingPipeline` is to replace, with its functions."""
+
+    name = "embedding"
+
+    def __init__(self, steps: EmbeddingSteps) -> None:
+        self.handle, self.handle_retry, self.give_up = steps.first, steps.again, steps.give_up
+
+
+def embedding_steps(
+    mode: OrderMode,
+    model: Model,
+    fetcher: Any,
+    publisher: Any,
+    delays_s: Sequence[float] = (),
+    inline: Any = None,
+) -> Steps:
+    """Return what `embedding_pipeline` does, of the classes before it."""
     pictures = PicturesOnTheirWay(
         model, Embedder(model, step=2), fetcher, Hosts(8, 10.0), Hosts(8, 60.0),
         inline_limit=LIMIT, in_memory=4, patient_s=60.0,
     )  # fmt: skip
-    inline = inline or Unstored()
-    return EmbeddingLane(mode, pictures, inline, newest, delays_s=delays_s, jitter=lambda: 1.0)
+    latest = Newest()
+    lane = EmbeddingLane(mode, pictures, inline or Unstored(), latest, delays_s=delays_s)
+    return Steps(EmbeddingSteps(lane, latest, publisher))
+
+
+class Embedding:
+    """An embedding pipeline whose outcomes are returned instead of written."""
+
+    inline: Any = None
+
+    def __init__(self, make: Callable[..., Any], *arguments: Any) -> None:
+        mode, model, fetcher, *others = arguments
+        self.written = Written()
+        self.pipeline = make(mode, model, fetcher, self.written, *others)
+
+    async def process(self, message: SourceMessage, attempt: Attempt = FIRST) -> Outcome:
+        """Return what became of an event."""
+        await self.pipeline.handle(message, attempt)
+        return self.written.of(message)
 
 
 class Pictures:

@@ -12,8 +12,6 @@ from prometheus_client import CollectorRegistry
 
 from streams.images.blob_writer import THREADS, InlineImages
 from streams.images.blobs import BlobMissingError, BlobStore, reference_of
-from streams.ingest.embedding import EmbeddingLane
-from streams.ingest.latest import Newest
 from streams.ingest.outcome import Outcome
 from streams.ingest.retry import FIRST
 from streams.metrics import Metrics
@@ -21,8 +19,10 @@ from tests.support.lane_events import (
     BLUE,
     LIMIT,
     RED,
+    Embedding,
     Pictures,
-    embedding_lane,
+    embedding_pipeline,
+    embedding_steps,
     fake_model,
     inline,
     message,
@@ -30,7 +30,7 @@ from tests.support.lane_events import (
 from tests.support.waiting import until
 from visualsearch.contracts.records import Vectors
 
-Make = Callable[[BlobStore], EmbeddingLane]
+Make = Callable[[BlobStore], Embedding]
 
 
 class Store(BlobStore):
@@ -58,15 +58,19 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path)
 
 
-@pytest.fixture
-async def lane() -> AsyncIterator[Make]:
+@pytest.fixture(params=[embedding_steps, embedding_pipeline])
+async def lane(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
     """Give a maker of embedding pipelines that wait for half a second for a store."""
     models = []
 
-    def make(store: BlobStore) -> EmbeddingLane:
+    def make(store: BlobStore) -> Embedding:
         models.append(fake_model())
-        images = InlineImages(store, Metrics(CollectorRegistry()), inline_limit=LIMIT, limit_s=0.5)
-        return embedding_lane("explicit", models[-1], Pictures(), Newest(), (10.0, 60.0), images)
+        inline = InlineImages(store, Metrics(CollectorRegistry()), inline_limit=LIMIT, limit_s=0.5)
+        embedding = Embedding(
+            request.param, "explicit", models[-1], Pictures(), (10.0, 60.0), inline
+        )
+        embedding.inline = inline
+        return embedding
 
     yield make
     for model in models:
@@ -174,7 +178,7 @@ async def test_an_outage_in_which_the_store_is_not_asked_uses_up_no_round(
             assert (attempt.rounds, attempt.tries) == ({0: 0}, 0)
     finally:
         store.going.set()
-    await until(lambda: embedding._inline._threads.abandoned == 0)
+    await until(lambda: embedding.inline._threads.abandoned == 0)
     assert (await embedding.process(event, attempt)).word == "indexed"
 
 

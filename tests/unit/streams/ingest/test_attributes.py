@@ -1,28 +1,52 @@
-"""The attribute lane as a function: messages in, outcomes out."""
+"""The attribute pipeline: messages in, outcomes out."""
+
+from typing import Any
+
+import pytest
 
 from streams.images.blobs import reference_of
-from streams.ingest.attributes import AttributeLane
+from streams.ingest.attributes import AttributeLane, attributes_outcome
 from streams.ingest.dead_letters import PREFIX, dead_letter
-from streams.ingest.outcome import newest_records
+from streams.ingest.order import OrderMode
+from streams.ingest.outcome import OrderedEvent, Outcome, newest_records
+from streams.ingest.pipeline import AttributePipeline
 from streams.kafka.messages import SourceMessage
-from tests.support.lane_events import RED, inline, message
+from tests.support.lane_events import RED, Written, inline, message
 from visualsearch.contracts.limits import MAX_BYTES
 from visualsearch.contracts.records import Base, Offer
 
 LIMIT = 4096
 
 
-async def test_what_cannot_be_read_is_dead_lettered() -> None:
-    """Here alone, though both lanes meet it."""
+class Attributes:
+    """An attribute pipeline whose outcomes are returned instead of written."""
+
+    def __init__(self, mode: OrderMode, limit: int, _: int) -> None:
+        self.written = Written()
+        self.pipeline = AttributePipeline(mode, self.written, inline_limit=limit)  # type: ignore[arg-type]
+
+    async def process(self, messages: list[SourceMessage]) -> list[Outcome]:
+        """Return one outcome per message."""
+        await self.pipeline.handle(messages)
+        return [self.written.of(message) for message in messages]
+
+
+both = pytest.mark.parametrize("make", [AttributeLane, Attributes])
+
+
+@both
+async def test_what_cannot_be_read_is_dead_lettered(make: Any) -> None:
+    """Here alone, though both pipelines meet it."""
     broken = SourceMessage("t", 0, 0, 0, b"p", b"{")
-    lane = AttributeLane("timestamp", LIMIT, 10)
+    lane = make("timestamp", LIMIT, 10)
     (refused,) = await lane.process([broken])
     assert [(f.stage, f.code) for f in refused.faults] == [("decode", "not_json")]
 
 
-async def test_attributes_base_and_offer_by_type() -> None:
+@both
+async def test_attributes_base_and_offer_by_type(make: Any) -> None:
     """Created with a price writes both, without one only the base; a delete marks both."""
-    lane = AttributeLane("explicit", LIMIT, 10)
+    lane = make("explicit", LIMIT, 10)
     outcomes = await lane.process([
         message(0, "product-created", price=1.0, images=[inline(RED), inline(b"x" * 5000)]),
         message(1, "product-updated"),
@@ -38,9 +62,10 @@ async def test_attributes_base_and_offer_by_type() -> None:
     assert all(record.deleted for _, record, _ in outcomes[3].records)
 
 
-async def test_the_last_record_wins_per_product_and_kind() -> None:
+@both
+async def test_the_last_record_wins_per_product_and_kind(make: Any) -> None:
     """An offer after a base replaces no base; of equals the later one is written."""
-    lane = AttributeLane("explicit", LIMIT, 10)
+    lane = make("explicit", LIMIT, 10)
     outcomes = await lane.process([
         message(0, "product-created", version=5, price=1.0),
         message(1, "product-offer-updated", version=6, price=2.0),
@@ -55,9 +80,10 @@ async def test_the_last_record_wins_per_product_and_kind() -> None:
     assert (offer.price, base.title) == (2.0, "T")
 
 
-async def test_an_event_that_unpacks_to_more_than_the_contract_is_dead_lettered() -> None:
+@both
+async def test_an_event_that_unpacks_to_more_than_the_contract_is_dead_lettered(make: Any) -> None:
     """The topic's limit counts what is compressed. The dead letter has the length of the value."""
-    lane = AttributeLane("timestamp", LIMIT, 10)
+    lane = make("timestamp", LIMIT, 10)
     for size, omitted in ((MAX_BYTES + 1, None), (12 * 1024 * 1024, "12582912")):
         value = (message(0, "product-created").value or b"").ljust(size)
         large = SourceMessage("t", 0, 7, 5, b"p", value)
@@ -71,9 +97,33 @@ async def test_an_event_that_unpacks_to_more_than_the_contract_is_dead_lettered(
         assert f"{size:,} bytes" in facts["message"]
 
 
-async def test_a_tombstone_under_a_serializers_key_is_dead_lettered() -> None:
+@both
+async def test_a_tombstone_under_a_serializers_key_is_dead_lettered(make: Any) -> None:
     """It would delete a product that does not exist, and nobody would be told."""
-    lane = AttributeLane("timestamp", LIMIT, 10)
+    lane = make("timestamp", LIMIT, 10)
     keys = [b'"sku-1"', b'{"id":"sku-1"}', b"\0\0\0\0\7sku-1", b"sku-1"]
     outcomes = await lane.process([SourceMessage("t", 0, 0, 5, key, None) for key in keys])
     assert [[f.code for f in o.faults] for o in outcomes] == [["key_invalid"]] * 3 + [[]]
+
+
+async def test_an_error_of_ours_dead_letters_its_event_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its neighbors in the batch are indexed, and nothing is tried again."""
+    attributes = Attributes("explicit", LIMIT, 10)
+    seen = []
+
+    def broken(event: OrderedEvent, limit: int) -> Outcome:
+        seen.append(event.product_id)
+        if event.product_id == "poison":
+            raise ZeroDivisionError
+        return attributes_outcome(event, limit)
+
+    monkeypatch.setattr("streams.ingest.pipeline.attributes_outcome", broken)
+    names = ["a", "poison", "b"]
+    outcomes = await attributes.process(
+        [message(n, "product-created", name) for n, name in enumerate(names)]
+    )
+    assert [outcome.word for outcome in outcomes] == ["indexed", "dead_lettered", "indexed"]
+    assert [(fault.stage, fault.code) for fault in outcomes[1].faults] == [("lane", "internal")]
+    assert seen == names

@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 
 from streams.images.errors import Fetched, FetchError
-from streams.ingest.embedding import UNASKED_S, EmbeddingLane
-from streams.ingest.latest import Newest
 from streams.ingest.outcome import Outcome
-from streams.ingest.retry import FIRST, Attempt
+from streams.ingest.retry import FIRST, UNASKED_S, Attempt
 from streams.kafka.messages import SourceMessage
 from streams.model.batcher import Embedder
 from streams.model.priority_pool import Priority
@@ -21,8 +19,10 @@ from tests.support.lane_events import (
     BLUE,
     LIMIT,
     RED,
+    Embedding,
     Pictures,
-    embedding_lane,
+    embedding_pipeline,
+    embedding_steps,
     fake_model,
     inline,
     message,
@@ -31,19 +31,17 @@ from visualsearch.contracts.records import Vectors
 from visualsearch.types import FloatArray
 
 AWAY = FetchError("image_unreachable", "away", transient=True, attempts=3)
-Make = Callable[..., EmbeddingLane]
+Make = Callable[..., Embedding]
 
 
-@pytest.fixture
-async def lane() -> AsyncIterator[Make]:
-    """Give a maker of lanes in explicit order, two pictures per model call, two retries."""
+@pytest.fixture(params=[embedding_steps, embedding_pipeline])
+async def lane(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
+    """Give a maker of pipelines in explicit order, two images per model call, two retries."""
     models = []
 
-    def make(
-        pictures: Any, encoder: FakeEncoder | None = None, newest: Newest | None = None
-    ) -> EmbeddingLane:
+    def make(pictures: Any, encoder: FakeEncoder | None = None) -> Embedding:
         models.append(fake_model(encoder))
-        return embedding_lane("explicit", models[-1], pictures, newest or Newest(), (10.0, 60.0))
+        return Embedding(request.param, "explicit", models[-1], pictures, (10.0, 60.0))
 
     yield make
     for model in models:
@@ -262,10 +260,7 @@ async def test_what_cannot_be_read_is_left_to_the_attribute_lane(lane: Make) -> 
 
 async def test_only_the_newest_event_of_a_product_is_written(lane: Make) -> None:
     """An older one that was slower is superseded; once a newer one is written, it is not tried."""
-    newest, published, gate = Newest(), [], asyncio.Event()
-
-    async def publish(_: Any, outcomes: Any) -> None:
-        published.extend(outcomes)
+    gate = asyncio.Event()
 
     class Slow(Pictures):
         async def fetch(self, url: str, *, timeout_s: float | None = None) -> Fetched:
@@ -273,16 +268,13 @@ async def test_only_the_newest_event_of_a_product_is_written(lane: Make) -> None
                 await gate.wait()
             return await super().fetch(url, timeout_s=timeout_s)
 
-    embedding = lane(Slow(slow=RED, quick=BLUE), newest=newest)
-
-    async def one(event: SourceMessage) -> None:
-        await newest.publish(event, await embedding.process(event), publish)
-
-    older = asyncio.create_task(one(created("slow", offset=1)))
-    await one(created("quick", offset=2))
+    embedding = lane(Slow(slow=RED, quick=BLUE))
+    older = asyncio.create_task(embedding.process(created("slow", offset=1)))
+    await embedding.process(created("quick", offset=2))
     gate.set()
     await older
-    await one(created("absent", offset=0))
+    await embedding.process(created("absent", offset=0))
+    published = [outcome for _, outcome in embedding.written.outcomes]
     assert [outcome.word for outcome in published] == ["indexed", "superseded", "superseded"]
     assert vectors(published[0]).order == (2, 2, 0)
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -11,10 +12,15 @@ from prometheus_client import CollectorRegistry
 from streams.config.settings import load_settings
 from streams.images.blobs import BlobStore
 from streams.images.fetcher import Fetcher
-from streams.ingest.latest import Newest
 from streams.metrics import Metrics
 from tests.support.fakes import jpeg
-from tests.support.lane_events import embedding_lane, fake_model, message
+from tests.support.lane_events import (
+    Embedding,
+    embedding_pipeline,
+    embedding_steps,
+    fake_model,
+    message,
+)
 from visualsearch.contracts.records import Vectors
 
 COUNT = 60
@@ -58,9 +64,10 @@ async def host() -> AsyncIterator[tuple[WrongHost, int]]:
     await server.wait_closed()
 
 
+@pytest.mark.parametrize("make", [embedding_steps, embedding_pipeline])
 @pytest.mark.parametrize("kind", ["wrong", "absent"])
 async def test_wrong_files_keep_no_good_one_from_being_asked_for(
-    host: tuple[WrongHost, int], tmp_path: Path, kind: str
+    host: tuple[WrongHost, int], tmp_path: Path, kind: str, make: Any
 ) -> None:
     """Of 60 good images beside 60 wrong ones, 24 were never asked for."""
 
@@ -71,7 +78,7 @@ async def test_wrong_files_keep_no_good_one_from_being_asked_for(
     settings = load_settings(data_dir=tmp_path, fetch_allow=("127.0.0.1",))
     fetcher = Fetcher(settings, BlobStore(str(tmp_path)), Metrics(CollectorRegistry()), sleep)
     model = fake_model()
-    lane = embedding_lane("explicit", model, fetcher, Newest(), (10.0,))
+    lane = Embedding(make, "explicit", model, fetcher, (10.0,))
     kinds = [kind] * COUNT + ["good"] * COUNT
     events = [
         message(0, "product-created", f"{each}-{n}",

@@ -9,35 +9,33 @@ from typing import Any
 import pytest
 
 from streams.images.inline import decode_base64
-from streams.ingest.embedding import EmbeddingLane
-from streams.ingest.latest import Newest
 from streams.ingest.outcome import Outcome
 from streams.kafka.messages import SourceMessage
 from tests.support.fakes import FakeEncoder
 from tests.support.lane_events import (
     BLUE,
     RED,
+    Embedding,
     Pictures,
-    embedding_lane,
+    embedding_pipeline,
+    embedding_steps,
     fake_model,
     inline,
     message,
 )
 from visualsearch.contracts.records import Vectors
 
-Make = Callable[..., EmbeddingLane]
+Make = Callable[..., Embedding]
 
 
-@pytest.fixture
-async def lane() -> AsyncIterator[Make]:
-    """Give a maker of lanes in explicit order, two pictures per model call, two retries."""
+@pytest.fixture(params=[embedding_steps, embedding_pipeline])
+async def lane(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
+    """Give a maker of pipelines in explicit order, two images per model call, two retries."""
     models = []
 
-    def make(
-        pictures: Any, encoder: FakeEncoder | None = None, newest: Newest | None = None
-    ) -> EmbeddingLane:
+    def make(pictures: Any, encoder: FakeEncoder | None = None) -> Embedding:
         models.append(fake_model(encoder))
-        return embedding_lane("explicit", models[-1], pictures, newest or Newest(), (10.0, 60.0))
+        return Embedding(request.param, "explicit", models[-1], pictures, (10.0, 60.0))
 
     yield make
     for model in models:
@@ -71,16 +69,19 @@ async def test_the_event_loop_works_on_no_picture(
         return noted
 
     encoder = FakeEncoder()
-    pictures = "streams.ingest.images"
-    monkeypatch.setattr(f"{pictures}.decode_base64", noting("base64", decode_base64))
-    monkeypatch.setattr(f"{pictures}.hashlib", SimpleNamespace(sha256=noting("hash", sha256)))
+    hashing = SimpleNamespace(sha256=noting("hash", sha256))
+    for module in ("streams.images.reader", "streams.ingest.images"):
+        monkeypatch.setattr(f"{module}.decode_base64", noting("base64", decode_base64))
+    for module in ("streams.model.batcher", "streams.ingest.images"):
+        monkeypatch.setattr(f"{module}.hashlib", hashing)
     monkeypatch.setattr(encoder, "prepare", noting("prepare", encoder.prepare))
     monkeypatch.setattr(encoder, "embed", noting("embed", encoder.embed))
     event = message(0, "product-created", images=[inline(RED), {"url": "blue"}])
     outcome = await lane(Pictures(blue=BLUE), encoder).process(event)
     assert outcome.word == "indexed"
+    assert seen.pop("base64") in ({"asyncio_"}, {"pictures"})
     aside = {"pictures"}
-    assert seen == {"base64": aside, "hash": aside, "prepare": aside, "embed": {"model"}}
+    assert seen == {"hash": aside, "prepare": aside, "embed": {"model"}}
 
 
 async def test_a_picture_that_is_unchanged_is_neither_sent_nor_embedded(lane: Make) -> None:

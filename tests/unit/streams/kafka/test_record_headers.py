@@ -1,15 +1,21 @@
 """The headers by which a record of the index log tells where and when its event began."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from streams.ingest.latest import Newest
 from streams.ingest.order import ORDER_HEADER, OrderMode
 from streams.ingest.outcome import index_message, read_event
 from streams.ingest.retry import FIRST, Attempt
 from streams.kafka.messages import SourceMessage
-from tests.support.lane_events import embedding_lane, fake_model, message
+from tests.support.lane_events import (
+    Embedding,
+    embedding_pipeline,
+    embedding_steps,
+    fake_model,
+    message,
+)
 from visualsearch.contracts.records import Base
 
 
@@ -35,14 +41,15 @@ def test_the_time_stamp_is_the_originals_and_the_path_is_named(mode: OrderMode) 
     assert [found["path"] for found in told] == [b"live", b"retry", b"replay", b"replay"]
 
 
-async def test_the_embedding_lane_knows_what_came_from_the_retry_topic() -> None:
+@pytest.mark.parametrize("make", [embedding_steps, embedding_pipeline])
+async def test_the_embedding_pipeline_knows_what_came_from_the_retry_topic(make: Any) -> None:
     """The attempt says so; the message is the original one."""
     model = fake_model()
     try:
-        lane = embedding_lane("timestamp", model, None, Newest())
+        embedding = Embedding(make, "timestamp", model, None)
         paths = []
         for attempt in (FIRST, Attempt(passes=1, retry_tier=True)):
-            outcome = await lane.process(message(0, "product-updated"), attempt)
+            outcome = await embedding.process(message(0, "product-updated"), attempt)
             paths += [event.path for _, _, event in outcome.records]
         assert paths == ["live", "retry"]
     finally:
