@@ -4,14 +4,9 @@ It writes `base` and `offer` records. It also dead-letters what cannot be read a
 the embedding lane, which reads the same messages, need not.
 """
 
-import asyncio
-from collections.abc import Sequence
-
 from streams.images.inline import inline_reference
 from streams.ingest.dead_letters import Fault
-from streams.ingest.order import OrderMode
-from streams.ingest.outcome import OrderedEvent, Outcome, read_batch
-from streams.kafka.messages import SourceMessage
+from streams.ingest.outcome import OrderedEvent, Outcome
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.events import (
     ImageSource,
@@ -62,25 +57,6 @@ def _ref(number: int, image: ImageSource, inline_limit: int) -> ImageRef | None:
     if url is None:
         return None
     return ImageRef(image_id=image_id(number, image), url=url, kind=image.kind)
-
-
-class AttributeLane:
-    """Cheap: it waits for no image host, no model and no blob store."""
-
-    name = "attributes"
-
-    def __init__(self, mode: OrderMode, inline_limit: int, batch: int) -> None:
-        self.batch = batch
-        self._mode = mode
-        self._inline_limit = inline_limit
-
-    async def process(self, messages: Sequence[SourceMessage]) -> list[Outcome]:
-        """Return the records of each message."""
-        return await asyncio.to_thread(self._outcomes, messages)
-
-    def _outcomes(self, messages: Sequence[SourceMessage]) -> list[Outcome]:
-        read = read_batch(messages, self._mode)
-        return [attributes_outcome(event, self._inline_limit) for event in read]
 
 
 def image_id(number: int, image: ImageSource) -> str:

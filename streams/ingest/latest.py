@@ -10,8 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from streams.ingest.outcome import Outcome, Publish
-from streams.kafka.messages import SourceMessage
+from streams.ingest.outcome import Outcome
 from visualsearch.contracts.records import Order
 from visualsearch.lru import Lru
 
@@ -64,24 +63,3 @@ class LatestOrder:
             turn.users -= 1
             if not turn.users:
                 del self._writing[product_id]
-
-
-class Newest(LatestOrder):
-    """The same for `EmbeddingSteps`."""
-
-    def outdated(self, product_id: str, order: Order) -> bool:
-        """Return whether a newer record is written already."""
-        return self.is_stale(product_id, order)
-
-    async def publish(self, message: SourceMessage, outcome: Outcome, publish: Publish) -> None:
-        """Publish an event's outcome, as `superseded` where a newer one was quicker."""
-        if not outcome.records:
-            await publish([message], [outcome])
-            return
-        product_id, record, _ = outcome.records[0]
-        async with self._alone(product_id):
-            if self.outdated(product_id, record.order):
-                outcome = Outcome("superseded", outcome.type, faults=outcome.faults)
-            await publish([message], [outcome])
-            if outcome.records:
-                self._orders.put(product_id, record.order)

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from streams.ingest.attributes import attributes_outcome
 from streams.ingest.dead_letters import Fault
-from streams.ingest.image_vectors import ImageVectors
+from streams.ingest.images import ImageVectors
 from streams.ingest.latest import LatestOrder
 from streams.ingest.order import OrderMode
 from streams.ingest.outcome import OrderedEvent, Outcome, decode

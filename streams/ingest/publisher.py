@@ -3,21 +3,17 @@
 import random
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from streams.config.settings import MIB, Settings
 from streams.ingest.dead_letters import ROOM, Fault, dead_letter
-from streams.ingest.embedding import EmbeddingLane
-from streams.ingest.latest import Newest
 from streams.ingest.outcome import (
     Entry,
     Outcome,
     index_message,
-    internal_failure,
     newest_records,
 )
-from streams.ingest.retry import FIRST, Attempt, Retry, RetryError, parse_retry, retry_message
+from streams.ingest.retry import Retry, retry_message
 from streams.kafka.delivery import Write, deliver
 from streams.kafka.messages import SourceMessage
 from streams.metrics import Metrics
@@ -143,33 +139,3 @@ def _keepable(message: SourceMessage, outcome: Outcome) -> Outcome:
 
 def _given_up(retry: Retry) -> Fault:
     return Fault("fetch", retry.code, retry.message, retry.attempt.tries)
-
-
-class EmbeddingSteps:
-    """An event of the embedding lane from its message to Kafka's acknowledgement."""
-
-    def __init__(self, lane: EmbeddingLane, newest: Newest, publish: Publisher) -> None:
-        self._lane = lane
-        self._newest = newest
-        self._publish = publish
-
-    async def first(self, message: SourceMessage, attempt: Attempt = FIRST) -> None:
-        """Process and publish. Raises nothing but errors of ours: see `give_up`."""
-        outcome = await self._lane.process(message, attempt)
-        await self._newest.publish(message, outcome, self._publish.write)
-
-    async def again(self, message: SourceMessage) -> None:
-        """Do the same with a message of `product-retry`."""
-        try:
-            original, attempt = parse_retry(message)
-        except RetryError as error:
-            fault = Fault("decode", error.code, str(error))
-            await self._publish.write([message], [Outcome("dead_lettered", faults=[fault])])
-        else:
-            await self.first(original, attempt)
-
-    async def give_up(self, message: SourceMessage, error: Exception) -> None:
-        """Dead-letter an event that an error of ours keeps from its end, as it was first read."""
-        with suppress(RetryError):
-            message, _ = parse_retry(message)
-        await self._publish.write([message], [internal_failure(self._lane.name, message, error)])

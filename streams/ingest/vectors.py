@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from streams.images.blobs import SCHEME as BLOB
 from streams.ingest.attributes import image_id
-from streams.ingest.image_vectors import EventImages, ImageResult
+from streams.ingest.images import EventImages, ImageResult
 from streams.ingest.outcome import Entry, OrderedEvent, Outcome
 from streams.ingest.retry import Attempt, next_retry
 from visualsearch.contracts.events import ImageSource, Product, ProductDeleted

@@ -22,7 +22,7 @@ from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
 from streams.indexer.serving import Served
 from streams.ingest.delay import Delay
-from streams.ingest.image_vectors import ImageVectors
+from streams.ingest.images import ImageVectors
 from streams.ingest.latest import LatestOrder
 from streams.ingest.pipeline import AttributePipeline, EmbeddingPipeline
 from streams.ingest.publisher import Publisher

@@ -1,4 +1,4 @@
-"""The lanes' sinks fed from memory, and what only that can show of rebalances."""
+"""The pipelines' sinks fed from memory, and what only that can show of rebalances."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -6,16 +6,14 @@ from functools import partial
 
 import pytest
 
-from streams.ingest.batches import Batches as OldBatches
 from streams.ingest.delay import Delay
-from streams.ingest.outcome import Publish
 from streams.ingest.retry import FIRST, Retry, retry_message
 from streams.kafka.batches import Batches
 from streams.kafka.consumer_group import Sink
 from streams.kafka.messages import SourceMessage
 from streams.kafka.window import Handle, Window
 from tests.support.feeding import Feeder, InMemory
-from tests.support.lane_acks import EchoLane, LaneAcksContract
+from tests.support.lane_acks import LaneAcksContract
 from tests.support.side_by_side import VALUES, SideBySideContract
 from tests.support.waiting import until
 
@@ -24,17 +22,8 @@ class TestBatchesInMemory(InMemory, LaneAcksContract):
     """The attribute pipeline's way."""
 
 
-class TestOldBatchesInMemory(InMemory, LaneAcksContract):
-    """The way that it replaces."""
-
-    @staticmethod
-    def make(publish: Publish) -> Sink:
-        """Return the old batches."""
-        return OldBatches(EchoLane(), publish, size=1000)
-
-
 class TestSideBySideInMemory(InMemory, SideBySideContract):
-    """The embedding lane's way."""
+    """The embedding pipeline's way."""
 
 
 class TestBehindADelayInMemory(InMemory, SideBySideContract):
@@ -61,17 +50,7 @@ def delay(handle: Handle) -> Sink:
     return Delay(window(handle), longest_s=1.0)
 
 
-def old_batches(handle: Handle) -> Sink:
-    """Return the attribute lane's sink, which handles each message of a batch as it is written."""
-
-    async def publish(messages: object, _: object) -> None:
-        for message in messages:  # type: ignore[attr-defined]  # a sequence
-            await handle(message)
-
-    return OldBatches(EchoLane(), publish, size=1000)
-
-
-def new_batches(handle: Handle) -> Sink:
+def batches(handle: Handle) -> Sink:
     """Return the attribute pipeline's sink, which handles the messages of a batch in turn."""
 
     async def each(messages: Sequence[SourceMessage]) -> None:
@@ -81,7 +60,7 @@ def new_batches(handle: Handle) -> Sink:
     return Batches(each, given_up, events=3, size=1000)
 
 
-@pytest.mark.parametrize("make", [window, delay, old_batches, new_batches])
+@pytest.mark.parametrize("make", [window, delay, batches])
 async def test_after_a_rebalance_the_old_work_is_dropped_and_releases_nothing(
     make: Callable[[Handle], Sink],
 ) -> None:

@@ -1,4 +1,4 @@
-"""A lane that dies between any two of its steps: its successor reads again, and nothing differs.
+"""A pipeline that dies between any two of its steps, and its successor: nothing differs.
 
 What counts after a crash is what was committed, which lags behind what was acknowledged.
 """
@@ -14,8 +14,6 @@ import pytest
 
 from streams.images.errors import Fetched
 from streams.indexer.records import engine_record
-from streams.ingest.attributes import AttributeLane
-from streams.ingest.batches import Batches as OldBatches
 from streams.ingest.order import OrderMode
 from streams.ingest.pipeline import AttributePipeline
 from streams.kafka.batches import Batches
@@ -24,7 +22,7 @@ from streams.kafka.window import Window
 from streams.model.model import Model
 from tests.support.crashing import Crash, Machine, live
 from tests.support.fakes import DIM, FakeEncoder, jpeg
-from tests.support.lane_events import embedding_pipeline, embedding_steps, fake_model
+from tests.support.lane_events import embedding_pipeline, fake_model
 from tests.support.log_catalogue import PRODUCTS, Catalogue
 from tests.support.log_replica import Log
 from visualsearch.contracts.records import decode_record
@@ -62,21 +60,11 @@ def attributes(mode: OrderMode, *, hasty: bool = False) -> Life:
     return one
 
 
-def old_attributes(mode: OrderMode) -> Life:
-    """Return the classes before it."""
-
-    async def one(machine: Machine) -> None:
-        lane = AttributeLane(mode, 1024, AT_ONCE)
-        await live(machine, OldBatches(lane, machine.write, size=1_000_000))
-
-    return one
-
-
-def embedding(mode: OrderMode, model: Model, make: Any = embedding_pipeline) -> Life:
+def embedding(mode: OrderMode, model: Model) -> Life:
     """Return the embedding pipeline, events side by side; its memory of the latest dies, too."""
 
     async def one(machine: Machine) -> None:
-        pipeline = make(mode, model, Pictures(), machine)
+        pipeline = embedding_pipeline(mode, model, Pictures(), machine)
         window = Window(pipeline.handle, pipeline.give_up, events=AT_ONCE, size=1_000_000)
         await live(machine, window)
 
@@ -85,9 +73,7 @@ def embedding(mode: OrderMode, model: Model, make: Any = embedding_pipeline) -> 
 
 LIVES: dict[str, Callable[[OrderMode, Model], Life]] = {
     "attributes": lambda mode, _: attributes(mode),
-    "old attributes": lambda mode, _: old_attributes(mode),
     "embedding": embedding,
-    "old embedding": lambda mode, model: embedding(mode, model, embedding_steps),
 }
 
 
@@ -138,7 +124,7 @@ def random_events(seed: str) -> list[SourceMessage]:
 
 @pytest.fixture
 def model() -> Iterator[Model]:
-    """Give a model that outlives the lanes."""
+    """Give a model that outlives the pipelines."""
     model = fake_model()
     yield model
     model.close()

@@ -1,9 +1,9 @@
-"""When a lane releases an offset: one behaviour, whatever the messages come from."""
+"""When a pipeline releases an offset: one behaviour, whatever the messages come from."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from streams.ingest.outcome import Outcome, Publish
+from streams.ingest.outcome import Outcome
 from streams.ingest.pipeline import internal_failure
 from streams.kafka.batches import Batches
 from streams.kafka.consumer_group import Sink
@@ -13,28 +13,22 @@ from streams.kafka.retry_forever import retry_forever
 MESSAGES = 7
 
 
-class EchoLane:
-    """Says `indexed` of each message; takes three at a time, and fails on a value `poison`."""
-
-    name = "echo"
-    batch = 3
-
-    async def process(self, messages: Sequence[SourceMessage]) -> list[Outcome]:
-        """Return one outcome per message."""
-        if any(message.value == b"poison" for message in messages):
-            raise RuntimeError("a defect")
-        return [Outcome("indexed") for _ in messages]
+Publish = Callable[[Sequence[SourceMessage], Sequence[Outcome]], Awaitable[None]]
 
 
 class EchoPipeline:
-    """The same as a pipeline, which writes by itself."""
+    """Says `indexed` of each message, and fails on a value `poison`."""
+
+    batch = 3
 
     def __init__(self, publish: Publish) -> None:
         self._publish = publish
 
     async def handle(self, messages: Sequence[SourceMessage]) -> None:
         """Write one outcome per message."""
-        await self._publish(messages, await EchoLane().process(messages))
+        if any(message.value == b"poison" for message in messages):
+            raise RuntimeError("a defect")
+        await self._publish(messages, [Outcome("indexed") for _ in messages])
 
     async def give_up(self, message: SourceMessage, error: Exception) -> None:
         """Write the dead letter."""
@@ -44,7 +38,7 @@ class EchoPipeline:
 def batches(publish: Publish) -> Sink:
     """Return batches over an `EchoPipeline`."""
     pipeline = EchoPipeline(publish)
-    return Batches(pipeline.handle, pipeline.give_up, events=3, size=1000)
+    return Batches(pipeline.handle, pipeline.give_up, events=EchoPipeline.batch, size=1000)
 
 
 class LaneAcksContract:
@@ -66,7 +60,7 @@ class LaneAcksContract:
         done = asyncio.Event()
 
         async def publish(messages: Sequence[SourceMessage], outcomes: Sequence[Outcome]) -> None:
-            assert len(messages) == len(outcomes) <= EchoLane.batch
+            assert len(messages) == len(outcomes) <= EchoPipeline.batch
             seen.extend(message.value for message in messages)
             if len(seen) == MESSAGES:
                 asyncio.get_running_loop().call_later(0.1, done.set)
@@ -76,7 +70,7 @@ class LaneAcksContract:
         assert seen == values
 
     async def test_nothing_is_acknowledged_while_nothing_can_be_written(self) -> None:
-        """Stopped in the middle of its attempts, the lane leaves all to its successor."""
+        """Stopped in the middle of its attempts, the pipeline leaves all to its successor."""
         tries = 0
         done = asyncio.Event()
 
@@ -152,8 +146,8 @@ class LaneAcksContract:
         assert {value for value, out in seen.items() if out.word == "indexed"} == {b"a", b"b", b"c"}
         assert alone == 3
 
-    async def test_a_message_that_breaks_the_lane_is_dead_lettered_alone(self) -> None:
-        """Its neighbours in the batch are indexed, and all are acknowledged."""
+    async def test_a_message_that_breaks_the_pipeline_is_dead_lettered_alone(self) -> None:
+        """Its neighbors in the batch are indexed, and all are acknowledged."""
         seen: dict[bytes | None, Outcome] = {}
         done = asyncio.Event()
 

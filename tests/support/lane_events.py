@@ -1,8 +1,8 @@
-"""Product events as a lane reads them, and pictures as a host gives them."""
+"""Product events as a pipeline reads them, and images as a host gives them."""
 
 import base64
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -10,14 +10,11 @@ from prometheus_client import CollectorRegistry
 from streams.images.circuit_breaker import Hosts
 from streams.images.errors import Fetched, FetchError
 from streams.images.reader import ImageReader, Tier
-from streams.ingest.embedding import EmbeddingLane
-from streams.ingest.image_vectors import ImageVectors
-from streams.ingest.images import Pictures as PicturesOnTheirWay
-from streams.ingest.latest import LatestOrder, Newest
+from streams.ingest.images import ImageVectors
+from streams.ingest.latest import LatestOrder
 from streams.ingest.order import OrderMode
 from streams.ingest.outcome import Outcome
 from streams.ingest.pipeline import EmbeddingPipeline
-from streams.ingest.publisher import EmbeddingSteps
 from streams.ingest.retry import FIRST, Attempt
 from streams.kafka.messages import SourceMessage
 from streams.metrics import Metrics
@@ -91,42 +88,20 @@ def embedding_pipeline(
     return EmbeddingPipeline(mode, images, LatestOrder(), publisher, delays_s=delays_s)
 
 
-class Steps:
-    """The classes that `EmbeddingPipeline` is to replace, with its functions."""
-
-    name = "embedding"
-
-    def __init__(self, steps: EmbeddingSteps) -> None:
-        self.handle, self.handle_retry, self.give_up = steps.first, steps.again, steps.give_up
-
-
-def embedding_steps(
-    mode: OrderMode,
-    model: Model,
-    fetcher: Any,
-    publisher: Any,
-    delays_s: Sequence[float] = (),
-    inline: Any = None,
-) -> Steps:
-    """Return what `embedding_pipeline` does, of the classes before it."""
-    pictures = PicturesOnTheirWay(
-        model, Embedder(model, step=2), fetcher, Hosts(8, 10.0), Hosts(8, 60.0),
-        inline_limit=LIMIT, in_memory=4, patient_s=60.0,
-    )  # fmt: skip
-    latest = Newest()
-    lane = EmbeddingLane(mode, pictures, inline or Unstored(), latest, delays_s=delays_s)
-    return Steps(EmbeddingSteps(lane, latest, publisher))
-
-
 class Embedding:
     """An embedding pipeline whose outcomes are returned instead of written."""
 
-    inline: Any = None
-
-    def __init__(self, make: Callable[..., Any], *arguments: Any) -> None:
-        mode, model, fetcher, *others = arguments
+    def __init__(
+        self,
+        mode: OrderMode,
+        model: Model,
+        fetcher: Any,
+        delays_s: Sequence[float] = (),
+        inline: Any = None,
+    ) -> None:
         self.written = Written()
-        self.pipeline = make(mode, model, fetcher, self.written, *others)
+        self.inline = inline
+        self.pipeline = embedding_pipeline(mode, model, fetcher, self.written, delays_s, inline)
 
     async def process(self, message: SourceMessage, attempt: Attempt = FIRST) -> Outcome:
         """Return what became of an event."""

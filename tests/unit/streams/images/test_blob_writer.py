@@ -21,8 +21,6 @@ from tests.support.lane_events import (
     RED,
     Embedding,
     Pictures,
-    embedding_pipeline,
-    embedding_steps,
     fake_model,
     inline,
     message,
@@ -58,21 +56,17 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path)
 
 
-@pytest.fixture(params=[embedding_steps, embedding_pipeline])
-async def lane(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
+@pytest.fixture
+async def make() -> AsyncIterator[Make]:
     """Give a maker of embedding pipelines that wait for half a second for a store."""
     models = []
 
-    def make(store: BlobStore) -> Embedding:
+    def made(store: BlobStore) -> Embedding:
         models.append(fake_model())
         inline = InlineImages(store, Metrics(CollectorRegistry()), inline_limit=LIMIT, limit_s=0.5)
-        embedding = Embedding(
-            request.param, "explicit", models[-1], Pictures(), (10.0, 60.0), inline
-        )
-        embedding.inline = inline
-        return embedding
+        return Embedding("explicit", models[-1], Pictures(), (10.0, 60.0), inline)
 
-    yield make
+    yield made
     for model in models:
         model.close()
 
@@ -87,9 +81,9 @@ def vectors(outcome: Outcome) -> Vectors:
 EVENT = message(0, "product-created", images=[inline(RED), inline(BLUE)])
 
 
-async def test_bytes_are_stored_before_the_event_is_finished(lane: Make, store: Store) -> None:
+async def test_bytes_are_stored_before_the_event_is_finished(make: Make, store: Store) -> None:
     """Under the name that the attribute pipeline writes."""
-    outcome = await lane(store).process(EVENT)
+    outcome = await make(store).process(EVENT)
     assert (outcome.word, outcome.retry) == ("indexed", None)
     assert [store.get(reference_of(data)) for data in (RED, BLUE)] == [RED, BLUE]
     assert [image.url for image in vectors(outcome).images] == [
@@ -102,10 +96,10 @@ async def test_bytes_are_stored_before_the_event_is_finished(lane: Make, store: 
     ids=repr,
 )
 async def test_a_store_that_fails_delays_bytes_not_vectors(
-    lane: Make, store: Store, error: Exception
+    make: Make, store: Store, error: Exception
 ) -> None:
     """Searchable at once; the event comes back until its bytes are stored."""
-    embedding = lane(store)
+    embedding = make(store)
     store.error = error
     first = await embedding.process(EVENT)
     assert (first.word, first.faults, len(vectors(first).images)) == ("retried", [], 2)
@@ -120,10 +114,10 @@ async def test_a_store_that_fails_delays_bytes_not_vectors(
 
 
 async def test_after_the_last_round_the_bytes_are_in_a_dead_letter(
-    lane: Make, store: Store
+    make: Make, store: Store
 ) -> None:
     """To be published again: what the record names must not be lost."""
-    embedding, attempt = lane(store), FIRST
+    embedding, attempt = make(store), FIRST
     store.error = OSError("read-only")
     for _ in range(2):
         outcome = await embedding.process(EVENT, attempt)
@@ -136,10 +130,10 @@ async def test_after_the_last_round_the_bytes_are_in_a_dead_letter(
 
 
 async def test_a_store_that_hangs_holds_up_a_bounded_number_of_threads(
-    lane: Make, store: Store
+    make: Make, store: Store
 ) -> None:
     """Half a second for the first events, none of the event loop's own threads for any."""
-    embedding = lane(store)
+    embedding = make(store)
     store.going.clear()
     try:
         for _ in range(2):
@@ -158,10 +152,10 @@ async def test_a_store_that_hangs_holds_up_a_bounded_number_of_threads(
 
 
 async def test_an_outage_in_which_the_store_is_not_asked_uses_up_no_round(
-    lane: Make, store: Store
+    make: Make, store: Store
 ) -> None:
     """Calls that hang keep all others from it: of those nothing is known, nothing is given up."""
-    embedding = lane(store)
+    embedding = make(store)
     store.going.clear()
     event = message(0, "product-created", images=[inline(RED)])
     try:
@@ -182,9 +176,9 @@ async def test_an_outage_in_which_the_store_is_not_asked_uses_up_no_round(
     assert (await embedding.process(event, attempt)).word == "indexed"
 
 
-async def test_an_image_that_cannot_be_used_is_told_of_as_such(lane: Make, store: Store) -> None:
+async def test_an_image_that_cannot_be_used_is_told_of_as_such(make: Make, store: Store) -> None:
     """Its own fault is for good, whatever the store says."""
-    embedding = lane(store)
+    embedding = make(store)
     store.error = OSError("full")
     images: list[Any] = [inline(b"no picture"), {"data": "no base64!"}, inline(bytes(LIMIT + 1))]
     outcome = await embedding.process(message(0, "product-created", images=images))

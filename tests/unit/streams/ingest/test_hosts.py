@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -16,8 +15,6 @@ from streams.metrics import Metrics
 from tests.support.fakes import jpeg
 from tests.support.lane_events import (
     Embedding,
-    embedding_pipeline,
-    embedding_steps,
     fake_model,
     message,
 )
@@ -64,10 +61,9 @@ async def host() -> AsyncIterator[tuple[WrongHost, int]]:
     await server.wait_closed()
 
 
-@pytest.mark.parametrize("make", [embedding_steps, embedding_pipeline])
 @pytest.mark.parametrize("kind", ["wrong", "absent"])
 async def test_wrong_files_keep_no_good_one_from_being_asked_for(
-    host: tuple[WrongHost, int], tmp_path: Path, kind: str, make: Any
+    host: tuple[WrongHost, int], tmp_path: Path, kind: str
 ) -> None:
     """Of 60 good images beside 60 wrong ones, 24 were never asked for."""
 
@@ -78,14 +74,14 @@ async def test_wrong_files_keep_no_good_one_from_being_asked_for(
     settings = load_settings(data_dir=tmp_path, fetch_allow=("127.0.0.1",))
     fetcher = Fetcher(settings, BlobStore(str(tmp_path)), Metrics(CollectorRegistry()), sleep)
     model = fake_model()
-    lane = Embedding(make, "explicit", model, fetcher, (10.0,))
+    embedding = Embedding("explicit", model, fetcher, (10.0,))
     kinds = [kind] * COUNT + ["good"] * COUNT
     events = [
         message(0, "product-created", f"{each}-{n}",
                 images=[{"url": f"http://127.0.0.1:{port}/{each}/{n}"}])
         for n, each in enumerate(kinds)
     ]  # fmt: skip
-    outcomes = await asyncio.gather(*(lane.process(event) for event in events))
+    outcomes = await asyncio.gather(*(embedding.process(event) for event in events))
     good = [outcome for outcome, each in zip(outcomes, kinds, strict=True) if each == "good"]
     assert [outcome.word for outcome in good] == ["indexed"] * COUNT
     assert all(isinstance(outcome.records[0][1], Vectors) for outcome in good)

@@ -17,8 +17,6 @@ from tests.support.lane_events import (
     RED,
     Embedding,
     Pictures,
-    embedding_pipeline,
-    embedding_steps,
     fake_model,
     inline,
     message,
@@ -28,16 +26,16 @@ from visualsearch.contracts.records import Vectors
 Make = Callable[..., Embedding]
 
 
-@pytest.fixture(params=[embedding_steps, embedding_pipeline])
-async def lane(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
+@pytest.fixture
+async def make() -> AsyncIterator[Make]:
     """Give a maker of pipelines in explicit order, two images per model call, two retries."""
     models = []
 
-    def make(pictures: Any, encoder: FakeEncoder | None = None) -> Embedding:
+    def made(pictures: Any, encoder: FakeEncoder | None = None) -> Embedding:
         models.append(fake_model(encoder))
-        return Embedding(request.param, "explicit", models[-1], pictures, (10.0, 60.0))
+        return Embedding("explicit", models[-1], pictures, (10.0, 60.0))
 
-    yield make
+    yield made
     for model in models:
         model.close()
 
@@ -56,7 +54,7 @@ def created(*urls: str, product_id: str = "p", offset: int = 0) -> SourceMessage
 
 
 async def test_the_event_loop_works_on_no_picture(
-    lane: Make, monkeypatch: pytest.MonkeyPatch
+    make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Base64, hash and decoding take place on threads for that, the model's call on its own."""
     seen: dict[str, set[str]] = {}
@@ -70,25 +68,22 @@ async def test_the_event_loop_works_on_no_picture(
 
     encoder = FakeEncoder()
     hashing = SimpleNamespace(sha256=noting("hash", sha256))
-    for module in ("streams.images.reader", "streams.ingest.images"):
-        monkeypatch.setattr(f"{module}.decode_base64", noting("base64", decode_base64))
-    for module in ("streams.model.batcher", "streams.ingest.images"):
-        monkeypatch.setattr(f"{module}.hashlib", hashing)
+    monkeypatch.setattr("streams.images.reader.decode_base64", noting("base64", decode_base64))
+    monkeypatch.setattr("streams.model.batcher.hashlib", hashing)
     monkeypatch.setattr(encoder, "prepare", noting("prepare", encoder.prepare))
     monkeypatch.setattr(encoder, "embed", noting("embed", encoder.embed))
     event = message(0, "product-created", images=[inline(RED), {"url": "blue"}])
-    outcome = await lane(Pictures(blue=BLUE), encoder).process(event)
+    outcome = await make(Pictures(blue=BLUE), encoder).process(event)
     assert outcome.word == "indexed"
-    assert seen.pop("base64") in ({"asyncio_"}, {"pictures"})
     aside = {"pictures"}
-    assert seen == {"hash": aside, "prepare": aside, "embed": {"model"}}
+    assert seen == {"base64": {"asyncio_"}, "hash": aside, "prepare": aside, "embed": {"model"}}
 
 
-async def test_a_picture_that_is_unchanged_is_neither_sent_nor_embedded(lane: Make) -> None:
+async def test_a_picture_that_is_unchanged_is_neither_sent_nor_embedded(make: Make) -> None:
     """Its record has the vector, hash and ETag that it had; a new ETag brings new bytes."""
     encoder = FakeEncoder()
     pictures = Pictures(a=RED)
-    embedding = lane(pictures, encoder)
+    embedding = make(pictures, encoder)
     first = await embedding.process(created("a"))
     second = await embedding.process(created("a", offset=1))
     assert vectors(second).images == vectors(first).images

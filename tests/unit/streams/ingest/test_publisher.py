@@ -10,15 +10,15 @@ from prometheus_client import CollectorRegistry
 
 from streams.config.settings import load_settings
 from streams.ingest.dead_letters import PREFIX, Fault
-from streams.ingest.latest import LatestOrder, Newest
+from streams.ingest.latest import LatestOrder
 from streams.ingest.outcome import Outcome, read_event
 from streams.ingest.pipeline import EmbeddingPipeline
-from streams.ingest.publisher import EmbeddingSteps, Publisher
+from streams.ingest.publisher import Publisher
 from streams.ingest.retry import FIRST, Retry, retry_message
 from streams.kafka.messages import SourceMessage
 from streams.kafka.window import Window
 from streams.metrics import Metrics
-from tests.support.lane_events import Steps, message
+from tests.support.lane_events import message
 from visualsearch.client.messages import OutgoingMessage
 from visualsearch.client.producer import SendError
 from visualsearch.contracts.records import Base
@@ -208,9 +208,7 @@ def test_a_worker_spreads_them_by_a_fifth(metrics: Metrics) -> None:
 
 
 class Defect:
-    """Images, or the lane before them, that fail each time."""
-
-    name = "embedding"
+    """Images that fail each time."""
 
     def __init__(self) -> None:
         self.tries = 0
@@ -220,28 +218,22 @@ class Defect:
         self.tries += 1
         raise MemoryError
 
-    process = embed
 
-
-def old(defect: Any, publishing: Publisher) -> Any:
-    """Return the classes before the pipeline."""
-    return Steps(EmbeddingSteps(defect, Newest(), publishing))
-
-
-def new(defect: Any, publishing: Publisher) -> Any:
-    """Return the pipeline."""
-    return EmbeddingPipeline("timestamp", defect, LatestOrder(), publishing, delays_s=())
-
-
-@pytest.mark.parametrize("make", [old, new])
 @pytest.mark.parametrize("again", [False, True])
 async def test_an_event_that_always_fails_ends_as_a_dead_letter(
-    metrics: Metrics, *, again: bool, make: Any
+    metrics: Metrics, *, again: bool
 ) -> None:
     """Of `product-retry` too, and then with the key, headers and place that it first had."""
     broker, (first_read,) = Broker(), events(1)
     defect = Defect()
-    pipeline = make(defect, publisher(broker, metrics))
+    publishing = publisher(broker, metrics)
+    pipeline = EmbeddingPipeline(
+        "timestamp",
+        defect,  # type: ignore[arg-type]
+        LatestOrder(),
+        publishing,
+        delays_s=(),
+    )
     source = first_read
     if again:
         retry = Retry(FIRST, 0.0, "image_timeout", "slow")

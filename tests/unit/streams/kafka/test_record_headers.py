@@ -1,7 +1,6 @@
 """The headers by which a record of the index log tells where and when its event began."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -11,8 +10,6 @@ from streams.ingest.retry import FIRST, Attempt
 from streams.kafka.messages import SourceMessage
 from tests.support.lane_events import (
     Embedding,
-    embedding_pipeline,
-    embedding_steps,
     fake_model,
     message,
 )
@@ -41,12 +38,11 @@ def test_the_time_stamp_is_the_originals_and_the_path_is_named(mode: OrderMode) 
     assert [found["path"] for found in told] == [b"live", b"retry", b"replay", b"replay"]
 
 
-@pytest.mark.parametrize("make", [embedding_steps, embedding_pipeline])
-async def test_the_embedding_pipeline_knows_what_came_from_the_retry_topic(make: Any) -> None:
+async def test_the_embedding_pipeline_knows_what_came_from_the_retry_topic() -> None:
     """The attempt says so; the message is the original one."""
     model = fake_model()
     try:
-        embedding = Embedding(make, "timestamp", model, None)
+        embedding = Embedding("timestamp", model, None)
         paths = []
         for attempt in (FIRST, Attempt(passes=1, retry_tier=True)):
             outcome = await embedding.process(message(0, "product-updated"), attempt)
