@@ -89,7 +89,7 @@ class Hosts:
         self._check_down(host, name)
         wait_s = host.seconds * (host.waiting + 1) / self._at_once
         if host.slots.locked() and wait_s > self._longest_wait_s:
-            text = f"{name}: {host.waiting} pictures wait already, about {wait_s:.0f} s"
+            text = f"{name}: {host.waiting} images wait already, about {wait_s:.0f} s"
             raise FetchError("image_host_busy", text, transient=True, attempts=0)
         host.waiting += 1
         try:

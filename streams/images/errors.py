@@ -30,7 +30,7 @@ class FetchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The bytes of a picture, and what its host calls this version of them."""
+    """The bytes of an image, and what its host calls this version of them."""
 
     data: bytes
     etag: str | None = None

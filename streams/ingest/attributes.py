@@ -1,7 +1,6 @@
-"""The attribute lane: what a product is and what it costs, searchable without a model.
+"""An event → its `base` and `offer` records: what a product is and costs, known without a model.
 
-It writes `base` and `offer` records. It also dead-letters what cannot be read at all, so that
-the embedding lane, which reads the same messages, need not.
+Pure functions.
 """
 
 from streams.images.inline import inline_reference
@@ -60,7 +59,7 @@ def _ref(number: int, image: ImageSource, inline_limit: int) -> ImageRef | None:
 
 
 def image_id(number: int, image: ImageSource) -> str:
-    """Return the id of a picture: its own, or its place in the product's list."""
+    """Return the id of an image: its own, or its place in the product's list."""
     return image.image_id if image.image_id is not None else str(number)
 
 

@@ -1,4 +1,4 @@
-"""The newest record of each product, so that what one process writes is in order.
+"""The latest order of each product, so that what one process writes is in order.
 
 An event that was slow to fetch, or comes back from `product-retry`, may be older than what was
 written meanwhile. A reader would ignore its record, but compaction would keep it; the log is
@@ -14,6 +14,8 @@ from streams.ingest.outcome import Outcome
 from visualsearch.contracts.records import Order
 from visualsearch.lru import Lru
 
+REMEMBERED = 100_000  # products
+
 
 @dataclass(slots=True)
 class _Turn:
@@ -22,10 +24,10 @@ class _Turn:
 
 
 class LatestOrder:
-    """The order of the newest record that was written here, for the last `size` products."""
+    """The order of the newest record that was written here, for the last products."""
 
-    def __init__(self, size: int = 100_000) -> None:
-        self._orders = Lru[str, Order](size)
+    def __init__(self) -> None:
+        self._orders = Lru[str, Order](REMEMBERED)
         self._writing: dict[str, _Turn] = {}
 
     def is_stale(self, product_id: str, order: Order) -> bool:

@@ -7,16 +7,12 @@ from dataclasses import dataclass, replace
 
 from streams.config.settings import MIB, Settings
 from streams.ingest.dead_letters import ROOM, Fault, dead_letter
-from streams.ingest.outcome import (
-    Entry,
-    Outcome,
-    index_message,
-    newest_records,
-)
+from streams.ingest.outcome import Entry, Outcome, index_message, newest_records
 from streams.ingest.retry import Retry, retry_message
 from streams.kafka.delivery import Write, deliver
 from streams.kafka.messages import SourceMessage
 from streams.metrics import Metrics
+from visualsearch.client.messages import OutgoingMessage
 from visualsearch.client.producer import Producer, SendError
 
 # What the index log takes, less headers and batch. An event may be larger: it may be compressed.
@@ -25,11 +21,12 @@ RECORD_LIMIT = 10 * MIB - 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    """A write, the message that it is of, and what it carries of it."""
+    """A message to be written, the event that it is of, and what it carries of that."""
 
-    write: Write
+    message: OutgoingMessage
     source: SourceMessage
     carries: Entry | Retry | Fault
+    required: bool = False
 
 
 class Publisher:
@@ -64,7 +61,7 @@ class Publisher:
         what = f"{self._pipeline}: a batch of {len(messages)} events"
         failures = self._metrics.write_failures.labels(self._pipeline)
         while plan:
-            writes = [planned.write for planned in plan]
+            writes = [Write(planned.message, planned.required) for planned in plan]
             refused = await deliver(self._producer, writes, what=what, failures=failures)
             plan = [
                 self._instead(planned, error)
@@ -89,7 +86,7 @@ class Publisher:
             return self._letter(planned.source, planned.carries, bare=True)
         if isinstance(planned.carries, Retry):
             return self._counted_letter(planned.source, _given_up(planned.carries))
-        size = len(planned.write.message.value or b"")
+        size = len(planned.message.value or b"")
         code = "record_too_large" if error.too_large else "internal"
         fault = Fault("log", code, f"its record of {size} bytes is refused: {error}")
         return self._counted_letter(planned.source, fault)
@@ -99,7 +96,7 @@ class Publisher:
         message = index_message(key, entry, self._topics.index_log, self._partitions)
         source, size = entry[2].message, len(message.value or b"")
         if size <= RECORD_LIMIT:
-            return _Planned(Write(message), source, entry)
+            return _Planned(message, source, entry)
         text = f"its record has {size} bytes, the index log takes {RECORD_LIMIT}"
         return self._counted_letter(source, Fault("log", "record_too_large", text))
 
@@ -108,12 +105,12 @@ class Publisher:
         later = replace(retry, delay_s=retry.delay_s * self._jitter())
         now_ms = round(self._now() * 1000)
         kept = retry_message(self._topics.product_retry, message, later, now_ms=now_ms)
-        return _Planned(Write(kept), message, retry)
+        return _Planned(kept, message, retry)
 
     def _letter(self, message: SourceMessage, fault: Fault, *, bare: bool = False) -> _Planned:
         """Return the dead letter. A `bare` one says where the event stands, and has to be taken."""
         letter = dead_letter(self._topics.dead_letters, message, fault, bare=bare)
-        return _Planned(Write(letter, required=bare), message, fault)
+        return _Planned(letter, message, fault, required=bare)
 
     def _counted_letter(self, message: SourceMessage, fault: Fault) -> _Planned:
         """Return the dead letter of a fault that no outcome tells of."""

@@ -1,4 +1,4 @@
-"""Events whose pictures are tried again later: what `product-retry` carries, and when it is due.
+"""Events whose images are tried again later: what `product-retry` carries, and when it is due.
 
 The message is the event as it was published; headers of ours tell where it came from, so that
 its order, its records and its dead letters are those of the first try.
@@ -30,7 +30,7 @@ class RetryError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What was tried of an event before; pictures are named by their number.
+    """What was tried of an event before; images are named by their number.
 
     `rounds` counts, for each that is still to be had, how often it could not; those in
     `dead_lettered` are done with. `passes` counts how often the event came by, tried or not.

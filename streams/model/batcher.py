@@ -1,7 +1,7 @@
-"""Pictures of many events → vectors, a few to a model call.
+"""Images of many events → vectors, a few to a model call.
 
 A call takes what has gathered while the one before it ran: batches grow with the load, and a
-single picture never waits for company.
+single image never waits for company.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class _Job:
 
 
 class Embedder:
-    """Embeds bytes that it has not seen; `step` pictures to a call, so that no query waits long."""
+    """Embeds bytes that it has not seen; `step` images to a call, so that no query waits long."""
 
     def __init__(self, model: Model, *, step: int, known: int = KNOWN) -> None:
         self.model_id = model.encoder.model_id
@@ -58,9 +58,9 @@ class Embedder:
         return self._cache.get(digest)
 
     async def vector(self, digest: str, data: bytes) -> bytes:
-        """Return the unit vector of a picture, float16 little-endian; `digest` names its bytes.
+        """Return the unit vector of an image, float16 little-endian; `digest` names its bytes.
 
-        Raises ImageError for what is no usable picture, ModelError when the model fails.
+        Raises ImageError for what is no usable image, ModelError when the model fails.
         """
         if (known := self._cache.get(digest)) is not None:
             return known

@@ -56,7 +56,7 @@ GPU_STEP = 64
 WINDOW_PER_SLOT = 4
 QUERY_COMMIT_S = 0.1  # what a killed worker has answered since is answered again
 QUERY_DRAIN_S = 2.0  # at a rebalance, for searches in work: they are answered once
-WINDOW_BYTES = 64 * MIB  # of events in work: inline pictures, mostly
+WINDOW_BYTES = 64 * MIB  # of events in work: inline images, mostly
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from tests.support.log_replica import PARTITIONS, TOPIC, Log
 
 
 class Crash(BaseException):
-    """The end of the process; no code of the lane's may catch it."""
+    """The end of the process; no code of the pipeline's may catch it."""
 
 
 @dataclass

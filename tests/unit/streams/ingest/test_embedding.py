@@ -1,4 +1,4 @@
-"""The embedding lane as a function: an event in, its outcome out, with fakes around it."""
+"""The embedding pipeline: an event in, its outcome out, with fakes around it."""
 
 import asyncio
 import time
@@ -250,8 +250,8 @@ async def test_a_product_without_pictures_gets_an_empty_record(make: Make) -> No
     assert (await embedding.process(message(2, "product-offer-updated"))).word == "skipped"
 
 
-async def test_what_cannot_be_read_is_left_to_the_attribute_lane(make: Make) -> None:
-    """Both lanes meet it; one dead-letters it."""
+async def test_what_cannot_be_read_is_left_to_the_attribute_pipeline(make: Make) -> None:
+    """Both pipelines meet it; one dead-letters it."""
     outcome = await make(Pictures()).process(SourceMessage("t", 0, 0, 0, b"p", b"{"))
     assert (outcome.word, outcome.faults) == ("skipped", [])
 

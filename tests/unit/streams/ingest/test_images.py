@@ -75,7 +75,7 @@ async def test_the_event_loop_works_on_no_picture(
     event = message(0, "product-created", images=[inline(RED), {"url": "blue"}])
     outcome = await make(Pictures(blue=BLUE), encoder).process(event)
     assert outcome.word == "indexed"
-    aside = {"pictures"}
+    aside = {"images"}
     assert seen == {"base64": {"asyncio_"}, "hash": aside, "prepare": aside, "embed": {"model"}}
 
 
