@@ -6,7 +6,7 @@ that its host says is unchanged.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from streams.images.blob_writer import FAILED as NOT_STORED
 from streams.images.blob_writer import InlineImages
@@ -49,15 +49,9 @@ class ImageResult:
 class EventImages:
     """A result per image that is not dead-lettered yet, and what the vectors say of the product."""
 
-    results: Sequence[ImageResult] = ()
-    model: str = ""
-    attributes: Mapping[str, Guessed] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    digest: str
-    version: Fetched  # without its bytes
+    results: Sequence[ImageResult]
+    model: str
+    attributes: Mapping[str, Guessed]
 
 
 class ImageVectors:
@@ -70,7 +64,7 @@ class ImageVectors:
         self._inline = inline
         self._embedder = embedder
         self._guess = guess
-        self._seen = Lru[str, _Seen](REMEMBERED)
+        self._seen = Lru[str, tuple[str, Fetched]](REMEMBERED)  # by URL; a version has no bytes
 
     async def embed(self, sources: Sequence[ImageSource], attempt: Attempt) -> EventImages:
         """Return a result per image, but not for those that are dead-lettered already."""
@@ -100,16 +94,13 @@ class ImageVectors:
 
     async def _embedded(self, image: ImageResult, *, retry_tier: bool) -> ImageResult:
         url = image.source.url or ""
-        seen = self._seen.get(url)
-        vector = None if seen is None else self._embedder.known(seen.digest)
-        known = None if seen is None or vector is None else seen.version
+        digest, version = self._seen.get(url) or ("", None)
+        known = self._embedder.known(digest)
+        version = version if known else None  # without a vector the bytes are needed
         try:
-            async with self._reader.read(image.source, known, retry_tier=retry_tier) as fetched:
+            async with self._reader.read(image.source, version, retry_tier=retry_tier) as fetched:
                 if fetched is None:  # as it was
-                    assert seen is not None  # noqa: S101 - or there was nothing to compare with
-                    assert vector is not None  # noqa: S101
-                    found = Embedded(vector, seen.digest)
-                    return replace(image, embedded=found, etag=seen.version.etag)
+                    return replace(image, embedded=known, etag=version.etag if version else None)
                 found = await self._embedder.embed(fetched.data)
         except FetchError as error:
             attempts, transient = error.attempts, error.transient
@@ -119,5 +110,5 @@ class ImageVectors:
         except ModelError as error:
             return image.failed("embed", error.code, error, transient=True)
         if url and (version := fetched.without_data()) is not None:
-            self._seen.put(url, _Seen(found.digest, version))
+            self._seen.put(url, (found.digest, version))
         return replace(image, embedded=found, etag=fetched.etag)

@@ -46,21 +46,15 @@ class LatestOrder:
             yield outcome
             return
         product_id, record, _ = outcome.records[0]
-        async with self._alone(product_id):
-            if self.is_stale(product_id, record.order):
-                yield Outcome("superseded", outcome.type, faults=outcome.faults)
-            else:
-                yield outcome
-                self._orders.put(product_id, record.order)
-
-    @asynccontextmanager
-    async def _alone(self, product_id: str) -> AsyncIterator[None]:
-        """Let one write per product go on at a time."""
         turn = self._writing.setdefault(product_id, _Turn())
         turn.users += 1
         try:
             async with turn.lock:
-                yield
+                if self.is_stale(product_id, record.order):
+                    yield Outcome("superseded", outcome.type, faults=outcome.faults)
+                else:
+                    yield outcome
+                    self._orders.put(product_id, record.order)
         finally:
             turn.users -= 1
             if not turn.users:

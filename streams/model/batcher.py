@@ -44,31 +44,25 @@ class Embedder:
         self._pending: dict[str, asyncio.Task[bytes]] = {}
         self._working: asyncio.Task[None] | None = None
 
+    def known(self, digest: str) -> Embedded | None:
+        """Return the vector of the bytes of this digest if they were embedded lately."""
+        vector = self._cache.get(digest)
+        return None if vector is None else Embedded(vector, digest)
+
     async def embed(self, data: bytes) -> Embedded:
-        """Return the vector of an image's bytes. Raises ImageError and ModelError."""
-
-        def digest_of() -> str:
-            return hashlib.sha256(data).hexdigest()
-
-        digest = await self._model.aside(Priority.INDEX, digest_of)
-        return Embedded(await self.vector(digest, data), digest)
-
-    def known(self, digest: str) -> bytes | None:
-        """Return the vector of these bytes if they were embedded lately."""
-        return self._cache.get(digest)
-
-    async def vector(self, digest: str, data: bytes) -> bytes:
-        """Return the unit vector of an image, float16 little-endian; `digest` names its bytes.
+        """Return the vector of an image's bytes.
 
         Raises ImageError for what is no usable image, ModelError when the model fails.
         """
-        if (known := self._cache.get(digest)) is not None:
+        digest = await self._model.aside(Priority.INDEX, lambda: hashlib.sha256(data).hexdigest())
+        if (known := self.known(digest)) is not None:
             return known
         if (pending := self._pending.get(digest)) is None:
             pending = asyncio.create_task(self._embed(digest, data))
             self._pending[digest] = pending
             pending.add_done_callback(lambda done: self._forget(digest, done))
-        return await asyncio.shield(pending)  # another event may wait for the same bytes
+        # Shielded: another event may wait for the same bytes.
+        return Embedded(await asyncio.shield(pending), digest)
 
     def _forget(self, digest: str, done: "asyncio.Task[bytes]") -> None:
         self._pending.pop(digest, None)

@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from aiohttp import web
@@ -135,10 +135,9 @@ class Bench:
         step = CPU_STEP if self.encoder.device == "cpu" else GPU_STEP
         for calls in sorted({1, step, *self.batches}):
             embedder = Embedder(model, step=calls, known=1)
-            numbers = itertools.count()
 
-            async def one(embedder: Embedder = embedder, numbers: Any = numbers) -> None:
-                await embedder.vector(str(next(numbers)), next(self._fresh))
+            async def one(embedder: Embedder = embedder) -> None:
+                await embedder.embed(next(self._fresh))
 
             rate = await self._rate(one, max(AT_ONCE, 2 * calls))
             note = " (as a worker does)" if calls == step else ""

@@ -283,6 +283,9 @@ async def test_a_model_that_returns_too_few_vectors_leaves_nobody_waiting() -> N
     class Short:
         encoder = FakeEncoder()
 
+        async def aside(self, _: Priority, work: Callable[[], str]) -> str:
+            return work()
+
         async def prepare(self, _: Priority, data: bytes) -> bytes:
             return data
 
@@ -290,6 +293,6 @@ async def test_a_model_that_returns_too_few_vectors_leaves_nobody_waiting() -> N
             return np.zeros((len(prepared) - 1, DIM), np.float32)
 
     embedder = Embedder(cast("Any", Short()), step=2)
-    asked = (embedder.vector(name, b"x") for name in ("a", "b", "c"))
+    asked = (embedder.embed(data) for data in (b"a", b"b", b"c"))
     found = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 20)
     assert [type(error) for error in found] == [ValueError] * 3
