@@ -1,1 +1,1 @@
-"""A picture's bytes from where it is said to be, within limits and from nowhere forbidden."""
+"""An image's bytes from where it is said to be, within limits and from nowhere forbidden."""

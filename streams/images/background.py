@@ -31,7 +31,7 @@ def subject_finder(model: Path | None) -> FindSubject:
             return str(options["model_path"])
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # pictures are side by side, on threads of ours
+    options.intra_op_num_threads = 1  # images are side by side, on threads of ours
     try:
         session = Session(
             "u2net_custom", options, providers=["CPUExecutionProvider"], model_path=str(model)

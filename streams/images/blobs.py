@@ -1,4 +1,4 @@
-"""Inline pictures of product events, kept by their content: `blob:<sha256>`."""
+"""Inline images of product events, kept by their content: `blob:<sha256>`."""
 
 import contextlib
 import hashlib
@@ -23,7 +23,7 @@ def reference_of(data: bytes) -> str:
 
 
 class BlobStore:
-    """A folder of pictures on any fsspec file system; writing the same bytes twice is free."""
+    """A folder of images on any fsspec file system; writing the same bytes twice is free."""
 
     def __init__(self, url: str) -> None:
         self._fs, self._root = fsspec.core.url_to_fs(url)

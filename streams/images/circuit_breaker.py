@@ -36,8 +36,8 @@ class _Host:
     probes: int = 0  # under way
 
 
-class Turn:
-    """A place at a host. Call `begin` when the fetch itself starts, for its time to be known."""
+class Permit:
+    """Leave to ask a host. Call `begin` when the fetch itself starts, for its time to be known."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -54,7 +54,7 @@ class Turn:
 
 
 class Hosts:
-    """Turns at hosts. `patience_s`: who would wait longer for a turn is refused at once.
+    """Permits of hosts. Who would wait for one longer than `longest_wait_s` is refused at once.
 
     Each of `roots` is a host as well: a folder may be a mount that hangs.
     """
@@ -62,34 +62,34 @@ class Hosts:
     def __init__(
         self,
         at_once: int,
-        patience_s: float,
+        longest_wait_s: float,
         now: Callable[[], float] = time.monotonic,
         *,
         roots: Sequence[Path] = (),
     ) -> None:
         self._roots = folders_of(roots)
         self._at_once = at_once
-        self._patience_s = patience_s
+        self._longest_wait_s = longest_wait_s
         self._now = now
         self._hosts = Lru[str, _Host](HOSTS)
 
     @asynccontextmanager
-    async def turn(self, url: str) -> AsyncIterator[Turn]:
-        """Wait for a turn at the URL's host and learn from what happens in it.
+    async def permit(self, url: str) -> AsyncIterator[Permit]:
+        """Wait for a permit of the URL's host and learn from what happens while it is held.
 
         Raises FetchError, transient: `image_host_down` while the breaker is open and
         `image_host_busy` when too many wait already; neither asked anything of the host.
         """
-        turn = Turn(self._now)
+        permit = Permit(self._now)
         if (name := self._name_of(url)) is None:  # a blob or an object of a store: no host
-            turn.begin()
-            yield turn
+            permit.begin()
+            yield permit
             return
         host = self._known(name)
         self._check_down(host, name)
         wait_s = host.seconds * (host.waiting + 1) / self._at_once
-        if host.slots.locked() and wait_s > self._patience_s:
-            text = f"{name}: {host.waiting} pictures wait already, about {wait_s:.0f} s"
+        if host.slots.locked() and wait_s > self._longest_wait_s:
+            text = f"{name}: {host.waiting} images wait already, about {wait_s:.0f} s"
             raise FetchError("image_host_busy", text, transient=True, attempts=0)
         host.waiting += 1
         try:
@@ -101,13 +101,13 @@ class Hosts:
             probing = host.failures >= BREAK_AFTER
             host.probes += probing
             try:
-                yield turn
+                yield permit
             except FetchError as error:
                 if error.attempts:
-                    self._learn(host, turn, failed=error.host_failed)
+                    self._learn(host, permit, failed=error.host_failed)
                 raise
             else:
-                self._learn(host, turn, failed=False)
+                self._learn(host, permit, failed=False)
             finally:
                 host.probes -= probing
         finally:
@@ -135,8 +135,8 @@ class Hosts:
             )
             raise FetchError("image_host_down", text, transient=True, attempts=0)
 
-    def _learn(self, host: _Host, turn: Turn, *, failed: bool) -> None:
-        if (seconds := turn.seconds) is None:
+    def _learn(self, host: _Host, permit: Permit, *, failed: bool) -> None:
+        if (seconds := permit.seconds) is None:
             return
         host.seconds += (seconds - host.seconds) * (_WEIGHT if host.seconds else 1.0)
         if not failed:

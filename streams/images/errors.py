@@ -1,7 +1,7 @@
 """What a fetch gives: bytes and what their host calls them, or a coded error."""
 
 import errno
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 class FetchError(Exception):
@@ -30,11 +30,15 @@ class FetchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The bytes of a picture, and what its host calls this version of them."""
+    """The bytes of an image, and what its host calls this version of them."""
 
     data: bytes
     etag: str | None = None
     modified: str | None = None  # Last-Modified, as it came
+
+    def without_data(self) -> "Fetched | None":
+        """Return this version to ask its host for a change; None if its host has no name for it."""
+        return replace(self, data=b"") if self.etag or self.modified else None
 
 
 OWN_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})

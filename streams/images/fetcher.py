@@ -1,4 +1,4 @@
-"""A picture's bytes from where it is said to be: http(s), `file:`, `blob:`, an object store."""
+"""An image's bytes from where it is said to be: http(s), `file:`, `blob:`, an object store."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from streams.config.settings import Settings
 from streams.images.blobs import BlobStore
 from streams.images.errors import Fetched, FetchError, short
-from streams.images.http import HostedPictures
+from streams.images.http import HostedImages
 from streams.images.stores import StoredImage, StoredImages
 from streams.metrics import Metrics
 
@@ -27,7 +27,7 @@ class Fetcher:
         self._read_s = settings.fetch_read_timeout_s
         self._metrics = metrics
         self._slots = asyncio.Semaphore(settings.fetch_concurrency)
-        self._hosted = HostedPictures(settings, sleep)
+        self._hosted = HostedImages(settings, sleep)
         self._stored = StoredImages(settings, blobs)
 
     async def fetch(self, url: str, *, timeout_s: float | None = None) -> Fetched:

@@ -1,4 +1,4 @@
-"""Pictures on HTTP hosts: pooled connections, limits on size and time, retries where they help."""
+"""Images on HTTP hosts: pooled connections, limits on size and time, retries where they help."""
 
 import asyncio
 import random
@@ -20,12 +20,12 @@ _NO_URL = (
     aiohttp.TooManyRedirects,
     ValueError,
 )
-# Pictures are compressed already: a compressed answer could only be a bomb.
+# Images are compressed already: a compressed answer could only be a bomb.
 _HEADERS = {"User-Agent": "visualsearch", "Accept": "image/*, */*;q=0.5",
             "Accept-Encoding": "identity"}  # fmt: skip
 
 
-class HostedPictures:
+class HostedImages:
     """GET with all the suspicion that other people's servers deserve."""
 
     def __init__(
@@ -38,7 +38,7 @@ class HostedPictures:
         self._session: aiohttp.ClientSession | None = None
 
     async def get(self, url: str, known: Fetched | None, read_s: float) -> Fetched | None:
-        """Return the picture; None if the host says that `known` still is it.
+        """Return the image; None if the host says that `known` still is it.
 
         `read_s` is for how long the host may say nothing. Raises FetchError once it failed for
         good, or `fetch_attempts` times.
@@ -87,7 +87,7 @@ class HostedPictures:
             self._session = aiohttp.ClientSession(
                 connector=guarded_connector(self._allowed, self._resolver, at_once),
                 headers=_HEADERS,
-                cookie_jar=aiohttp.DummyCookieJar(),  # a picture needs none, and they would pile up
+                cookie_jar=aiohttp.DummyCookieJar(),  # an image needs none, and they would pile up
             )
         return self._session
 

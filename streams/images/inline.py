@@ -1,8 +1,9 @@
-"""Pictures that come inside of a message: base64, with or without a `data:` prefix."""
+"""Images that come inside of a message: base64, with or without a `data:` prefix."""
 
 import base64
 import binascii
 
+from streams.images.blobs import reference_of
 from streams.images.errors import FetchError
 
 
@@ -13,11 +14,19 @@ def decode_base64(text: str, limit: int) -> bytes:
         if not comma or not head.endswith(";base64"):
             raise FetchError("image_data_invalid", "a data: URL needs `;base64,`")
     if len(text) > (limit + 2) // 3 * 4 + 64:
-        raise FetchError("image_too_large", f"inline picture over {limit} bytes; send its URL")
+        raise FetchError("image_too_large", f"inline image over {limit} bytes; send its URL")
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise FetchError("image_data_invalid", f"`data` is not base64: {error}") from None
     if len(data) > limit:
-        raise FetchError("image_too_large", f"inline picture over {limit} bytes; send its URL")
+        raise FetchError("image_too_large", f"inline image over {limit} bytes; send its URL")
     return data
+
+
+def inline_reference(text: str, limit: int) -> str | None:
+    """Return what names an inline image in any blob store; None for what cannot be decoded."""
+    try:
+        return reference_of(decode_base64(text, limit))
+    except FetchError:
+        return None

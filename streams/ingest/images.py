@@ -1,112 +1,114 @@
-"""One picture of a product on its way: from where it is said to be to its vector."""
+"""The images of an event: fetched, embedded and, if they are inline, stored.
+
+The model call, the dear step, is skipped for bytes that it has seen, and the transfer for an image
+that its host says is unchanged.
+"""
 
 import asyncio
-import hashlib
-import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from streams.images.circuit_breaker import Hosts
+from streams.images.blob_writer import FAILED as NOT_STORED
+from streams.images.blob_writer import InlineImages
 from streams.images.errors import Fetched, FetchError
-from streams.images.fetcher import Fetcher
-from streams.images.inline import decode_base64
-from streams.model.batcher import Embedder
-from streams.model.model import Model
-from streams.model.priority_pool import Priority
+from streams.images.reader import ImageReader
+from streams.ingest.dead_letters import Fault
+from streams.ingest.retry import Attempt
+from streams.model.batcher import Embedded, Embedder
+from streams.model.model import ModelError
 from visualsearch.contracts.events import ImageSource
+from visualsearch.errors import ImageError
 from visualsearch.lru import Lru
+from visualsearch.types import Guess as Guessed
 
-log = logging.getLogger(__name__)
 REMEMBERED = 100_000  # URLs: about 300 bytes each
+Guess = Callable[[Sequence[bytes]], Mapping[str, Guessed]]
+"""Attributes of a product by the vectors of its images, float16 little-endian."""
 
 
 @dataclass(frozen=True, slots=True)
-class Embedded:
-    """A picture's vector, float16, what its bytes hash to, and its host's name for them."""
+class ImageResult:
+    """One image of an event: its vector, a fault, or both if its bytes are not stored yet."""
 
-    vector: bytes
-    digest: str
+    number: int
+    source: ImageSource
+    embedded: Embedded | None = None
     etag: str | None = None
+    fault: Fault | None = None
+    transient: bool = False  # a later try may mend the fault
+
+    def failed(
+        self, stage: str, code: str, text: object, *, attempts: int = 1, transient: bool = False
+    ) -> "ImageResult":
+        """Return this result with a fault."""
+        fault = Fault(stage, code, f"product.images[{self.number}]: {text}", attempts)
+        return replace(self, fault=fault, transient=transient)
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    digest: str
-    version: Fetched  # without its bytes
+class EventImages:
+    """A result per image that is not dead-lettered yet, and what the vectors say of the product."""
+
+    results: Sequence[ImageResult]
+    model: str
+    attributes: Mapping[str, Guessed]
 
 
-class Pictures:
-    """Fetches pictures and has them embedded, each only when it is not known already.
-
-    Those of a first round wait at `hosts`, those that come back at `patient_hosts`, for
-    `patient_s` each. At most `in_memory` pictures are fetched or wait for the model.
-    """
+class ImageVectors:
+    """The stage between an event and its record: fetch → embed → guess attributes."""
 
     def __init__(
-        self,
-        model: Model,
-        embedder: Embedder,
-        fetcher: Fetcher,
-        hosts: Hosts,
-        patient_hosts: Hosts,
-        *,
-        inline_limit: int,
-        in_memory: int,
-        patient_s: float,
+        self, reader: ImageReader, inline: InlineImages, embedder: Embedder, guess: Guess | None
     ) -> None:
-        self.model_id = embedder.model_id
-        self._model = model
+        self._reader = reader
+        self._inline = inline
         self._embedder = embedder
-        self._fetcher = fetcher
-        self._hosts = {False: hosts, True: patient_hosts}
-        self._timeouts_s = {False: None, True: patient_s}
-        self._inline_limit = inline_limit
-        self._memory = asyncio.Semaphore(in_memory)
-        self._seen = Lru[str, _Seen](REMEMBERED)
+        self._guess = guess
+        self._seen = Lru[str, tuple[str, Fetched]](REMEMBERED)  # by URL; a version has no bytes
 
-    async def embedded(self, source: ImageSource, *, patient: bool) -> Embedded:
-        """Return a picture's vector. Raises FetchError, ImageError and ModelError.
+    async def embed(self, sources: Sequence[ImageSource], attempt: Attempt) -> EventImages:
+        """Return a result per image, but not for those that are dead-lettered already."""
+        results = await asyncio.gather(*(
+            self._result(ImageResult(number, source), retry_tier=attempt.retry_tier)
+            for number, source in enumerate(sources)
+            if number not in attempt.dead_lettered
+        ))  # fmt: skip
+        vectors = [result.embedded.vector for result in results if result.embedded is not None]
+        guessed = self._guess(vectors) if self._guess is not None else {}
+        return EventImages(results, self._embedder.model_id, guessed)
 
-        A place in memory is taken after the turn at a host: waiting for a slow one must not use
-        up the places.
+    async def _result(self, image: ImageResult, *, retry_tier: bool) -> ImageResult:
+        """Embed an image, and store it beside that if it is inline.
+
+        Its vector is written even if its bytes are not stored yet; the event then comes back.
         """
-        async with self._hosts[patient].turn(source.url or "") as turn:
-            await self._memory.acquire()
-            try:
-                turn.begin()
-                fetched = await self._bytes(source, self._timeouts_s[patient])
-            except BaseException:
-                self._memory.release()
-                raise
+        if image.source.data is None:
+            return await self._embedded(image, retry_tier=retry_tier)
+        found, missing = await asyncio.gather(
+            self._embedded(image, retry_tier=retry_tier), self._inline.store(image.source)
+        )
+        if missing is None or found.fault is not None:
+            return found
+        attempts = missing.attempts
+        return found.failed("store", NOT_STORED, missing.text, attempts=attempts, transient=True)
+
+    async def _embedded(self, image: ImageResult, *, retry_tier: bool) -> ImageResult:
+        url = image.source.url or ""
+        digest, version = self._seen.get(url) or ("", None)
+        known = self._embedder.known(digest)
+        version = version if known else None  # without a vector the bytes are needed
         try:
-            return fetched if isinstance(fetched, Embedded) else await self._embed(source, fetched)
-        finally:
-            self._memory.release()
-
-    async def _bytes(self, source: ImageSource, timeout_s: float | None) -> Fetched | Embedded:
-        """Return a picture's bytes, or its vector if its host says that they are as they were."""
-        if (data := source.data) is not None:
-            limit = self._inline_limit
-            return Fetched(
-                await self._model.aside(Priority.INDEX, lambda: decode_base64(data, limit))
-            )
-        url = source.url or ""
-        try:
-            if (seen := self._seen.get(url)) and (vector := self._embedder.known(seen.digest)):
-                changed = await self._fetcher.fetch_changed(url, seen.version, timeout_s=timeout_s)
-                return changed or Embedded(vector, seen.digest, seen.version.etag)
-            return await self._fetcher.fetch(url, timeout_s=timeout_s)
-        except FetchError:
-            raise
-        except Exception as error:  # a store's or a client's own
-            log.exception("fetching a picture failed")
-            raise FetchError("fetch_failed", repr(error), transient=True) from error
-
-    async def _embed(self, source: ImageSource, fetched: Fetched) -> Embedded:
-        def digest_of() -> str:
-            return hashlib.sha256(fetched.data).hexdigest()
-
-        digest = await self._model.aside(Priority.INDEX, digest_of)
-        vector = await self._embedder.vector(digest, fetched.data)
-        if source.url is not None and (fetched.etag or fetched.modified):
-            self._seen.put(source.url, _Seen(digest, replace(fetched, data=b"")))
-        return Embedded(vector, digest, fetched.etag)
+            async with self._reader.read(image.source, version, retry_tier=retry_tier) as fetched:
+                if fetched is None:  # as it was
+                    return replace(image, embedded=known, etag=version.etag if version else None)
+                found = await self._embedder.embed(fetched.data)
+        except FetchError as error:
+            attempts, transient = error.attempts, error.transient
+            return image.failed("fetch", error.code, error, attempts=attempts, transient=transient)
+        except ImageError as error:
+            return image.failed("image", error.code, error)
+        except ModelError as error:
+            return image.failed("embed", error.code, error, transient=True)
+        if url and (version := fetched.without_data()) is not None:
+            self._seen.put(url, (found.digest, version))
+        return replace(image, embedded=found, etag=fetched.etag)

@@ -1,4 +1,4 @@
-"""The newest record of each product, so that what one process writes is in order.
+"""The latest order of each product, so that what one process writes is in order.
 
 An event that was slow to fetch, or comes back from `product-retry`, may be older than what was
 written meanwhile. A reader would ignore its record, but compaction would keep it; the log is
@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from streams.ingest.outcome import Outcome, Publish
-from streams.kafka.messages import SourceMessage
+from streams.ingest.outcome import Outcome
 from visualsearch.contracts.records import Order
 from visualsearch.lru import Lru
+
+REMEMBERED = 100_000  # products
 
 
 @dataclass(slots=True)
@@ -22,39 +23,38 @@ class _Turn:
     users: int = 0  # who has the lock or waits for it
 
 
-class Newest:
-    """The order of the newest record that was written here, for the last `size` products."""
+class LatestOrder:
+    """The order of the newest record that was written here, for the last products."""
 
-    def __init__(self, size: int = 100_000) -> None:
-        self._orders = Lru[str, Order](size)
+    def __init__(self) -> None:
+        self._orders = Lru[str, Order](REMEMBERED)
         self._writing: dict[str, _Turn] = {}
 
-    def outdated(self, product_id: str, order: Order) -> bool:
+    def is_stale(self, product_id: str, order: Order) -> bool:
         """Return whether a newer record is written already."""
         known = self._orders.get(product_id)
         return known is not None and order < known
 
-    async def publish(self, message: SourceMessage, outcome: Outcome, publish: Publish) -> None:
-        """Publish an event's outcome, as `superseded` where a newer one was quicker."""
+    @asynccontextmanager
+    async def turn(self, outcome: Outcome) -> AsyncIterator[Outcome]:
+        """Give what is to be written of an event: `superseded` where a newer one was quicker.
+
+        One product's records are written one at a time. A record counts as written when the block
+        ends without an error.
+        """
         if not outcome.records:
-            await publish([message], [outcome])
+            yield outcome
             return
         product_id, record, _ = outcome.records[0]
-        async with self._alone(product_id):
-            if self.outdated(product_id, record.order):
-                outcome = Outcome("superseded", outcome.type, faults=outcome.faults)
-            await publish([message], [outcome])
-            if outcome.records:
-                self._orders.put(product_id, record.order)
-
-    @asynccontextmanager
-    async def _alone(self, product_id: str) -> AsyncIterator[None]:
-        """Let one write per product go on at a time."""
         turn = self._writing.setdefault(product_id, _Turn())
         turn.users += 1
         try:
             async with turn.lock:
-                yield
+                if self.is_stale(product_id, record.order):
+                    yield Outcome("superseded", outcome.type, faults=outcome.faults)
+                else:
+                    yield outcome
+                    self._orders.put(product_id, record.order)
         finally:
             turn.users -= 1
             if not turn.users:

@@ -1,14 +1,10 @@
-"""What both lanes share: decode, order, keep the newest per product, write, then acknowledge.
+"""What both pipelines share: an event with its order, and what is to be written of it.
 
-A source offset advances only when all records and dead letters of its batch are acknowledged by
-Kafka; what cannot be written because of Kafka is tried again until the partition is lost or the
-worker stops, and then stays unacknowledged for the next owner.
+Pure functions.
 """
 
-import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 from streams.ingest.dead_letters import Fault
 from streams.ingest.order import OrderMode, is_replay, order_of, place_of
@@ -20,8 +16,6 @@ from visualsearch.contracts.codec import decode_event
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.events import TYPE_NAMES, ProductEvent
 from visualsearch.contracts.records import IndexRecord, Order, encode_record, record_key
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +63,6 @@ class Outcome:
     retry: Retry | None = None
 
 
-class Lane(Protocol):
-    """Turns a batch of messages into one outcome each. It should raise nothing."""
-
-    name: str
-    batch: int
-
-    async def process(self, messages: Sequence[SourceMessage]) -> list[Outcome]:
-        """Return the outcomes, in the messages' order."""
-
-
 def read_event(message: SourceMessage, mode: OrderMode) -> OrderedEvent:
     """Decode a message and give it its order, a replay that of its original. Raises SchemaError."""
     if (damage := message.damage) is not None:
@@ -93,17 +77,14 @@ def read_event(message: SourceMessage, mode: OrderMode) -> OrderedEvent:
     return OrderedEvent(event, order_of(event, message, mode), message)
 
 
-def read_batch(
-    messages: Sequence[SourceMessage], mode: OrderMode
-) -> list[OrderedEvent | SchemaError]:
-    """Decode a batch; an error takes the place of its event."""
-    read: list[OrderedEvent | SchemaError] = []
-    for message in messages:
-        try:
-            read.append(read_event(message, mode))
-        except SchemaError as error:
-            read.append(error)
-    return read
+def decode(
+    message: SourceMessage, mode: OrderMode, *, retried: bool = False
+) -> OrderedEvent | SchemaError:
+    """Decode a message and give it its order; return the error of what cannot be read."""
+    try:
+        return replace(read_event(message, mode), retried=retried)
+    except SchemaError as error:
+        return error
 
 
 def newest_records(outcomes: Iterable[Outcome]) -> list[tuple[bytes, Entry]]:
@@ -143,23 +124,3 @@ def _record_headers(event: OrderedEvent) -> Headers:
     if trace := event.message.header("traceparent"):
         headers.append(("traceparent", trace))
     return tuple(headers)
-
-
-Publish = Callable[[Sequence[SourceMessage], Sequence[Outcome]], Awaitable[None]]
-
-
-async def process_safely(lane: Lane, messages: Sequence[SourceMessage]) -> list[Outcome]:
-    """Process a batch, message by message if it fails: one of them must not stop the others."""
-    try:
-        return await lane.process(messages)
-    except Exception as error:
-        if len(messages) > 1:
-            return [out for message in messages for out in await process_safely(lane, [message])]
-        return [internal_failure(lane.name, messages[0], error)]
-
-
-def internal_failure(lane: str, message: SourceMessage, error: Exception) -> Outcome:
-    """Log an error of ours; its message is dead-lettered: raising would stop the partition."""
-    log.error("%s: %s failed", lane, message.source, exc_info=error)
-    fault = Fault("lane", "internal", f"an error of the service: {error!r}")
-    return Outcome("dead_lettered", faults=[fault])

@@ -1,12 +1,13 @@
-"""Events whose pictures are tried again later: what `product-retry` carries, and when it is due.
+"""Events whose images are tried again later: what `product-retry` carries, and when it is due.
 
 The message is the event as it was published; headers of ours tell where it came from, so that
 its order, its records and its dead letters are those of the first try.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from streams.ingest.dead_letters import Fault
 from streams.kafka.messages import SourceMessage
 from streams.kafka.numbers import whole_number
 from visualsearch.client.messages import Headers, OutgoingMessage
@@ -14,6 +15,9 @@ from visualsearch.client.messages import Headers, OutgoingMessage
 PREFIX = "__visualsearch.retry."
 _IMAGES = 100  # of a product, by its schema
 _LONGEST_TOPIC = 249
+# An image that was never asked for is tried again for longer than an outage of a long weekend,
+# and no longer than a topic's usual retention: its host may be gone for good.
+UNASKED_S = 7 * 86_400.0
 
 
 class RetryError(Exception):
@@ -26,17 +30,17 @@ class RetryError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What was tried of an event before; pictures are named by their number.
+    """What was tried of an event before; images are named by their number.
 
-    `rounds` counts, for each that is still to be had, how often it could not; those in `told` are
-    dead-lettered already. `passes` counts how often the event came by, tried or not.
+    `rounds` counts, for each that is still to be had, how often it could not; those in
+    `dead_lettered` are done with. `passes` counts how often the event came by, tried or not.
     """
 
     passes: int = 0
     rounds: Mapping[int, int] = field(default_factory=dict)
     tries: int = 0
-    told: frozenset[int] = frozenset()
-    patient: bool = False  # it waited already, so it may take its time and keep nobody waiting
+    dead_lettered: frozenset[int] = frozenset()
+    retry_tier: bool = False  # from `product-retry`: it may take its time and keeps nobody waiting
 
 
 FIRST = Attempt()
@@ -52,6 +56,45 @@ class Retry:
     message: str
 
 
+def next_retry(
+    faults: Mapping[int, Fault],
+    transient: Collection[int],
+    attempt: Attempt,
+    delays_s: Sequence[float],
+) -> Retry | None:
+    """Return the next attempt of an event whose images, by number, have these faults, if any.
+
+    `delays_s` are the pauses before each further round; after the last one a fault is final. A
+    round in which nothing was asked of the host, or of the blob store, does not count, for
+    `UNASKED_S` at most. Pauses grow with each attempt, also where nothing was asked.
+    """
+    if not delays_s:
+        return None
+    rounds: dict[int, int] = {}
+    for number in sorted(transient):
+        asked = faults[number].attempts > 0
+        count = attempt.rounds.get(number, 0) + asked
+        if count <= len(delays_s) and (asked or _waited_s(attempt, delays_s) < UNASKED_S):
+            rounds[number] = count
+    if not rounds:
+        return None
+    causes = [faults[number] for number in rounds]
+    following = Attempt(
+        attempt.passes + 1,
+        rounds,
+        attempt.tries + max(cause.attempts for cause in causes),
+        attempt.dead_lettered | (faults.keys() - rounds.keys()),
+    )
+    pause_s = delays_s[min(attempt.passes, len(delays_s) - 1)]
+    return Retry(following, pause_s, causes[0].code, causes[0].message)
+
+
+def _waited_s(attempt: Attempt, delays_s: Sequence[float]) -> float:
+    """Return the pauses of an event so far: its age, but for the work on it."""
+    listed = delays_s[: attempt.passes]
+    return sum(listed) + (attempt.passes - len(listed)) * delays_s[-1]
+
+
 def retry_message(
     topic: str, message: SourceMessage, retry: Retry, *, now_ms: int
 ) -> OutgoingMessage:
@@ -64,7 +107,7 @@ def retry_message(
         "rounds": ",".join(f"{n}:{count}" for n, count in sorted(retry.attempt.rounds.items())),
         "passes": str(retry.attempt.passes),
         "tries": str(retry.attempt.tries),
-        "told": ",".join(map(str, sorted(retry.attempt.told))),
+        "told": ",".join(map(str, sorted(retry.attempt.dead_lettered))),
         "not_before": str(now_ms + round(retry.delay_s * 1000)),
         "code": retry.code,
         "message": retry.message[:500],
@@ -105,11 +148,11 @@ def parse_retry(message: SourceMessage) -> tuple[SourceMessage, Attempt]:
             timestamp_ms=-1 if facts["timestamp"] == "-1" else _number(facts["timestamp"]),
             headers=kept,
         )
-        told = frozenset(map(_number, _listed(facts["told"])))
+        dead_lettered = frozenset(map(_number, _listed(facts["told"])))
         pairs = (pair.split(":") for pair in _listed(facts["rounds"]))
         rounds = {_number(number): _number(count) for number, count in pairs}
         passes, tries = _number(facts["passes"]), _number(facts["tries"])
-        return original, Attempt(passes, rounds, tries, told, patient=True)
+        return original, Attempt(passes, rounds, tries, dead_lettered, retry_tier=True)
     except (KeyError, ValueError) as error:
         raise RetryError(f"no message of a worker: {error!r}") from None
 

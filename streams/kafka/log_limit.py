@@ -7,7 +7,7 @@ from collections.abc import Callable
 CLIENTS = ("faust", "mode", "aiohttp")  # aiohttp: a traceback per malformed request
 OURS = (  # per event, or per poll
     "streams.kafka.consumer_group", "streams.kafka.retry_forever", "visualsearch.client.unreadable",
-    "streams.ingest.outcome", "streams.indexer.reader",
+    "streams.ingest.pipeline", "streams.indexer.reader",
 )  # fmt: skip
 
 

@@ -67,10 +67,14 @@ class Window:
         task.add_done_callback(partial(self._leave, message.size))
 
     async def _one(self, message: SourceMessage, finished: Finished) -> None:
+        """Handle a message, or give it up: an offset never released would stop its partition."""
         async with self._slots:
             if (task := asyncio.current_task()) is not None:
                 self._tasks[task] = True
-            await handle_or_give_up(self._handle, self._give_up, message)
+            try:
+                await three_tries(partial(self._handle, message), what=message.source)
+            except Exception as error:
+                await self._give_up(message, error)
         finished()
 
     def _leave(self, size: int, task: "asyncio.Task[None]") -> None:
@@ -99,14 +103,6 @@ class Window:
     async def _wait(self, timeout_s: float) -> None:
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=timeout_s)
-
-
-async def handle_or_give_up(handle: Handle, give_up: GiveUp, message: SourceMessage) -> None:
-    """Handle a message, or give it up: an offset never released would stop its partition."""
-    try:
-        await three_tries(partial(handle, message), what=message.source)
-    except Exception as error:
-        await give_up(message, error)
 
 
 def failure_of(task: "asyncio.Task[None]", what: str) -> BaseException | None:

@@ -1,10 +1,11 @@
-"""Pictures of many events → vectors, a few to a model call.
+"""Images of many events → vectors, a few to a model call.
 
 A call takes what has gathered while the one before it ran: batches grow with the load, and a
-single picture never waits for company.
+single image never waits for company.
 """
 
 import asyncio
+import hashlib
 from collections import deque
 from dataclasses import dataclass
 
@@ -17,6 +18,14 @@ KNOWN = 50_000  # vectors that are remembered, 1 kB each at 512 dimensions
 
 
 @dataclass(frozen=True, slots=True)
+class Embedded:
+    """The unit vector of an image, float16 little-endian, and the SHA-256 of its bytes."""
+
+    vector: bytes
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Job:
     digest: str
     prepared: Prepared
@@ -24,7 +33,7 @@ class _Job:
 
 
 class Embedder:
-    """Embeds bytes that it has not seen; `step` pictures to a call, so that no query waits long."""
+    """Embeds bytes that it has not seen; `step` images to a call, so that no query waits long."""
 
     def __init__(self, model: Model, *, step: int, known: int = KNOWN) -> None:
         self.model_id = model.encoder.model_id
@@ -35,22 +44,25 @@ class Embedder:
         self._pending: dict[str, asyncio.Task[bytes]] = {}
         self._working: asyncio.Task[None] | None = None
 
-    def known(self, digest: str) -> bytes | None:
-        """Return the vector of these bytes if they were embedded lately."""
-        return self._cache.get(digest)
+    def known(self, digest: str) -> Embedded | None:
+        """Return the vector of the bytes of this digest if they were embedded lately."""
+        vector = self._cache.get(digest)
+        return None if vector is None else Embedded(vector, digest)
 
-    async def vector(self, digest: str, data: bytes) -> bytes:
-        """Return the unit vector of a picture, float16 little-endian; `digest` names its bytes.
+    async def embed(self, data: bytes) -> Embedded:
+        """Return the vector of an image's bytes.
 
-        Raises ImageError for what is no usable picture, ModelError when the model fails.
+        Raises ImageError for what is no usable image, ModelError when the model fails.
         """
-        if (known := self._cache.get(digest)) is not None:
+        digest = await self._model.aside(Priority.INDEX, lambda: hashlib.sha256(data).hexdigest())
+        if (known := self.known(digest)) is not None:
             return known
         if (pending := self._pending.get(digest)) is None:
             pending = asyncio.create_task(self._embed(digest, data))
             self._pending[digest] = pending
             pending.add_done_callback(lambda done: self._forget(digest, done))
-        return await asyncio.shield(pending)  # another event may wait for the same bytes
+        # Shielded: another event may wait for the same bytes.
+        return Embedded(await asyncio.shield(pending), digest)
 
     def _forget(self, digest: str, done: "asyncio.Task[bytes]") -> None:
         self._pending.pop(digest, None)

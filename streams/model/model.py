@@ -3,7 +3,7 @@
 All decodes share one budget of memory. A lack of memory, disk or descriptors is the worker's fault.
 
 A model call that does not fit into the GPU's memory is made again in halves. Any other failure of
-the model fails the pictures of that call, with a code, and the worker as a whole: a GPU that has
+the model fails the images of that call, with a code, and the worker as a whole: a GPU that has
 failed does not recover within its process, and a worker that goes on would fail every event.
 """
 
@@ -56,11 +56,11 @@ class Model:
         self.failure: str | None = None  # why this process should be restarted
         self._metrics = metrics
         self._calls = Compute(name="model")
-        self._hands = Compute(threads or _cores(), name="pictures")
+        self._hands = Compute(threads or _cores(), name="images")
         self._memory = MemoryBudget(
             DECODE_MEMORY, for_queries=QUERY_MEMORY, changed=metrics.decode_memory.set
         )
-        self._fits = sys.maxsize  # pictures in one call, as far as is known
+        self._fits = sys.maxsize  # images in one call, as far as is known
 
     async def aside(self, priority: Priority, work: Callable[[], T]) -> T:
         """Do what an image needs before the model on one of the threads for that.
@@ -115,7 +115,7 @@ class Model:
             found = await self._calls.run(priority, lambda part=part: self._embed(part))  # type: ignore[misc]
             if found is None:
                 self._fits = len(part) // 2
-                log.warning("out of memory with %d pictures, now %d a call", len(part), self._fits)
+                log.warning("out of memory with %d images, now %d a call", len(part), self._fits)
                 continue
             rows.append(found)
             done += len(part)

@@ -1,7 +1,7 @@
 """Threads for work that would stop the event loop: queries before indexing.
 
 A call cannot be preempted, so a query waits for at most one of indexing's; callers keep those
-short (of the model: a few pictures on a CPU, one batch on a GPU).
+short (of the model: a few images on a CPU, one batch on a GPU).
 """
 
 import asyncio

@@ -15,17 +15,17 @@ from streams.images.blob_writer import InlineImages
 from streams.images.blobs import BlobStore
 from streams.images.circuit_breaker import Hosts
 from streams.images.fetcher import Fetcher
+from streams.images.reader import ImageReader, Tier
 from streams.indexer.active_engine import ActiveEngineGauge
 from streams.indexer.healer import LogHealer, PartitionScan
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
-from streams.ingest.attributes import AttributeLane
-from streams.ingest.batches import Batches
 from streams.ingest.delay import Delay
-from streams.ingest.embedding import EmbeddingLane
-from streams.ingest.images import Pictures
-from streams.ingest.latest import Newest
-from streams.ingest.publisher import EmbeddingSteps, Publisher
+from streams.ingest.images import ImageVectors
+from streams.ingest.latest import LatestOrder
+from streams.ingest.pipeline import AttributePipeline, EmbeddingPipeline
+from streams.ingest.publisher import Publisher
+from streams.kafka.batches import Batches
 from streams.kafka.consumer_group import GroupReader, Sink
 from streams.kafka.heartbeat import Heartbeat
 from streams.kafka.lag import PipelineLag
@@ -55,7 +55,7 @@ GPU_STEP = 64
 WINDOW_PER_SLOT = 4
 QUERY_COMMIT_S = 0.1  # what a killed worker has answered since is answered again
 QUERY_DRAIN_S = 2.0  # at a rebalance, for searches in work: they are answered once
-WINDOW_BYTES = 64 * MIB  # of events in work: inline pictures, mostly
+WINDOW_BYTES = 64 * MIB  # of events in work: inline images, mostly
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class IngestSide:
-    """The readers of the lanes, and what they have in work."""
+    """The readers of both pipelines, and what they have in work."""
 
     readers: tuple[GroupReader, ...]
     sinks: tuple[Batches | Window | Delay, ...]  # of all readers
@@ -149,35 +149,41 @@ def build_lag(shared: Shared, roles: Container[str]) -> PipelineLag:
 
 
 def build_ingest(shared: Shared, index_partitions: int) -> IngestSide:
-    """Return the two lanes and who reads what is tried again later, none of them started."""
+    """Return the two pipelines and who reads what is tried again, none of them started."""
     settings, topics = shared.settings, shared.settings.topics
-    publish = {
-        lane: Publisher(
-            lane,
+    publishers = {
+        name: Publisher(
+            name,
             settings,
             shared.producer,
             shared.metrics,
             index_partitions=index_partitions,
             now=shared.clock.now,
         )
-        for lane in ("attributes", "embedding")
+        for name in (AttributePipeline.name, EmbeddingPipeline.name)
     }
-    attributes = AttributeLane(
-        settings.order_mode, settings.inline_max_bytes, settings.attribute_batch
+    attributes = AttributePipeline(
+        settings.order_mode, publishers["attributes"], inline_limit=settings.inline_max_bytes
     )
-    newest = Newest()
     hosts = Hosts(settings.fetch_per_host, settings.fetch_timeout_s, roots=settings.file_roots)
-    embedding = _embedding_lane(shared, hosts, newest)
+    embedding = EmbeddingPipeline(
+        settings.order_mode,
+        _image_vectors(shared, hosts),
+        LatestOrder(),
+        publishers["embedding"],
+        delays_s=settings.retry_delays_s,
+    )
 
-    steps = EmbeddingSteps(embedding, newest, publish["embedding"])
-    window = Window(steps.first, steps.give_up, events=settings.embed_window, size=WINDOW_BYTES)
-    again = Window(steps.again, steps.give_up, events=settings.embed_window, size=WINDOW_BYTES)
+    events, give_up = settings.embed_window, embedding.give_up
+    window = Window(embedding.handle, give_up, events=events, size=WINDOW_BYTES)
+    again = Window(embedding.handle_retry, give_up, events=events, size=WINDOW_BYTES)
     longest_s = 2 * max(settings.retry_delays_s, default=0.0)
     waiting = Delay(again, longest_s=longest_s, now=shared.clock.now)
-    batches = Batches(attributes, publish["attributes"], size=WINDOW_BYTES)
+    events = settings.attribute_batch
+    batches = Batches(attributes.handle, attributes.give_up, events=events, size=WINDOW_BYTES)
 
-    def reader(lane: str, topics: Sequence[str], sink: Sink) -> GroupReader:
-        group, timeout_s = settings.group(lane), settings.session_timeout_s
+    def reader(name: str, topics: Sequence[str], sink: Sink) -> GroupReader:
+        group, timeout_s = settings.group(name), settings.session_timeout_s
         return GroupReader(
             settings.kafka(), group, topics, sink, shared.metrics, session_timeout_s=timeout_s
         )
@@ -190,26 +196,23 @@ def build_ingest(shared: Shared, index_partitions: int) -> IngestSide:
     return IngestSide(readers, (batches, window, again, waiting), window, waiting, hosts)
 
 
-def _embedding_lane(shared: Shared, hosts: Hosts, newest: Newest) -> EmbeddingLane:
+def _image_vectors(shared: Shared, hosts: Hosts) -> ImageVectors:
     settings, model = shared.settings, shared.model
     step = settings.embed_step or (CPU_STEP if model.encoder.device == "cpu" else GPU_STEP)
-    pictures = Pictures(
-        model,
-        Embedder(model, step=step),
+    longest_s = settings.retry_timeout_s
+    retry_hosts = Hosts(settings.fetch_per_host, longest_s, roots=settings.file_roots)
+    reader = ImageReader(
         shared.fetcher,
-        hosts,
-        Hosts(settings.fetch_per_host, settings.retry_timeout_s, roots=settings.file_roots),
+        Tier(hosts),
+        Tier(retry_hosts, longest_s),
         inline_limit=settings.inline_max_bytes,
         in_memory=max(settings.fetch_concurrency, 4 * step),  # the next call fills during this one
-        patient_s=settings.retry_timeout_s,
     )
-    return EmbeddingLane(
-        settings.order_mode,
-        pictures,
+    return ImageVectors(
+        reader,
         InlineImages(shared.blobs, shared.metrics, inline_limit=settings.inline_max_bytes),
-        newest,
-        delays_s=settings.retry_delays_s,
-        guess=of_bytes(guesser_of(settings, model.encoder)),
+        Embedder(model, step=step),
+        of_bytes(guesser_of(settings, model.encoder)),
     )
 
 

@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from aiohttp import web
@@ -28,10 +28,13 @@ from PIL import Image
 from prometheus_client import CollectorRegistry
 
 from streams.config.settings import load_settings
+from streams.images.blob_writer import InlineImages
 from streams.images.blobs import BlobStore
 from streams.images.circuit_breaker import Hosts
 from streams.images.fetcher import Fetcher
-from streams.ingest.images import Pictures
+from streams.images.reader import ImageReader, Tier
+from streams.ingest.images import ImageVectors
+from streams.ingest.retry import FIRST
 from streams.metrics import Metrics
 from streams.model.batcher import Embedder
 from streams.model.model import Model
@@ -132,19 +135,18 @@ class Bench:
         step = CPU_STEP if self.encoder.device == "cpu" else GPU_STEP
         for calls in sorted({1, step, *self.batches}):
             embedder = Embedder(model, step=calls, known=1)
-            numbers = itertools.count()
 
-            async def one(embedder: Embedder = embedder, numbers: Any = numbers) -> None:
-                await embedder.vector(str(next(numbers)), next(self._fresh))
+            async def one(embedder: Embedder = embedder) -> None:
+                await embedder.embed(next(self._fresh))
 
             rate = await self._rate(one, max(AT_ONCE, 2 * calls))
             note = " (as a worker does)" if calls == step else ""
             print(f"end to end, calls of at most {calls}{note}: {rate}", flush=True)
         embedder = Embedder(model, step=step, known=1)
-        print(f"fetched over HTTP: {await self._fetched(model, embedder)}", flush=True)
+        print(f"fetched over HTTP: {await self._fetched(embedder)}", flush=True)
         model.close()
 
-    async def _fetched(self, model: Model, embedder: Embedder) -> Rate:
+    async def _fetched(self, embedder: Embedder) -> Rate:
         async def picture(_: web.Request) -> web.Response:
             return web.Response(body=next(self._fresh))
 
@@ -157,14 +159,17 @@ class Bench:
             settings = load_settings(fetch_allow=("127.0.0.1",), data_dir=Path(folder))
             fetcher = Fetcher(settings, BlobStore(folder), Metrics(CollectorRegistry()))
             hosts = Hosts(settings.fetch_per_host, 60.0)
-            lane = Pictures(model, embedder, fetcher, hosts, hosts,
-                            inline_limit=1, in_memory=64, patient_s=60.0)  # fmt: skip
+            reader = ImageReader(fetcher, Tier(hosts), Tier(hosts), inline_limit=1, in_memory=64)
+            inline = InlineImages(BlobStore(folder), Metrics(CollectorRegistry()), inline_limit=1)
+            images = ImageVectors(reader, inline, embedder, None)
             numbers = itertools.count()
             port = runner.addresses[0][1]
 
             async def one() -> None:
                 url = f"http://127.0.0.1:{port}/{next(numbers)}"
-                await lane.embedded(ImageSource(url=url), patient=False)
+                (found,) = (await images.embed([ImageSource(url=url)], FIRST)).results
+                if found.fault is not None:
+                    raise RuntimeError(found.fault.message)
 
             rate = await self._rate(one, AT_ONCE)
             await fetcher.close()

@@ -1,29 +1,29 @@
-"""The lanes' sinks fed from memory, and what only that can show of rebalances."""
+"""The pipelines' sinks fed from memory, and what only that can show of rebalances."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import pytest
 
-from streams.ingest.batches import Batches
 from streams.ingest.delay import Delay
 from streams.ingest.retry import FIRST, Retry, retry_message
+from streams.kafka.batches import Batches
 from streams.kafka.consumer_group import Sink
 from streams.kafka.messages import SourceMessage
 from streams.kafka.window import Handle, Window
 from tests.support.feeding import Feeder, InMemory
-from tests.support.lane_acks import EchoLane, LaneAcksContract
+from tests.support.lane_acks import LaneAcksContract
 from tests.support.side_by_side import VALUES, SideBySideContract
 from tests.support.waiting import until
 
 
 class TestBatchesInMemory(InMemory, LaneAcksContract):
-    """The attribute lane's way."""
+    """The attribute pipeline's way."""
 
 
 class TestSideBySideInMemory(InMemory, SideBySideContract):
-    """The embedding lane's way."""
+    """The embedding pipeline's way."""
 
 
 class TestBehindADelayInMemory(InMemory, SideBySideContract):
@@ -35,13 +35,14 @@ class TestBehindADelayInMemory(InMemory, SideBySideContract):
         return await self.finished(VALUES, sink, done)
 
 
+async def given_up(message: SourceMessage, error: Exception) -> None:
+    """Fail the test: no message should come here."""
+    raise AssertionError(message.value) from error
+
+
 def window(handle: Handle) -> Sink:
-    """Return the embedding lane's sink."""
-
-    async def give_up(message: SourceMessage, error: Exception) -> None:
-        raise AssertionError(message.value) from error
-
-    return Window(handle, give_up, events=10, size=1000)
+    """Return the embedding pipeline's sink."""
+    return Window(handle, given_up, events=10, size=1000)
 
 
 def delay(handle: Handle) -> Sink:
@@ -50,13 +51,13 @@ def delay(handle: Handle) -> Sink:
 
 
 def batches(handle: Handle) -> Sink:
-    """Return the attribute lane's sink, which handles each message of a batch as it is written."""
+    """Return the attribute pipeline's sink, which handles the messages of a batch in turn."""
 
-    async def publish(messages: object, _: object) -> None:
-        for message in messages:  # type: ignore[attr-defined]  # a sequence
+    async def each(messages: Sequence[SourceMessage]) -> None:
+        for message in messages:
             await handle(message)
 
-    return Batches(EchoLane(), publish, size=1000)
+    return Batches(each, given_up, events=3, size=1000)
 
 
 @pytest.mark.parametrize("make", [window, delay, batches])

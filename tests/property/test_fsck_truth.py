@@ -1,4 +1,4 @@
-"""Two implementations of one truth: fsck's fold, and the lanes with the engine behind them."""
+"""Two implementations of one truth: fsck's fold, and the pipelines with the engine behind them."""
 
 import asyncio
 import base64
@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 
 from streams.images.errors import Fetched, FetchError
 from streams.indexer.records import engine_record
-from streams.ingest.attributes import AttributeLane
 from streams.ingest.dead_letters import dead_letter
-from streams.ingest.latest import Newest
 from streams.ingest.outcome import Outcome, newest_records
+from streams.ingest.pipeline import AttributePipeline
 from streams.kafka.messages import SourceMessage
 from streams.tools.fsck.compare import differences, may_be_searchable, must_be_searchable
 from streams.tools.fsck.history import History, Mode
@@ -25,7 +24,7 @@ from streams.tools.fsck.letters import failures
 from streams.tools.fsck.values import Message, Served
 from streams.web.products import ProductsQuery, product_lines
 from tests.support.fakes import DIM, jpeg
-from tests.support.lane_events import embedding_lane, fake_model
+from tests.support.lane_events import embedding_pipeline, fake_model
 from visualsearch.engine import Engine
 
 TOPICS = ("product-events", "product-created", "product-updated", "product-deleted")
@@ -97,26 +96,25 @@ def message(offset: int, timestamp_ms: int, drawn: Any) -> SourceMessage:
 async def indexed(
     batches: Sequence[Sequence[SourceMessage]], mode: Mode
 ) -> tuple[Engine, list[Message]]:
-    """Return what the real lanes and the engine make of it, and the dead letters."""
+    """Return what the real pipelines and the engine make of it, and the dead letters."""
     engine, letters, model = Engine("fake", DIM), [], fake_model()
-    attributes = AttributeLane(mode, LIMIT, 10)
-    newest = Newest()
-    embedding = embedding_lane(mode, model, Pictures(), newest)
 
-    async def publish(batch: Sequence[SourceMessage], outcomes: Sequence[Outcome]) -> None:
-        records = [entry[:2] for _, entry in newest_records(outcomes)]
-        engine.apply([engine_record(*record) for record in records])
-        for source, outcome in zip(batch, outcomes, strict=True):
-            letters.extend(dead_letter("dead", source, fault) for fault in outcome.faults)
+    class Applied:
+        """A publisher whose records are applied at once."""
 
-    async def embed(source: SourceMessage) -> None:
-        await newest.publish(source, await embedding.process(source), publish)
+        async def write(self, batch: Sequence[SourceMessage], outcomes: Sequence[Outcome]) -> None:
+            records = [entry[:2] for _, entry in newest_records(outcomes)]
+            engine.apply([engine_record(*record) for record in records])
+            for source, outcome in zip(batch, outcomes, strict=True):
+                letters.extend(dead_letter("dead", source, fault) for fault in outcome.faults)
 
+    attributes = AttributePipeline(mode, Applied(), inline_limit=LIMIT)  # type: ignore[arg-type]
+    embedding = embedding_pipeline(mode, model, Pictures(), Applied())
     try:
         for batch in batches:
-            await publish(batch, await attributes.process(batch))
-        for batch in batches:  # side by side, as the lane does
-            await asyncio.gather(*map(embed, batch))
+            await attributes.handle(batch)
+        for batch in batches:  # side by side, as the window does
+            await asyncio.gather(*map(embedding.handle, batch))
     finally:
         model.close()
     return engine, [

@@ -1,4 +1,4 @@
-"""A lane that dies between any two of its steps: its successor reads again, and nothing differs.
+"""A pipeline that dies between any two of its steps, and its successor: nothing differs.
 
 What counts after a crash is what was committed, which lags behind what was acknowledged.
 """
@@ -14,17 +14,15 @@ import pytest
 
 from streams.images.errors import Fetched
 from streams.indexer.records import engine_record
-from streams.ingest.attributes import AttributeLane
-from streams.ingest.batches import Batches
-from streams.ingest.latest import Newest
 from streams.ingest.order import OrderMode
-from streams.ingest.publisher import EmbeddingSteps
+from streams.ingest.pipeline import AttributePipeline
+from streams.kafka.batches import Batches
 from streams.kafka.messages import SourceMessage
 from streams.kafka.window import Window
 from streams.model.model import Model
 from tests.support.crashing import Crash, Machine, live
 from tests.support.fakes import DIM, FakeEncoder, jpeg
-from tests.support.lane_events import embedding_lane, fake_model
+from tests.support.lane_events import embedding_pipeline, fake_model
 from tests.support.log_catalogue import PRODUCTS, Catalogue
 from tests.support.log_replica import Log
 from visualsearch.contracts.records import decode_record
@@ -52,25 +50,31 @@ Life = Callable[[Machine], Awaitable[None]]
 
 
 def attributes(mode: OrderMode, *, hasty: bool = False) -> Life:
-    """Return the attribute lane, a batch at a time. No picture is inline: none is stored."""
+    """Return the attribute pipeline, a batch at a time. No image is inline: none is stored."""
 
     async def one(machine: Machine) -> None:
-        lane = AttributeLane(mode, 1024, AT_ONCE)
-        await live(machine, Batches(lane, machine.publish, size=1_000_000), hasty=hasty)
+        pipeline = AttributePipeline(mode, machine, inline_limit=1024)  # type: ignore[arg-type]
+        sink = Batches(pipeline.handle, pipeline.give_up, events=AT_ONCE, size=1_000_000)
+        await live(machine, sink, hasty=hasty)
 
     return one
 
 
 def embedding(mode: OrderMode, model: Model) -> Life:
-    """Return the embedding lane, events side by side; its memory of what is newest dies, too."""
+    """Return the embedding pipeline, events side by side; its memory of the latest dies, too."""
 
     async def one(machine: Machine) -> None:
-        newest = Newest()
-        lane = embedding_lane(mode, model, Pictures(), newest)
-        steps = EmbeddingSteps(lane, newest, machine.publish)  # type: ignore[arg-type]
-        await live(machine, Window(steps.first, steps.give_up, events=AT_ONCE, size=1_000_000))
+        pipeline = embedding_pipeline(mode, model, Pictures(), machine)
+        window = Window(pipeline.handle, pipeline.give_up, events=AT_ONCE, size=1_000_000)
+        await live(machine, window)
 
     return one
+
+
+LIVES: dict[str, Callable[[OrderMode, Model], Life]] = {
+    "attributes": lambda mode, _: attributes(mode),
+    "embedding": embedding,
+}
 
 
 async def steps_and_state(
@@ -120,19 +124,19 @@ def random_events(seed: str) -> list[SourceMessage]:
 
 @pytest.fixture
 def model() -> Iterator[Model]:
-    """Give a model that outlives the lanes."""
+    """Give a model that outlives the pipelines."""
     model = fake_model()
     yield model
     model.close()
 
 
-@pytest.mark.parametrize("lane", ["attributes", "embedding"])
+@pytest.mark.parametrize("pipeline", LIVES)
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_crash_between_any_two_steps_changes_nothing(
-    lane: str, mode: OrderMode, model: Model
+    pipeline: str, mode: OrderMode, model: Model
 ) -> None:
     """Once at every step, and a few times in a row at random ones."""
-    life = attributes(mode) if lane == "attributes" else embedding(mode, model)
+    life = LIVES[pipeline](mode, model)
     for seed in range(2):
         messages = random_events(f"{mode}-{seed}")
         steps, straight = await steps_and_state(life, messages)

@@ -17,7 +17,7 @@ from tests.support.log_replica import PARTITIONS, TOPIC, Log
 
 
 class Crash(BaseException):
-    """The end of the process; no code of the lane's may catch it."""
+    """The end of the process; no code of the pipeline's may catch it."""
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Machine:
             raise Crash
         self.steps += 1
 
-    async def publish(self, _: Sequence[SourceMessage], outcomes: Sequence[Outcome]) -> None:
+    async def write(self, _: Sequence[SourceMessage], outcomes: Sequence[Outcome]) -> None:
         """Write the records one by one."""
         for key, entry in newest_records(outcomes):
             self.step()

@@ -1,10 +1,11 @@
-"""When a lane releases an offset: one behaviour, whatever the messages come from."""
+"""When a pipeline releases an offset: one behaviour, whatever the messages come from."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from streams.ingest.batches import Batches
-from streams.ingest.outcome import Outcome, Publish
+from streams.ingest.outcome import Outcome
+from streams.ingest.pipeline import internal_failure
+from streams.kafka.batches import Batches
 from streams.kafka.consumer_group import Sink
 from streams.kafka.messages import SourceMessage
 from streams.kafka.retry_forever import retry_forever
@@ -12,29 +13,46 @@ from streams.kafka.retry_forever import retry_forever
 MESSAGES = 7
 
 
-class EchoLane:
-    """Says `indexed` of each message; takes three at a time, and fails on a value `poison`."""
+Publish = Callable[[Sequence[SourceMessage], Sequence[Outcome]], Awaitable[None]]
 
-    name = "echo"
+
+class EchoPipeline:
+    """Says `indexed` of each message, and fails on a value `poison`."""
+
     batch = 3
 
-    async def process(self, messages: Sequence[SourceMessage]) -> list[Outcome]:
-        """Return one outcome per message."""
+    def __init__(self, publish: Publish) -> None:
+        self._publish = publish
+
+    async def handle(self, messages: Sequence[SourceMessage]) -> None:
+        """Write one outcome per message."""
         if any(message.value == b"poison" for message in messages):
             raise RuntimeError("a defect")
-        return [Outcome("indexed") for _ in messages]
+        await self._publish(messages, [Outcome("indexed") for _ in messages])
+
+    async def give_up(self, message: SourceMessage, error: Exception) -> None:
+        """Write the dead letter."""
+        await self._publish([message], [internal_failure("echo", message, error)])
+
+
+def batches(publish: Publish) -> Sink:
+    """Return batches over an `EchoPipeline`."""
+    pipeline = EchoPipeline(publish)
+    return Batches(pipeline.handle, pipeline.give_up, events=EchoPipeline.batch, size=1000)
 
 
 class LaneAcksContract:
     """Inherit, and implement `finished`."""
+
+    make: Callable[[Publish], Sink] = staticmethod(batches)
 
     async def finished(self, values: Sequence[bytes], sink: Sink, done: asyncio.Event) -> int:
         """Run the sink over messages until `done`, stop; return the offset to go on from."""
         raise NotImplementedError
 
     async def acked(self, values: Sequence[bytes], publish: Publish, done: asyncio.Event) -> int:
-        """Run `EchoLane` over messages until `done`; return how many offsets it released."""
-        return await self.finished(values, Batches(EchoLane(), publish, size=1000), done)
+        """Run the sink over messages until `done`; return how many offsets it released."""
+        return await self.finished(values, self.make(publish), done)
 
     async def test_everything_is_acknowledged_once_it_is_written(self) -> None:
         """Every message is published once, in its order, and then acknowledged."""
@@ -42,7 +60,7 @@ class LaneAcksContract:
         done = asyncio.Event()
 
         async def publish(messages: Sequence[SourceMessage], outcomes: Sequence[Outcome]) -> None:
-            assert len(messages) == len(outcomes) <= EchoLane.batch
+            assert len(messages) == len(outcomes) <= EchoPipeline.batch
             seen.extend(message.value for message in messages)
             if len(seen) == MESSAGES:
                 asyncio.get_running_loop().call_later(0.1, done.set)
@@ -52,7 +70,7 @@ class LaneAcksContract:
         assert seen == values
 
     async def test_nothing_is_acknowledged_while_nothing_can_be_written(self) -> None:
-        """Stopped in the middle of its attempts, the lane leaves all to its successor."""
+        """Stopped in the middle of its attempts, the pipeline leaves all to its successor."""
         tries = 0
         done = asyncio.Event()
 
@@ -128,8 +146,8 @@ class LaneAcksContract:
         assert {value for value, out in seen.items() if out.word == "indexed"} == {b"a", b"b", b"c"}
         assert alone == 3
 
-    async def test_a_message_that_breaks_the_lane_is_dead_lettered_alone(self) -> None:
-        """Its neighbours in the batch are indexed, and all are acknowledged."""
+    async def test_a_message_that_breaks_the_pipeline_is_dead_lettered_alone(self) -> None:
+        """Its neighbors in the batch are indexed, and all are acknowledged."""
         seen: dict[bytes | None, Outcome] = {}
         done = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""Product events as a lane reads them, and pictures as a host gives them."""
+"""Product events as a pipeline reads them, and images as a host gives them."""
 
 import base64
 import json
@@ -9,10 +9,13 @@ from prometheus_client import CollectorRegistry
 
 from streams.images.circuit_breaker import Hosts
 from streams.images.errors import Fetched, FetchError
-from streams.ingest.embedding import EmbeddingLane
-from streams.ingest.images import Pictures as PicturesOnTheirWay
-from streams.ingest.latest import Newest
+from streams.images.reader import ImageReader, Tier
+from streams.ingest.images import ImageVectors
+from streams.ingest.latest import LatestOrder
 from streams.ingest.order import OrderMode
+from streams.ingest.outcome import Outcome
+from streams.ingest.pipeline import EmbeddingPipeline
+from streams.ingest.retry import FIRST, Attempt
 from streams.kafka.messages import SourceMessage
 from streams.metrics import Metrics
 from streams.model.batcher import Embedder
@@ -54,21 +57,56 @@ class Unstored:
         return None
 
 
-def embedding_lane(
+class Written:
+    """A publisher that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[tuple[SourceMessage, Outcome]] = []
+
+    async def write(self, messages: Sequence[SourceMessage], outcomes: Sequence[Outcome]) -> None:
+        """Keep the outcomes."""
+        self.outcomes += zip(messages, outcomes, strict=True)
+
+    def of(self, message: SourceMessage) -> Outcome:
+        """Return the last outcome of this message."""
+        return next(found for source, found in reversed(self.outcomes) if source is message)
+
+
+def embedding_pipeline(
     mode: OrderMode,
     model: Model,
     fetcher: Any,
-    newest: Newest,
+    publisher: Any,
     delays_s: Sequence[float] = (),
     inline: Any = None,
-) -> EmbeddingLane:
-    """Return a lane with two pictures per model call and four places in memory."""
-    pictures = PicturesOnTheirWay(
-        model, Embedder(model, step=2), fetcher, Hosts(8, 10.0), Hosts(8, 60.0),
-        inline_limit=LIMIT, in_memory=4, patient_s=60.0,
-    )  # fmt: skip
-    inline = inline or Unstored()
-    return EmbeddingLane(mode, pictures, inline, newest, delays_s=delays_s, jitter=lambda: 1.0)
+) -> EmbeddingPipeline:
+    """Return a pipeline with two images per model call and four places in memory."""
+    reader = ImageReader(
+        fetcher, Tier(Hosts(8, 10.0)), Tier(Hosts(8, 60.0), 60.0), inline_limit=LIMIT, in_memory=4
+    )
+    images = ImageVectors(reader, inline or Unstored(), Embedder(model, step=2), None)
+    return EmbeddingPipeline(mode, images, LatestOrder(), publisher, delays_s=delays_s)
+
+
+class Embedding:
+    """An embedding pipeline whose outcomes are returned instead of written."""
+
+    def __init__(
+        self,
+        mode: OrderMode,
+        model: Model,
+        fetcher: Any,
+        delays_s: Sequence[float] = (),
+        inline: Any = None,
+    ) -> None:
+        self.written = Written()
+        self.inline = inline
+        self.pipeline = embedding_pipeline(mode, model, fetcher, self.written, delays_s, inline)
+
+    async def process(self, message: SourceMessage, attempt: Attempt = FIRST) -> Outcome:
+        """Return what became of an event."""
+        await self.pipeline.handle(message, attempt)
+        return self.written.of(message)
 
 
 class Pictures:

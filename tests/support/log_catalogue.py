@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from streams.ingest.order import OrderMode
-from streams.ingest.outcome import OrderedEvent, read_batch
+from streams.ingest.outcome import OrderedEvent, decode
 from streams.kafka.messages import SourceMessage
 from visualsearch.contracts.events import (
     TYPE_NAMES,
@@ -86,7 +86,8 @@ def newest_orders(
 ) -> dict[tuple[str, str], Order]:
     """Return by product and kind the newest order that events give: the truth of the catalogue."""
     newest: dict[tuple[str, str], Order] = {}
-    for read in read_batch(list(messages), mode):
+    for message in messages:
+        read = decode(message, mode)
         assert isinstance(read, OrderedEvent)
         kinds = ["base", "offer", "vectors"]
         if isinstance(read.event, ProductOfferUpdated):

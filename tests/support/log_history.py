@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from streams.ingest.attributes import AttributeLane
+from streams.ingest.attributes import attributes_outcome
 from streams.ingest.order import OrderMode
-from streams.ingest.outcome import Outcome, index_message, newest_records, read_batch
+from streams.ingest.outcome import Outcome, decode, index_message, newest_records
 from streams.kafka.messages import SourceMessage
 from tests.support.log_catalogue import Catalogue, newest_orders
 from tests.support.log_replica import DIM, MODEL, PARTITIONS, TOPIC, Log, Replica
@@ -25,7 +25,7 @@ from visualsearch.contracts.records import ImageVector, Order, Vectors
 
 LAG_S = 70.0  # `min.compaction.lag.ms`: the time in which somebody must have healed
 FORCED_S = 15.0  # a reader is never away for longer
-ATTRIBUTES = AttributeLane("timestamp", 1024, 16)
+INLINE_LIMIT = 1024
 
 
 @cache
@@ -76,11 +76,11 @@ class Lane:
         return self._rng.choice(self.writes).popleft() if self.writes else None
 
     def _records(self, batch: list[SourceMessage]) -> list[OutgoingMessage]:
-        reads = read_batch(batch, self._mode)
+        reads = [decode(message, self._mode) for message in batch]
         if self._embeds:
             outcomes = [self._vectors(read) for read in reads]
         else:
-            outcomes = [ATTRIBUTES._outcome(read) for read in reads]
+            outcomes = [attributes_outcome(read, INLINE_LIMIT) for read in reads]
         return [index_message(k, e, TOPIC, PARTITIONS) for k, e in newest_records(outcomes)]
 
     def _vectors(self, read: Any) -> Outcome:

@@ -80,7 +80,7 @@ STEPS = (
     Step("write a record", PRODUCE, 40, _writes("record"), delivered=True),
     Step("write a dead letter", PRODUCE, 3, _writes("dead letter"), delivered=True),
     Step("write a retry", PRODUCE, 3, _writes("retry"), delivered=True),
-    Step("try again", "streams.ingest.publisher:EmbeddingSteps.again", 3),
+    Step("try again", "streams.ingest.pipeline:EmbeddingPipeline.handle_retry", 3),
     Step("commit", "streams.kafka.consumer_group:GroupReader._commit", 4, _has_news),
     Step("apply", "visualsearch.engine:Engine.apply"),
     Step("heal the log", PRODUCE, 3, _writes("heal"), delivered=True),

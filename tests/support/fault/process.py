@@ -108,10 +108,10 @@ def _shrink_the_index() -> None:
 def _hurry_the_hosts() -> None:
     """Ask a host that is down every two seconds, and give up in minutes what takes a week."""
     from streams.images import circuit_breaker as hosts
-    from streams.ingest import embedding
+    from streams.ingest import retry
 
     hosts.LONGEST_BREAK_S = 2.0
-    embedding.UNASKED_S = 120.0
+    retry.UNASKED_S = 120.0
 
 
 def _listen(trap: Any, clock: Clock) -> None:

@@ -12,8 +12,6 @@ from prometheus_client import CollectorRegistry
 
 from streams.images.blob_writer import THREADS, InlineImages
 from streams.images.blobs import BlobMissingError, BlobStore, reference_of
-from streams.ingest.embedding import EmbeddingLane
-from streams.ingest.latest import Newest
 from streams.ingest.outcome import Outcome
 from streams.ingest.retry import FIRST
 from streams.metrics import Metrics
@@ -21,8 +19,8 @@ from tests.support.lane_events import (
     BLUE,
     LIMIT,
     RED,
+    Embedding,
     Pictures,
-    embedding_lane,
     fake_model,
     inline,
     message,
@@ -30,7 +28,7 @@ from tests.support.lane_events import (
 from tests.support.waiting import until
 from visualsearch.contracts.records import Vectors
 
-Make = Callable[[BlobStore], EmbeddingLane]
+Make = Callable[[BlobStore], Embedding]
 
 
 class Store(BlobStore):
@@ -59,16 +57,16 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.fixture
-async def lane() -> AsyncIterator[Make]:
+async def make() -> AsyncIterator[Make]:
     """Give a maker of embedding pipelines that wait for half a second for a store."""
     models = []
 
-    def make(store: BlobStore) -> EmbeddingLane:
+    def made(store: BlobStore) -> Embedding:
         models.append(fake_model())
-        images = InlineImages(store, Metrics(CollectorRegistry()), inline_limit=LIMIT, limit_s=0.5)
-        return embedding_lane("explicit", models[-1], Pictures(), Newest(), (10.0, 60.0), images)
+        inline = InlineImages(store, Metrics(CollectorRegistry()), inline_limit=LIMIT, limit_s=0.5)
+        return Embedding("explicit", models[-1], Pictures(), (10.0, 60.0), inline)
 
-    yield make
+    yield made
     for model in models:
         model.close()
 
@@ -83,9 +81,9 @@ def vectors(outcome: Outcome) -> Vectors:
 EVENT = message(0, "product-created", images=[inline(RED), inline(BLUE)])
 
 
-async def test_bytes_are_stored_before_the_event_is_finished(lane: Make, store: Store) -> None:
+async def test_bytes_are_stored_before_the_event_is_finished(make: Make, store: Store) -> None:
     """Under the name that the attribute pipeline writes."""
-    outcome = await lane(store).process(EVENT)
+    outcome = await make(store).process(EVENT)
     assert (outcome.word, outcome.retry) == ("indexed", None)
     assert [store.get(reference_of(data)) for data in (RED, BLUE)] == [RED, BLUE]
     assert [image.url for image in vectors(outcome).images] == [
@@ -98,10 +96,10 @@ async def test_bytes_are_stored_before_the_event_is_finished(lane: Make, store: 
     ids=repr,
 )
 async def test_a_store_that_fails_delays_bytes_not_vectors(
-    lane: Make, store: Store, error: Exception
+    make: Make, store: Store, error: Exception
 ) -> None:
     """Searchable at once; the event comes back until its bytes are stored."""
-    embedding = lane(store)
+    embedding = make(store)
     store.error = error
     first = await embedding.process(EVENT)
     assert (first.word, first.faults, len(vectors(first).images)) == ("retried", [], 2)
@@ -116,10 +114,10 @@ async def test_a_store_that_fails_delays_bytes_not_vectors(
 
 
 async def test_after_the_last_round_the_bytes_are_in_a_dead_letter(
-    lane: Make, store: Store
+    make: Make, store: Store
 ) -> None:
     """To be published again: what the record names must not be lost."""
-    embedding, attempt = lane(store), FIRST
+    embedding, attempt = make(store), FIRST
     store.error = OSError("read-only")
     for _ in range(2):
         outcome = await embedding.process(EVENT, attempt)
@@ -132,10 +130,10 @@ async def test_after_the_last_round_the_bytes_are_in_a_dead_letter(
 
 
 async def test_a_store_that_hangs_holds_up_a_bounded_number_of_threads(
-    lane: Make, store: Store
+    make: Make, store: Store
 ) -> None:
     """Half a second for the first events, none of the event loop's own threads for any."""
-    embedding = lane(store)
+    embedding = make(store)
     store.going.clear()
     try:
         for _ in range(2):
@@ -154,10 +152,10 @@ async def test_a_store_that_hangs_holds_up_a_bounded_number_of_threads(
 
 
 async def test_an_outage_in_which_the_store_is_not_asked_uses_up_no_round(
-    lane: Make, store: Store
+    make: Make, store: Store
 ) -> None:
     """Calls that hang keep all others from it: of those nothing is known, nothing is given up."""
-    embedding = lane(store)
+    embedding = make(store)
     store.going.clear()
     event = message(0, "product-created", images=[inline(RED)])
     try:
@@ -174,13 +172,13 @@ async def test_an_outage_in_which_the_store_is_not_asked_uses_up_no_round(
             assert (attempt.rounds, attempt.tries) == ({0: 0}, 0)
     finally:
         store.going.set()
-    await until(lambda: embedding._inline._threads.abandoned == 0)
+    await until(lambda: embedding.inline._threads.abandoned == 0)
     assert (await embedding.process(event, attempt)).word == "indexed"
 
 
-async def test_an_image_that_cannot_be_used_is_told_of_as_such(lane: Make, store: Store) -> None:
+async def test_an_image_that_cannot_be_used_is_told_of_as_such(make: Make, store: Store) -> None:
     """Its own fault is for good, whatever the store says."""
-    embedding = lane(store)
+    embedding = make(store)
     store.error = OSError("full")
     images: list[Any] = [inline(b"no picture"), {"data": "no base64!"}, inline(bytes(LIMIT + 1))]
     outcome = await embedding.process(message(0, "product-created", images=images))

@@ -1,4 +1,4 @@
-"""Turns at image hosts: so many at once, none while a host is down or too slow."""
+"""Permits of image hosts: so many at once, none while a host is down or too slow."""
 
 import asyncio
 import contextlib
@@ -30,8 +30,8 @@ async def fetch(
 ) -> str:  # fmt: skip
     """Take a turn; return ok or the code of what was raised."""
     try:
-        async with hosts.turn(url) as turn:
-            turn.begin()
+        async with hosts.permit(url) as permit:
+            permit.begin()
             clock.now += takes_s
             if error is not None:
                 raise error
@@ -48,17 +48,17 @@ def clock() -> Clock:
 
 @pytest.fixture
 def hosts(clock: Clock) -> Hosts:
-    """Give hosts with two turns each and ten seconds of patience."""
+    """Give hosts with two permits each and a wait of ten seconds at most."""
     return Hosts(2, 10.0, clock)
 
 
 async def test_so_many_at_once_and_the_next_when_one_leaves(hosts: Hosts) -> None:
-    """Of one host, whatever the case of its name; another has turns of its own."""
+    """Of one host, whatever the case of its name; another has permits of its own."""
     at_once = most = 0
 
     async def one(url: str) -> None:
         nonlocal at_once, most
-        async with hosts.turn(url):
+        async with hosts.permit(url):
             at_once += 1
             most = max(most, at_once)
             await asyncio.sleep(0)
@@ -98,9 +98,9 @@ async def test_a_few_try_a_host_that_was_down(clock: Clock) -> None:
     clock.now += BREAK_S
     async with contextlib.AsyncExitStack() as trying:
         for _ in range(PROBES):
-            (await trying.enter_async_context(hosts.turn(URL))).begin()
+            (await trying.enter_async_context(hosts.permit(URL))).begin()
         with pytest.raises(FetchError) as caught:
-            await trying.enter_async_context(hosts.turn(URL))
+            await trying.enter_async_context(hosts.permit(URL))
     assert (caught.value.code, caught.value.attempts) == ("image_host_down", 0)
     assert [await fetch(hosts, clock) for _ in range(2 * PROBES)] == ["ok"] * 2 * PROBES
 
@@ -113,8 +113,8 @@ async def test_a_few_that_fail_together_are_one_failed_try(clock: Clock) -> None
 
     async def probe(error: FetchError | None) -> None:
         with contextlib.suppress(FetchError):
-            async with hosts.turn(URL) as turn:
-                turn.begin()
+            async with hosts.permit(URL) as permit:
+                permit.begin()
                 await asyncio.sleep(0)
                 if error is not None:
                     raise error
@@ -165,7 +165,7 @@ async def test_who_would_wait_too_long_is_refused_at_once(hosts: Hosts, clock: C
     assert await fetch(hosts, clock, takes_s=8.0) == "ok"
     async with contextlib.AsyncExitStack() as held:
         for _ in range(2):
-            await held.enter_async_context(hosts.turn(URL))
+            await held.enter_async_context(hosts.permit(URL))
         waiting = [asyncio.create_task(fetch(hosts, clock, takes_s=8.0)) for _ in range(4)]
         await asyncio.sleep(0)
         codes = [task.result() for task in waiting if task.done()]
@@ -175,11 +175,11 @@ async def test_who_would_wait_too_long_is_refused_at_once(hosts: Hosts, clock: C
 
 async def test_waiting_for_memory_is_not_the_hosts_doing(hosts: Hosts, clock: Clock) -> None:
     """The time before `begin` does not make a host slow."""
-    async with hosts.turn(URL) as turn:
+    async with hosts.permit(URL) as permit:
         clock.now += 60.0
-        turn.begin()
+        permit.begin()
         clock.now += 0.1
-    async with hosts.turn(URL), hosts.turn(URL):
+    async with hosts.permit(URL), hosts.permit(URL):
         waiting = [asyncio.create_task(fetch(hosts, clock)) for _ in range(50)]
         await asyncio.sleep(0)
         assert not any(task.done() for task in waiting)

@@ -268,11 +268,11 @@ async def test_a_folder_is_a_host_with_a_breaker_of_its_own(roots: tuple[Path, P
     failed = FetchError("image_timeout", "no answer", transient=True, host_failed=True)
     for _ in range(BREAK_AFTER):
         with contextlib.suppress(FetchError):
-            async with hosts.turn(hung) as turn:
-                turn.begin()
+            async with hosts.permit(hung) as permit:
+                permit.begin()
                 raise failed
     with pytest.raises(FetchError, match="not asked"):
-        async with hosts.turn(hung):
+        async with hosts.permit(hung):
             pass
-    async with hosts.turn(good):
+    async with hosts.permit(good):
         assert hosts.down() == 1

@@ -1,4 +1,4 @@
-"""The embedding lane as a function: an event in, its outcome out, with fakes around it."""
+"""The embedding pipeline: an event in, its outcome out, with fakes around it."""
 
 import asyncio
 import time
@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 
 from streams.images.errors import Fetched, FetchError
-from streams.ingest.embedding import UNASKED_S, EmbeddingLane
-from streams.ingest.latest import Newest
 from streams.ingest.outcome import Outcome
-from streams.ingest.retry import FIRST, Attempt
+from streams.ingest.retry import FIRST, UNASKED_S, Attempt
 from streams.kafka.messages import SourceMessage
 from streams.model.batcher import Embedder
 from streams.model.priority_pool import Priority
@@ -21,8 +19,8 @@ from tests.support.lane_events import (
     BLUE,
     LIMIT,
     RED,
+    Embedding,
     Pictures,
-    embedding_lane,
     fake_model,
     inline,
     message,
@@ -31,21 +29,19 @@ from visualsearch.contracts.records import Vectors
 from visualsearch.types import FloatArray
 
 AWAY = FetchError("image_unreachable", "away", transient=True, attempts=3)
-Make = Callable[..., EmbeddingLane]
+Make = Callable[..., Embedding]
 
 
 @pytest.fixture
-async def lane() -> AsyncIterator[Make]:
-    """Give a maker of lanes in explicit order, two pictures per model call, two retries."""
+async def make() -> AsyncIterator[Make]:
+    """Give a maker of pipelines in explicit order, two images per model call, two retries."""
     models = []
 
-    def make(
-        pictures: Any, encoder: FakeEncoder | None = None, newest: Newest | None = None
-    ) -> EmbeddingLane:
+    def made(pictures: Any, encoder: FakeEncoder | None = None) -> Embedding:
         models.append(fake_model(encoder))
-        return embedding_lane("explicit", models[-1], pictures, newest or Newest(), (10.0, 60.0))
+        return Embedding("explicit", models[-1], pictures, (10.0, 60.0))
 
-    yield make
+    yield made
     for model in models:
         model.close()
 
@@ -63,10 +59,10 @@ def created(*urls: str, product_id: str = "p", offset: int = 0) -> SourceMessage
     return message(offset, "product-created", product_id, images=images)
 
 
-async def test_bytes_that_were_seen_are_not_embedded_again(lane: Make) -> None:
+async def test_bytes_that_were_seen_are_not_embedded_again(make: Make) -> None:
     """Whatever their URL, and though another event has them in work; the record is written."""
     encoder = FakeEncoder()
-    embedding = lane(Pictures(a=RED, b=RED), encoder)
+    embedding = make(Pictures(a=RED, b=RED), encoder)
     first, beside = await asyncio.gather(
         embedding.process(created("a")), embedding.process(created("b", product_id="q"))
     )
@@ -77,7 +73,7 @@ async def test_bytes_that_were_seen_are_not_embedded_again(lane: Make) -> None:
     assert vectors(again).images[0].etag == '"1"'
 
 
-async def test_pictures_of_several_events_share_a_model_call(lane: Make) -> None:
+async def test_pictures_of_several_events_share_a_model_call(make: Make) -> None:
     """What gathers while a call runs goes into the next one, up to the step."""
     sizes: list[int] = []
 
@@ -89,13 +85,13 @@ async def test_pictures_of_several_events_share_a_model_call(lane: Make) -> None
             return super().embed(prepared)
 
     shades = {f"u{n}": RED + bytes(n) for n in range(7)}  # what follows a JPEG's end is ignored
-    embedding = lane(Pictures(**shades), Noting())
+    embedding = make(Pictures(**shades), Noting())
     await asyncio.gather(*(embedding.process(created(u, product_id=u)) for u in shades))
     assert sum(sizes) == 7
     assert max(sizes) == 2
 
 
-async def test_one_bad_picture_in_a_model_call_spoils_no_other(lane: Make) -> None:
+async def test_one_bad_picture_in_a_model_call_spoils_no_other(make: Make) -> None:
     """The call is taken apart; the record holds the good ones, with their own numbers as ids."""
     images = [
         {"url": "red"},
@@ -103,7 +99,7 @@ async def test_one_bad_picture_in_a_model_call_spoils_no_other(lane: Make) -> No
         {"url": "blue", "image_id": "b", "kind": "lifestyle"},
     ]
     event = message(0, "product-created", images=images)
-    outcome = await lane(Pictures(red=RED, blue=BLUE, text=b"text")).process(event)
+    outcome = await make(Pictures(red=RED, blue=BLUE, text=b"text")).process(event)
     assert outcome.word == "dead_lettered"
     assert [(fault.stage, fault.code) for fault in outcome.faults] == [
         ("image", "image_not_an_image")]  # fmt: skip
@@ -112,19 +108,19 @@ async def test_one_bad_picture_in_a_model_call_spoils_no_other(lane: Make) -> No
         ("0", "catalog"), ("b", "lifestyle")]  # fmt: skip
 
 
-async def test_what_is_for_good_is_dead_lettered_at_once(lane: Make) -> None:
+async def test_what_is_for_good_is_dead_lettered_at_once(make: Make) -> None:
     """A 404 and an inline picture that is too large; nothing is written without a picture."""
     event = message(0, "product-updated", images=[{"url": "no"}, inline(b"x" * (LIMIT + 1))])
-    outcome = await lane(Pictures()).process(event)
+    outcome = await make(Pictures()).process(event)
     assert (outcome.word, outcome.records, outcome.retry) == ("dead_lettered", [], None)
     assert [(f.code, f.attempts) for f in outcome.faults] == [
         ("image_http_404", 2), ("image_too_large", 1)]  # fmt: skip
 
 
-async def test_what_may_pass_is_tried_again_and_the_rest_is_written(lane: Make) -> None:
+async def test_what_may_pass_is_tried_again_and_the_rest_is_written(make: Make) -> None:
     """Good ones are searchable now, bad ones told now, the one that is away comes later."""
     pictures = Pictures(red=RED, away=AWAY)
-    embedding = lane(pictures)
+    embedding = make(pictures)
     first = await embedding.process(created("red", "absent", "away"))
     assert first.word == "retried"
     assert [fault.code for fault in first.faults] == ["image_http_404"]
@@ -141,9 +137,9 @@ async def test_what_may_pass_is_tried_again_and_the_rest_is_written(lane: Make) 
     assert {url for url, _ in pictures.asked} == {"red", "away"}  # what was told is not asked
 
 
-async def test_after_the_last_round_it_is_a_dead_letter_with_all_its_tries(lane: Make) -> None:
+async def test_after_the_last_round_it_is_a_dead_letter_with_all_its_tries(make: Make) -> None:
     """Two pauses, three rounds, three tries each."""
-    embedding, attempt, delays = lane(Pictures(away=AWAY)), FIRST, []
+    embedding, attempt, delays = make(Pictures(away=AWAY)), FIRST, []
     for _ in range(2):
         outcome = await embedding.process(created("away"), attempt)
         assert (outcome.word, outcome.faults) == ("retried", [])
@@ -157,19 +153,19 @@ async def test_after_the_last_round_it_is_a_dead_letter_with_all_its_tries(lane:
 
 
 @pytest.mark.parametrize("code", ["image_host_busy", "image_host_down", "resources_exhausted"])
-async def test_a_turn_that_was_not_had_is_no_round(lane: Make, code: str) -> None:
+async def test_a_turn_that_was_not_had_is_no_round(make: Make, code: str) -> None:
     """The host was never asked: the event comes back with all its rounds."""
     unasked = FetchError(code, "not asked", transient=True, attempts=0)
-    outcome = await lane(Pictures(a=unasked)).process(created("a"))
+    outcome = await make(Pictures(a=unasked)).process(created("a"))
     assert outcome.retry is not None
     assert outcome.retry.attempt == Attempt(1, {0: 0})
 
 
-async def test_a_host_that_is_down_for_two_days_loses_no_image(lane: Make) -> None:
+async def test_a_host_that_is_down_for_two_days_loses_no_image(make: Make) -> None:
     """Nothing was asked of it; after a week it counts as gone, and the event ends."""
     down = FetchError("image_host_down", "not asked", transient=True, attempts=0)
     pictures = Pictures(a=down)
-    embedding, attempt, waited_s = lane(pictures), FIRST, 0.0
+    embedding, attempt, waited_s = make(pictures), FIRST, 0.0
     passes = int(UNASKED_S / 60.0)  # the longest pause
     for _ in range(passes):
         outcome = await embedding.process(created("a"), attempt)
@@ -177,7 +173,7 @@ async def test_a_host_that_is_down_for_two_days_loses_no_image(lane: Make) -> No
         assert outcome.retry is not None
         attempt, waited_s = outcome.retry.attempt, waited_s + outcome.retry.delay_s
         if outcome.retry.attempt.passes == 100:  # as a restart does, which reads it from Kafka
-            attempt = Attempt(100, {0: 0}, patient=True)
+            attempt = Attempt(100, {0: 0}, retry_tier=True)
     assert waited_s > 2 * 86_400
     last = [await embedding.process(created("a"), Attempt(n, {0: 0})) for n in (passes, passes + 2)]
     assert [(x.word, [f.code for f in x.faults]) for x in last] == [
@@ -187,11 +183,11 @@ async def test_a_host_that_is_down_for_two_days_loses_no_image(lane: Make) -> No
     assert (found.word, len(vectors(found).images)) == ("indexed", 1)
 
 
-async def test_a_picture_that_was_not_tried_outlives_the_rounds_of_another(lane: Make) -> None:
+async def test_a_picture_that_was_not_tried_outlives_the_rounds_of_another(make: Make) -> None:
     """The dead host's is told after three rounds; the busy one's is tried until it is."""
     busy = FetchError("image_host_busy", "busy", transient=True, attempts=0)
     pictures = Pictures(away=AWAY, busy=busy)
-    embedding, attempt = lane(pictures), FIRST
+    embedding, attempt = make(pictures), FIRST
     told, delays = [], []
     for _ in range(5):
         outcome = await embedding.process(created("away", "busy"), attempt)
@@ -206,66 +202,63 @@ async def test_a_picture_that_was_not_tried_outlives_the_rounds_of_another(lane:
     assert (last.word, [image.image_id for image in vectors(last).images]) == ("indexed", ["1"])
 
 
-async def test_an_event_that_comes_back_may_take_longer(lane: Make) -> None:
+async def test_an_event_that_comes_back_may_take_longer(make: Make) -> None:
     """Nobody waits behind it."""
     pictures = Pictures(red=RED)
-    embedding = lane(pictures)
+    embedding = make(pictures)
     await embedding.process(created("red"))
-    await embedding.process(created("red"), Attempt(1, {0: 1}, 1, patient=True))
+    await embedding.process(created("red"), Attempt(1, {0: 1}, 1, retry_tier=True))
     assert pictures.asked == [("red", None), ("red", 60.0)]
 
 
-async def test_a_model_or_a_store_that_fails_is_tried_again(lane: Make) -> None:
+async def test_a_model_or_a_store_that_fails_is_tried_again(make: Make) -> None:
     """Whatever it raises, a store's exception of no known kind too: one picture, not the event."""
 
     class Broken(FakeEncoder):
         def embed(self, _: Any) -> Any:
             raise RuntimeError("out of order")
 
-    outcome = await lane(Pictures(red=RED), Broken()).process(created("red"))
+    outcome = await make(Pictures(red=RED), Broken()).process(created("red"))
     assert outcome.retry is not None
     assert outcome.retry.code == "embed_failed"
     odd = Pictures(odd=RuntimeError("credentials"), red=RED)
-    outcome = await lane(odd).process(created("odd", "red"))
+    outcome = await make(odd).process(created("odd", "red"))
     assert outcome.retry is not None
     assert outcome.retry.code == "fetch_failed"
     assert len(vectors(outcome).images) == 1
 
 
-async def test_a_worker_without_memory_refuses_no_image(lane: Make) -> None:
+async def test_a_worker_without_memory_refuses_no_image(make: Make) -> None:
     """It was taken for a damaged image, and dead-lettered for good."""
 
     class Poor(FakeEncoder):
         def prepare(self, _: Any) -> Any:
             raise MemoryError
 
-    outcome = await lane(Pictures(red=RED), Poor()).process(created("red"))
+    outcome = await make(Pictures(red=RED), Poor()).process(created("red"))
     assert (outcome.word, outcome.faults) == ("retried", [])
     assert outcome.retry is not None
     assert outcome.retry.code == "resources_exhausted"
 
 
-async def test_a_product_without_pictures_gets_an_empty_record(lane: Make) -> None:
+async def test_a_product_without_pictures_gets_an_empty_record(make: Make) -> None:
     """`[]` means none: the old ones must go. A delete marks, an offer says nothing of pictures."""
-    embedding = lane(Pictures())
+    embedding = make(Pictures())
     outcome = await embedding.process(message(0, "product-updated"))
     assert (outcome.word, vectors(outcome).images) == ("indexed", [])
     assert vectors(await embedding.process(message(1, "product-deleted"))).deleted
     assert (await embedding.process(message(2, "product-offer-updated"))).word == "skipped"
 
 
-async def test_what_cannot_be_read_is_left_to_the_attribute_lane(lane: Make) -> None:
-    """Both lanes meet it; one dead-letters it."""
-    outcome = await lane(Pictures()).process(SourceMessage("t", 0, 0, 0, b"p", b"{"))
+async def test_what_cannot_be_read_is_left_to_the_attribute_pipeline(make: Make) -> None:
+    """Both pipelines meet it; one dead-letters it."""
+    outcome = await make(Pictures()).process(SourceMessage("t", 0, 0, 0, b"p", b"{"))
     assert (outcome.word, outcome.faults) == ("skipped", [])
 
 
-async def test_only_the_newest_event_of_a_product_is_written(lane: Make) -> None:
+async def test_only_the_newest_event_of_a_product_is_written(make: Make) -> None:
     """An older one that was slower is superseded; once a newer one is written, it is not tried."""
-    newest, published, gate = Newest(), [], asyncio.Event()
-
-    async def publish(_: Any, outcomes: Any) -> None:
-        published.extend(outcomes)
+    gate = asyncio.Event()
 
     class Slow(Pictures):
         async def fetch(self, url: str, *, timeout_s: float | None = None) -> Fetched:
@@ -273,16 +266,13 @@ async def test_only_the_newest_event_of_a_product_is_written(lane: Make) -> None
                 await gate.wait()
             return await super().fetch(url, timeout_s=timeout_s)
 
-    embedding = lane(Slow(slow=RED, quick=BLUE), newest=newest)
-
-    async def one(event: SourceMessage) -> None:
-        await newest.publish(event, await embedding.process(event), publish)
-
-    older = asyncio.create_task(one(created("slow", offset=1)))
-    await one(created("quick", offset=2))
+    embedding = make(Slow(slow=RED, quick=BLUE))
+    older = asyncio.create_task(embedding.process(created("slow", offset=1)))
+    await embedding.process(created("quick", offset=2))
     gate.set()
     await older
-    await one(created("absent", offset=0))
+    await embedding.process(created("absent", offset=0))
+    published = [outcome for _, outcome in embedding.written.outcomes]
     assert [outcome.word for outcome in published] == ["indexed", "superseded", "superseded"]
     assert vectors(published[0]).order == (2, 2, 0)
 
@@ -293,6 +283,9 @@ async def test_a_model_that_returns_too_few_vectors_leaves_nobody_waiting() -> N
     class Short:
         encoder = FakeEncoder()
 
+        async def aside(self, _: Priority, work: Callable[[], str]) -> str:
+            return work()
+
         async def prepare(self, _: Priority, data: bytes) -> bytes:
             return data
 
@@ -300,6 +293,6 @@ async def test_a_model_that_returns_too_few_vectors_leaves_nobody_waiting() -> N
             return np.zeros((len(prepared) - 1, DIM), np.float32)
 
     embedder = Embedder(cast("Any", Short()), step=2)
-    asked = (embedder.vector(name, b"x") for name in ("a", "b", "c"))
+    asked = (embedder.embed(data) for data in (b"a", b"b", b"c"))
     found = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 20)
     assert [type(error) for error in found] == [ValueError] * 3

@@ -11,10 +11,13 @@ from prometheus_client import CollectorRegistry
 from streams.config.settings import load_settings
 from streams.images.blobs import BlobStore
 from streams.images.fetcher import Fetcher
-from streams.ingest.latest import Newest
 from streams.metrics import Metrics
 from tests.support.fakes import jpeg
-from tests.support.lane_events import embedding_lane, fake_model, message
+from tests.support.lane_events import (
+    Embedding,
+    fake_model,
+    message,
+)
 from visualsearch.contracts.records import Vectors
 
 COUNT = 60
@@ -71,14 +74,14 @@ async def test_wrong_files_keep_no_good_one_from_being_asked_for(
     settings = load_settings(data_dir=tmp_path, fetch_allow=("127.0.0.1",))
     fetcher = Fetcher(settings, BlobStore(str(tmp_path)), Metrics(CollectorRegistry()), sleep)
     model = fake_model()
-    lane = embedding_lane("explicit", model, fetcher, Newest(), (10.0,))
+    embedding = Embedding("explicit", model, fetcher, (10.0,))
     kinds = [kind] * COUNT + ["good"] * COUNT
     events = [
         message(0, "product-created", f"{each}-{n}",
                 images=[{"url": f"http://127.0.0.1:{port}/{each}/{n}"}])
         for n, each in enumerate(kinds)
     ]  # fmt: skip
-    outcomes = await asyncio.gather(*(lane.process(event) for event in events))
+    outcomes = await asyncio.gather(*(embedding.process(event) for event in events))
     good = [outcome for outcome, each in zip(outcomes, kinds, strict=True) if each == "good"]
     assert [outcome.word for outcome in good] == ["indexed"] * COUNT
     assert all(isinstance(outcome.records[0][1], Vectors) for outcome in good)

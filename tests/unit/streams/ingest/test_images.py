@@ -9,37 +9,33 @@ from typing import Any
 import pytest
 
 from streams.images.inline import decode_base64
-from streams.ingest.embedding import EmbeddingLane
-from streams.ingest.latest import Newest
 from streams.ingest.outcome import Outcome
 from streams.kafka.messages import SourceMessage
 from tests.support.fakes import FakeEncoder
 from tests.support.lane_events import (
     BLUE,
     RED,
+    Embedding,
     Pictures,
-    embedding_lane,
     fake_model,
     inline,
     message,
 )
 from visualsearch.contracts.records import Vectors
 
-Make = Callable[..., EmbeddingLane]
+Make = Callable[..., Embedding]
 
 
 @pytest.fixture
-async def lane() -> AsyncIterator[Make]:
-    """Give a maker of lanes in explicit order, two pictures per model call, two retries."""
+async def make() -> AsyncIterator[Make]:
+    """Give a maker of pipelines in explicit order, two images per model call, two retries."""
     models = []
 
-    def make(
-        pictures: Any, encoder: FakeEncoder | None = None, newest: Newest | None = None
-    ) -> EmbeddingLane:
+    def made(pictures: Any, encoder: FakeEncoder | None = None) -> Embedding:
         models.append(fake_model(encoder))
-        return embedding_lane("explicit", models[-1], pictures, newest or Newest(), (10.0, 60.0))
+        return Embedding("explicit", models[-1], pictures, (10.0, 60.0))
 
-    yield make
+    yield made
     for model in models:
         model.close()
 
@@ -58,7 +54,7 @@ def created(*urls: str, product_id: str = "p", offset: int = 0) -> SourceMessage
 
 
 async def test_the_event_loop_works_on_no_picture(
-    lane: Make, monkeypatch: pytest.MonkeyPatch
+    make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Base64, hash and decoding take place on threads for that, the model's call on its own."""
     seen: dict[str, set[str]] = {}
@@ -71,23 +67,23 @@ async def test_the_event_loop_works_on_no_picture(
         return noted
 
     encoder = FakeEncoder()
-    pictures = "streams.ingest.images"
-    monkeypatch.setattr(f"{pictures}.decode_base64", noting("base64", decode_base64))
-    monkeypatch.setattr(f"{pictures}.hashlib", SimpleNamespace(sha256=noting("hash", sha256)))
+    hashing = SimpleNamespace(sha256=noting("hash", sha256))
+    monkeypatch.setattr("streams.images.reader.decode_base64", noting("base64", decode_base64))
+    monkeypatch.setattr("streams.model.batcher.hashlib", hashing)
     monkeypatch.setattr(encoder, "prepare", noting("prepare", encoder.prepare))
     monkeypatch.setattr(encoder, "embed", noting("embed", encoder.embed))
     event = message(0, "product-created", images=[inline(RED), {"url": "blue"}])
-    outcome = await lane(Pictures(blue=BLUE), encoder).process(event)
+    outcome = await make(Pictures(blue=BLUE), encoder).process(event)
     assert outcome.word == "indexed"
-    aside = {"pictures"}
-    assert seen == {"base64": aside, "hash": aside, "prepare": aside, "embed": {"model"}}
+    aside = {"images"}
+    assert seen == {"base64": {"asyncio_"}, "hash": aside, "prepare": aside, "embed": {"model"}}
 
 
-async def test_a_picture_that_is_unchanged_is_neither_sent_nor_embedded(lane: Make) -> None:
+async def test_a_picture_that_is_unchanged_is_neither_sent_nor_embedded(make: Make) -> None:
     """Its record has the vector, hash and ETag that it had; a new ETag brings new bytes."""
     encoder = FakeEncoder()
     pictures = Pictures(a=RED)
-    embedding = lane(pictures, encoder)
+    embedding = make(pictures, encoder)
     first = await embedding.process(created("a"))
     second = await embedding.process(created("a", offset=1))
     assert vectors(second).images == vectors(first).images

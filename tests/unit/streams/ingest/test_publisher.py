@@ -3,16 +3,18 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from streams.config.settings import load_settings
 from streams.ingest.dead_letters import PREFIX, Fault
-from streams.ingest.latest import Newest
+from streams.ingest.latest import LatestOrder
 from streams.ingest.outcome import Outcome, read_event
-from streams.ingest.publisher import EmbeddingSteps, Publisher
-from streams.ingest.retry import FIRST, Attempt, Retry, retry_message
+from streams.ingest.pipeline import EmbeddingPipeline
+from streams.ingest.publisher import Publisher
+from streams.ingest.retry import FIRST, Retry, retry_message
 from streams.kafka.messages import SourceMessage
 from streams.kafka.window import Window
 from streams.metrics import Metrics
@@ -68,10 +70,10 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.kafka.retry_forever.FIRST_PAUSE_S", 0.001)
 
 
-def publisher(broker: Broker, metrics: Metrics) -> Publisher:
+def publisher(broker: Broker, metrics: Metrics, **options: Any) -> Publisher:
     """Return a publisher of the attribute pipeline."""
     settings = load_settings()
-    return Publisher("attributes", settings, broker, metrics, index_partitions=4)  # type: ignore[arg-type]
+    return Publisher("attributes", settings, broker, metrics, index_partitions=4, **options)  # type: ignore[arg-type]
 
 
 def indexed(source: SourceMessage, title: str = "T") -> Outcome:
@@ -90,7 +92,7 @@ async def test_a_record_that_the_log_refuses_is_dead_lettered_alone(metrics: Met
     """The topic's own limit may be lower than ours; the neighbors' records are written."""
     broker, sources = Broker(index_log=2000), events(3)
     outcomes = [indexed(sources[0]), indexed(sources[1], "x" * 5000), indexed(sources[2])]
-    await publisher(broker, metrics)(sources, outcomes)
+    await publisher(broker, metrics).write(sources, outcomes)
     assert broker.letters() == [("record_too_large", 1, sources[1].size)]
     assert [m.key for m in broker.taken if m.topic == "index-log"] == [b"base:p0", b"base:p2"]
     counted = metrics.dead_letters.labels("record_too_large")._value.get()
@@ -101,7 +103,7 @@ async def test_headers_count_as_well(metrics: Metrics) -> None:
     """A trace of five megabytes makes a record that no producer sends."""
     broker, (source,) = Broker(index_log=2000), events(1)
     source = replace(source, headers=(("traceparent", b"x" * 5000),))
-    await publisher(broker, metrics)([source], [indexed(source)])
+    await publisher(broker, metrics).write([source], [indexed(source)])
     assert broker.letters() == [("record_too_large", 0, source.size)]
 
 
@@ -111,7 +113,7 @@ async def test_a_batch_that_is_refused_as_a_whole_is_sent_one_by_one(metrics: Me
     broker.says = lambda _: (
         SendError("the batch is too large", too_large=True) if broker.together[-1] > 1 else None
     )
-    await publisher(broker, metrics)(sources, [indexed(source) for source in sources])
+    await publisher(broker, metrics).write(sources, [indexed(source) for source in sources])
     assert broker.letters() == []
     assert broker.together == [3, 1, 1, 1]
     assert len(broker.taken) == 3
@@ -121,7 +123,7 @@ async def test_an_event_that_cannot_be_kept_for_later_is_dead_lettered(metrics: 
     """With the code and the tries of what it waits for."""
     broker, (source,) = Broker(product_retry=100), events(1)
     retry = Retry(replace(FIRST, tries=4), 10.0, "image_timeout", "slow")
-    await publisher(broker, metrics)([source], [Outcome("retried", retry=retry)])
+    await publisher(broker, metrics).write([source], [Outcome("retried", retry=retry)])
     assert broker.letters() == [("image_timeout", 0, source.size)]
     assert (f"{PREFIX}attempts", b"4") in broker.taken[0].headers
 
@@ -141,7 +143,7 @@ async def test_a_dead_letter_that_is_refused_says_where_its_event_stands(
             else None
         )
     outcome = Outcome("dead_lettered", faults=[Fault("decode", "not_json", "broken")])
-    await publisher(broker, metrics)([source], [outcome])
+    await publisher(broker, metrics).write([source], [outcome])
     assert broker.letters() == [("not_json", 0, 0)]
     (letter,) = broker.taken
     assert (letter.key, letter.timestamp_ms) == (b"", None)
@@ -159,7 +161,7 @@ async def test_a_topic_that_takes_nothing_is_waited_for(metrics: Metrics) -> Non
 
     broker.says = mended
     outcome = Outcome("dead_lettered", faults=[Fault("decode", "not_json", "broken")])
-    await publisher(broker, metrics)([source], [outcome])
+    await publisher(broker, metrics).write([source], [outcome])
     assert broker.letters() == [("not_json", 0, 0)]
 
 
@@ -167,7 +169,7 @@ async def test_a_broker_that_is_away_is_waited_for(metrics: Metrics) -> None:
     """All is sent again, each failure is counted, and the outcome is counted once."""
     broker, sources = Broker(), events(2)
     broker.says = lambda _: AWAY if len(broker.together) < 5 else None
-    await publisher(broker, metrics)(sources, [indexed(source) for source in sources])
+    await publisher(broker, metrics).write(sources, [indexed(source) for source in sources])
     assert len(broker.taken) == 2
     assert metrics.write_failures.labels("attributes")._value.get() == 4
     outcome = ("attributes", "product-created", "indexed")
@@ -183,8 +185,38 @@ async def test_an_error_of_ours_is_not_hidden(metrics: Metrics) -> None:
     broker, (source,) = Broker(), events(1)
     broker.says = defect
     with pytest.raises(RuntimeError, match="a defect"):
-        await publisher(broker, metrics)([source], [indexed(source)])
+        await publisher(broker, metrics).write([source], [indexed(source)])
     assert broker.together == [1]
+
+
+async def test_attempts_of_many_events_are_spread(metrics: Metrics) -> None:
+    """A host that was away does not meet them all at once; the time is by the brokers' clock."""
+    broker, (source,) = Broker(), events(1)
+    publishing = publisher(broker, metrics, now=lambda: 1000.0, jitter=lambda: 1.1)
+    retry = Retry(FIRST, 10.0, "image_timeout", "slow")
+    await publishing.write([source], [Outcome("retried", retry=retry)])
+    (kept,) = broker.taken
+    headers = dict(kept.headers)
+    assert headers["__visualsearch.retry.not_before"] == b"1011000"
+
+
+def test_a_worker_spreads_them_by_a_fifth(metrics: Metrics) -> None:
+    """Of the pause, to both sides."""
+    found = [publisher(Broker(), metrics)._jitter() for _ in range(200)]
+    assert 0.8 <= min(found) < 0.9
+    assert 1.1 < max(found) <= 1.2
+
+
+class Defect:
+    """Images that fail each time."""
+
+    def __init__(self) -> None:
+        self.tries = 0
+
+    async def embed(self, *_: Any) -> Any:
+        """Fail."""
+        self.tries += 1
+        raise MemoryError
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -192,29 +224,27 @@ async def test_an_event_that_always_fails_ends_as_a_dead_letter(
     metrics: Metrics, *, again: bool
 ) -> None:
     """Of `product-retry` too, and then with the key, headers and place that it first had."""
-    tries = 0
-
-    class Defect:
-        name = "embedding"
-
-        async def process(self, _: SourceMessage, __: Attempt) -> Outcome:
-            nonlocal tries
-            tries += 1
-            raise MemoryError
-
     broker, (first_read,) = Broker(), events(1)
-    steps = EmbeddingSteps(Defect(), Newest(), publisher(broker, metrics))  # type: ignore[arg-type]
+    defect = Defect()
+    publishing = publisher(broker, metrics)
+    pipeline = EmbeddingPipeline(
+        "timestamp",
+        defect,  # type: ignore[arg-type]
+        LatestOrder(),
+        publishing,
+        delays_s=(),
+    )
     source = first_read
     if again:
         retry = Retry(FIRST, 0.0, "image_timeout", "slow")
         kept = retry_message("product-retry", first_read, retry, now_ms=0)
         source = SourceMessage("product-retry", 3, 9, 0, kept.key, kept.value, kept.headers)
-    handle = steps.again if again else steps.first
-    window = Window(handle, steps.give_up, events=1, size=1000)
+    handle = pipeline.handle_retry if again else pipeline.handle
+    window = Window(handle, pipeline.give_up, events=1, size=1000)
     finished = asyncio.Event()
     window.take(source, finished.set)
     await asyncio.wait_for(finished.wait(), 10)
-    assert tries == 3
+    assert defect.tries == 3
     assert broker.letters() == [("internal", 0, first_read.size)]
     told = dict(broker.taken[0].headers)
     assert (told[f"{PREFIX}topic"], told[f"{PREFIX}partition"]) == (b"t", b"0")

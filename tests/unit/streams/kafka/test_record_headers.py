@@ -4,12 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from streams.ingest.latest import Newest
 from streams.ingest.order import ORDER_HEADER, OrderMode
 from streams.ingest.outcome import index_message, read_event
 from streams.ingest.retry import FIRST, Attempt
 from streams.kafka.messages import SourceMessage
-from tests.support.lane_events import embedding_lane, fake_model, message
+from tests.support.lane_events import (
+    Embedding,
+    fake_model,
+    message,
+)
 from visualsearch.contracts.records import Base
 
 
@@ -35,14 +38,14 @@ def test_the_time_stamp_is_the_originals_and_the_path_is_named(mode: OrderMode) 
     assert [found["path"] for found in told] == [b"live", b"retry", b"replay", b"replay"]
 
 
-async def test_the_embedding_lane_knows_what_came_from_the_retry_topic() -> None:
+async def test_the_embedding_pipeline_knows_what_came_from_the_retry_topic() -> None:
     """The attempt says so; the message is the original one."""
     model = fake_model()
     try:
-        lane = embedding_lane("timestamp", model, None, Newest())
+        embedding = Embedding("timestamp", model, None)
         paths = []
-        for attempt in (FIRST, Attempt(passes=1, patient=True)):
-            outcome = await lane.process(message(0, "product-updated"), attempt)
+        for attempt in (FIRST, Attempt(passes=1, retry_tier=True)):
+            outcome = await embedding.process(message(0, "product-updated"), attempt)
             paths += [event.path for _, _, event in outcome.records]
         assert paths == ["live", "retry"]
     finally:

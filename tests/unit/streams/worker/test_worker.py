@@ -13,14 +13,13 @@ from prometheus_client import CollectorRegistry
 from streams.config.settings import Settings
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
-from streams.ingest.batches import Batches
 from streams.ingest.delay import Delay
+from streams.kafka.batches import Batches
 from streams.kafka.messages import SourceMessage
 from streams.kafka.window import Window
 from streams.metrics import Metrics
 from streams.worker import worker as module
 from streams.worker.worker import STALLED_S, Worker
-from tests.support.lane_acks import EchoLane
 from tests.support.waiting import until
 from visualsearch.engine import Engine
 
@@ -151,7 +150,7 @@ def delay_over_a_sink_that_raises() -> Delay:
     "make",
     [
         lambda: Window(refuse, refuse, events=10, size=1000),
-        lambda: Batches(EchoLane(), refuse, size=1000),
+        lambda: Batches(refuse, refuse, events=3, size=1000),
         delay_over_a_sink_that_raises,
     ],
     ids=["window", "batches", "delay"],

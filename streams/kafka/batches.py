@@ -2,22 +2,28 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from streams.ingest.outcome import Lane, Outcome, Publish, internal_failure, process_safely
 from streams.kafka.consumer_group import Finished
 from streams.kafka.messages import SourceMessage
 from streams.kafka.retry_forever import three_tries
-from streams.kafka.window import failure_of
+from streams.kafka.window import GiveUp, failure_of
+
+HandleBatch = Callable[[Sequence[SourceMessage]], Awaitable[None]]
 
 
 class Batches:
-    """Process, publish, and only then finish a batch. Whatever raises, it goes on."""
+    """At most `events` messages, or about `size` bytes, to a batch.
 
-    def __init__(self, lane: Lane, publish: Publish, *, size: int) -> None:
-        self._lane = lane
-        self._publish = publish
+    A batch that `handle` fails on three times is handled message by message; a single message
+    that it fails on three times goes to `give_up`, with the last error.
+    """
+
+    def __init__(self, handle: HandleBatch, give_up: GiveUp, *, events: int, size: int) -> None:
+        self._handle = handle
+        self._give_up = give_up
+        self._events = events
         self._size = size
         self._bytes = 0
         self._waiting: deque[tuple[SourceMessage, Finished]] = deque()
@@ -28,7 +34,7 @@ class Batches:
     @property
     def has_room(self) -> bool:
         """Whether a next batch may gather further."""
-        fits = len(self._waiting) < self._lane.batch and self._bytes < self._size
+        fits = len(self._waiting) < self._events and self._bytes < self._size
         return not self._closed and fits
 
     def take(self, message: SourceMessage, finished: Finished) -> None:
@@ -42,34 +48,28 @@ class Batches:
             self._task.add_done_callback(self._note)
 
     def _note(self, task: "asyncio.Task[None]") -> None:
-        self.failure = failure_of(task, self._lane.name) or self.failure
+        self.failure = failure_of(task, "the batches") or self.failure
 
     async def _work(self) -> None:
         while self._waiting:
-            count = min(self._lane.batch, len(self._waiting))
+            count = min(self._events, len(self._waiting))
             batch = [self._waiting.popleft() for _ in range(count)]
             messages = [message for message, _ in batch]
             self._bytes -= sum(message.size for message in messages)
-            outcomes = await process_safely(self._lane, messages)
-            await self._write(messages, outcomes)
+            await self._handle_or_give_up(messages)
             for _, finished in batch:
                 finished()
 
-    async def _write(self, messages: Sequence[SourceMessage], outcomes: Sequence[Outcome]) -> None:
-        """Publish; if an error of ours prevents it, one by one, and then the culprit's dead letter.
-
-        Waiting for Kafka is the publisher's part.
-        """
-        what = f"{self._lane.name}: a batch of {len(messages)} events"
+    async def _handle_or_give_up(self, messages: Sequence[SourceMessage]) -> None:
+        what = f"a batch of {len(messages)} messages from {messages[0].source}"
         try:
-            await three_tries(partial(self._publish, messages, outcomes), what=what)
+            await three_tries(partial(self._handle, messages), what=what)
         except Exception as error:
-            if len(messages) > 1:
-                for message, outcome in zip(messages, outcomes, strict=True):
-                    await self._write([message], [outcome])
+            if len(messages) == 1:
+                await self._give_up(messages[0], error)
                 return
-            failure = internal_failure(self._lane.name, messages[0], error)
-            await self._publish(messages, [failure])
+            for message in messages:
+                await self._handle_or_give_up([message])
 
     def cancel(self) -> None:
         """Stop all work."""

@@ -1,0 +1,81 @@
+"""The bytes of an event's image: the permit of its host first, then a place in memory."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from streams.images.circuit_breaker import Hosts
+from streams.images.errors import Fetched, FetchError
+from streams.images.fetcher import Fetcher
+from streams.images.inline import decode_base64
+from visualsearch.contracts.events import ImageSource
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """The permits of a retry tier, and the time for one fetch; None is that of the fetcher."""
+
+    hosts: Hosts
+    timeout_s: float | None = None
+
+
+class ImageReader:
+    """Reads images, inline or by URL. At most `in_memory` are fetched or wait for the model.
+
+    Those of a first round wait at the hosts of `live`, those that come back at those of `retry`.
+    """
+
+    def __init__(
+        self, fetcher: Fetcher, live: Tier, retry: Tier, *, inline_limit: int, in_memory: int
+    ) -> None:
+        self._fetcher = fetcher
+        self._tiers = {False: live, True: retry}
+        self._inline_limit = inline_limit
+        self._memory = asyncio.Semaphore(in_memory)
+
+    @asynccontextmanager
+    async def read(
+        self, source: ImageSource, known: Fetched | None, *, retry_tier: bool
+    ) -> AsyncIterator[Fetched | None]:
+        """Give an image's bytes, or None if its host says that they are as `known`.
+
+        Its place in memory is held until the block ends. It is taken after the permit of the
+        host: waiting for a slow one must not use up the places. Raises FetchError.
+        """
+        tier = self._tiers[retry_tier]
+        async with tier.hosts.permit(source.url or "") as permit:
+            await self._memory.acquire()
+            try:
+                permit.begin()
+                fetched = await self._bytes(source, known, tier.timeout_s)
+            except BaseException:
+                self._memory.release()
+                raise
+        try:
+            yield fetched
+        finally:
+            self._memory.release()
+
+    async def _bytes(
+        self, source: ImageSource, known: Fetched | None, timeout_s: float | None
+    ) -> Fetched | None:
+        try:
+            if (data := source.data) is not None:
+                return Fetched(await asyncio.to_thread(decode_base64, data, self._inline_limit))
+            if known is not None:
+                return await self._fetcher.fetch_changed(
+                    source.url or "", known, timeout_s=timeout_s
+                )
+            return await self._fetcher.fetch(source.url or "", timeout_s=timeout_s)
+        except FetchError:
+            raise
+        except MemoryError as error:
+            text = "the worker is short of memory"
+            raise FetchError("resources_exhausted", text, transient=True) from error
+        except Exception as error:  # a store's or a client's own
+            log.exception("fetching an image failed")
+            raise FetchError("fetch_failed", repr(error), transient=True) from error

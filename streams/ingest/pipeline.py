@@ -1,0 +1,120 @@
+"""The two paths of a product event to the index log, side by side and each on one screen."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+
+from streams.ingest.attributes import attributes_outcome
+from streams.ingest.dead_letters import Fault
+from streams.ingest.images import ImageVectors
+from streams.ingest.latest import LatestOrder
+from streams.ingest.order import OrderMode
+from streams.ingest.outcome import OrderedEvent, Outcome, decode
+from streams.ingest.publisher import Publisher
+from streams.ingest.retry import FIRST, Attempt, RetryError, parse_retry
+from streams.ingest.vectors import sources_of, vectors_outcome
+from streams.kafka.messages import SourceMessage
+from visualsearch.contracts.errors import SchemaError
+from visualsearch.contracts.events import ProductOfferUpdated
+
+log = logging.getLogger(__name__)
+LARGE = 64 * 1024  # bytes; decoding more would be felt on the event loop
+
+
+class EmbeddingPipeline:
+    """Event → images → vectors → record. It waits for hosts and model, one task per event.
+
+    An event some of whose images cannot be had just now passes again by way of `product-retry`.
+    """
+
+    name = "embedding"
+
+    def __init__(
+        self,
+        mode: OrderMode,
+        images: ImageVectors,
+        latest: LatestOrder,
+        publisher: Publisher,
+        *,
+        delays_s: Sequence[float],
+    ) -> None:
+        self._mode = mode
+        self._images = images
+        self._latest = latest
+        self._publisher = publisher
+        self._delays_s = delays_s
+
+    async def handle(self, message: SourceMessage, attempt: Attempt = FIRST) -> None:
+        """Bring an event to Kafka's acknowledgement. Raises nothing but errors of ours."""
+        event = await self._decode(message, attempt)  # codec + order
+        if isinstance(event, SchemaError):
+            outcome = Outcome("skipped")  # the attribute pipeline dead-letters it
+        elif isinstance(event.event, ProductOfferUpdated):
+            outcome = Outcome("skipped", event.type)  # it says nothing of images
+        elif self._latest.is_stale(event.product_id, event.order):
+            outcome = Outcome("superseded", event.type)
+        else:
+            images = await self._images.embed(sources_of(event), attempt)  # fetch → embed
+            outcome = vectors_outcome(event, images, attempt, self._delays_s)  # pure
+        async with self._latest.turn(outcome) as current:  # never older after newer
+            await self._publisher.write([message], [current])
+
+    async def handle_retry(self, message: SourceMessage) -> None:
+        """Do the same with a message of `product-retry`: the event as it was first read."""
+        try:
+            original, attempt = parse_retry(message)
+        except RetryError as error:
+            fault = Fault("decode", error.code, str(error))
+            await self._publisher.write([message], [Outcome("dead_lettered", faults=[fault])])
+        else:
+            await self.handle(original, attempt)
+
+    async def give_up(self, message: SourceMessage, error: Exception) -> None:
+        """Dead-letter an event that an error of ours keeps from its end, as it was first read."""
+        with suppress(RetryError):
+            message, _ = parse_retry(message)
+        await self._publisher.write([message], [internal_failure(self.name, message, error)])
+
+    async def _decode(self, message: SourceMessage, attempt: Attempt) -> OrderedEvent | SchemaError:
+        if message.size < LARGE:
+            return decode(message, self._mode, retried=attempt.retry_tier)
+        return await asyncio.to_thread(decode, message, self._mode, retried=attempt.retry_tier)
+
+
+class AttributePipeline:
+    """Events → `base` and `offer` records, batch by batch. It waits for no host, model or store.
+
+    It dead-letters what cannot be read at all: the embedding pipeline, which reads the same
+    messages, need not.
+    """
+
+    name = "attributes"
+
+    def __init__(self, mode: OrderMode, publisher: Publisher, *, inline_limit: int) -> None:
+        self._mode = mode
+        self._publisher = publisher
+        self._inline_limit = inline_limit
+
+    async def handle(self, messages: Sequence[SourceMessage]) -> None:
+        """Bring events to Kafka's acknowledgement. Raises nothing but errors of ours."""
+        outcomes = await asyncio.to_thread(lambda: [self._outcome(each) for each in messages])
+        await self._publisher.write(messages, outcomes)
+
+    async def give_up(self, message: SourceMessage, error: Exception) -> None:
+        """Dead-letter an event that an error of ours keeps from its end."""
+        await self._publisher.write([message], [internal_failure(self.name, message, error)])
+
+    def _outcome(self, message: SourceMessage) -> Outcome:
+        try:
+            event = decode(message, self._mode)  # codec + order
+            return attributes_outcome(event, self._inline_limit)  # pure
+        except Exception as error:  # an error of ours must not stop its neighbors
+            return internal_failure(self.name, message, error)
+
+
+def internal_failure(pipeline: str, message: SourceMessage, error: Exception) -> Outcome:
+    """Log an error of ours; its message is dead-lettered: raising would stop the partition."""
+    log.error("%s: %s failed", pipeline, message.source, exc_info=error)
+    fault = Fault("lane", "internal", f"an error of the service: {error!r}")
+    return Outcome("dead_lettered", faults=[fault])

@@ -1,0 +1,74 @@
+"""An event and the results of its images → its `vectors` record, dead letters and next attempt.
+
+Pure functions. An image that cannot be had just now brings the event to `product-retry`; one that
+never can be is dead-lettered.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from streams.images.blobs import SCHEME as BLOB
+from streams.ingest.attributes import image_id
+from streams.ingest.images import EventImages, ImageResult
+from streams.ingest.outcome import Entry, OrderedEvent, Outcome
+from streams.ingest.retry import Attempt, next_retry
+from visualsearch.contracts.events import ImageSource, Product, ProductDeleted
+from visualsearch.contracts.records import ImageVector, Vectors
+
+
+def sources_of(event: OrderedEvent) -> Sequence[ImageSource]:
+    """Return the images that an event gives its product."""
+    product = event.event.product
+    return product.images if isinstance(product, Product) else ()
+
+
+def vectors_outcome(
+    event: OrderedEvent, images: EventImages, attempt: Attempt, delays_s: Sequence[float]
+) -> Outcome:
+    """Return what is to be written of an event; a next attempt where a fault may pass."""
+    faults = {result.number: result.fault for result in images.results if result.fault is not None}
+    transient = {result.number for result in images.results if result.transient}
+    retry = next_retry(faults, transient, attempt, delays_s)
+    retried = retry.attempt.rounds if retry is not None else ()
+    final = [
+        replace(fault, attempts=fault.attempts + attempt.tries)
+        for number, fault in faults.items()
+        if number not in retried
+    ]
+    record = vectors_record(event, images)
+    records: list[Entry] = [] if record is None else [(event.product_id, record, event)]
+    word = "retried" if retry else "dead_lettered" if final else "indexed"
+    return Outcome(word, event.type, records, final, retry)
+
+
+def vectors_record(event: OrderedEvent, images: EventImages) -> Vectors | None:
+    """Return the record of the images that are embedded.
+
+    None where the product has images and none is embedded: the old vectors stay searchable until
+    new ones are there.
+    """
+    if isinstance(event.event, ProductDeleted):
+        return Vectors(order=event.order, deleted=True)
+    vectors = [vector for result in images.results if (vector := _image_vector(result)) is not None]
+    if not vectors and sources_of(event):
+        return None
+    return Vectors(
+        order=event.order,
+        model=images.model,
+        images=vectors,
+        attributes={name: guess.value for name, guess in images.attributes.items()},
+        confidences={name: guess.confidence for name, guess in images.attributes.items()},
+    )
+
+
+def _image_vector(result: ImageResult) -> ImageVector | None:
+    if (found := result.embedded) is None:
+        return None
+    return ImageVector(
+        image_id=image_id(result.number, result.source),
+        vector=found.vector,
+        url=result.source.url or BLOB + found.digest,
+        content_hash=found.digest,
+        kind=result.source.kind,
+        etag=result.etag,
+    )
