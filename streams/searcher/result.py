@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from streams.indexer.active_engine import active_engine
 from streams.searcher.search import Found
 from visualsearch.contracts.search import (
     GuessedAttribute,
@@ -37,7 +36,7 @@ def to_result(found: Found) -> SearchResult:
     (answer,) = found.answers
     result.hits = [_search_hit(hit) for hit in answer.hits]
     result.plan = _search_plan(answer.plan)
-    result.served_by = active_engine(answer.plan.strategy)
+    result.served_by = found.served_by
     return result
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from streams.indexer.active_engine import ActiveEngine, active_engine
 from streams.indexer.watermark import Watermark
 from streams.metrics import Metrics
 from streams.searcher.explain import Answered, explain_hits, explain_products
@@ -32,6 +33,7 @@ class Found:
     answers: Sequence[Answer]
     hints: Sequence[Hint]
     index: IndexInfo
+    served_by: ActiveEngine | None  # of a request with one query
 
 
 class IndexSearch:
@@ -53,7 +55,8 @@ class IndexSearch:
         hints: Sequence[Hint] = ()
         if not any(answer.hits for answer in answers):
             hints = await self._run(lambda: self._engine.hints(parsed.filters))
-        return Found(parsed, queries, answers, hints, self._index_info())
+        served_by = active_engine(answers[0].plan.strategy) if len(answers) == 1 else None
+        return Found(parsed, queries, answers, hints, self._index_info(), served_by)
 
     async def explain(self, found: Found, result: SearchResult) -> None:
         """Add to a result why its hits are hits, and why the named products are or are not."""
