@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-from streams.config.settings import MIB, Settings
+from streams.config.settings import Settings
 from streams.ingest.dead_letters import ROOM, Fault, dead_letter
 from streams.ingest.embedding import EmbeddingLane
 from streams.ingest.latest import Newest
@@ -24,6 +24,7 @@ from streams.kafka.messages import SourceMessage
 from streams.kafka.retry_forever import retry_forever
 from streams.metrics import Metrics
 from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.options import MIB
 from visualsearch.client.producer import Producer, SendError
 
 # What the index log takes, less headers and batch. An event may be larger: it may be compressed.
