@@ -8,13 +8,14 @@ from urllib.parse import quote
 from urllib.request import urlopen
 
 from streams.config.settings import Settings
-from streams.kafka.lag import Offsets
 from streams.kafka.messages import SourceMessage
+from streams.kafka.offsets import GroupOffsets
 from streams.kafka.scan import Scanner
 from streams.kafka.topics import TopicError
 from streams.tools.dlq.letters import Choice, read_letters
 from streams.tools.explain.collect import Events, Records, seen_letter, seen_retry
 from streams.tools.explain.found import LANES, Found, SeenLetter, SeenRetry, WorkerState
+from visualsearch.client.offsets import OffsetsError
 from visualsearch.client.partitioner import partition_of
 from visualsearch.contracts.records import record_key
 
@@ -153,16 +154,14 @@ def committed_offsets(
 
     Raises TopicError.
     """
-    from confluent_kafka import KafkaException
-
     committed: dict[Lane, dict[tuple[str, int], int]] = {}
-    with Offsets(settings.kafka()) as offsets:
+    with GroupOffsets(settings.kafka()) as offsets:
         for lane in lanes:
             group = settings.group(lane)
             try:
                 committed[lane] = offsets.committed(group, sorted(places))
-            except KafkaException as error:
-                text = f"the offsets of {group} cannot be read: {error.args[0].str()}"
+            except OffsetsError as error:
+                text = f"the offsets of {group} cannot be read: {error}"
                 raise TopicError(text, code="unreachable") from error
     return committed
 
