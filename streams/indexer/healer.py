@@ -15,6 +15,7 @@ from streams.indexer.ledger import Dirty, Ledger
 from streams.kafka.scan import Scanner
 from streams.metrics import Metrics
 from visualsearch.client.messages import Headers, OutgoingMessage
+from visualsearch.client.tail import Tail
 from visualsearch.contracts.records import Order, UnknownRecordError, decode_record
 
 if TYPE_CHECKING:
@@ -176,7 +177,8 @@ class PartitionScan:
         """
         search = Search(wanted)
         tuning = {"queued.max.messages.kbytes": 16384}
-        with Scanner(self._options, "index", tuning=tuning) as scanner:
+        tail = Tail(self._options, "index", reset="earliest", tuning=tuning)
+        with Scanner(self._options, tail) as scanner:
             spans = scanner.spans(self._topic, [partition])
             for scanned in scanner.read(spans, keys=wanted, stop=stopping.is_set):
                 found = scanned.message

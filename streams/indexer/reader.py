@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Protocol
 
 from streams.indexer.healer import HEALED
@@ -125,11 +124,10 @@ class LogReader:
             self.failed.set()
 
     def _read(self) -> None:
-        tuning = {"fetch.wait.max.ms": 50, "queued.max.messages.kbytes": 65536}
-        with Tail.open(self._options, "index", reset="error", tuning=tuning) as tail:
+        with Tail(self._options, "index", reset="error") as tail:
             self._assign(tail)
-            take = partial(self._take, tail.highs)
-            tail.follow(take, self._stopping, limit=self._batch, wait_s=0.05)
+            for polled in tail.polls(self._stopping.is_set, self._batch, 0.05):
+                self._take(tail.highs, polled)
 
     def _assign(self, tail: Tail) -> None:
         numbers = range(self._partitions)

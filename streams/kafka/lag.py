@@ -16,6 +16,7 @@ from streams.kafka.offsets import GroupOffsets
 from streams.kafka.scan import Scanner, Span
 from streams.metrics import Metrics
 from visualsearch.client.offsets import OffsetsError, Partition
+from visualsearch.client.tail import Tail
 
 log = logging.getLogger(__name__)
 EVERY_S = 5.0
@@ -64,7 +65,8 @@ def open_scanner(options: Mapping[str, str | int]) -> Scanner:
         "fetch.queue.backoff.ms": 10,
         "queued.max.messages.kbytes": 2048,
     }
-    return Scanner(options, "lag", tuning=few, steps_over=False)
+    tail = Tail(options, "lag", reset="earliest", tuning=few, steps_over=False)
+    return Scanner(options, tail)
 
 
 def look(scanner: Scanner, ranges: Ranges, timeout_s: float = LOOK_S) -> dict[Partition, Left]:

@@ -11,7 +11,7 @@ from streams.kafka.messages import SourceMessage
 from streams.kafka.topics import TopicError
 from visualsearch.client.closing import Closing
 from visualsearch.client.offsets import OffsetsError, Partition
-from visualsearch.client.tail import ANSWER_S, Polled, Position, Reset, Tail
+from visualsearch.client.tail import Polled, Position, Tail
 
 SILENT_S = 30.0
 _WAIT_S = 0.1
@@ -56,26 +56,15 @@ def since_ms(text: str, now: datetime) -> int:
 
 
 class Scanner(Closing):
-    """A consumer that commits nothing and belongs to no group. Raises TopicError.
+    """Reads through a tail that is given, else its own, and closes it. Raises TopicError.
 
-    A batch that cannot be read is stepped over and yielded as a damaged message. Without
-    `steps_over` it is yielded by its first offset, and its partition has to be left.
+    A batch that cannot be read is stepped over and yielded as a damaged message. If the tail does
+    not step over, it is yielded by its first offset, and its partition has to be left.
     """
 
-    def __init__(
-        self,
-        options: Mapping[str, str | int],
-        name: str = "scan",
-        *,
-        reset: Reset = "earliest",
-        tuning: Mapping[str, str | int] | None = None,
-        steps_over: bool = True,
-        answer_s: float = ANSWER_S,
-    ) -> None:
-        fetching = {"fetch.wait.max.ms": 50, "queued.max.messages.kbytes": 65536, **(tuning or {})}
+    def __init__(self, options: Mapping[str, str | int], tail: Tail | None = None) -> None:
         self._bootstrap = options["bootstrap.servers"]
-        self._tail = Tail.open(options, name, reset=reset, tuning=fetching, steps_over=steps_over,
-                               answer_s=answer_s)  # fmt: skip
+        self._tail = tail or Tail(options, "scan", reset="earliest")
         self._left: dict[Partition, Span] = {}
         self._reached: dict[Partition, int] = {}
 
@@ -127,8 +116,7 @@ class Scanner(Closing):
         self._tail.assign(starts)
         heard_at = time.monotonic()
         try:
-            while left and not stop():
-                polled = self._tail.poll(_LIMIT, _WAIT_S)
+            for polled in self._tail.polls(lambda: not left or stop(), _LIMIT, _WAIT_S):
                 if polled:
                     yield from self._within(polled, keys)
                     heard_at = time.monotonic()

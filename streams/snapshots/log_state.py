@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from streams.kafka.scan import Scanner, Span
 from streams.kafka.topics import topic_identity
 from streams.snapshots.source import LogIdentity, RefusedError, Source, require_offsets
-from visualsearch.client.tail import LogCutError
+from visualsearch.client.tail import LogCutError, Tail
 
 ANSWER_S = 30.0  # a partition may be without its leader for a while
 
@@ -42,5 +42,5 @@ def require_readable(options: Mapping[str, str | int], source: Source) -> None:
 
 def _scanner(options: Mapping[str, str | int]) -> Scanner:
     few = {"fetch.wait.max.ms": 10, "queued.min.messages": 1}
-    return Scanner(options, "probe", reset="error", tuning=few, steps_over=False,
-                   answer_s=ANSWER_S)  # fmt: skip
+    tail = Tail(options, "probe", reset="error", tuning=few, steps_over=False, answer_s=ANSWER_S)
+    return Scanner(options, tail)

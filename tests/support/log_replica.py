@@ -14,8 +14,8 @@ from streams.indexer.healer import LogHealer, LogRecord, Search
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
 from streams.metrics import Metrics
+from tests.support.scripted_consumer import tail_on
 from visualsearch.client.messages import Headers, OutgoingMessage
-from visualsearch.client.tail import Tail
 from visualsearch.contracts.records import Order
 from visualsearch.engine import Engine, Layout
 
@@ -150,7 +150,7 @@ class LogConsumer:
 
 def take(reader: LogReader, consumer: LogConsumer) -> None:
     """Have a reader apply what came."""
-    tail = Tail(consumer, {})
+    tail = tail_on(consumer)
     reader._assign(tail)
     reader._take(tail.highs, tail.poll(1000, 0.0))
 

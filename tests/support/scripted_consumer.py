@@ -7,6 +7,8 @@ from typing import Any
 
 from confluent_kafka import KafkaError
 
+from visualsearch.client.tail import Tail
+
 TOPIC = "t"
 END = KafkaError._PARTITION_EOF
 UNREADABLE = KafkaError._BAD_COMPRESSION
@@ -55,6 +57,11 @@ class Said:
     def timestamp(self) -> tuple[int, int]:
         """Return a time of the producer's that grows with the offset."""
         return 1, 1000 + self.at
+
+
+def tail_on(consumer: Any, *, steps_over: bool = True) -> Tail:
+    """Return a tail that reads through a consumer of a test."""
+    return Tail({}, "test", reset="error", steps_over=steps_over, connect=lambda _: consumer)
 
 
 class ScriptedConsumer:

@@ -16,7 +16,7 @@ from visualsearch.client.messages import OutgoingMessage, read_headers
 from visualsearch.client.offsets import OffsetsError
 from visualsearch.client.producer import Producer
 from visualsearch.client.routes import Routes
-from visualsearch.client.tail import Polled, Tail
+from visualsearch.client.tail import Tail
 from visualsearch.contracts.search import SearchRequest, SearchResult, decode_result
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,6 @@ class SearchClient:
         self._ended: ConnectionError | None = None  # why no request is taken any more
         self._failure: Exception | None = None
         self._reason: str | None = None  # why it is not positioned yet
-        self._sweep_at = 0.0
         self._thread = threading.Thread(target=self._run, name="search-client", daemon=True)
         self._thread.start()
 
@@ -205,12 +204,19 @@ class SearchClient:
             self._end(ConnectionError(f"cannot read topic {self._results}: {error!r}"))
 
     def _read(self) -> None:
+        """Settle requests; results in a batch that was stepped over are asked for again."""
         tuning = {"fetch.wait.max.ms": 100}
-        with Tail.open(self._options, "client", reset="latest", tuning=tuning,
-                       answer_s=_BROKER_S) as tail:  # fmt: skip
+        with Tail(self._options, "client", reset="latest", tuning=tuning,
+                  answer_s=_BROKER_S) as tail:  # fmt: skip
             self._position(tail)
             self._send_held_back()
-            tail.follow(self._take_all, self._stopping, limit=_RESULTS, wait_s=_POLL_S)
+            sweep_at = 0.0
+            for polled in tail.polls(self._stopping.is_set, _RESULTS, _POLL_S):
+                for message in polled.messages:
+                    self._take(message)
+                if (now := time.monotonic()) >= sweep_at:
+                    self._sweep(now)
+                    sweep_at = now + _POLL_S
 
     def _position(self, tail: Tail) -> None:
         """Assign the results from where they end now, and learn of the requests' partitions.
@@ -236,14 +242,6 @@ class SearchClient:
             held_back = list(self._pending)
         for pending in held_back:
             self._send(pending, self._routes.first(pending.request_id))
-
-    def _take_all(self, polled: Polled) -> None:
-        """Settle requests; those whose results were in a batch that was stepped over go again."""
-        for message in polled.messages:
-            self._take(message)
-        if (now := time.monotonic()) >= self._sweep_at:
-            self._sweep(now)
-            self._sweep_at = now + _POLL_S
 
     def _take(self, message: Any) -> None:
         headers = dict(read_headers(message) or ())  # unreadable: another writer's

@@ -1,9 +1,8 @@
 """Partitions read on and on by assignment: no group is joined, nothing is committed."""
 
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -55,26 +54,12 @@ class Polled:
 class Tail(Closing):
     """Follows partitions from given offsets; batches that cannot be read are stepped over.
 
-    Without `steps_over` such a batch is reported again by every poll, until it is left.
+    Without `steps_over` such a batch is reported again by every poll, until it is left. `options`
+    are librdkafka's connection options, `tuning` those of fetching.
     """
 
     def __init__(
         self,
-        consumer: Any,
-        options: Mapping[str, str | int],
-        *,
-        steps_over: bool = True,
-        answer_s: float = ANSWER_S,
-    ) -> None:
-        self.offsets = Offsets(consumer, answer_s)
-        self._consumer = consumer
-        self._options = dict(options)
-        self._steps_over = steps_over
-        self._assigned: dict[Partition, Any] = {}
-
-    @classmethod
-    def open(
-        cls,
         options: Mapping[str, str | int],
         name: str,
         *,
@@ -82,13 +67,17 @@ class Tail(Closing):
         tuning: Mapping[str, str | int] | None = None,
         steps_over: bool = True,
         answer_s: float = ANSWER_S,
-    ) -> Self:
-        """Connect. `options` are librdkafka's connection options, `tuning` those of fetching."""
+        connect: Callable[[dict[str, str | int]], Any] | None = None,
+    ) -> None:
         from confluent_kafka import Consumer
 
-        own = {"enable.partition.eof": True, "auto.offset.reset": reset, **(tuning or {})}
-        consumer = Consumer(by_assignment(dict(options), name) | own)
-        return cls(consumer, options, steps_over=steps_over, answer_s=answer_s)
+        self._options = dict(options)
+        own = {"enable.partition.eof": True, "auto.offset.reset": reset, "fetch.wait.max.ms": 50}
+        whole = by_assignment(self._options, name) | own | dict(tuning or {})
+        self._consumer = (connect or Consumer)(whole)
+        self._steps_over = steps_over
+        self._assigned: dict[Partition, Any] = {}
+        self.offsets = Offsets(self._consumer, answer_s)
 
     def assign(self, starts: Mapping[Partition, Position | None]) -> None:
         """Read these partitions and no others, from a position or from their beginnings."""
@@ -124,17 +113,10 @@ class Tail(Closing):
         messages = [message for message in found if message.error() is None]
         return Polled(messages) if len(messages) == len(found) else self._sorted(found)
 
-    def follow(
-        self,
-        take: Callable[[Polled], None],
-        stopping: threading.Event,
-        *,
-        limit: int,
-        wait_s: float,
-    ) -> None:
-        """Hand over what comes, or that nothing came, until told to stop. Raises LogCutError."""
-        while not stopping.is_set():
-            take(self.poll(limit, wait_s))
+    def polls(self, stopped: Callable[[], bool], limit: int, wait_s: float) -> Iterator[Polled]:
+        """Yield poll after poll, the empty ones too, until stopped. Raises LogCutError."""
+        while not stopped():
+            yield self.poll(limit, wait_s)
 
     def highs(self) -> dict[Partition, int]:
         """Return where the partitions ended at their last fetch; no request is made for it."""

@@ -37,8 +37,7 @@ class ArrivalWatch(Closing):
 
     def __init__(self, options: dict[str, str | int], index_log: str, dead_letters: str) -> None:
         self._index_log = index_log
-        tuning = {"fetch.wait.max.ms": 100}
-        self._tail = Tail.open(options, "arrivals", reset="latest", tuning=tuning)
+        self._tail = Tail(options, "arrivals", reset="latest")
         try:
             self._tail.assign_ends(index_log, dead_letters)
         except OffsetsError as error:

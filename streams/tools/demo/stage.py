@@ -127,5 +127,5 @@ def running_worker(settings: Settings, port: int, log: Path) -> Iterator[WorkerP
 
 def count_messages(settings: Settings, topic: str) -> int:
     """Return how many messages a topic holds."""
-    with Scanner(settings.kafka(), "count") as scanner:
+    with Scanner(settings.kafka()) as scanner:
         return sum(span.end - span.start for span in scanner.spans(topic))

@@ -13,8 +13,9 @@ from tests.support.log_replica import (
     LogConsumer,
     take,
 )
+from tests.support.scripted_consumer import tail_on
 from visualsearch.client.messages import OutgoingMessage
-from visualsearch.client.tail import Polled, Position, Tail
+from visualsearch.client.tail import Polled, Position
 from visualsearch.client.unreadable import UnreadableBatch
 from visualsearch.contracts.records import Base, encode_record, record_key
 from visualsearch.engine import Engine
@@ -116,7 +117,7 @@ def test_records_before_a_batch_that_cannot_be_read_are_applied() -> None:
     reader, _ = reader_at({})
     consumer = LogConsumer(log_of(2))
     consumer.fetch(0, 2)
-    polled = Tail(consumer, {}).poll(10, 0.0)
+    polled = tail_on(consumer).poll(10, 0.0)
     polled.unreadable.append(UnreadableBatch(TOPIC, 0, 2, 3, "x"))
     reader._take(dict, polled)
     assert reader.applied() == {0: Position(4, 0)}

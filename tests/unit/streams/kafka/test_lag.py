@@ -7,17 +7,14 @@ from streams.kafka import lag as module
 from streams.kafka.lag import COUNTED, COUNTED_BYTES, PipelineLag, open_scanner
 from streams.kafka.scan import Scanner
 from streams.metrics import Metrics
-from tests.support.scripted_consumer import END, TOPIC, UNREADABLE, Said, ScriptedConsumer
+from tests.support.scripted_consumer import END, TOPIC, UNREADABLE, Said, ScriptedConsumer, tail_on
 from tests.support.waiting import until
-from visualsearch.client.tail import Tail
 
 
 def look(stop: int, *said: Said) -> tuple[int, int | None, list[int]]:
     """Show messages to a range from 0; return what is left, since when, and which were left."""
-    scanner = open_scanner({"bootstrap.servers": "127.0.0.1:1", "log_level": 0})
-    scanner.close()
     consumer = ScriptedConsumer(said)
-    scanner._tail = Tail(consumer, {}, steps_over=False)
+    scanner = Scanner({"bootstrap.servers": "nowhere"}, tail_on(consumer, steps_over=False))
     left = module.look(scanner, {(TOPIC, 0): (0, stop)}, 0.05)[TOPIC, 0]
     return left.at_most, left.first_ms, consumer.left
 

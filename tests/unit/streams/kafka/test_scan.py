@@ -8,19 +8,13 @@ from streams.kafka import scan as module
 from streams.kafka.messages import MESSAGE_UNREADABLE
 from streams.kafka.scan import Scanner, Span
 from streams.kafka.topics import TopicError
-from tests.support.scripted_consumer import END, TOPIC, UNREADABLE, Said, ScriptedConsumer
-from visualsearch.client.tail import Tail
-
-NOWHERE: dict[str, str | int] = {"bootstrap.servers": "127.0.0.1:1", "log_level": 0}
+from tests.support.scripted_consumer import END, TOPIC, UNREADABLE, Said, ScriptedConsumer, tail_on
 
 
 def scanner_of(*polls: Sequence[Said]) -> tuple[Scanner, ScriptedConsumer]:
     """Return a scanner that is given these lists, and its consumer."""
-    scanner = Scanner(NOWHERE)
-    scanner.close()
     consumer = ScriptedConsumer(*polls)
-    scanner._tail = Tail(consumer, {}, steps_over=False)
-    return scanner, consumer
+    return Scanner({"bootstrap.servers": "nowhere"}, tail_on(consumer, steps_over=False)), consumer
 
 
 def span(start: int, end: int, partition: int = 0) -> Span:

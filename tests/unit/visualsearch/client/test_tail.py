@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError
 
-from tests.support.scripted_consumer import END, TOPIC, UNREADABLE, Said, ScriptedConsumer
+from tests.support.scripted_consumer import END, TOPIC, UNREADABLE, Said, ScriptedConsumer, tail_on
 from visualsearch.client import tail as module
-from visualsearch.client.tail import LogCutError, Polled, Position, Tail, topic_partition
+from visualsearch.client.tail import LogCutError, Polled, Position, topic_partition
 from visualsearch.client.unreadable import UnreadableBatch
 
 
@@ -27,7 +27,7 @@ def stepped(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def polled(*said: Said, steps_over: bool = True) -> Polled:
     """Return what a tail makes of one list."""
-    return Tail(ScriptedConsumer(said), {}, steps_over=steps_over).poll(100, 0.0)
+    return tail_on(ScriptedConsumer(said), steps_over=steps_over).poll(100, 0.0)
 
 
 def offsets_of(found: Polled) -> list[int]:
@@ -94,7 +94,7 @@ def test_an_offset_that_is_gone_is_the_end(code: int) -> None:
 
 def test_ends_of_fetches_are_known_after_the_first() -> None:
     """A partition that is left has none any more."""
-    tail = Tail(ScriptedConsumer(), {})
+    tail = tail_on(ScriptedConsumer())
     tail.assign({(TOPIC, 0): Position(2), (TOPIC, 1): None})
     assert tail.highs() == {(TOPIC, 0): 7}
     tail.leave((TOPIC, 0))
