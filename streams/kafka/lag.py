@@ -20,7 +20,7 @@ from visualsearch.client.tail import Tail
 
 log = logging.getLogger(__name__)
 EVERY_S = 5.0
-LOOK_S = 2.0  # for one group: what was not seen by then counts by its offsets
+MEASURE_S = 2.0  # for one group: what was not seen by then counts by its offsets
 COUNTED = 100  # more offsets than these are not counted message by message
 COUNTED_BYTES = 1024 * 1024  # of one partition: messages may hold images
 
@@ -29,7 +29,7 @@ Ranges = Mapping[Partition, tuple[int, int]]
 
 
 @dataclass(slots=True)
-class Left:
+class Backlog:
     """What stands in a range of offsets; `first_ms` is the time stamp of its first message.
 
     `messages` is exact once all of the range was seen, else at most so many.
@@ -69,9 +69,11 @@ def open_scanner(options: Mapping[str, str | int]) -> Scanner:
     return Scanner(options, tail)
 
 
-def look(scanner: Scanner, ranges: Ranges, timeout_s: float = LOOK_S) -> dict[Partition, Left]:
+def measure_backlog(
+    scanner: Scanner, ranges: Ranges, timeout_s: float = MEASURE_S
+) -> dict[Partition, Backlog]:
     """Return what stands in each range, as far as there is time to see."""
-    left = {at: Left(start, stop) for at, (start, stop) in ranges.items()}
+    left = {at: Backlog(start, stop) for at, (start, stop) in ranges.items()}
     spans = [Span(*at, start, stop) for at, (start, stop) in ranges.items()]
     give_up_at = time.monotonic() + timeout_s
     for scanned in scanner.read(spans, stop=lambda: time.monotonic() >= give_up_at):
@@ -116,7 +118,7 @@ class PipelineLag:
         """Stop after the look under way."""
         self._stopping.set()
         if self._thread.ident is not None:
-            self._thread.join(LOOK_S)
+            self._thread.join(MEASURE_S)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -145,7 +147,7 @@ class PipelineLag:
             if self._stopping.is_set():
                 return
             own = {part: bound for part, bound in bounds.items() if part[0] in topics}
-            left = self._left(offsets, scanner, group, own)
+            left = self._backlogs(offsets, scanner, group, own)
             records: Counter[str] = Counter()
             first_ms: dict[str, int] = {}
             for (topic, _), found in left.items():
@@ -160,9 +162,9 @@ class PipelineLag:
                 elif not records[topic]:  # else it was not seen in time: the age stays unknown
                     seconds.set(0.0)
 
-    def _left(
+    def _backlogs(
         self, offsets: GroupOffsets, scanner: Scanner, group: str, bounds: Ranges
-    ) -> dict[Partition, Left]:
+    ) -> dict[Partition, Backlog]:
         """Return what a group has left, and remember where there were no messages."""
         committed = offsets.committed(group, bounds)
         starts = {part: max(committed.get(part, low), low) for part, (low, _) in bounds.items()}
@@ -172,7 +174,7 @@ class PipelineLag:
             begin = empty_to if seen_at == start else start
             if begin < bounds[part][1]:
                 ranges[part] = begin, bounds[part][1]
-        left = look(scanner, ranges) if ranges else {}
+        left = measure_backlog(scanner, ranges) if ranges else {}
         for part, found in left.items():
             if not found.at_most:
                 self._empty[group, part] = starts[part], found.stop

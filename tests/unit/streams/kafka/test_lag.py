@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from streams.kafka import lag as module
-from streams.kafka.lag import COUNTED, COUNTED_BYTES, PipelineLag, open_scanner
+from streams.kafka.lag import COUNTED, COUNTED_BYTES, PipelineLag, measure_backlog, open_scanner
 from streams.kafka.scan import Scanner
 from streams.metrics import Metrics
 from tests.support.scripted_consumer import END, TOPIC, UNREADABLE, Said, ScriptedConsumer, tail_on
@@ -15,7 +15,7 @@ def look(stop: int, *said: Said) -> tuple[int, int | None, list[int]]:
     """Show messages to a range from 0; return what is left, since when, and which were left."""
     consumer = ScriptedConsumer(said)
     scanner = Scanner({"bootstrap.servers": "nowhere"}, tail_on(consumer, steps_over=False))
-    left = module.look(scanner, {(TOPIC, 0): (0, stop)}, 0.05)[TOPIC, 0]
+    left = measure_backlog(scanner, {(TOPIC, 0): (0, stop)}, 0.05)[TOPIC, 0]
     return left.at_most, left.first_ms, consumer.left
 
 
