@@ -76,8 +76,8 @@ def stop(data_dir: Path, *, as_json: bool) -> None:
 @json_option
 def status(data_dir: Path, *, as_json: bool) -> None:
     """Say whether the broker of the data folder runs and answers; exit with 3 if it does not."""
+    from streams.kafka.health import answers
     from streams.tools.broker import broker_status
-    from streams.tools.broker.probe import answers
 
     info = broker_status(data_dir)
     answering = info is not None and answers(info.bootstrap)

@@ -17,7 +17,7 @@ from streams.cli.options import connection, settings_of
 if TYPE_CHECKING:
     from streams.config.settings import Settings
     from streams.kafka.scan import Scanner
-    from streams.tools.dlq.letters import Choice, Letter
+    from streams.tools.dlq.dead_letters import DeadLetter, Selection
 
 REFUSED = 1
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -41,7 +41,7 @@ def _since(_: click.Context, __: click.Parameter, value: str | None) -> int | No
         )
 
 
-def choice_options(command: Any) -> Any:
+def selection_options(command: Any) -> Any:
     """Add --code, --product, --topic and --since."""
     for option in (
         since_option,
@@ -64,7 +64,7 @@ def dlq() -> None:
 
 @dlq.command("list")
 @connection
-@choice_options
+@selection_options
 @click.option("--limit", type=click.IntRange(0), default=100, show_default=True,
               help="Show the newest of them only; 0 shows all.")  # fmt: skip
 @json_option
@@ -77,14 +77,14 @@ def list_(
 
     The JSON object holds `matched`, `by_code` and `dead_letters`.
     """
-    from streams.tools.dlq.letters import Choice
+    from streams.tools.dlq.dead_letters import Selection
 
     settings = settings_of(bootstrap, prefix, config)
-    choice = Choice(code, product, topic, since)
+    selection = Selection(code, product, topic, since)
     counts: Counter[str] = Counter()
 
     def rows() -> Iterator[tuple[int, int, int, dict[str, Any]]]:
-        with _letters(settings, choice) as letters:
+        with _letters(settings, selection) as letters:
             for letter in letters:
                 counts[letter.code] += 1
                 at = letter.position
@@ -97,9 +97,9 @@ def list_(
         body = {"matched": counts.total(), "by_code": by_code, "dead_letters": shown}
         click.echo(json.dumps(body))
         return
-    from streams.tools.dlq.tables import print_letters
+    from streams.tools.dlq.tables import print_dead_letters
 
-    print_letters(shown, counts)
+    print_dead_letters(shown, counts)
 
 
 @dlq.command()
@@ -110,30 +110,30 @@ def show(
     letter: str, bootstrap: str | None, prefix: str | None, config: Path | None, *, as_json: bool
 ) -> None:
     """Show all of one dead letter: by its place, or the newest of a product."""
-    from streams.tools.dlq.letters import Choice, DeadLetterError, parse_position
+    from streams.tools.dlq.dead_letters import DeadLetterError, Selection, parse_position
 
     settings = settings_of(bootstrap, prefix, config)
     position = parse_position(letter)
     if position is not None:
-        choice = Choice(positions=frozenset({position}))
+        selection = Selection(positions=frozenset({position}))
     else:
-        choice = Choice(product=letter)
-    with _letters(settings, choice) as letters:
+        selection = Selection(product=letter)
+    with _letters(settings, selection) as letters:
         newest = deque(letters, maxlen=1)
     if not newest:
         raise DeadLetterError(f"{settings.topics.dead_letters} has no dead letter {letter!r}")
     if as_json:
         click.echo(json.dumps(newest[0].as_dict(whole=True)))
         return
-    from streams.tools.dlq.tables import print_letter
+    from streams.tools.dlq.tables import print_dead_letter
 
-    print_letter(newest[0])
+    print_dead_letter(newest[0])
 
 
 @dlq.command()
 @click.argument("positions", nargs=-1, metavar="[PARTITION@OFFSET]...")
 @connection
-@choice_options
+@selection_options
 @click.option("--all", "everything", is_flag=True, help="Replay every dead letter there is.")
 @click.option("--dry-run", is_flag=True, help="Say what would be published, and do not.")
 @json_option
@@ -149,7 +149,7 @@ def replay(
     that a newer event of its product has overtaken changes nothing, nor does a second replay.
     The dead letters stay. Exit status 1: one could not be replayed, or there was none.
     """
-    from streams.tools.dlq.letters import Choice, parse_position
+    from streams.tools.dlq.dead_letters import Selection, parse_position
 
     wanted = {text: parse_position(text) for text in positions}
     if wrong := [text for text, position in wanted.items() if position is None]:
@@ -159,8 +159,8 @@ def replay(
         raise click.UsageError("say which: places, --code, --product, --topic, --since; or --all")
     settings = settings_of(bootstrap, prefix, config)
     places = frozenset(position for position in wanted.values() if position is not None)
-    choice = Choice(code, product, topic, since, places)
-    rows = _replay(settings, choice, dry_run=dry_run)
+    selection = Selection(code, product, topic, since, places)
+    rows = _replay(settings, selection, dry_run=dry_run)
     found = {row["position"] for row in rows}
     missing = sorted(str(place) for place in places if str(place) not in found)
     counts = Counter(row["outcome"] for row in rows)
@@ -175,21 +175,21 @@ def replay(
         sys.exit(REFUSED)
 
 
-def _replay(settings: "Settings", choice: "Choice", *, dry_run: bool) -> list[dict[str, Any]]:
+def _replay(settings: "Settings", selection: "Selection", *, dry_run: bool) -> list[dict[str, Any]]:
     """Publish, unless it is a dry run; return a row for each dead letter."""
     from contextlib import ExitStack
 
     from streams.kafka.scan import Scanner
-    from streams.tools.dlq.replay import Topics, read_original, replay
+    from streams.tools.dlq.replay import ProductTopics, read_original, replay
     from visualsearch.client.producer import Producer, SendError
 
     with ExitStack() as stack:
         originals = stack.enter_context(Scanner(settings.kafka()))
-        letters = stack.enter_context(_letters(settings, choice))
+        letters = stack.enter_context(_letters(settings, selection))
         producer = None if dry_run else stack.enter_context(Producer(settings.kafka()))
         names = settings.topics.product_topics()
         counts = {name: originals.partitions(name) for name in names}
-        topics = Topics(
+        topics = ProductTopics(
             {name: count for name, count in counts.items() if count},
             lambda letter: read_original(originals, letter),
         )
@@ -200,18 +200,18 @@ def _replay(settings: "Settings", choice: "Choice", *, dry_run: bool) -> list[di
 
 
 @contextmanager
-def _letters(settings: "Settings", choice: "Choice") -> "Iterator[Iterator[Letter]]":
+def _letters(settings: "Settings", selection: "Selection") -> "Iterator[Iterator[DeadLetter]]":
     """Give the letters that are meant, with a bar on stderr while they are read."""
     from streams.cli.progress import progress_bar
     from streams.kafka.scan import Scanner
-    from streams.tools.dlq.letters import read_letters
+    from streams.tools.dlq.dead_letters import read_dead_letters
 
     topic = settings.topics.dead_letters
     with progress_bar(transient=True) as bar, Scanner(settings.kafka()) as scanner:
         _check(scanner, topic)
         task = bar.add_task(f"reading {topic}", total=None)
-        yield read_letters(
-            scanner, topic, choice, lambda done, of: bar.update(task, completed=done, total=of)
+        yield read_dead_letters(
+            scanner, topic, selection, lambda done, of: bar.update(task, completed=done, total=of)
         )
 
 

@@ -36,7 +36,7 @@ def explain(
     each part of the query with what it adds to the score, the rank, and what stands before it.
 
     Reads the product's partition of the product topics and of the index log, all dead letters,
-    what the lanes have committed, and the product's state in a worker's index. Nothing is
+    what the pipelines have committed, and the product's state in a worker's index. Nothing is
     changed. The JSON object holds `verdict` (`code`, `text`), `events`, `records`,
     `dead_letters`, `committed` and `worker`. Exit status 1: nothing is known of the product.
     """

@@ -12,8 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from streams.config.allow_list import Allowed
 from streams.config.topics import TopicNames
-
-MIB = 1024 * 1024
+from visualsearch.client.options import MIB
 
 
 class Settings(BaseSettings):

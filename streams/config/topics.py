@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Self
 
-MIB = 1024 * 1024
+from visualsearch.client.options import MIB
+
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 UNLIMITED = "-1"

@@ -9,13 +9,13 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from streams.indexer.ledger import Dirty, Ledger
-from streams.kafka.assignment import from_the_start, is_end
+from streams.kafka.scan import Scanner
 from streams.metrics import Metrics
-from visualsearch.client.messages import Headers, OutgoingMessage, read_headers
-from visualsearch.client.unreadable import step_over
+from visualsearch.client.messages import Headers, OutgoingMessage
+from visualsearch.client.tail import Tail
 from visualsearch.contracts.records import Order, UnknownRecordError, decode_record
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ HEALED = "healed"
 HEALED_HEADER = (HEALED, b"1")
 APPEND_TIMEOUT_S = 60.0
 KEYS_AT_ONCE = 10_000  # per partition and round: their records are held in memory
-STALLED_S = 30.0  # a scan that hears nothing for so long gives up until the next round
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,37 +173,14 @@ class PartitionScan:
     ) -> dict[bytes, LogRecord]:
         """Return the newest record of each key that has at least the wanted order.
 
-        Raises TimeoutError when the broker is silent, KafkaException when it is away.
+        Raises TopicError when the broker is silent or away.
         """
-        from confluent_kafka import Consumer, TopicPartition
-
         search = Search(wanted)
-        consumer = Consumer(
-            from_the_start(self._options, "index") | {"queued.max.messages.kbytes": 16384}
-        )
-        try:
-            at = TopicPartition(self._topic, partition, 0)
-            _, end = consumer.get_watermark_offsets(at, timeout=10.0)
-            consumer.assign([at])
-            self._read(consumer, end, search, stopping)
-        finally:
-            consumer.close()
+        tuning = {"queued.max.messages.kbytes": 16384}
+        tail = Tail(self._options, "index", reset="earliest", tuning=tuning)
+        with Scanner(self._options, tail) as scanner:
+            spans = scanner.spans(self._topic, [partition])
+            for scanned in scanner.read(spans, keys=wanted, stop=stopping.is_set):
+                found = scanned.message
+                search.see(found.key, found.value, found.headers)
         return search.found
-
-    def _read(self, consumer: Any, end: int, search: Search, stopping: threading.Event) -> None:
-        silent_s = 0.0
-        while not stopping.is_set():
-            messages = consumer.consume(1000, 0.5)
-            silent_s = 0.0 if messages else silent_s + 0.5
-            if silent_s > STALLED_S:
-                raise TimeoutError(f"{self._topic}: nothing heard for {STALLED_S:.0f} s")
-            for message in messages:
-                error = message.error()
-                if error is None:
-                    search.see(message.key(), message.value(), read_headers(message) or ())
-                    if message.offset() + 1 >= end:
-                        return
-                elif is_end(error):
-                    return
-                else:
-                    step_over(consumer, self._options, message)

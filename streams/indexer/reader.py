@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -19,10 +19,10 @@ from streams.indexer.healer import HEALED
 from streams.indexer.ledger import Ledger
 from streams.indexer.records import engine_record
 from streams.indexer.watermark import Watermark
-from streams.kafka.assignment import Position, assignment, from_offsets, is_cut, is_end
 from streams.metrics import Metrics
 from visualsearch.client.messages import read_headers
-from visualsearch.client.unreadable import step_over
+from visualsearch.client.offsets import Partition
+from visualsearch.client.tail import Polled, Position, Tail
 from visualsearch.contracts.records import UnknownRecordError, decode_record
 from visualsearch.index.state import ProductState
 from visualsearch.types import Applied, BaseRecord, OfferRecord, Outcome, Record, VectorsRecord
@@ -47,10 +47,6 @@ class Index(Protocol):
 
     def product(self, product_id: str) -> ProductState | None:
         """Return what is known of a product."""
-
-
-class LogCutError(Exception):
-    """The log no longer holds what comes next: what is missing cannot be read, nor skipped."""
 
 
 class LogReader:
@@ -128,48 +124,32 @@ class LogReader:
             self.failed.set()
 
     def _read(self) -> None:
-        from confluent_kafka import Consumer, TopicPartition
+        with Tail(self._options, "index", reset="error") as tail:
+            self._assign(tail)
+            for polled in tail.polls(self._stopping.is_set, self._batch, 0.05):
+                self._take(tail.highs, polled)
 
-        consumer = Consumer(
-            from_offsets(self._options, "index")
-            | {"fetch.wait.max.ms": 50, "queued.max.messages.kbytes": 65536}
-        )
-        assigned = [TopicPartition(self._topic, p) for p in range(self._partitions)]
-        consumer.assign(
-            [assignment(self._topic, p, self._positions.get(p)) for p in range(self._partitions)]
-        )
-        try:
-            while not self._stopping.is_set():
-                self._turn(consumer, assigned)
-        finally:
-            consumer.close()
+    def _assign(self, tail: Tail) -> None:
+        numbers = range(self._partitions)
+        tail.assign({(self._topic, number): self._positions.get(number) for number in numbers})
 
-    def _turn(self, consumer: Any, assigned: Sequence[Any]) -> None:
-        # The first message at once, then what is there: `consume(n, 1.0)` alone waits.
-        first = consumer.poll(0.05)
-        if first is not None:
-            messages = [first, *consumer.consume(self._batch - 1, 0)]
-            self._apply(messages)
-            self._heed(consumer, [m for m in messages if m.error() is not None])
+    def _take(self, highs: Callable[[], Mapping[Partition, int]], polled: Polled) -> None:
+        if polled:
+            self._apply(polled)
+        for note in polled.notes:
+            log.warning("index log: %s", note)  # the client reconnects by itself
         self.progress_at = time.monotonic()
         self.watermark.tick(self._now())
-        for at in assigned:  # what the last fetch said; no request is made for it
-            high = consumer.get_watermark_offsets(at, cached=True)[1]
-            if high >= 0:  # before the first fetch nothing is known
-                self._first_highs.setdefault(at.partition, high)
-                self._highs[at.partition] = high
+        for (_, partition), high in highs().items():
+            self._first_highs.setdefault(partition, high)
+            self._highs[partition] = high
         self._note_ends()
 
-    def _apply(self, messages: Sequence[Any]) -> None:
+    def _apply(self, polled: Polled) -> None:
         """Apply a batch; its records become searchable together, in microseconds each."""
         records: list[Record] = []
         sources: list[Any] = []
-        ends: list[int] = []
-        for message in messages:
-            if message.error() is not None:
-                if is_end(message.error()):
-                    ends.append(message.partition())
-                continue
+        for message in polled.messages:
             try:
                 product_id, record = decode_record(message.key(), message.value())
                 records.append(engine_record(product_id, record))
@@ -181,9 +161,9 @@ class LogReader:
                             message.offset(), error)  # fmt: skip
         applied = self._index.apply(records)
         self._note_orders(records, sources, applied)
-        self._note_positions(messages)  # after the ledger: a snapshot asks for them before it
+        self._note_positions(polled)  # after the ledger: a snapshot asks for them before it
         self._observe(records, sources, applied)
-        for partition in ends:
+        for _, partition in polled.ends:
             self.watermark.end(partition)
             self._ends.add(partition)
 
@@ -206,27 +186,29 @@ class LogReader:
             if newest is not None:
                 self._ledger.stale(message.key(), message.partition(), newest)
 
-    def _note_positions(self, messages: Sequence[Any]) -> None:
+    def _note_positions(self, polled: Polled) -> None:
         """Note how far each partition was read, its last record's epoch, and the newest time."""
-        reached: dict[int, int] = {}
         last: dict[int, Any] = {}
         times: dict[int, int] = {}
-        for message in messages:
+        for message in polled.messages:
             partition = message.partition()
-            if message.error() is None:
-                reached[partition], last[partition] = message.offset() + 1, message
-                times[partition] = max(message.timestamp()[1], times.get(partition, 0))
-            elif is_end(message.error()):
-                reached[partition] = message.offset()
+            last[partition] = message
+            times[partition] = max(message.timestamp()[1], times.get(partition, 0))
         for partition, time_ms in times.items():
             self.watermark.applied(partition, time_ms / 1000)
-        for partition, offset in reached.items():
-            if partition in last:
-                epoch = last[partition].leader_epoch()
-            else:
-                before = self._positions.get(partition)
-                epoch = before.leader_epoch if before else None
-            self._positions[partition] = Position(offset, epoch)
+        for partition, message in last.items():
+            self._positions[partition] = Position(message.offset() + 1, message.leader_epoch())
+        self._pass(((number, offset) for (_, number), offset in polled.ends.items()))
+        self._pass((batch.partition, batch.last + 1) for batch in polled.unreadable)
+        if polled.unreadable:
+            self._metrics.records.labels("unknown", "unreadable").inc(len(polled.unreadable))
+
+    def _pass(self, offsets: Iterable[tuple[int, int]]) -> None:
+        """Note offsets that were passed without a record: the epochs stay."""
+        for partition, offset in offsets:
+            before = self._positions.get(partition, Position(0))
+            if offset >= before.offset:
+                self._positions[partition] = Position(offset, before.leader_epoch)
 
     def _note_ends(self) -> None:
         """Tell the ledger where nothing was left; a busy partition shows no end-of-partition."""
@@ -238,22 +220,6 @@ class LogReader:
                 self._ends.add(partition)
         if len(self._ends) == self._partitions:
             self.caught_up.set()
-
-    def _heed(self, consumer: Any, notices: Sequence[Any]) -> None:
-        """Act on what the client says: raise if the log was cut, step over what is unreadable."""
-        for notice in notices:
-            error = notice.error()
-            if is_end(error):
-                continue
-            if is_cut(error):
-                raise LogCutError(f"{notice.topic()}[{notice.partition()}]: {error.str()}")
-            if (batch := step_over(consumer, self._options, notice)) is None:
-                log.warning("index log: %s", error.str())  # the client reconnects by itself
-                continue
-            self._metrics.records.labels("unknown", "unreadable").inc()
-            before = self._positions.get(batch.partition)
-            epoch = before.leader_epoch if before else None
-            self._positions[batch.partition] = Position(batch.last + 1, epoch)
 
     def _observe(
         self, records: Sequence[Record], sources: Sequence[Any], applied: Sequence[Applied]

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from streams.config.settings import MIB, Settings
+from streams.config.settings import Settings
 from streams.ingest.dead_letters import ROOM, Fault, dead_letter
 from streams.ingest.outcome import Entry, Outcome, index_message, newest_records
 from streams.ingest.retry import Retry, retry_message
@@ -13,6 +13,7 @@ from streams.kafka.delivery import Write, deliver
 from streams.kafka.messages import SourceMessage
 from streams.metrics import Metrics
 from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.options import MIB
 from visualsearch.client.producer import Producer, SendError
 
 # What the index log takes, less headers and batch. An event may be larger: it may be compressed.

@@ -1,22 +1,28 @@
-"""Says, in a metric and in the log, whether Kafka answers; it may be away for minutes."""
+"""Whether Kafka answers: asked once, and watched in a metric and the log."""
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from prometheus_client import Gauge
+from streams.kafka.topics import admin_client
+
+if TYPE_CHECKING:
+    from prometheus_client import Gauge
 
 log = logging.getLogger(__name__)
 EVERY_S = 5.0
 REMIND_S = 60.0
+POLL_S = 0.05
 
 
 class BrokerWatch:
     """Asks every few seconds. `answers` blocks for as long as it waits for one."""
 
     def __init__(
-        self, answers: Callable[[], bool], up: Gauge, now: Callable[[], float] = time.monotonic
+        self, answers: Callable[[], bool], up: "Gauge", now: Callable[[], float] = time.monotonic
     ) -> None:
         self._answers = answers
         self._up = up
@@ -50,3 +56,41 @@ class BrokerWatch:
             self._said_at = now
             away_s = now - self._away_since
             log.warning("Kafka does not answer for %.0f s; nothing is lost, all waits", away_s)
+
+
+def answers(bootstrap: str, *, timeout_s: float = 2.0) -> bool:
+    """Say whether a metadata request is answered by a broker whose partitions all have leaders.
+
+    Right after a restart the metadata of a topic may come before its leaders do.
+    """
+    from confluent_kafka import KafkaException
+
+    if not _port_opens(bootstrap):
+        return False
+    admin = admin_client(bootstrap)
+    try:
+        metadata = admin.list_topics(timeout=timeout_s)
+    except KafkaException:
+        return False
+    led = all(p.leader >= 0 for t in metadata.topics.values() for p in t.partitions.values())
+    return bool(metadata.brokers) and led
+
+
+def wait_until_answers(bootstrap: str, *, timeout_s: float, alive: Callable[[], bool]) -> bool:
+    """Poll until the broker answers; False once its process is not `alive` or time is up."""
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end and alive():
+        if answers(bootstrap):
+            return True
+        time.sleep(POLL_S)
+    return False
+
+
+def _port_opens(bootstrap: str) -> bool:
+    """Knock first: librdkafka backs off for up to a second after each refused connection."""
+    host, _, port = bootstrap.partition(",")[0].strip().rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=1.0).close()
+    except (OSError, ValueError):
+        return False
+    return True

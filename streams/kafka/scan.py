@@ -1,32 +1,37 @@
-"""Topics read from a beginning to where they end now: by assignment, without a group."""
+"""Bounded scans: topics read from a beginning to where they end now, without a group."""
 
 import re
-from collections.abc import Callable, Container, Iterator, Sequence
+import time
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from streams.kafka.assignment import from_the_start, is_end
 from streams.kafka.messages import SourceMessage
 from streams.kafka.topics import TopicError
 from visualsearch.client.closing import Closing
-from visualsearch.client.unreadable import is_unreadable, step_over
+from visualsearch.client.offsets import OffsetsError, Partition
+from visualsearch.client.tail import Polled, Position, Tail
 
-_BROKER_S = 10.0
-_SILENT_S = 30.0
-_BATCH = 500
+SILENT_S = 30.0
+_WAIT_S = 0.1
+_LIMIT = 500
 _AGO = re.compile(r"(\d{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The offsets of one partition that are to be read: `start` up to, not including, `end`."""
+    """The offsets of one partition that are to be read: `start` up to, not including, `end`.
+
+    `leader_epoch` is that of the record before `start`, where it is known.
+    """
 
     topic: str
     partition: int
     start: int
     end: int
+    leader_epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,47 +56,40 @@ def since_ms(text: str, now: datetime) -> int:
 
 
 class Scanner(Closing):
-    """A consumer that commits nothing and belongs to no group. Raises TopicError."""
+    """Reads through a tail that is given, else its own, and closes it. Raises TopicError.
 
-    def __init__(self, options: dict[str, str | int]) -> None:
-        from confluent_kafka import Consumer
+    A batch that cannot be read is stepped over and yielded as a damaged message. If the tail does
+    not step over, it is yielded by its first offset, and its partition has to be left.
+    """
 
-        self._options = options
+    def __init__(self, options: Mapping[str, str | int], tail: Tail | None = None) -> None:
         self._bootstrap = options["bootstrap.servers"]
-        self._consumer = Consumer(
-            from_the_start(options, "scan")
-            | {"fetch.wait.max.ms": 50, "queued.max.messages.kbytes": 65536}
-        )
+        self._tail = tail or Tail(options, "scan", reset="earliest")
+        self._left: dict[Partition, Span] = {}
+        self._reached: dict[Partition, int] = {}
 
     def partitions(self, topic: str) -> int:
         """Return how many partitions a topic has; 0 if there is no such topic."""
-        from confluent_kafka import KafkaException
-
         try:
-            found = self._consumer.list_topics(topic, timeout=_BROKER_S).topics[topic]
-        except KafkaException as error:
+            return self._tail.offsets.count(topic)
+        except OffsetsError as error:
             raise self._unreachable(error) from error
-        return 0 if found.error is not None else len(found.partitions)
 
     def spans(
         self, topic: str, partitions: Sequence[int] | None = None, since: int | None = None
     ) -> list[Span]:
         """Return what a topic holds now, in the given partitions or all, since a time in ms."""
-        from confluent_kafka import KafkaException, TopicPartition
-
-        chosen = range(self.partitions(topic)) if partitions is None else partitions
-        spans = []
+        numbers = range(self.partitions(topic)) if partitions is None else partitions
+        chosen = [(topic, number) for number in numbers]
         try:
-            for number in chosen:
-                tp = TopicPartition(topic, number)
-                start, end = self._consumer.get_watermark_offsets(tp, timeout=_BROKER_S)
-                if since is not None:
-                    wanted = TopicPartition(topic, number, since)
-                    (found,) = self._consumer.offsets_for_times([wanted], timeout=_BROKER_S)
-                    start = found.offset if 0 <= found.offset <= end else end
-                spans.append(Span(topic, number, start, end))
-        except KafkaException as error:
+            bounds = self._tail.offsets.bounds(chosen)
+            at = {} if since is None else self._tail.offsets.at_time(chosen, since)
+        except OffsetsError as error:
             raise self._unreachable(error) from error
+        spans = []
+        for partition, (start, end) in bounds.items():
+            first = at.get(partition, start)
+            spans.append(Span(*partition, first if 0 <= first <= end else end, end))
         return spans
 
     def read(
@@ -99,63 +97,88 @@ class Scanner(Closing):
         spans: Sequence[Span],
         progress: Callable[[int, int], None] = lambda _, __: None,
         keys: Container[bytes] | None = None,
+        stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[Scanned]:
-        """Yield the messages of the spans, or those with the given keys alone.
+        """Yield the messages of the spans, or those with the given keys alone, until `stop()`.
 
         `progress` gets offsets passed and offsets in all.
 
         Compaction leaves holes, so that an end is an offset passed or the end of the partition.
+        Raises LogCutError where the log does not hold a start, if the reset is `error`.
         """
-        from confluent_kafka import TopicPartition
+        self._left = left = {(s.topic, s.partition): s for s in spans if s.start < s.end}
+        self._reached = {at: span.start for at, span in left.items()}
+        total = sum(span.end - span.start for span in left.values())
+        passed = -sum(self._reached.values())
+        starts = {at: Position(span.start, span.leader_epoch) for at, span in left.items()}
+        if not left:
+            return
+        self._tail.assign(starts)
+        heard_at = time.monotonic()
+        try:
+            for polled in self._tail.polls(lambda: not left or stop(), _LIMIT, _WAIT_S):
+                if polled:
+                    yield from self._within(polled, keys)
+                    heard_at = time.monotonic()
+                elif time.monotonic() - heard_at > SILENT_S:
+                    raise self._silent()
+                progress(passed + sum(self._reached.values()), total)
+        finally:
+            self._tail.unassign()
 
-        left = {(s.topic, s.partition): s for s in spans if s.start < s.end}
-        total = sum(s.end - s.start for s in left.values())
-        position = {at: span.start for at, span in left.items()}
-        starts = dict(position)
-        self._consumer.assign([TopicPartition(t, p, s.start) for (t, p), s in left.items()])
-        while left:
-            for message in self._batch():
-                at = (message.topic(), message.partition())
-                if (span := left.get(at)) is None:
-                    continue
-                if message.error() is not None and is_end(message.error()):
-                    position[at] = span.end
-                elif (found := self._scanned(message)) is not None:
-                    wanted = keys is None or found.message.key in keys
-                    if wanted and found.message.offset < span.end:
-                        yield found
-                    position[at] = min(found.message.next_offset, span.end)
-                if position[at] >= span.end:
-                    del left[at]
-            progress(sum(position[at] - starts[at] for at in position), total)
+    def reached(self, partition: Partition) -> int:
+        """Return the offset up to which the last read has seen a partition, at most its end."""
+        return self._reached[partition]
+
+    def leave(self, partition: Partition) -> None:
+        """Read no more of a partition in this read."""
+        if self._left.pop(partition, None) is not None:
+            self._tail.leave(partition)
 
     def close(self) -> None:
         """Leave."""
-        self._consumer.close()
+        self._tail.close()
 
-    def _batch(self) -> list[Any]:
-        """Return messages, ends of partitions and what cannot be read, as soon as there are any."""
-        first = self._consumer.poll(_SILENT_S)
-        if first is None:
-            raise TopicError(
-                f"Kafka at {self._bootstrap} sent nothing for {_SILENT_S:.0f} s", code="unreachable"
-            )
-        batch = [first, *self._consumer.consume(_BATCH, 0)]
-        # Other errors are the client's notes on its own reconnecting.
-        return [m for m in batch if m.error() is None or is_end(m.error()) or is_unreadable(m)]
+    def _within(self, polled: Polled, keys: Container[bytes] | None) -> Iterator[Scanned]:
+        """Yield what belongs to the spans, and note how far they are read."""
+        for message in polled.messages:
+            at, offset = (message.topic(), message.partition()), message.offset()
+            if (span := self._left.get(at)) is None:
+                continue
+            if offset < span.end and (keys is None or message.key() in keys):
+                yield _scanned(message)
+            self._reach(at, offset + 1)
+        for batch in polled.unreadable:
+            at = (batch.topic, batch.partition)
+            if (span := self._left.get(at)) is None:
+                continue
+            if batch.first < span.end and keys is None:
+                yield Scanned(SourceMessage.from_unreadable(batch), by_producer=False)
+            self._reach(at, batch.last + 1)
+        for at in polled.ends:
+            if (span := self._left.get(at)) is not None:
+                self._reach(at, span.end)
 
-    def _scanned(self, message: Any) -> Scanned | None:
-        """Return a message or what stands for an unreadable batch; None if it is read again."""
-        from confluent_kafka import TIMESTAMP_CREATE_TIME
+    def _reach(self, partition: Partition, offset: int) -> None:
+        """Note that a partition is read up to an offset, unless it was left meanwhile."""
+        if (span := self._left.get(partition)) is None:
+            return
+        self._reached[partition] = min(offset, span.end)
+        if offset >= span.end:
+            self.leave(partition)
 
-        if message.error() is None:
-            by_producer = message.timestamp()[0] == TIMESTAMP_CREATE_TIME
-            return Scanned(SourceMessage.from_confluent(message), by_producer)
-        batch = step_over(self._consumer, self._options, message)
-        if batch is None:
-            return None
-        return Scanned(SourceMessage.from_unreadable(batch), by_producer=False)
-
-    def _unreachable(self, error: Any) -> TopicError:
-        text = f"No answer from Kafka at {self._bootstrap}: {error.args[0].str()}"
+    def _silent(self) -> TopicError:
+        waiting = ", ".join(f"{topic}[{number}]" for topic, number in sorted(self._left))
+        text = f"Kafka at {self._bootstrap} sent nothing of {waiting} for {SILENT_S:.0f} s"
         return TopicError(text, code="unreachable")
+
+    def _unreachable(self, error: OffsetsError) -> TopicError:
+        text = f"No answer from Kafka at {self._bootstrap}: {error}"
+        return TopicError(text, code="unreachable")
+
+
+def _scanned(message: Any) -> Scanned:
+    from confluent_kafka import TIMESTAMP_CREATE_TIME
+
+    by_producer = message.timestamp()[0] == TIMESTAMP_CREATE_TIME
+    return Scanned(SourceMessage.from_confluent(message), by_producer)

@@ -1,6 +1,6 @@
 """The administration that makes and checks the topics.
 
-Nothing here changes or deletes a topic: creation is idempotent, a difference is reported.
+Creation is idempotent: it changes and deletes nothing, and a difference is reported.
 """
 
 import logging
@@ -15,6 +15,7 @@ from visualsearch.errors import VisualSearchError
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
 
+log = logging.getLogger(__name__)
 BROKER_DEFAULT_REPLICATION = -1
 
 
@@ -120,6 +121,47 @@ def describe_topics(
             f"No answer from Kafka at {bootstrap}: {error.args[0].str()}", code="unreachable"
         ) from error
     return [_state(spec, counts.get(spec.name), configs.get(spec.name, {})) for spec in specs]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicIdentity:
+    """What tells a topic from every other; one that is made again gets another `topic_id`."""
+
+    cluster_id: str
+    topic_id: str
+    partitions: int
+
+
+def topic_identity(bootstrap: str, topic: str, *, timeout_s: float) -> TopicIdentity:
+    """Return which topic this is.
+
+    Raises TopicError, `unreachable` where a later answer may be another one.
+    """
+    from confluent_kafka import KafkaError, KafkaException, TopicCollection
+
+    admin = admin_client(bootstrap)
+    try:
+        described = admin.describe_topics(TopicCollection([topic]), request_timeout=timeout_s)
+        cluster = admin.describe_cluster(request_timeout=timeout_s).result(2 * timeout_s)
+        found = described[topic].result(2 * timeout_s)
+    except TimeoutError as error:
+        raise TopicError(f"No answer from Kafka at {bootstrap}", code="unreachable") from error
+    except KafkaException as error:
+        fault = error.args[0]
+        text = f"Kafka at {bootstrap} does not describe {topic}: {fault.str()}"
+        # Below 0 are the client's own: timeouts, connections. Others say no, as an ACL does.
+        never = KafkaError._UNSUPPORTED_FEATURE  # noqa: SLF001 - its public name
+        away = fault.retriable() or (fault.code() < 0 and fault.code() != never)
+        raise TopicError(text, code="unreachable" if away else None) from error
+    return TopicIdentity(cluster.cluster_id, str(found.topic_id), len(found.partitions))
+
+
+def delete_topics(bootstrap: str, names: Sequence[str]) -> None:
+    """Delete topics of a run of our own; one that stays is logged."""
+    admin = admin_client(bootstrap)
+    for name, deleted in admin.delete_topics(list(names), operation_timeout=10).items():
+        if (error := deleted.exception(timeout=15)) is not None:
+            log.warning("topic %s was not deleted: %s", name, error)
 
 
 def _state(spec: TopicSpec, partitions: int | None, config: Mapping[str, str]) -> TopicState:

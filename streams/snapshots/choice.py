@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from streams.kafka.assignment import Position
 from streams.metrics import Metrics
 from streams.snapshots.source import LogIdentity, RefusedError, Source, read_source, require_log
 from streams.snapshots.store import SnapshotStore, StoreError
+from visualsearch.client.tail import Position
 from visualsearch.snapshot import folder as local
 from visualsearch.snapshot.errors import SnapshotError
 from visualsearch.snapshot.manifest import Manifest, read_manifest

@@ -10,7 +10,6 @@ from streams.config.settings import Settings
 from streams.indexer.engine import build_engine, engine_options
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
-from streams.kafka.assignment import Position
 from streams.kafka.topics import TopicError
 from streams.metrics import Metrics
 from streams.snapshots.choice import Choice, Chosen, Judge
@@ -19,6 +18,7 @@ from streams.snapshots.scheduler import Keeper, Triggers
 from streams.snapshots.source import LogIdentity
 from streams.snapshots.store import SnapshotStore
 from streams.snapshots.take import Keep, Taking
+from visualsearch.client.tail import Position
 from visualsearch.contracts.records import Order
 from visualsearch.engine import Engine
 from visualsearch.snapshot.read import restore

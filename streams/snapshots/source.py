@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from streams.kafka.assignment import Position
+from visualsearch.client.tail import Position
 from visualsearch.contracts.records import Order
 from visualsearch.errors import VisualSearchError
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
-from streams.kafka.assignment import Position
 from streams.metrics import Metrics
 from streams.snapshots.source import DirtyKey, LogIdentity, Source
 from streams.snapshots.store import SnapshotStore
+from visualsearch.client.tail import Position
 from visualsearch.engine import Engine
 from visualsearch.snapshot.folder import prune
 from visualsearch.snapshot.manifest import read_manifest

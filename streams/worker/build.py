@@ -10,7 +10,7 @@ from functools import partial
 from prometheus_client import CollectorRegistry
 
 import visualsearch
-from streams.config.settings import MIB, Settings
+from streams.config.settings import Settings
 from streams.images.blob_writer import InlineImages
 from streams.images.blobs import BlobStore
 from streams.images.circuit_breaker import Hosts
@@ -43,6 +43,7 @@ from streams.snapshots.restore import Beginning, begin, build_keeper
 from streams.snapshots.scheduler import Keeper
 from streams.worker.topic_check import require_topics
 from visualsearch.client.clock import BrokerClock
+from visualsearch.client.options import MIB
 from visualsearch.client.producer import Producer
 from visualsearch.contracts.workers import WorkerHeartbeat
 from visualsearch.encoders.protocol import Encoder

@@ -21,12 +21,13 @@ from streams.config.process import tune
 from streams.config.topics import TopicNames, topic_specs
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
-from streams.kafka.assignment import assignment, from_offsets, is_end
 from streams.kafka.topics import create_topics
 from streams.metrics import Metrics
 from streams.tools.bench.clustered import Clustered
 from streams.tools.broker import start_broker, stop_broker
+from visualsearch.client.options import by_assignment
 from visualsearch.client.partitioner import partition_of
+from visualsearch.client.tail import is_end, topic_partition
 from visualsearch.contracts.records import ImageVector, Vectors, encode_record, record_key
 from visualsearch.engine import Engine
 
@@ -84,10 +85,12 @@ class Watch:
 
 def bare(bootstrap: str, records: int) -> Took:
     """Return the time in which a loop reads them all, and looks at none."""
-    options = from_offsets({"bootstrap.servers": bootstrap}, "bare")
-    consumer = Consumer(options | {"fetch.wait.max.ms": 50, "queued.max.messages.kbytes": 65536})
+    options = by_assignment({"bootstrap.servers": bootstrap}, "bare")
+    own = {"enable.partition.eof": True, "auto.offset.reset": "error", "fetch.wait.max.ms": 50,
+           "queued.max.messages.kbytes": 65536}  # fmt: skip
+    consumer = Consumer(options | own)
     watch = Watch()
-    consumer.assign([assignment(TOPIC, number, None) for number in range(PARTITIONS)])
+    consumer.assign([topic_partition((TOPIC, number), None) for number in range(PARTITIONS)])
     seen, ends = 0, set()
     while len(ends) < PARTITIONS:
         for message in consumer.consume(1000, 0.05):

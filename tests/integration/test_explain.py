@@ -74,7 +74,7 @@ async def explain(path: Path, *arguments: str, status: int = 0) -> Any:
 async def test_each_state_has_its_verdict(
     path: Path, product_id: str, code: str, text: str
 ) -> None:
-    """From the topics, the lanes' offsets and the worker's index together."""
+    """From the topics, the pipelines' offsets and the worker's index together."""
     told = await explain(path, product_id)
     assert told["verdict"]["code"] == code, told
     assert text in told["verdict"]["text"]
@@ -162,17 +162,17 @@ async def test_a_worker_tells_the_state_of_a_product(path: Path) -> None:
         assert (nobody["known"], nobody["why"], nobody["model"]) == (False, "unknown", "fake")
 
 
-async def test_a_late_product_names_the_lane_and_its_offset(
+async def test_a_late_product_names_the_pipeline_and_its_offset(
     kafka: BrokerInfo, tmp_path: Folder
 ) -> None:
-    """No lane runs at all; later the embedding lane waits for a host that hangs."""
+    """No pipeline runs at all; later the embedding pipeline waits for a host that hangs."""
     settings = make_settings(kafka.bootstrap, tmp_path, fetch_timeout_s=120.0)
     await asyncio.to_thread(make_topics, settings)
     async with path_of(settings, frozenset({"search"})) as path:
         await path.publish(created("late", inline(7)))
         told = await explain(path, "late")
         assert told["verdict"]["code"] == "late"
-        assert "the attribute lane has not reached" in told["verdict"]["text"]
+        assert "the attribute pipeline has not reached" in told["verdict"]["text"]
         assert "(committed nothing" in told["verdict"]["text"]
     async with path_of(settings) as path, PictureHost() as host:
         await path.settled()
@@ -180,4 +180,4 @@ async def test_a_late_product_names_the_lane_and_its_offset(
         await path.publish(updated("late", ImageSource(url=host.url("/slow/x.jpg"))))
         await path.caught_up("attributes")
         told = await explain(path, "late")
-        assert "the embedding lane has not reached" in told["verdict"]["text"], told["verdict"]
+        assert "the embedding pipeline has not reached" in told["verdict"]["text"], told["verdict"]

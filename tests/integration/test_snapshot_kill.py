@@ -10,7 +10,6 @@ from pathlib import Path as Folder
 import pytest
 
 from streams.config.settings import Settings
-from streams.kafka.assignment import Position
 from streams.snapshots.request import AskError, ask_for_snapshot
 from streams.snapshots.source import read_source
 from streams.tools.broker import BrokerInfo
@@ -21,6 +20,7 @@ from tests.support.harness import inline, make_settings, make_topics, read_topic
 from tests.support.path_events import created, deleted, offer
 from visualsearch.client.messages import OutgoingMessage
 from visualsearch.client.producer import Producer
+from visualsearch.client.tail import Position
 from visualsearch.contracts.events import ProductEvent, encode_event
 from visualsearch.snapshot.manifest import read_manifest
 

@@ -14,7 +14,6 @@ from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from streams.config.settings import Settings
 from streams.config.topics import topic_specs
-from streams.kafka.assignment import Position
 from streams.kafka.topics import admin_client
 from streams.snapshots.log_state import identify, require_readable
 from streams.snapshots.source import RefusedError, Source, read_source
@@ -22,6 +21,7 @@ from streams.tools.broker import BrokerInfo
 from tests.support.harness import Path, inline, make_settings, make_topics, path_of
 from tests.support.path_events import created, deleted, offer
 from tests.support.waiting import until
+from visualsearch.client.tail import Position
 from visualsearch.snapshot.folder import listed
 from visualsearch.snapshot.manifest import read_manifest
 

@@ -9,19 +9,19 @@ from streams.ingest.dead_letters import Fault, dead_letter
 from streams.ingest.order import ORDER_HEADER, OrderMode, parse_place
 from streams.ingest.outcome import read_event
 from streams.kafka.messages import SourceMessage
-from streams.tools.dlq.letters import Letter
-from streams.tools.dlq.replay import Topics, replay_message
+from streams.tools.dlq.dead_letters import DeadLetter
+from streams.tools.dlq.replay import ProductTopics, replay_message
 from tests.support.event_strategies import good_events
 from visualsearch.client.messages import Headers, OutgoingMessage
 from visualsearch.contracts.errors import SchemaError
 
 FAULT = Fault("fetch", "image_http_404", "gone")
-TOPICS = Topics({"product-events": 4}, lambda _: None)
+TOPICS = ProductTopics({"product-events": 4}, lambda _: None)
 places = st.tuples(st.integers(0, 3), st.integers(0, 2**40), st.integers(0, 4 * 10**12))
 headers = st.lists(st.tuples(st.sampled_from(["a", "traceparent"]), st.binary(max_size=4)))
 
 
-def arrived(message: OutgoingMessage, place: tuple[int, int, int], *, own_time: bool) -> Letter:
+def arrived(message: OutgoingMessage, place: tuple[int, int, int], *, own_time: bool) -> DeadLetter:
     """Return what was sent as it is read again; LogAppendTime replaces its time."""
     partition, offset, now_ms = place
     kept = message.timestamp_ms if own_time else None
@@ -29,7 +29,7 @@ def arrived(message: OutgoingMessage, place: tuple[int, int, int], *, own_time: 
         message.topic, message.partition if message.partition is not None else partition, offset,
         now_ms if kept is None else kept, message.key, message.value, message.headers,
     )  # fmt: skip
-    return Letter(source)
+    return DeadLetter(source)
 
 
 REPLAYS = st.tuples(

@@ -6,7 +6,6 @@ The straight run is the exact twin's, to which every record is applied once and 
 import random
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import given, settings
@@ -28,6 +27,7 @@ from tests.support.log_replica import (
     Entry,
     Log,
     LogConsumer,
+    take,
 )
 from visualsearch.contracts.records import decode_record
 from visualsearch.engine import Engine
@@ -38,7 +38,6 @@ from visualsearch.types import Outcome, Record
 MODES: tuple[OrderMode, OrderMode] = ("timestamp", "explicit")
 STEPS = 64  # about four events per product
 START = [0] * PARTITIONS
-ASSIGNED = [SimpleNamespace(partition=place) for place in range(PARTITIONS)]
 
 
 class Gullible(Products):
@@ -65,7 +64,7 @@ def replay(rng: random.Random, log: Log, engine: Engine, start: Sequence[int]) -
     reader = LogReader({}, TOPIC, engine, ledger, METRICS, lambda: 0.0, partitions=PARTITIONS)
     while not reader.caught_up.is_set():
         consumer.fetch(rng.randrange(PARTITIONS), rng.randint(1, 20))
-        reader._turn(consumer, ASSIGNED)
+        take(reader, consumer)
 
 
 def prefixes(rng: random.Random, log: Log) -> Iterator[tuple[Log, Entry]]:

@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
-from streams.kafka.assignment import Position
 from streams.snapshots.source import Source, read_source
 from streams.snapshots.take import Keep, Taking
-from tests.property.test_prefix_replay import ASSIGNED, MODES, state
+from tests.property.test_prefix_replay import MODES, state
 from tests.support.log_catalogue import PRODUCTS
 from tests.support.log_history import History
 from tests.support.log_replica import (
@@ -30,8 +29,10 @@ from tests.support.log_replica import (
     TOPIC,
     Log,
     LogConsumer,
+    take,
 )
 from tests.support.snapshot_parts import HERE, START_S
+from visualsearch.client.tail import Position
 from visualsearch.contracts.records import Order
 from visualsearch.engine import Engine
 from visualsearch.snapshot.manifest import read_manifest
@@ -61,7 +62,7 @@ class Life:
     def read(self, rng: random.Random) -> None:
         """Apply some records of a partition."""
         self.consumer.fetch(rng.randrange(PARTITIONS), rng.randint(1, 8))
-        self.reader._turn(self.consumer, ASSIGNED)
+        take(self.reader, self.consumer)
 
     def lived(self, rng: random.Random) -> Lived:
         """Read to the ends; return what the index holds, and the newest orders of dirty keys."""

@@ -14,6 +14,7 @@ from streams.indexer.healer import LogHealer, LogRecord, Search
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
 from streams.metrics import Metrics
+from tests.support.scripted_consumer import tail_on
 from visualsearch.client.messages import Headers, OutgoingMessage
 from visualsearch.contracts.records import Order, decode_record
 from visualsearch.engine import Engine, Layout
@@ -129,6 +130,9 @@ class LogConsumer:
         self._highs[place] = self._log.ends[place]
         self._fetched += found
 
+    def assign(self, _: Sequence[Any]) -> None:
+        """Begin at the beginnings, whatever is asked for."""
+
     def poll(self, _: float) -> Entry | None:
         """Return the next message that came."""
         return self._fetched.pop(0) if self._fetched else None
@@ -142,6 +146,13 @@ class LogConsumer:
         """Return what the last fetch said."""
         assert cached
         return 0, self._highs[at.partition]
+
+
+def take(reader: LogReader, consumer: LogConsumer) -> None:
+    """Have a reader apply what came."""
+    tail = tail_on(consumer)
+    reader._assign(tail)
+    reader._take(tail.highs, tail.poll(1000, 0.0))
 
 
 class Replica:
@@ -160,7 +171,6 @@ class Replica:
         self._searched = searched
         self._append_now = append
         self._consumer = LogConsumer(log)
-        self._assigned = [SimpleNamespace(partition=place) for place in range(PARTITIONS)]
         self._first_ends = list(log.ends)
         self.appended = 0
         self.engine = Engine(MODEL, DIM, layout=SMALL)
@@ -176,13 +186,17 @@ class Replica:
     def read(self, rng: random.Random, limit: int) -> None:
         """Apply up to `limit` records of one partition."""
         self._consumer.fetch(rng.randrange(PARTITIONS), limit)
-        self.reader._turn(self._consumer, self._assigned)
+        self.take()
 
     def read_all(self) -> None:
         """Apply everything, and meet every end."""
         for place in range(PARTITIONS):
             self._consumer.fetch(place, 1_000_000)
-        self.reader._turn(self._consumer, self._assigned)
+        self.take()
+
+    def take(self) -> None:
+        """Apply what came."""
+        take(self.reader, self._consumer)
 
     def _newest(self, partition: int, wanted: Mapping[bytes, Order], _: object) -> Found:
         search = Search(wanted)

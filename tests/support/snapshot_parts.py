@@ -8,7 +8,6 @@ from prometheus_client import CollectorRegistry
 
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
-from streams.kafka.assignment import Position
 from streams.metrics import Metrics
 from streams.snapshots.choice import Choice, Judge
 from streams.snapshots.source import DirtyKey, LogIdentity, Source
@@ -16,6 +15,7 @@ from streams.snapshots.store import SnapshotStore
 from streams.snapshots.take import Keep, Taking
 from tests.support.log_history import vector
 from tests.support.log_replica import DIM, MODEL, SMALL, TOPIC
+from visualsearch.client.tail import Position
 from visualsearch.engine import Engine
 from visualsearch.snapshot.read import restore
 from visualsearch.snapshot.write import write

@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 
 from visualsearch.client.messages import OutgoingMessage, read_headers
-from visualsearch.client.options import by_assignment
+from visualsearch.client.offsets import OffsetsError
 from visualsearch.client.producer import Producer
 from visualsearch.client.routes import Routes
-from visualsearch.client.unreadable import step_over
+from visualsearch.client.tail import Tail
 from visualsearch.contracts.search import SearchRequest, SearchResult, decode_result
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,7 @@ CORRELATION_ID = "correlation_id"
 NO_ANSWER = "no worker answered; is one running and ready? (visualsearch worker)"
 _BROKER_S = 3.0  # for one question to the broker
 _POLL_S = 0.05
+_RESULTS = 100  # in one poll: a sweep must not wait for more
 
 
 class ClientClosedError(ConnectionError):
@@ -203,46 +204,35 @@ class SearchClient:
             self._end(ConnectionError(f"cannot read topic {self._results}: {error!r}"))
 
     def _read(self) -> None:
-        from confluent_kafka import Consumer
-
-        consumer = Consumer(by_assignment(self._options, "client") | {"fetch.wait.max.ms": 100})
-        try:
-            self._position(consumer)
+        """Settle requests; results in a batch that was stepped over are asked for again."""
+        tuning = {"fetch.wait.max.ms": 100}
+        with Tail(self._options, "client", reset="latest", tuning=tuning,
+                  answer_s=_BROKER_S) as tail:  # fmt: skip
+            self._position(tail)
             self._send_held_back()
             sweep_at = 0.0
-            while not self._stopping.is_set():
-                message = consumer.poll(_POLL_S)
-                if message is not None and message.error() is None:
+            for polled in tail.polls(self._stopping.is_set, _RESULTS, _POLL_S):
+                for message in polled.messages:
                     self._take(message)
-                elif message is not None:  # answers in what it steps over are sent again
-                    step_over(consumer, self._options, message)
                 if (now := time.monotonic()) >= sweep_at:
                     self._sweep(now)
                     sweep_at = now + _POLL_S
-        finally:
-            consumer.close()
 
-    def _position(self, consumer: Any) -> None:
+    def _position(self, tail: Tail) -> None:
         """Assign the results from where they end now, and learn of the requests' partitions.
 
-        The offsets themselves, not "end": a result may come before the first fetch does. A topic
-        made a moment ago has no leader yet and a broker may be away, so this asks until it is
-        answered or the client is closed.
+        A topic made a moment ago has no leader yet and a broker may be away, so this asks until it
+        is answered or the client is closed.
         """
-        from confluent_kafka import KafkaException
-
         while not self._stopping.is_set():
             try:
-                self._routes = Routes(len(_partitions(consumer, self._requests)))
-                tps = _partitions(consumer, self._results)
-                for tp in tps:
-                    tp.offset = consumer.get_watermark_offsets(tp, timeout=_BROKER_S)[1]
-            except KafkaException as error:
-                self._reason = error.args[0].str()
+                self._routes = Routes(len(tail.offsets.partitions(self._requests)))
+                tail.assign_ends(self._results)
+            except OffsetsError as error:
+                self._reason = str(error)
                 self._sweep(time.monotonic())
                 self._stopping.wait(0.1)
             else:
-                consumer.assign(tps)
                 return
 
     def _send_held_back(self) -> None:
@@ -284,13 +274,3 @@ class SearchClient:
 def _copy(error: ConnectionError) -> ConnectionError:
     """Return an error of its own for one caller: each raise adds to an error's traceback."""
     return type(error)(*error.args)
-
-
-def _partitions(consumer: Any, topic: str) -> list[Any]:
-    """Return a topic's partitions. Raises KafkaException."""
-    from confluent_kafka import KafkaException, TopicPartition
-
-    found = consumer.list_topics(topic, timeout=_BROKER_S).topics[topic]
-    if found.error is not None:
-        raise KafkaException(found.error)
-    return [TopicPartition(topic, number) for number in found.partitions]

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from visualsearch.client.options import consumer_limits
+from visualsearch.client.options import by_assignment
 
 log = logging.getLogger(__name__)
 _PROBE_S = 20.0  # for all looks at one batch: whoever steps over it stands still meanwhile
@@ -79,9 +79,7 @@ def is_unreadable(notice: Any) -> bool:
 
 
 def _probe_options(options: dict[str, str | int]) -> dict[str, str | int]:
-    return options | consumer_limits() | {
-        "group.id": "visualsearch-probe-unused",
-        "enable.auto.commit": False,
+    return by_assignment(options, "probe") | {
         "enable.partition.eof": True,
         "auto.offset.reset": "error",
         "fetch.wait.max.ms": 10,

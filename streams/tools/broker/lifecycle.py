@@ -6,12 +6,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from streams.kafka.health import answers, wait_until_answers
 from streams.tools.broker.errors import BrokerError
 from streams.tools.broker.info import Archive, BrokerInfo, BrokerState, read_state, write_state
 from streams.tools.broker.launch import Launcher, Plan, Request, Say
 from streams.tools.broker.lock import only_one
 from streams.tools.broker.ports import LOOPBACK, free_port, is_free, require_free
-from streams.tools.broker.probe import answers, wait_until_answers
 from streams.tools.broker.process import log_tail, process_started, spawn, terminate
 from streams.tools.broker.sources import SOURCES, find_launcher
 from streams.tools.broker.sources.docker import remove_container

@@ -14,11 +14,10 @@ from typing import Any
 from streams.tools.catalog.publish import Published
 from visualsearch.client.closing import Closing
 from visualsearch.client.messages import read_headers
-from visualsearch.client.options import by_assignment
-from visualsearch.client.unreadable import step_over
+from visualsearch.client.offsets import OffsetsError
+from visualsearch.client.tail import Tail
 
 _KINDS = frozenset({b"base", b"vectors"})
-_BROKER_S = 10.0
 
 
 @dataclass(slots=True)
@@ -37,14 +36,14 @@ class ArrivalWatch(Closing):
     """
 
     def __init__(self, options: dict[str, str | int], index_log: str, dead_letters: str) -> None:
-        from confluent_kafka import Consumer
-
-        self._options = options
         self._index_log = index_log
-        self._consumer = Consumer(by_assignment(options, "arrivals") | {"fetch.wait.max.ms": 100})
-        self._consumer.assign(
-            [end for topic in (index_log, dead_letters) for end in self._ends(topic)]
-        )
+        self._tail = Tail(options, "arrivals", reset="latest")
+        try:
+            self._tail.assign_ends(index_log, dead_letters)
+        except OffsetsError as error:
+            self.close()
+            text = f"cannot read the topics {index_log} and {dead_letters}: {error}"
+            raise ConnectionError(text) from error
 
     def wait(
         self,
@@ -59,8 +58,9 @@ class ArrivalWatch(Closing):
         state = Arrivals(waiting=len(lacking))
         idle_since = time.monotonic()
         while lacking:
-            for message in self._read():
-                self._take(message, event_of, lacking, state)
+            for message in self._tail.poll(500, 0.1).messages:
+                if message.key() is not None:
+                    self._take(message, event_of, lacking, state)
             now = time.monotonic()
             if len(lacking) < state.waiting:
                 idle_since = now
@@ -75,25 +75,7 @@ class ArrivalWatch(Closing):
 
     def close(self) -> None:
         """Leave."""
-        self._consumer.close()
-
-    def _ends(self, topic: str) -> list[Any]:
-        from confluent_kafka import TopicPartition
-
-        found = self._consumer.list_topics(topic, timeout=_BROKER_S).topics[topic]
-        if found.error is not None:
-            raise ConnectionError(f"cannot read topic {topic}: {found.error.str()}")
-        parts = [TopicPartition(topic, number) for number in found.partitions]
-        for part in parts:
-            part.offset = self._consumer.get_watermark_offsets(part, timeout=_BROKER_S)[1]
-        return parts
-
-    def _read(self) -> list[Any]:
-        """Take what is there, waiting a tenth of a second at most."""
-        messages = self._consumer.consume(500, 0.1)
-        for notice in (message for message in messages if message.error() is not None):
-            step_over(self._consumer, self._options, notice)
-        return [m for m in messages if m.error() is None and m.key() is not None]
+        self._tail.close()
 
     def _take(
         self,

@@ -1,6 +1,5 @@
 """What a demonstration stands on: a broker, topics of its own and a worker, taken down again."""
 
-import logging
 import os
 import re
 import signal
@@ -14,9 +13,9 @@ from pathlib import Path
 
 from streams.config.settings import Settings
 from streams.config.topics import topic_specs
-from streams.kafka.topics import create_topics
+from streams.kafka.scan import Scanner
+from streams.kafka.topics import create_topics, delete_topics
 from streams.tools.broker import BrokerInfo, broker_status, start_broker, stop_broker
-from visualsearch.client.options import by_assignment
 from visualsearch.errors import VisualSearchError
 from visualsearch.private import make_folder
 
@@ -56,17 +55,7 @@ def own_topics(settings: Settings) -> Iterator[None]:
     try:
         yield
     finally:
-        _delete_topics(settings.bootstrap, [spec.name for spec in specs])
-
-
-def _delete_topics(bootstrap: str, names: list[str]) -> None:
-    from confluent_kafka.admin import AdminClient
-
-    quiet = logging.getLogger("librdkafka")
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}, logger=quiet)
-    for name, deleted in admin.delete_topics(names, operation_timeout=10).items():
-        if (error := deleted.exception(timeout=15)) is not None:
-            quiet.warning("topic %s was not deleted: %s", name, error)
+        delete_topics(settings.bootstrap, [spec.name for spec in specs])
 
 
 @dataclass(slots=True)
@@ -138,15 +127,5 @@ def running_worker(settings: Settings, port: int, log: Path) -> Iterator[WorkerP
 
 def count_messages(settings: Settings, topic: str) -> int:
     """Return how many messages a topic holds."""
-    from confluent_kafka import Consumer, TopicPartition
-
-    consumer = Consumer(by_assignment(settings.kafka(), "count"))
-    try:
-        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-        ends = [
-            consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
-            for number in partitions
-        ]
-    finally:
-        consumer.close()
-    return sum(high - low for low, high in ends)
+    with Scanner(settings.kafka()) as scanner:
+        return sum(span.end - span.start for span in scanner.spans(topic))

@@ -13,7 +13,7 @@ from streams.ingest.order import Place, place_of
 from streams.kafka.messages import MESSAGE_UNREADABLE, SourceMessage
 from streams.kafka.numbers import whole_number
 from streams.kafka.scan import Scanner
-from streams.tools.dlq.letters import DeadLetterError, Letter
+from streams.tools.dlq.dead_letters import DeadLetter, DeadLetterError
 from visualsearch.client.messages import OutgoingMessage
 from visualsearch.client.producer import MAX_BYTES, SendError
 from visualsearch.contracts.errors import SchemaError
@@ -50,14 +50,14 @@ class Replayed:
 
 
 @dataclass(frozen=True, slots=True)
-class Topics:
+class ProductTopics:
     """The product topics by name with their partitions, and how the originals may be read again."""
 
     partitions: dict[str, int]
-    original: Callable[[Letter], SourceMessage | None]
+    original: Callable[[DeadLetter], SourceMessage | None]
 
 
-def replay_message(letter: Letter, topics: Topics) -> OutgoingMessage:
+def replay_message(letter: DeadLetter, topics: ProductTopics) -> OutgoingMessage:
     """Return the original with the header that keeps its order. Raises DeadLetterError.
 
     It goes to the partition that it came from, behind all that its product has had since.
@@ -87,7 +87,7 @@ def replay_message(letter: Letter, topics: Topics) -> OutgoingMessage:
                 f"it was too large to be kept whole, and its original {letter.original} is gone",
                 code="original_gone",
             )
-        message, headers, place = found, Letter(found).own_headers, _place(found)
+        message, headers, place = found, DeadLetter(found).own_headers, _place(found)
         if found.size > MAX_BYTES:
             raise DeadLetterError(
                 f"its original {letter.original} has {found.size:,} bytes, more than can be sent",
@@ -105,27 +105,29 @@ def replay_message(letter: Letter, topics: Topics) -> OutgoingMessage:
     )
 
 
-def replay(letters: Iterable[Letter], topics: Topics, sender: Sender | None) -> Iterator[Replayed]:
+def replay(
+    letters: Iterable[DeadLetter], topics: ProductTopics, sender: Sender | None
+) -> Iterator[Replayed]:
     """Publish the events of letters, each event once; yield what became of each letter.
 
     An event has several letters when several of its pictures failed, or when a replay of it
     failed again. Without a sender nothing is published.
     """
     seen: dict[tuple[Any, ...], str] = {}
-    in_flight: deque[tuple[Letter, OutgoingMessage, Future[None]]] = deque()
+    in_flight: deque[tuple[DeadLetter, OutgoingMessage, Future[None]]] = deque()
     for letter in letters:
         event = (letter.topic, letter.facts.get("partition"), letter.message.key, letter.place)
         if letter.place is not None and (first := seen.get(event)) is not None:
-            yield _told(letter, "same_event", reason=f"its event is that of {first}")
+            yield _replayed(letter, "same_event", reason=f"its event is that of {first}")
             continue
         try:
             message = replay_message(letter, topics)
         except DeadLetterError as error:
-            yield _told(letter, "refused", reason=str(error), reason_code=error.code)
+            yield _replayed(letter, "refused", reason=str(error), reason_code=error.code)
             continue
         seen[event] = str(letter.position)
         if sender is None:
-            yield _told(letter, "would_replay", message)
+            yield _replayed(letter, "would_replay", message)
             continue
         in_flight.append((letter, message, sender.submit(message)))
         if len(in_flight) >= _IN_FLIGHT:
@@ -141,7 +143,7 @@ def _place(original: SourceMessage) -> Place:
         return Place(original.timestamp_ms, original.offset)
 
 
-def read_original(scanner: Scanner, letter: Letter) -> SourceMessage | None:
+def read_original(scanner: Scanner, letter: DeadLetter) -> SourceMessage | None:
     """Return the message that a letter is about if its topic still has it. Raises TopicError."""
     facts, message = letter.facts, letter.message
     partition, offset = whole_number(facts.get("partition")), whole_number(facts.get("offset"))
@@ -160,7 +162,7 @@ def read_original(scanner: Scanner, letter: Letter) -> SourceMessage | None:
     return None
 
 
-def _settled(letter: Letter, message: OutgoingMessage, sent: "Future[None]") -> Replayed:
+def _settled(letter: DeadLetter, message: OutgoingMessage, sent: "Future[None]") -> Replayed:
     """Wait for the broker. Raises SendError unless it is about this message alone."""
     try:
         sent.result()
@@ -168,12 +170,12 @@ def _settled(letter: Letter, message: OutgoingMessage, sent: "Future[None]") -> 
         if not error.too_large:
             raise
         text = f"Kafka does not take it: {error}"
-        return _told(letter, "refused", message, reason=text, reason_code="event_too_large")
-    return _told(letter, "replayed", message)
+        return _replayed(letter, "refused", message, reason=text, reason_code="event_too_large")
+    return _replayed(letter, "replayed", message)
 
 
-def _told(
-    letter: Letter,
+def _replayed(
+    letter: DeadLetter,
     outcome: Outcome,
     message: OutgoingMessage | None = None,
     *,

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from streams.tools.dlq.letters import Letter
+from streams.tools.dlq.dead_letters import DeadLetter
 from streams.tools.dlq.show import printable, readable
 
 _CUT = 100
@@ -27,7 +27,7 @@ def moment(text: str | None) -> str:
     return "" if text is None else text[:19].replace("T", " ")
 
 
-def print_letters(rows: Sequence[Mapping[str, Any]], counts: Counter[str]) -> None:
+def print_dead_letters(rows: Sequence[Mapping[str, Any]], counts: Counter[str]) -> None:
     """Print a line per letter, and how many there are of each code."""
     if rows:
         table = Table(box=None, header_style="dim")
@@ -48,7 +48,7 @@ def print_letters(rows: Sequence[Mapping[str, Any]], counts: Counter[str]) -> No
     click.echo(f"{total:,} dead letters: {codes}{newest}" if total else "no dead letters")
 
 
-def print_letter(letter: Letter) -> None:
+def print_dead_letter(letter: DeadLetter) -> None:
     """Print all of a letter; long strings in its value are cut."""
     row = letter.as_dict()
     place = letter.place

@@ -7,8 +7,8 @@ from streams.ingest.outcome import read_event
 from streams.ingest.retry import PREFIX as RETRY
 from streams.ingest.retry import RetryError, not_before_ms, parse_retry
 from streams.kafka.messages import SourceMessage
-from streams.tools.dlq.letters import Letter
-from streams.tools.explain.found import SeenEvent, SeenLetter, SeenRecord, SeenRetry
+from streams.tools.dlq.dead_letters import DeadLetter
+from streams.tools.explain.found import SeenDeadLetter, SeenEvent, SeenRecord, SeenRetry
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.events import Product, ProductOfferUpdated
 from visualsearch.contracts.records import RecordKind, UnknownRecordError, Vectors, decode_record
@@ -18,7 +18,7 @@ OFFER = ProductOfferUpdated.__struct_config__.tag
 
 
 def seen_event(message: SourceMessage, mode: OrderMode) -> SeenEvent:
-    """Read an event as the lanes do; one that they cannot use has a `code`. Raises nothing."""
+    """Read an event as the pipelines do; one that they cannot use has a `code`. Raises nothing."""
     place: Place | None = None
     replayed = is_replay(message)
     at = (message.topic, message.partition, message.offset, message.timestamp_ms)
@@ -107,10 +107,10 @@ class Records:
         )
 
 
-def seen_letter(letter: Letter) -> SeenLetter:
+def seen_dead_letter(letter: DeadLetter) -> SeenDeadLetter:
     """Keep what a dead letter tells."""
     facts = letter.facts
-    return SeenLetter(
+    return SeenDeadLetter(
         str(letter.position),
         letter.original,
         letter.place,

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from streams.ingest.order import Place
 from visualsearch.contracts.records import Order, RecordKind
 
-LaneName = Literal["attributes", "embedding"]
-LANES: tuple[LaneName, ...] = ("attributes", "embedding")
+PipelineName = Literal["attributes", "embedding"]
+PIPELINES: tuple[PipelineName, ...] = ("attributes", "embedding")
 
 
 def iso(timestamp_ms: int) -> str | None:
@@ -77,7 +77,7 @@ class SeenRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenLetter:
+class SeenDeadLetter:
     """A dead letter with the product's key."""
 
     position: str
@@ -133,9 +133,9 @@ class Found:
     offer: SeenEvent | None = None  # the last offer by its order
     unreadable: SeenEvent | None = None  # the last that could not be read
     records: Mapping[RecordKind, SeenRecord] = field(default_factory=dict)
-    letters: tuple[SeenLetter, ...] = ()
+    dead_letters: tuple[SeenDeadLetter, ...] = ()
     retries: tuple[SeenRetry, ...] = ()  # those that wait or are in work
-    committed: Mapping[LaneName, Mapping[tuple[str, int], int]] = field(default_factory=dict)
+    committed: Mapping[PipelineName, Mapping[tuple[str, int], int]] = field(default_factory=dict)
     worker: WorkerState | None = None
     worker_error: str = ""  # why no worker was asked
     whole: bool = True  # no time limit, every partition
@@ -143,8 +143,8 @@ class Found:
     def as_dict(self) -> dict[str, Any]:
         """Return JSON values."""
         committed = {
-            lane: {f"{topic}[{partition}]": offset for (topic, partition), offset in at.items()}
-            for lane, at in self.committed.items()
+            pipeline: {f"{topic}[{partition}]": offset for (topic, partition), offset in at.items()}
+            for pipeline, at in self.committed.items()
         }
         return {
             "product_id": self.product_id,
@@ -153,7 +153,7 @@ class Found:
                 for topic, events in self.latest.items()
             },
             "records": {kind: record.as_dict() for kind, record in self.records.items()},
-            "dead_letters": [letter.as_dict() for letter in self.letters],
+            "dead_letters": [letter.as_dict() for letter in self.dead_letters],
             "retries": [retry.as_dict() for retry in self.retries],
             "committed": committed,
             "worker": asdict(self.worker) if self.worker else {"error": self.worker_error},

@@ -8,13 +8,14 @@ from urllib.parse import quote
 from urllib.request import urlopen
 
 from streams.config.settings import Settings
-from streams.kafka.lag import Offsets
 from streams.kafka.messages import SourceMessage
+from streams.kafka.offsets import GroupOffsets
 from streams.kafka.scan import Scanner
 from streams.kafka.topics import TopicError
-from streams.tools.dlq.letters import Choice, read_letters
-from streams.tools.explain.collect import Events, Records, seen_letter, seen_retry
-from streams.tools.explain.found import LANES, Found, SeenLetter, SeenRetry, WorkerState
+from streams.tools.dlq.dead_letters import Selection, read_dead_letters
+from streams.tools.explain.collect import Events, Records, seen_dead_letter, seen_retry
+from streams.tools.explain.found import PIPELINES, Found, SeenDeadLetter, SeenRetry, WorkerState
+from visualsearch.client.offsets import OffsetsError
 from visualsearch.client.partitioner import partition_of
 from visualsearch.contracts.records import record_key
 
@@ -33,7 +34,7 @@ def gather(
 ) -> Found:
     """Return what is known of a product now. Raises TopicError.
 
-    The order of the steps matters: what a lane had committed is in the log or is tried again,
+    The order of the steps matters: what a pipeline had committed is in the log or is tried again,
     both of which are read after that, and the log is soon in the index, which is asked last.
     """
     with Scanner(settings.kafka()) as scanner:
@@ -41,7 +42,7 @@ def gather(
         events = reader.events(every_partition=every_partition)
         marked = (events.newest, events.offer, events.unreadable)
         places = {(event.topic, event.partition) for event in marked if event is not None}
-        committed = committed_offsets(settings, LANES, places)
+        committed = committed_offsets(settings, PIPELINES, places)
         retries = reader.retries()
         records = reader.records()
         letters = reader.letters()
@@ -55,7 +56,7 @@ def gather(
         offer=events.offer,
         unreadable=events.unreadable,
         records=records.newest,
-        letters=letters,
+        dead_letters=letters,
         retries=retries,
         committed=committed,
         worker=state,
@@ -119,14 +120,14 @@ class _Reader:
         ]
         return tuple(retry for retry in found if retry is not None)
 
-    def letters(self) -> tuple[SeenLetter, ...]:
+    def letters(self) -> tuple[SeenDeadLetter, ...]:
         """Read the dead letters of the product, oldest first."""
         topic = self._settings.topics.dead_letters
-        choice = Choice(product=self._product_id, since_ms=self._since)
-        letters = read_letters(
-            self._scanner, topic, choice, lambda done, of: self._progress(topic, done, of)
+        selection = Selection(product=self._product_id, since_ms=self._since)
+        letters = read_dead_letters(
+            self._scanner, topic, selection, lambda done, of: self._progress(topic, done, of)
         )
-        return tuple(seen_letter(letter) for letter in letters)
+        return tuple(seen_dead_letter(letter) for letter in letters)
 
     def _partition(self, count: int) -> list[int]:
         return [partition_of(self._product_id, count)] if count else []
@@ -143,26 +144,24 @@ class _Reader:
             yield each.message
 
 
-Lane = TypeVar("Lane", bound=str)
+Pipeline = TypeVar("Pipeline", bound=str)
 
 
 def committed_offsets(
-    settings: Settings, lanes: Collection[Lane], places: Collection[tuple[str, int]]
-) -> dict[Lane, dict[tuple[str, int], int]]:
-    """Return the next offset of each lane's group by (topic, partition), where there is one.
+    settings: Settings, pipelines: Collection[Pipeline], places: Collection[tuple[str, int]]
+) -> dict[Pipeline, dict[tuple[str, int], int]]:
+    """Return the next offset of each pipeline's group by (topic, partition), where there is one.
 
     Raises TopicError.
     """
-    from confluent_kafka import KafkaException
-
-    committed: dict[Lane, dict[tuple[str, int], int]] = {}
-    with Offsets(settings.kafka()) as offsets:
-        for lane in lanes:
-            group = settings.group(lane)
+    committed: dict[Pipeline, dict[tuple[str, int], int]] = {}
+    with GroupOffsets(settings.kafka()) as offsets:
+        for pipeline in pipelines:
+            group = settings.group(pipeline)
             try:
-                committed[lane] = offsets.committed(group, sorted(places))
-            except KafkaException as error:
-                text = f"the offsets of {group} cannot be read: {error.args[0].str()}"
+                committed[pipeline] = offsets.committed(group, sorted(places))
+            except OffsetsError as error:
+                text = f"the offsets of {group} cannot be read: {error}"
                 raise TopicError(text, code="unreachable") from error
     return committed
 

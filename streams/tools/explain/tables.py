@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.tools.dlq.tables import cell, console, moment
-from streams.tools.explain.found import LANES, Found, SeenEvent, SeenRecord, iso
+from streams.tools.explain.found import PIPELINES, Found, SeenEvent, SeenRecord, iso
 from streams.tools.explain.verdict import Verdict
 from visualsearch.contracts.records import Order
 
@@ -42,9 +42,9 @@ def print_explained(found: Found, said: Verdict) -> None:
             for r in found.retries
         )
         out.print(_table("tried again", names, again))
-    if found.letters:
+    if found.dead_letters:
         headings = ("letter", "original", "stage", "code", "message")
-        letters = ((x.position, x.original, x.stage, x.code, x.message) for x in found.letters)
+        letters = ((x.position, x.original, x.stage, x.code, x.message) for x in found.dead_letters)
         out.print(_table("dead letters", headings, letters))
     out.print(_table("index of the worker", ("model", "searchable", "orders"), [_worker(found)]))
     out.print(Text(said.text, style=_GOOD.get(said.code, "bold red")), soft_wrap=True)
@@ -63,11 +63,11 @@ def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) ->
 
 def _event(event: SeenEvent, found: Found) -> Sequence[str]:
     passed = [
-        lane
-        for lane in LANES
-        if found.committed.get(lane, {}).get((event.topic, event.partition), -1) > event.offset
+        pipeline
+        for pipeline in PIPELINES
+        if found.committed.get(pipeline, {}).get((event.topic, event.partition), -1) > event.offset
     ]
-    by = "both lanes" if len(passed) == len(LANES) else " ".join(passed)
+    by = "both pipelines" if len(passed) == len(PIPELINES) else " ".join(passed)
     note = f"{event.code}: {event.error}" if event.code else ("replay" if event.replayed else "")
     occurred = event.occurred_at.isoformat() if event.occurred_at else None
     version = "" if event.version is None else str(event.version)

@@ -4,21 +4,21 @@ from dataclasses import dataclass
 
 from streams.tools.explain.found import (
     Found,
-    LaneName,
+    PipelineName,
+    SeenDeadLetter,
     SeenEvent,
-    SeenLetter,
     SeenRecord,
     SeenRetry,
     iso,
 )
 from visualsearch.contracts.records import Order, RecordKind
 
-_LANE_OF: dict[RecordKind, LaneName] = {
+_PIPELINE_OF: dict[RecordKind, PipelineName] = {
     "base": "attributes",
     "offer": "attributes",
     "vectors": "embedding",
 }
-_WORDS = {"attributes": "attribute lane", "embedding": "embedding lane"}
+_WORDS = {"attributes": "attribute pipeline", "embedding": "embedding pipeline"}
 _WHY = {
     "deleted": "the worker knows it as deleted",
     "no_base": "the worker knows no title of it, only an offer or pictures",
@@ -56,8 +56,8 @@ def _nothing(found: Found) -> Verdict:
     if worker is not None and worker.known:
         code = "deleted" if worker.why == "deleted" else "no_vectors"
         return Verdict(code, f"not searchable: {_WHY.get(worker.why or '', worker.why)}")
-    if found.letters:
-        letter = found.letters[-1]
+    if found.dead_letters:
+        letter = found.dead_letters[-1]
         return Verdict("failed", f"not searchable: {_because([letter])}")
     hint = "" if found.whole else " in what was read; try without --since, or --all-partitions"
     return Verdict("unknown", f"unknown: no event with this key in {', '.join(found.topics)}{hint}")
@@ -70,7 +70,7 @@ def _unreadable(found: Found) -> Verdict | None:
         return None
     if (late := _unreached("attributes", bad, found)) is not None:
         return late
-    letters = _letters_of(bad, found)
+    letters = _dead_letters_of(bad, found)
     because = _because(letters) if letters else f"{bad.code}: {bad.error}"
     if _holds(found):
         text = f"searchable, but its newest event {bad.source} was not used: {because}"
@@ -88,20 +88,20 @@ def _late_or_failed(found: Found) -> Verdict | None:
     for kind, event in wanted:
         if event is None or event.order is None or _reached(found.records.get(kind), event.order):
             continue
-        if (late := _unreached(_LANE_OF[kind], event, found)) is not None:
+        if (late := _unreached(_PIPELINE_OF[kind], event, found)) is not None:
             return late
         if kind == "vectors" and (retry := _retry_of(event, found)) is not None:
             return Verdict("retrying", f"late: {_again(retry)}")
-        letters = _letters_of(event, found)
+        letters = _dead_letters_of(event, found)
         if not letters:
-            lane = _WORDS[_LANE_OF[kind]]
-            text = f"the {lane} is past {event.source} and left neither a record nor a dead letter"
+            name = _WORDS[_PIPELINE_OF[kind]]
+            text = f"the {name} is past {event.source} and left neither a record nor a dead letter"
             return Verdict("lost", f"lost: {text}")
         return _failed(kind, letters, found)
     return None
 
 
-def _failed(kind: RecordKind, letters: list[SeenLetter], found: Found) -> Verdict:
+def _failed(kind: RecordKind, letters: list[SeenDeadLetter], found: Found) -> Verdict:
     because = _because(letters)
     if kind == "vectors":
         if _holds(found):
@@ -166,19 +166,19 @@ def _searchable(found: Found) -> Verdict:
     lacking = newest.images - (vectors.images or 0)
     if lacking > 0 and vectors.order == newest.order:
         retry = _retry_of(newest, found)
-        because = _again(retry) if retry else _because(_letters_of(newest, found))
+        because = _again(retry) if retry else _because(_dead_letters_of(newest, found))
         text = f"searchable, but {lacking} of its {newest.images} pictures failed: {because}"
         return Verdict("searchable_in_part", text)
     return Verdict("searchable", "searchable")
 
 
-def _unreached(lane: LaneName, event: SeenEvent, found: Found) -> Verdict | None:
-    """Return the verdict on an event that a lane has not committed, None if it has."""
-    committed = found.committed.get(lane, {}).get((event.topic, event.partition))
+def _unreached(pipeline: PipelineName, event: SeenEvent, found: Found) -> Verdict | None:
+    """Return the verdict on an event that a pipeline has not committed, None if it has."""
+    committed = found.committed.get(pipeline, {}).get((event.topic, event.partition))
     if committed is not None and committed > event.offset:
         return None
     so_far = "nothing, does a worker ingest?" if committed is None else str(committed)
-    text = f"the {_WORDS[lane]} has not reached {event.source} (committed {so_far})"
+    text = f"the {_WORDS[pipeline]} has not reached {event.source} (committed {so_far})"
     return Verdict("late", f"late: {text}")
 
 
@@ -211,11 +211,11 @@ def _after(one: SeenEvent, other: SeenEvent) -> bool:
     return key(one) > key(other)
 
 
-def _letters_of(event: SeenEvent, found: Found) -> list[SeenLetter]:
+def _dead_letters_of(event: SeenEvent, found: Found) -> list[SeenDeadLetter]:
     """Return the letters of an event, those of its replays among them."""
     return [
         letter
-        for letter in found.letters
+        for letter in found.dead_letters
         if letter.original == event.source
         or (event.place is not None and letter.place == event.place)
     ]
@@ -233,7 +233,7 @@ def _again(retry: SeenRetry) -> str:
     )
 
 
-def _because(letters: list[SeenLetter]) -> str:
+def _because(letters: list[SeenDeadLetter]) -> str:
     """Name the codes, each with its last dead letter."""
     last = {letter.code: letter.position for letter in letters}
     return ", ".join(f"{code} (dead letter {position})" for code, position in last.items()) or (

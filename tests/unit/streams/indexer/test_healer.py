@@ -155,10 +155,10 @@ def test_a_worker_that_replays_notes_and_appends_nothing_before_it_met_every_end
     replica = world.worker()
     for limit in (2, 9):  # not to its end, then to it; but the other partition is not read
         replica._consumer.fetch(0, limit)
-        replica.reader._turn(replica._consumer, replica._assigned)
+        replica.take()
         assert len(replica.ledger) == 1
         clock.s += 1000.0
-        replica.reader._turn(replica._consumer, replica._assigned)
+        replica.take()
         assert replica.healer.heal() == 0
     assert len(replica.ledger.due()) == 1
     replica.read_all()

@@ -1,14 +1,7 @@
 """A reader that begins at offsets: before it has read, when it is caught up, and its end."""
 
-from types import SimpleNamespace
-from typing import Any
-
-import pytest
-from confluent_kafka import KafkaError
-
 from streams.indexer.ledger import Ledger
-from streams.indexer.reader import LogCutError, LogReader
-from streams.kafka.assignment import Position, assignment
+from streams.indexer.reader import LogReader
 from tests.support.log_replica import (
     DIM,
     METRICS,
@@ -18,12 +11,15 @@ from tests.support.log_replica import (
     TOPIC,
     Log,
     LogConsumer,
+    take,
 )
+from tests.support.scripted_consumer import tail_on
 from visualsearch.client.messages import OutgoingMessage
+from visualsearch.client.tail import Polled, Position
+from visualsearch.client.unreadable import UnreadableBatch
 from visualsearch.contracts.records import Base, encode_record, record_key
 from visualsearch.engine import Engine
 
-ASSIGNED = [SimpleNamespace(partition=place) for place in range(PARTITIONS)]
 STARTS = {0: Position(2, 5), 1: Position(0)}
 
 
@@ -68,7 +64,7 @@ def test_before_the_first_fetch_it_is_where_it_begins() -> None:
     """Not caught up, and no partition's end is met: nobody has asked where that is."""
     reader, ledger = reader_at(STARTS)
     ledger.stale(b"base:p", 0, (1, 0, 0))
-    reader._turn(LogConsumer(log_of(5)), ASSIGNED)
+    take(reader, LogConsumer(log_of(5)))
     assert reader.positions() == {0: 2, 1: 0}
     assert reader.lag() == {}
     assert ledger.due() == {}
@@ -83,7 +79,7 @@ def test_it_reads_on_from_there_and_keeps_epochs() -> None:
     consumer._positions = [5, 3]
     for place in range(PARTITIONS):
         consumer.fetch(place, 100)
-    reader._turn(consumer, ASSIGNED)
+    take(reader, consumer)
     assert reader.applied() == {0: Position(5, 7), 1: Position(5, 0)}
     assert reader.lag() == {0: 0, 1: 0}
     assert reader.caught_up.is_set()
@@ -96,35 +92,38 @@ def test_a_partition_that_never_ends_is_caught_up_where_it_ended_at_first() -> N
     for _ in range(3):
         for place in range(PARTITIONS):
             consumer.fetch(place, 3)
-        reader._turn(consumer, ASSIGNED)
+        take(reader, consumer)
         if reader.positions()[1] < 6:
             assert not reader.caught_up.is_set()
     for place in range(PARTITIONS):
         consumer.fetch(place, 9)
-    reader._turn(consumer, ASSIGNED)
+    take(reader, consumer)
     assert reader.caught_up.is_set()
     assert all(left > 0 for left in reader.lag().values())
 
 
-@pytest.mark.parametrize("code", [KafkaError._AUTO_OFFSET_RESET, KafkaError._LOG_TRUNCATION])
-def test_an_offset_that_is_gone_is_the_end(code: int) -> None:
-    """Skipping would be silent; other errors are the client's notes on its reconnecting."""
-
-    def said(number: int) -> Any:
-        error = SimpleNamespace(code=lambda: number, str=lambda: "offset out of range")
-        return SimpleNamespace(error=lambda: error, topic=lambda: TOPIC, partition=lambda: 0,
-                               offset=lambda: 2)  # fmt: skip
-
-    reader, _ = reader_at(STARTS)
-    reader._heed(None, [said(KafkaError._TRANSPORT)])
-    assert reader.positions() == {0: 2, 1: 0}
-    with pytest.raises(LogCutError, match="offset out of range"):
-        reader._heed(None, [said(code)])
+def test_a_batch_that_cannot_be_read_is_counted_and_passed() -> None:
+    """The epoch is that of the last record; an older notice does not set the reader back."""
+    reader, _ = reader_at({0: Position(2, 5), 1: Position(9, 5)})
+    before = counted()
+    unreadable = [UnreadableBatch(TOPIC, 0, 2, 6, "x"), UnreadableBatch(TOPIC, 1, 3, 4, "x")]
+    reader._take(dict, Polled(unreadable=unreadable))
+    assert reader.applied() == {0: Position(7, 5), 1: Position(9, 5)}
+    assert counted() == before + 2
 
 
-def test_what_is_assigned_has_the_epoch_where_it_is_known() -> None:
-    """Else the beginning, which no reset policy has a say in."""
-    at = assignment(TOPIC, 1, Position(9, 4))
-    assert (at.topic, at.partition, at.offset, at.leader_epoch) == (TOPIC, 1, 9, 4)
-    assert assignment(TOPIC, 1, Position(9)).leader_epoch is None
-    assert assignment(TOPIC, 0, None).offset == -2
+def test_records_before_a_batch_that_cannot_be_read_are_applied() -> None:
+    """And it is read on behind the batch, with the epoch of the last record before it."""
+    reader, _ = reader_at({})
+    consumer = LogConsumer(log_of(2))
+    consumer.fetch(0, 2)
+    polled = tail_on(consumer).poll(10, 0.0)
+    polled.unreadable.append(UnreadableBatch(TOPIC, 0, 2, 3, "x"))
+    reader._take(dict, polled)
+    assert reader.applied() == {0: Position(4, 0)}
+
+
+def counted() -> float:
+    """Return how many batches could not be read so far."""
+    labels = {"kind": "unknown", "outcome": "unreadable"}
+    return METRICS.registry.get_sample_value("visualsearch_log_records_total", labels) or 0.0

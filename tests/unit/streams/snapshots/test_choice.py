@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from streams.kafka.assignment import Position
 from streams.metrics import Metrics
 from streams.snapshots.source import LogIdentity, RefusedError, Source
 from streams.snapshots.store import SnapshotStore
@@ -19,6 +18,7 @@ from tests.support.snapshot_parts import (
     snapshot_in,
     value,
 )
+from visualsearch.client.tail import Position
 from visualsearch.snapshot.manifest import NAME, read_manifest
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from streams.kafka.assignment import Position
 from streams.snapshots import scheduler as keeper_module
 from streams.snapshots import take as module
 from streams.snapshots.scheduler import FIRST_RETRY_S, Keeper, SnapshotRefusedError, Triggers
@@ -17,6 +16,7 @@ from streams.snapshots.store import SnapshotStore, StoreError
 from streams.snapshots.take import Taking
 from tests.support.snapshot_parts import Clock, engine_with, fresh_metrics, taking, value
 from tests.support.waiting import until
+from visualsearch.client.tail import Position
 from visualsearch.snapshot.errors import SnapshotError
 from visualsearch.snapshot.folder import listed
 from visualsearch.snapshot.manifest import read_manifest

@@ -5,7 +5,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams.kafka.assignment import Position
 from streams.snapshots.source import (
     DirtyKey,
     LogIdentity,
@@ -15,6 +14,7 @@ from streams.snapshots.source import (
     require_log,
     require_offsets,
 )
+from visualsearch.client.tail import Position
 
 HERE = LogIdentity("c", "log", "id", 2)
 DIRTY = DirtyKey.of(b"base:\xff p", 1, (3, 2, 1))

@@ -10,8 +10,14 @@ from streams.ingest.dead_letters import PREFIX, ROOM, Fault, dead_letter
 from streams.ingest.order import ORDER_HEADER, Place
 from streams.kafka.messages import SourceMessage
 from streams.kafka.scan import since_ms
-from streams.tools.dlq.letters import Choice, DeadLetterError, Letter, Position, parse_position
-from streams.tools.dlq.replay import Topics, replay, replay_message
+from streams.tools.dlq.dead_letters import (
+    DeadLetter,
+    DeadLetterError,
+    DeadLetterPosition,
+    Selection,
+    parse_position,
+)
+from streams.tools.dlq.replay import ProductTopics, replay, replay_message
 from streams.tools.dlq.show import as_text, printable, readable
 from streams.tools.fsck import values as fsck
 from streams.tools.fsck.letters import failures
@@ -19,12 +25,12 @@ from visualsearch.client.messages import OutgoingMessage
 from visualsearch.client.producer import SendError
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
-TOPICS = Topics({"product-events": 4}, lambda _: None)
+TOPICS = ProductTopics({"product-events": 4}, lambda _: None)
 
 
 def letter(
     at: int = 0, *, code: str = "image_http_404", by_producer: bool = True, **changed: Any
-) -> Letter:
+) -> DeadLetter:
     """Return a dead letter as it is read, at offset `at`."""
     fields: dict[str, Any] = {
         "topic": "product-events", "partition": 3, "offset": 42, "timestamp_ms": 1000,
@@ -34,7 +40,7 @@ def letter(
         "dead-letters", SourceMessage(**(fields | changed)), Fault("fetch", code, "no")
     )
     assert sent.timestamp_ms is not None
-    return Letter(
+    return DeadLetter(
         SourceMessage(sent.topic, 0, at, sent.timestamp_ms, sent.key, sent.value, sent.headers),
         by_producer,
     )
@@ -59,10 +65,10 @@ class Broker:
 
 @pytest.mark.parametrize(
     ("text", "position"),
-    [("0@12", Position(0, 12)), ("3@0", Position(3, 0)), ("p", None), ("@1", None), ("1@", None),
-     ("a@1", None), ("1@2@3", None), ("-1@2", None)],
+    [("0@12", DeadLetterPosition(0, 12)), ("3@0", DeadLetterPosition(3, 0)),
+     ("p", None), ("@1", None), ("1@", None), ("a@1", None), ("1@2@3", None), ("-1@2", None)],
 )  # fmt: skip
-def test_a_place_is_told_from_a_product(text: str, position: Position | None) -> None:
+def test_a_place_is_told_from_a_product(text: str, position: DeadLetterPosition | None) -> None:
     """`partition@offset`, anything else is a product id."""
     assert parse_position(text) == position
     assert position is None or str(position) == text
@@ -99,18 +105,19 @@ def test_a_letter_tells_its_story() -> None:
 
 
 @pytest.mark.parametrize(
-    ("choice", "meant"),
-    [(Choice(), True), (Choice(code="image_http_404"), True), (Choice(code="not_json"), False),
-     (Choice(product="p"), True), (Choice(product="q"), False),
-     (Choice(topic="product-events"), True), (Choice(topic="product-deleted"), False),
-     (Choice(since_ms=1000), True), (Choice(since_ms=1001), False),
-     (Choice(positions=frozenset({Position(0, 7)})), True),
-     (Choice(positions=frozenset({Position(0, 8)})), False),
-     (Choice(code="image_http_404", product="q"), False)],
+    ("selection", "meant"),
+    [(Selection(), True),
+     (Selection(code="image_http_404"), True), (Selection(code="not_json"), False),
+     (Selection(product="p"), True), (Selection(product="q"), False),
+     (Selection(topic="product-events"), True), (Selection(topic="product-deleted"), False),
+     (Selection(since_ms=1000), True), (Selection(since_ms=1001), False),
+     (Selection(positions=frozenset({DeadLetterPosition(0, 7)})), True),
+     (Selection(positions=frozenset({DeadLetterPosition(0, 8)})), False),
+     (Selection(code="image_http_404", product="q"), False)],
 )  # fmt: skip
-def test_every_clause_must_hold(choice: Choice, meant: bool) -> None:
+def test_every_clause_must_hold(selection: Selection, meant: bool) -> None:
     """Of what is given; what is not given does not narrow."""
-    assert choice.has(letter(7)) is meant
+    assert selection.matches(letter(7)) is meant
 
 
 def test_a_replay_is_the_original_with_its_order() -> None:
@@ -136,7 +143,7 @@ def test_a_replay_puts_a_bad_order_header_right() -> None:
 
 def test_a_topic_made_anew_with_fewer_partitions_takes_the_key() -> None:
     """There is no partition 3 any more."""
-    message = replay_message(letter(), Topics({"product-events": 2}, lambda _: None))
+    message = replay_message(letter(), ProductTopics({"product-events": 2}, lambda _: None))
     assert message.partition is None
 
 
@@ -146,7 +153,7 @@ def test_a_topic_made_anew_with_fewer_partitions_takes_the_key() -> None:
      (letter(by_producer=False), "original_order_unknown"),
      (letter(value=bytes(ROOM)), "original_gone")],
 )  # fmt: skip
-def test_what_cannot_be_replayed_says_why(refused: Letter, code: str) -> None:
+def test_what_cannot_be_replayed_says_why(refused: DeadLetter, code: str) -> None:
     """Not a product event, its time lost, or its value left out and its original gone."""
     with pytest.raises(DeadLetterError) as caught:
         replay_message(refused, TOPICS)
@@ -160,7 +167,7 @@ def test_what_was_left_out_is_read_again_from_where_it_came() -> None:
     original = SourceMessage(
         "product-events", 3, 42, 1000, b"p", b"large once", (("h", b"2"), Place(5, 6).header)
     )
-    topics = Topics({"product-events": 4}, lambda _: original)
+    topics = ProductTopics({"product-events": 4}, lambda _: original)
     message = replay_message(letter(value=bytes(ROOM)), topics)
     assert (message.value, message.headers) == (b"large once", (("h", b"2"), Place(5, 6).header))
 
@@ -188,7 +195,7 @@ def test_a_dry_run_and_refusals_are_told_letter_by_letter() -> None:
 
 def test_a_letter_without_error_headers_is_refused_not_fatal() -> None:
     """Somebody else may write to the topic."""
-    stranger = Letter(SourceMessage("dead-letters", 0, 1, 1000, None, b"?", ((PREFIX, None),)))
+    stranger = DeadLetter(SourceMessage("dead-letters", 0, 1, 1000, None, b"?", ((PREFIX, None),)))
     assert stranger.as_dict()["original"] == "[?]@?"
     (row,) = replay([stranger], TOPICS, Broker())
     assert row.reason_code == "original_topic_unknown"
@@ -212,7 +219,7 @@ def test_a_dead_letter_of_forged_numbers_is_shown_all_the_same() -> None:
     for digits in (b"9" * 5000, "٣".encode(), b"-1"):
         headers = tuple((PREFIX + name, digits) for name in names)
         whole = ((PREFIX + "topic", b"product-events"), (PREFIX + "code", b"c"), *headers)
-        forged = Letter(SourceMessage("dead-letters", 0, 0, 0, b"p", b"{}", whole))
+        forged = DeadLetter(SourceMessage("dead-letters", 0, 0, 0, b"p", b"{}", whole))
         row = forged.as_dict(whole=True)
         assert (row["attempts"], row["omitted"]) == (None, {})
         (told,) = replay([forged], TOPICS, Broker())

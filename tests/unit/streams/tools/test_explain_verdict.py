@@ -8,8 +8,8 @@ import pytest
 from streams.ingest.order import Place
 from streams.tools.explain.found import (
     Found,
+    SeenDeadLetter,
     SeenEvent,
-    SeenLetter,
     SeenRecord,
     SeenRetry,
     WorkerState,
@@ -51,10 +51,10 @@ def record(kind: RecordKind, order: Order, **more: Any) -> SeenRecord:
     )  # fmt: skip
 
 
-def letter(offset: int, code: str = "image_http_404", position: str = "0@12") -> SeenLetter:
+def letter(offset: int, code: str = "image_http_404", position: str = "0@12") -> SeenDeadLetter:
     """Return a dead letter of the event at an offset."""
     place = Place(offset * 100, offset)
-    return SeenLetter(position, f"{E}[0]@{offset}", place, "fetch", code, "gone")
+    return SeenDeadLetter(position, f"{E}[0]@{offset}", place, "fetch", code, "gone")
 
 
 def worker(
@@ -87,7 +87,7 @@ def found(
     embedding: int = 100,
     **more: Any,
 ) -> Found:
-    """Return what was found; both lanes are past everything unless told otherwise."""
+    """Return what was found; both pipelines are past everything unless told otherwise."""
     read = [e for e in events if e.order is not None]
     fields: dict[str, Any] = {
         "latest": {E: tuple(events)} if events else {},
@@ -126,15 +126,16 @@ CASES = {
               worker=worker(), retries=(retry(BOTH.offset),)),
         "searchable_in_part", "1 of its 2 pictures failed: its pictures are tried again at"),
     "only a dead letter": (
-        found(letters=(letter(9, "key_mismatch"),)), "failed", "key_mismatch (dead letter 0@12)"),
+        found(dead_letters=(letter(9, "key_mismatch"),)),
+        "failed", "key_mismatch (dead letter 0@12)"),
     "searchable": (found(BOTH, records=LIVE, worker=worker()), "searchable", "searchable"),
-    "the attribute lane is behind": (
+    "the attribute pipeline is behind": (
         found(BOTH, attributes=10), "late",
-        "late: the attribute lane has not reached product-events[0]@10 (committed 10)"),
-    "the embedding lane is behind": (
+        "late: the attribute pipeline has not reached product-events[0]@10 (committed 10)"),
+    "the embedding pipeline is behind": (
         found(BOTH, records=LIVE[:1], embedding=7), "late",
-        "late: the embedding lane has not reached product-events[0]@10 (committed 7)"),
-    "no lane ever ran": (
+        "late: the embedding pipeline has not reached product-events[0]@10 (committed 7)"),
+    "no pipeline ever ran": (
         found(BOTH, committed={}), "late", "(committed nothing, does a worker ingest?)"),
     "the worker is behind": (
         found(BOTH, records=LIVE), "late", "late: the worker has not applied index-log[0]@20"),
@@ -142,41 +143,41 @@ CASES = {
         found(BOTH, event(OFFER), records=(*LIVE, record("offer", OFFER)), worker=worker()),
         "late", "has not applied index-log[0]@50 (offer)"),
     "the pictures failed": (
-        found(BOTH, records=LIVE[:1], letters=(letter(10),), worker=worker(vectors=None,
+        found(BOTH, records=LIVE[:1], dead_letters=(letter(10),), worker=worker(vectors=None,
               why="no_vectors")),
         "failed", "not searchable: its pictures failed: image_http_404 (dead letter 0@12)"),
     "the new pictures failed": (
         found(BOTH, event(UPDATED), records=(record("base", UPDATED), LIVE[1]),
-              letters=(letter(20),), worker=worker(UPDATED)),
+              dead_letters=(letter(20),), worker=worker(UPDATED)),
         "searchable_outdated", "searchable with its former pictures, the new ones failed: image_"),
     "one of two pictures failed": (
-        found(event(CREATED, 2), records=LIVE, letters=(letter(10),), worker=worker()),
+        found(event(CREATED, 2), records=LIVE, dead_letters=(letter(10),), worker=worker()),
         "searchable_in_part", "searchable, but 1 of its 2 pictures failed: image_http_404 (dead"),
     "a former event's letter is history": (
         found(event(UPDATED), records=(record("base", UPDATED), record("vectors", UPDATED)),
-              letters=(letter(10),), worker=worker(UPDATED, UPDATED)),
+              dead_letters=(letter(10),), worker=worker(UPDATED, UPDATED)),
         "searchable", "searchable"),
     "a record too large": (
-        found(BOTH, letters=(letter(10, "record_too_large"),)), "failed",
+        found(BOTH, dead_letters=(letter(10, "record_too_large"),)), "failed",
         "not searchable: record_too_large (dead letter 0@12)"),
     "an update too large": (
-        found(BOTH, event(UPDATED), records=LIVE, letters=(letter(20, "record_too_large"),),
+        found(BOTH, event(UPDATED), records=LIVE, dead_letters=(letter(20, "record_too_large"),),
               worker=worker()),
         "searchable_outdated", "searchable, but its last change failed: record_too_large"),
     "neither record nor letter": (
         found(BOTH, records=LIVE[:1], worker=worker(vectors=None, why="no_vectors")), "lost",
-        "lost: the embedding lane is past product-events[0]@10 and left neither"),
+        "lost: the embedding pipeline is past product-events[0]@10 and left neither"),
     "its only event is no JSON": (
-        found(unreadable(9), letters=(letter(9, "not_json"),)), "failed",
+        found(unreadable(9), dead_letters=(letter(9, "not_json"),)), "failed",
         "not searchable: its newest event product-events[0]@9 was not used: not_json (dead"),
     "its newest event is no JSON": (
-        found(BOTH, unreadable(11), records=LIVE, letters=(letter(11, "not_json"),),
+        found(BOTH, unreadable(11), records=LIVE, dead_letters=(letter(11, "not_json"),),
               worker=worker()),
         "searchable_outdated",
         "searchable, but its newest event product-events[0]@11 was not used: not_json (dead"),
     "an event that is no JSON is not reached": (
         found(unreadable(9), attributes=9), "late",
-        "late: the attribute lane has not reached product-events[0]@9 (committed 9)"),
+        "late: the attribute pipeline has not reached product-events[0]@9 (committed 9)"),
     "an older event is no JSON": (
         found(unreadable(9), BOTH, records=LIVE, worker=worker()), "searchable", "searchable"),
     "deleted": (
@@ -221,10 +222,12 @@ def test_every_state_has_its_verdict(name: str) -> None:
 def test_a_replay_in_flight_is_late_and_then_searchable() -> None:
     """It has the order of its original and stands at an offset of its own."""
     replay = replace(event(CREATED), offset=90, replayed=True)
-    given = found(replay, records=LIVE[:1], letters=(letter(10),), embedding=50)
-    assert verdict(given).text.startswith("late: the embedding lane has not reached product-events")
+    given = found(replay, records=LIVE[:1], dead_letters=(letter(10),), embedding=50)
+    assert verdict(given).text.startswith(
+        "late: the embedding pipeline has not reached product-events"
+    )
     done = replace(given, records={r.kind: r for r in LIVE}, worker=worker())
     assert verdict(done).code == "searchable"
     failed = replace(given, committed={"attributes": {(E, 0): 100}, "embedding": {(E, 0): 100}})
     again = replace(letter(90, position="0@13"), place=Place(1000, 10))
-    assert "dead letter 0@13" in verdict(replace(failed, letters=(letter(10), again))).text
+    assert "dead letter 0@13" in verdict(replace(failed, dead_letters=(letter(10), again))).text

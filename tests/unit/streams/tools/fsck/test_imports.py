@@ -13,7 +13,11 @@ FORBIDDEN = (
     "streams.indexer.reader",
     "streams.ingest.dead_letters",
     "streams.images",
+    "streams.kafka.offsets",
+    "streams.kafka.scan",
+    "visualsearch.client.offsets",
     "visualsearch.client.partitioner",
+    "visualsearch.client.tail",
     "visualsearch.engine",
     "visualsearch.index",
 )

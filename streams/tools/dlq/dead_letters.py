@@ -27,7 +27,7 @@ class DeadLetterError(VisualSearchError):
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Position:
+class DeadLetterPosition:
     """Where a dead letter stands in its topic: partition@offset."""
 
     partition: int
@@ -37,21 +37,21 @@ class Position:
         return f"{self.partition}@{self.offset}"
 
 
-def parse_position(text: str) -> Position | None:
+def parse_position(text: str) -> DeadLetterPosition | None:
     """Read `PARTITION@OFFSET`; None if it is something else, like a product id."""
     found = _POSITION.fullmatch(text)
-    return None if found is None else Position(int(found[1]), int(found[2]))
+    return None if found is None else DeadLetterPosition(int(found[1]), int(found[2]))
 
 
 @dataclass(frozen=True)
-class Letter:
+class DeadLetter:
     """A dead letter: the original message and, in `facts`, why it could not be used."""
 
     message: SourceMessage
     by_producer: bool = True  # whether the topic kept the event's own time
 
     @classmethod
-    def of(cls, scanned: Scanned) -> "Letter":
+    def of(cls, scanned: Scanned) -> "DeadLetter":
         """Take over what was read from the dead letters' topic."""
         return cls(scanned.message, scanned.by_producer)
 
@@ -65,9 +65,9 @@ class Letter:
         }
 
     @property
-    def position(self) -> Position:
+    def position(self) -> DeadLetterPosition:
         """Where the letter itself stands."""
-        return Position(self.message.partition, self.message.offset)
+        return DeadLetterPosition(self.message.partition, self.message.offset)
 
     @property
     def topic(self) -> str:
@@ -155,16 +155,16 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Selection:
     """Which dead letters are meant; what is not given does not narrow it."""
 
     code: str | None = None
     product: str | None = None
     topic: str | None = None
     since_ms: int | None = None
-    positions: frozenset[Position] = field(default_factory=frozenset)
+    positions: frozenset[DeadLetterPosition] = field(default_factory=frozenset)
 
-    def has(self, letter: Letter) -> bool:
+    def matches(self, letter: DeadLetter) -> bool:
         """Return whether a letter is meant."""
         return (
             (self.code is None or letter.code == self.code)
@@ -175,27 +175,27 @@ class Choice:
         )
 
 
-def read_letters(
+def read_dead_letters(
     scanner: Scanner,
     topic: str,
-    choice: Choice,
+    selection: Selection,
     progress: Callable[[int, int], None] = lambda _, __: None,
-) -> Iterator[Letter]:
+) -> Iterator[DeadLetter]:
     """Yield the letters that are meant, oldest first within each partition.
 
     All that the topic holds now is read, or only from and to the positions that are asked for.
     Raises TopicError.
     """
-    spans = scanner.spans(topic, since=choice.since_ms)
-    if choice.positions:
-        spans = list(_narrowed(spans, choice.positions))
+    spans = scanner.spans(topic, since=selection.since_ms)
+    if selection.positions:
+        spans = list(_narrowed(spans, selection.positions))
     for scanned in scanner.read(spans, progress):
-        letter = Letter.of(scanned)
-        if choice.has(letter):
+        letter = DeadLetter.of(scanned)
+        if selection.matches(letter):
             yield letter
 
 
-def _narrowed(spans: Iterable[Span], positions: Iterable[Position]) -> Iterator[Span]:
+def _narrowed(spans: Iterable[Span], positions: Iterable[DeadLetterPosition]) -> Iterator[Span]:
     offsets: dict[int, list[int]] = {}
     for position in positions:
         offsets.setdefault(position.partition, []).append(position.offset)
