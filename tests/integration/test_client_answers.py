@@ -69,10 +69,33 @@ def test_an_answer_that_is_none_does_not_take_the_place_of_one(peer: Peer) -> No
     future = client.submit(asked())
     request = peer.request()
     assert request is not None
-    for value in (b"", b"{", b"\xff", b"[" * 100_000, b'{"request_id": "same", "status": "maybe"}'):
+    for value in (
+        b"",
+        b"{",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"request_id": "same", "status": 5}',
+        b'{"request_id": "same", "status": "maybe", "hits": 5}',
+        b'{"status": "maybe"}',
+        b'{"request_id": "\xff", "status": "maybe"}',
+        b'{"request_id": "same", "status": "maybe", "later": 1e999}',
+    ):
         peer.publish("same", value, tuple(request.headers()))
     peer.answer(request, 1.0)
     assert future.result(20).took_ms.total == 1.0
+
+
+def test_an_answer_of_a_later_status_ends_the_wait(peer: Peer) -> None:
+    """A newer worker has answered; its hits are not claimed to be complete."""
+    client = peer.client(resend=False)
+    future = client.submit(asked())
+    request = peer.request()
+    assert request is not None
+    later = b'{"request_id": "same", "status": "degraded", "later": {}, "took_ms": {"total": 2}}'
+    peer.publish("same", later, tuple(request.headers()))
+    result = future.result(20)
+    assert (result.status, result.took_ms.total) == ("partial", 2.0)
+    assert (held(client), client.failure) == (0, None)
 
 
 def test_a_batch_that_cannot_be_unpacked_is_stepped_over(kafka: BrokerInfo, peer: Peer) -> None:
