@@ -10,13 +10,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from streams.kafka.messages import MESSAGE_UNREADABLE, SourceMessage
 from streams.kafka.offsets import GroupOffsets
 from streams.kafka.scan import Scanner, Span
-from streams.metrics import Metrics
 from visualsearch.client.offsets import OffsetsError, Partition
 from visualsearch.client.tail import Tail
+
+if TYPE_CHECKING:
+    from streams.metrics import Metrics
 
 log = logging.getLogger(__name__)
 EVERY_S = 5.0
