@@ -1,1 +1,1 @@
-"""Everything of visualsearch that has an effect: topics, lanes, log reader, web, CLI, broker."""
+"""The part of visualsearch with side effects: Kafka, pipelines, indexer, web, CLI, broker."""

@@ -1,4 +1,4 @@
-"""Index product pictures as they change, and search them by picture, by words, or by both."""
+"""Index product images as they change, and search them by image, by words, or by both."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""The products of one shard as they stand, under a lock, and what can be asked of them."""
+"""The current products of one shard under a lock, and their lookups."""
 
 from collections.abc import Sequence
 
@@ -14,11 +14,11 @@ from visualsearch.index.state import ProductState
 from visualsearch.search.hints import Hint, hints
 from visualsearch.types import Filters, FloatArray, Hit, ImageKind
 
-SAMPLE = 4096  # pictures whose mean stands for that of all of a kind
+SAMPLE = 4096  # images whose mean stands for that of all of a kind
 
 
 class Catalogue:
-    """What an engine knows, and every question about it that is no search."""
+    """The products of an engine, with all lookups other than search."""
 
     def __init__(self, dim: int, chunk_rows: int) -> None:
         self.dim = dim
@@ -50,7 +50,7 @@ class Catalogue:
         return self._products.read(slots, states)
 
     def pictured(self, product_id: str) -> tuple[ProductState, FloatArray] | None:
-        """Return a product and its vectors, of shape (pictures, dim), as of one moment."""
+        """Return a product and its vectors, of shape (images, dim), as of one moment."""
         with self._lock:
             slot = self._products.slot(product_id)
             if slot is None:
@@ -58,7 +58,7 @@ class Catalogue:
             return self._products.state(slot), self._index.vectors(slot)
 
     def vectors_of(self, product_id: str) -> list[tuple[str, FloatArray]]:
-        """Return (image id, unit vector) of each picture; nothing for an unknown product."""
+        """Return (image id, unit vector) of each image; nothing for an unknown product."""
         both = self.pictured(product_id)
         if both is None:
             return []
@@ -66,7 +66,7 @@ class Catalogue:
         return [(image.image_id, row) for image, row in zip(state.images, vectors, strict=True)]
 
     def pictures(self, hits: Sequence[Hit]) -> FloatArray:
-        """Return the unit vectors of the hits' pictures, of shape (hits, dim), float32.
+        """Return the unit vectors of the hits' images, of shape (hits, dim), float32.
 
         Zeros stand for what has gone since: it is like nothing.
         """
@@ -78,7 +78,7 @@ class Catalogue:
         return rows
 
     def kind_mean(self, kind: ImageKind) -> tuple[FloatArray, int]:
-        """Return the mean vector of a kind of pictures, of shape (dim,), and how many there are.
+        """Return the mean vector of a kind of images, of shape (dim,), and how many there are.
 
         It is told from `SAMPLE` of them, evenly chosen.
         """

@@ -14,7 +14,7 @@ class VisualSearchError(Exception):
 
 
 class ImageError(VisualSearchError):
-    """A picture that cannot be used."""
+    """An image that cannot be used."""
 
     code = "image_invalid"
 

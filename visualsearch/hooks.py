@@ -1,4 +1,4 @@
-"""What the engine tells its owner, from the thread in which it happened."""
+"""Callbacks of the engine, called in the thread of the event."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -24,7 +24,7 @@ Only a strictly older record is dropped; an equal one is applied, as log compact
 
 # Records are structs that Python's collector never visits: they refer to nothing that refers back,
 # and of hundreds of thousands of products it would look at each. They take a tenth of a frozen
-# dataclass's time to make and 16 bytes less, and to forget one touches no neighbour in the
+# dataclass's time to make and 16 bytes less, and to forget one touches no neighbor in the
 # collector's list. Tell them apart by `type(record) is`: `isinstance` takes longer to say no.
 
 NO_ATTRIBUTES: Mapping[str, str] = {}  # of every product that has none: a dict takes 64 bytes
@@ -32,7 +32,7 @@ NO_ATTRIBUTES: Mapping[str, str] = {}  # of every product that has none: a dict 
 
 @final
 class BaseRecord(msgspec.Struct, frozen=True, gc=False):
-    """What a product is, apart from its offer and its pictures."""
+    """What a product is, apart from its offer and its images."""
 
     product_id: str
     order: Order
@@ -59,7 +59,7 @@ class OfferRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 class ImageVector(msgspec.Struct, frozen=True, gc=False, eq=False):
-    """One picture of a product: a unit vector of shape (dim,), float16 or float32."""
+    """One image of a product: a unit vector of shape (dim,), float16 or float32."""
 
     image_id: str
     vector: npt.NDArray[np.floating]
@@ -69,7 +69,7 @@ class ImageVector(msgspec.Struct, frozen=True, gc=False, eq=False):
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """An attribute's value as the pictures have it, and how likely that is right (0 to 1)."""
+    """An attribute's value as the images have it, and how likely that is right (0 to 1)."""
 
     value: str
     confidence: float
@@ -77,7 +77,7 @@ class Guess:
 
 @final
 class VectorsRecord(msgspec.Struct, frozen=True, gc=False, eq=False):
-    """All pictures of a product as one model sees them; it replaces the former set.
+    """All images of a product as one model sees them; it replaces the former set.
 
     `guessed` are attributes by name; the product's own win over them.
     """
@@ -150,7 +150,7 @@ class Query:
 
 
 class Hit(msgspec.Struct, frozen=True, gc=False):
-    """One product of an answer; `score` is the cosine of its best picture.
+    """One product of an answer; `score` is the cosine of its best image.
 
     It shows the records as they were when the answer was made, without copying from them: one
     reference, for following several to a hundred products takes as long as a walk of a graph. A
@@ -159,12 +159,12 @@ class Hit(msgspec.Struct, frozen=True, gc=False):
 
     score: float
     state: "ProductState"
-    place: int  # of the picture
+    place: int  # of the image
     variants: "tuple[Hit, ...]" = ()  # its near-duplicates, where they were collapsed
 
     @property
     def image_id(self) -> str:
-        """Return the id of the picture that scored best."""
+        """Return the id of the image that scored best."""
         return self.state.images[self.place].image_id
 
     @property
@@ -180,7 +180,7 @@ class Hit(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def guessed(self) -> Mapping[str, Guess]:
-        """Return the attributes guessed from its pictures; its own are in `attributes`."""
+        """Return the attributes guessed from its images; its own are in `attributes`."""
         return self.state.guessed
 
     @property

@@ -10,18 +10,18 @@ import click
 from visualsearch import __version__
 
 COMMANDS = {
-    "demo": "Broker, worker, a catalogue and searches, in one command.",
+    "demo": "Broker, worker, a catalog and searches, in one command.",
     "broker": "Start, stop or look at a local Apache Kafka.",
     "topics": "Create or describe the topics.",
     "worker": "Run a worker: index product events, answer search requests.",
-    "load": "Publish a catalogue as product-created events.",
-    "search": "Search through the topics, by words, by picture or by both.",
-    "explain": "Say where a product is on its way in, and why it is not found.",
+    "load": "Publish a catalog as product-created events.",
+    "search": "Search through the topics, by words, by image or by both.",
+    "explain": "Show the state of a product in the pipeline, and why it is not found.",
     "snapshot": "Take, list, verify or fetch snapshots of the index.",
     "dlq": "List, show or replay dead letters.",
-    "fsck": "Check that what is searchable is what the product topics say.",
-    "evaluate": "Measure how well your queries are answered from your catalogue.",
-    "attributes": "Guess attributes from pictures; learn them from your own labels.",
+    "fsck": "Check the index against the product topics.",
+    "evaluate": "Measure search quality on your own catalog and queries.",
+    "attributes": "Guess attributes from images; learn them from your own labels.",
     "tune": "Measure recall and time on your own data; choose settings for a target.",
     "bench": "Measure the index on this machine, beside bare graph libraries.",
     "schemas": "Print the JSON Schemas and the AsyncAPI document of all messages.",
@@ -78,6 +78,6 @@ def _told(error: Exception, command: str | None) -> Exception:
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
-    """Find products by picture and by words, moments after their events were published."""
+    """Find products by image and by words, moments after their events were published."""
     with contextlib.suppress(OSError, ValueError):  # no real stderr: nothing to write to
         faulthandler.enable()  # a crash in native code then says where

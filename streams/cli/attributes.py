@@ -22,12 +22,12 @@ SOURCE = click.Path(exists=True, path_type=Path)
 
 @click.group()
 def attributes() -> None:
-    """Guess colour, pattern, material and the like from pictures."""
+    """Guess color, pattern, material and the like from images."""
 
 
 @attributes.command()
 @click.option("--from", "source", type=SOURCE, required=True, metavar="CATALOG",
-              help="The labels: a catalogue's attributes and categories.")  # fmt: skip
+              help="The labels: a catalog's attributes and categories.")  # fmt: skip
 @click.option("--test", "test", type=SOURCE, metavar="CATALOG",
               help="Measure on these products instead of by cross-validation.")  # fmt: skip
 @click.option("--group-by", metavar="ATTRIBUTE",
@@ -49,9 +49,9 @@ def train(
     *,
     as_json: bool,
 ) -> None:
-    """Learn attributes from a catalogue's own labels. Needs no Kafka.
+    """Learn attributes from a catalog's own labels. Needs no Kafka.
 
-    Each attribute with two values of five products is learnt; the trained head is kept where it
+    Each attribute with two values of five products is learned; the trained head is kept where it
     is better than words alone. Its confidences are calibrated on products that it was not
     trained on, and the calibration error is told. VISUALSEARCH_ATTRIBUTES=FILE makes a worker use
     the result; it is bound to the encoder that it was trained with.
@@ -107,7 +107,7 @@ async def _train(
         for path in (source, test):
             if path is None:
                 continue
-            task = bar.add_task(f"{path.name}: pictures", total=None)
+            task = bar.add_task(f"{path.name}: images", total=None)
             async with open_shop(encoder, quiet) as shop:
                 await shop.fill(
                     path,

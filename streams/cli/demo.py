@@ -24,7 +24,7 @@ _DRAWN = 640
 @click.option("--once", is_flag=True, help="Stop everything when it is done.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
 @click.option("--catalog", type=click.Path(exists=True, path_type=Path), metavar="FILE|FOLDER",
-              help="Show this catalogue (as `load` reads it) instead of a drawn one.")  # fmt: skip
+              help="Show this catalog (as `load` reads it) instead of a drawn one.")  # fmt: skip
 @click.option("--products", type=click.IntRange(20, 100_000), default=_DRAWN, show_default=True,
               help="How many products to draw.")  # fmt: skip
 @click.option("--events", type=click.IntRange(8, 100_000), default=200, show_default=True,
@@ -56,11 +56,11 @@ def demo(
     data_dir: Path,
     port: int | None,
 ) -> None:
-    """Start a broker and a worker, index a catalogue, search it, and say how it went.
+    """Start a broker and a worker, index a catalog, search it, and say how it went.
 
-    It draws a catalogue of garments, shoes, bags, furniture and tableware (or takes yours with
+    It draws a catalog of garments, shoes, bags, furniture and tableware (or takes yours with
     --catalog), publishes it, searches it by words, by photo and by both, publishes single events
-    and sees each in a search, and writes a page with the pictures of queries and hits. Then the
+    and sees each in a search, and writes a page with the images of queries and hits. Then the
     worker stays up, with its search page, until Ctrl-C.
     """
     from streams.cli.options import settings_of

@@ -1,4 +1,4 @@
-"""`visualsearch dlq list|show|replay`: what could not be used, why, and once more."""
+"""`visualsearch dlq list|show|replay`: lists, shows and replays dead letters."""
 
 import heapq
 import json
@@ -57,8 +57,8 @@ def selection_options(command: Any) -> Any:
 def dlq() -> None:
     """Look at dead letters, or publish their events again.
 
-    Dead letters are the events that could not be used, kept verbatim. Nothing deletes them, a
-    replay neither.
+    Dead letters are events that could not be processed, kept verbatim. Nothing deletes them, not
+    even a replay.
     """
 
 

@@ -1,4 +1,4 @@
-"""`visualsearch evaluate`: a catalogue and queries of one's own, measured before going live."""
+"""`visualsearch evaluate`: a catalog and queries of one's own, measured before going live."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ def _ks(_: click.Context, __: click.Parameter, given: str | None) -> tuple[int, 
 @click.option("--k", "ks", callback=_ks, metavar="1,5,10", help="Where the lists are cut.")
 @click.option("--config", type=FILE, help="Settings as TOML or JSON.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), metavar="REPORT",
-              help="Write a page with the figures and pictures of the worst queries.")  # fmt: skip
+              help="Write a page with the figures and images of the worst queries.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def evaluate(
     catalog: Path,
@@ -57,7 +57,7 @@ def evaluate(
     *,
     as_json: bool,
 ) -> None:
-    """Measure how well your own queries are answered from your own catalogue. Needs no Kafka.
+    """Measure how well your own queries are answered from your own catalog. Needs no Kafka.
 
     A line of queries: {"image": "photo.jpg", "text": "in navy", "relevant": ["p1"]}, with any
     field of a search request beside it ("filters", "top_k", …), grades as {"p1": 3, "p2": 1},
@@ -118,7 +118,7 @@ async def _measure(
         bar = stack.enter_context(progress_bar(transient=True))
         for configuration in configurations:
             if (shop := shops.get(configuration.shop)) is None:
-                task = bar.add_task(f"{configuration.encoder}: catalogue", total=None)
+                task = bar.add_task(f"{configuration.encoder}: catalog", total=None)
                 encoder = load_encoder(
                     configuration.encoder, configuration.device, prompts=configuration.prompts
                 )
@@ -160,7 +160,7 @@ def _warn(run: "Run") -> None:
 
     if run.unknown:
         click.echo(
-            f"note: relevant products that are not in the catalogue, counted as never found, on "
+            f"note: relevant products that are not in the catalog, counted as never found, on "
             f"line {named(run.unknown)}",
             err=True,
         )

@@ -30,10 +30,10 @@ def explain(
     product_id: str, bootstrap: str | None, prefix: str | None, config: Path | None, *,
     since: int | None, all_partitions: bool, worker: str, request_file: Any, as_json: bool,
 ) -> None:  # fmt: skip
-    """Say where a product is on its way in: searchable, late, failed, deleted or unknown, and why.
+    """Show whether a product is searchable, late, failed, deleted or unknown, and why.
 
-    With --request: its way out, through the topics. Each clause of the filters with its verdict,
-    each part of the query with what it adds to the score, the rank, and what stands before it.
+    With --request: explain its rank in the answer to a search request, by filter clause and by part
+    of the query.
 
     Reads the product's partition of the product topics and of the index log, all dead letters,
     what the pipelines have committed, and the product's state in a worker's index. Nothing is

@@ -25,8 +25,8 @@ NOT_CHECKED = 2
 @click.option("--http", "url", default="http://127.0.0.1:8080", show_default=True,
               help="The worker to check; it needs the role `search`.")  # fmt: skip
 @click.option("--sample", type=click.IntRange(0), default=50, show_default=True, metavar="N",
-              help="Embed the pictures of N products again and compare their vectors.")  # fmt: skip
-@click.option("--all", "every", is_flag=True, help="Embed the pictures of every product again.")
+              help="Embed the images of N products again and compare their vectors.")  # fmt: skip
+@click.option("--all", "every", is_flag=True, help="Embed the images of every product again.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Which sample is drawn.")
 @click.option("--wait", "wait_s", type=FiniteRange(0), default=30.0, show_default=True,
               metavar="SECONDS", help="Let the worker catch up for so long.")  # fmt: skip
@@ -43,11 +43,11 @@ def fsck(
     every: bool,
     as_json: bool,
 ) -> None:
-    """Check that what is searchable is exactly what the product topics say.
+    """Check the index of a worker against the product topics.
 
-    All product events are read again and folded by code of its own; products, orders, attributes
-    and pictures that the worker serves must be the same, and a sample of vectors must be what
-    the model makes of the pictures today. What cannot be read must be a dead letter.
+    All product events are read and folded by independent code. The products, orders, attributes and
+    images of the worker must be equal. A sample of vectors is compared with fresh embeddings.
+    Unreadable messages must be dead letters.
 
     Exit status: 0 clean, 1 differences, 2 the worker is late or nothing could be checked.
     """

@@ -1,4 +1,4 @@
-"""`visualsearch load`: a catalogue's files become product events."""
+"""`visualsearch load`: a catalog's files become product events."""
 
 import json
 import sys
@@ -39,13 +39,13 @@ def load(
     wait: bool,
     as_json: bool,
 ) -> None:
-    """Publish the catalogue at PATH, one product event per product.
+    """Publish the catalog at PATH, one product event per product.
 
-    PATH is a folder of category folders (each picture is a product, named after its file), a
-    JSONL file (one product per line as events carry it; pictures by `path` relative to the file,
+    PATH is a folder of category folders (each image is a product, named after its file), a
+    JSONL file (one product per line as events carry it; images by `path` relative to the file,
     `url` or `data`), or a CSV file (columns product_id, title, images, price, ...).
 
-    Pictures are shrunk to at most 1,024 pixels and travel inside the events. A row that is not
+    Images are shrunk to at most 1,024 pixels and travel inside the events. A row that is not
     valid is reported with its line number and the rest goes on; the exit status is then 1.
     """
     from streams.tools.catalog.readers import open_catalog
@@ -149,7 +149,7 @@ def _print(summary: dict[str, Any], rejected: "list[Rejected]") -> None:
         click.echo(f"rejected {row.where}: {row.message} [{row.code}]", err=True)
     if len(rejected) > _SHOWN:
         click.echo(f"... and {len(rejected) - _SHOWN:,} more; --json lists them all", err=True)
-    size = f"{summary['published']:,} products with {summary['pictures']:,} pictures"
+    size = f"{summary['published']:,} products with {summary['pictures']:,} images"
     words = [f"{size} published to {summary['topic']}"]
     if "searchable" in summary:
         words.append(f"{summary['searchable']:,} searchable")

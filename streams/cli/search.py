@@ -15,20 +15,18 @@ if TYPE_CHECKING:
     from streams.config.settings import Settings
     from visualsearch.contracts.search import SearchFilters, SearchRequest, SearchResult
 
-UNLIKE = -0.5  # weight of words to be unlike; a picture weighs 1
+UNLIKE = -0.5  # weight of words to be unlike; an image weighs 1
 _WORKER = "http://127.0.0.1:8080"
 
 
 @click.command()
 @connection
-@click.option(
-    "--image", "images", multiple=True, metavar="FILE|URL", help="Look like this picture."
-)
+@click.option("--image", "images", multiple=True, metavar="FILE|URL", help="Look like this image.")
 @click.option("--text", "texts", multiple=True, help="Look like these words.")
 @click.option("--unlike", "unlike", multiple=True, metavar="TEXT", help="Unlike these words.")
 @click.option("--like", "like", multiple=True, metavar="PRODUCT_ID",
               help="Look like this indexed product, or like several.")  # fmt: skip
-@click.option("--look", is_flag=True, help="Find the things in --image, and search for each.")
+@click.option("--look", is_flag=True, help="Detect the products in --image and search for each.")
 @click.option("--max-regions", type=click.IntRange(1, 20), default=8, show_default=True,
               help="How many things --look finds, at most.")  # fmt: skip
 @click.option("--category", multiple=True,
@@ -44,9 +42,9 @@ _WORKER = "http://127.0.0.1:8080"
 @click.option("--lighting", is_flag=True, help="Even out the lighting of --image first.")
 @click.option("--background", is_flag=True, help="Take the background off --image first.")
 @click.option("--crops", is_flag=True, help="Search by crops of --image as well.")
-@click.option("--align", is_flag=True, help="Take what photos have in common from --image.")
+@click.option("--align", is_flag=True, help="Subtract the mean of lifestyle photos from --image.")
 @click.option("--image-kind", type=click.Choice(["catalog", "lifestyle"]),
-              help="Only among these pictures of the products.")  # fmt: skip
+              help="Only among these images of the products.")  # fmt: skip
 @click.option("--collapse", is_flag=True, help="One hit for near-duplicates, variants beside it.")
 @click.option("--diversity", type=FiniteRange(0, 1), default=0.0, show_default=True,
               help="How much hits that differ from each other count (MMR).")  # fmt: skip
@@ -57,9 +55,9 @@ _WORKER = "http://127.0.0.1:8080"
 @click.option("--request", "request_file", type=click.File("rb"), metavar="FILE.json|-",
               help="Send this request as it is, instead of one made from options.")  # fmt: skip
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write a page with the pictures of query and hits.")  # fmt: skip
+              help="Write a page with the images of query and hits.")  # fmt: skip
 @click.option("--http", "worker", default=_WORKER, show_default=True,
-              help="Where a worker serves the pictures for --html.")  # fmt: skip
+              help="Where a worker serves the images for --html.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def search(
     bootstrap: str | None,
@@ -71,9 +69,9 @@ def search(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Search by pictures, by words, by an indexed product, or by all of them.
+    """Search by images, by words, by an indexed product, or by all of them.
 
-    The request goes through the topics to whatever worker is ready. Pictures are shrunk to 1,024
+    The request goes through the topics to whatever worker is ready. Images are shrunk to 1,024
     pixels before they are sent. A request that is refused ends with its code and status 1.
     """
     from visualsearch.contracts.errors import SchemaError
@@ -233,6 +231,6 @@ def _write_page(path: Path, worker: str, request: "SearchRequest", result: "Sear
         where = " ".join(f"{edge:.2f}" for edge in region.box)
         answers.append(Answered(region.category or "the photo", f"at {where}", region.hits))
     show = embedded_pictures(worker, [hit for answer in answers for hit in answer.hits])
-    page = gallery_page(asked or "Search by picture", "visualsearch", {"": answers}, show)
+    page = gallery_page(asked or "Search by image", "visualsearch", {"": answers}, show)
     path.write_text(page, encoding="utf-8")
     click.echo(f"{path} written", err=True)

@@ -79,7 +79,7 @@ def list_(bootstrap: str | None, prefix: str | None, config: Path | None, *, as_
                 type=click.Path(exists=True, file_okay=False, path_type=Path))  # fmt: skip
 @connection
 @click.option("--queries", type=click.IntRange(0), default=50, show_default=True, metavar="N",
-              help="Search by N pictures; at a million, half a second each.")  # fmt: skip
+              help="Search by N images; at a million, half a second each.")  # fmt: skip
 @json_option
 def verify(
     path: Path | None, bootstrap: str | None, prefix: str | None, config: Path | None, *,

@@ -74,6 +74,6 @@ def result_line(result: SearchResult) -> str:
         parts[0] += f" in {len(result.regions)} regions"
     if plan is not None and index is not None:
         parts[0] += f" of {plan.matches:,} matching products, {index.products:,} indexed"
-        parts.append(f"{plan.strategy}, {plan.visited:,} pictures scored")
+        parts.append(f"{plan.strategy}, {plan.visited:,} images scored")
     parts.append(f"{result.took_ms.total:.0f} ms in the worker")
     return "; ".join(parts)

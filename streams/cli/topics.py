@@ -109,5 +109,5 @@ def _kept(config: Mapping[str, str]) -> str:
         return "last of each key"
     hours = int(config["retention.ms"]) / 3_600_000
     if hours < 0:
-        return "for ever"
+        return "forever"
     return f"{hours / 24:g} days" if hours > 24 else f"{hours:g} h"

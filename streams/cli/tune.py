@@ -53,9 +53,9 @@ def tune(
     *,
     as_json: bool,
 ) -> None:
-    """Measure recall and time over ef, over-fetch, reach (nprobe) and recall_target, and choose.
+    """Measure recall and time over ef, over-fetch, nprobe and recall_target; choose settings.
 
-    The index of a worker, or of a catalogue, is built again in this process; recall is against
+    The index of a worker, or of a catalog, is built again in this process; recall is against
     the exact answer. Times are of the search itself, without fetching and embedding. Exit status
     1: nothing finds enough in time, and nothing is written.
     """
@@ -140,7 +140,7 @@ def _print(
 
     out = Console(highlight=False)
     out.print(
-        f"{counts['products']:,} products, {counts['vectors']:,} pictures, "
+        f"{counts['products']:,} products, {counts['vectors']:,} images, "
         f"{counts['queries']:,} queries; recall of the exact answer, ms of one search",
         style="dim",
     )

@@ -1,7 +1,7 @@
-"""Which addresses a picture may come from: public ones, and those that a setting allows.
+"""Allow-list of image addresses: public ones, and those that `fetch_allow` names.
 
-URLs come from outside. Unchecked, they would have a worker ask what only it can reach: the
-metadata service of its cloud, the HTTP side of a database (server-side request forgery).
+It prevents server-side request forgery: without it an image URL could read the cloud's metadata
+service or a database's HTTP port.
 """
 
 import re
@@ -20,9 +20,9 @@ _NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?", re.IGNORECASE)
 
 
 class Allowed:
-    """Networks, addresses and host names that may be asked though they are not public.
+    """Networks, addresses and host names that may be fetched from although they are not public.
 
-    Raises ValueError for what is none of them.
+    Raises ValueError for an entry that is none of these.
     """
 
     def __init__(self, allowed: Iterable[str] = ()) -> None:
@@ -37,7 +37,7 @@ class Allowed:
                 self._names.add(_plain(text))
 
     def name(self, host: str) -> bool:
-        """Return whether a host is allowed by its name, wherever it is."""
+        """Return whether a host is allowed by name, whatever its address."""
         return _plain(host) in self._names
 
     def address(self, address: str) -> bool:
@@ -54,14 +54,14 @@ def _plain(host: str) -> str:
 
 
 def _embedded(address: IPv6Address) -> IPv4Address | None:
-    """Return the IPv4 address that an IPv6 one leads to, if it does."""
+    """Return the IPv4 address embedded in an IPv6 address (NAT64, mapped, 6to4); None without."""
     if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour
 
 
 def _public(address: IPv4Address | IPv6Address) -> bool:
-    """Return whether the address is anybody's: not private, loopback, link-local, multicast, ….
+    """Return whether the address is public: not private, loopback, link-local, multicast, ….
 
     `is_global` alone takes multicast and the old site-local addresses for public.
     """

@@ -1,4 +1,4 @@
-"""What a process that runs a model on a CPU should be told before NumPy and torch are loaded."""
+"""Process tuning for models on a CPU, to be applied before NumPy and torch are loaded."""
 
 import ctypes
 import gc
@@ -14,7 +14,7 @@ FULL = 2  # the oldest generation of the garbage collector
 
 
 def give_back() -> None:
-    """Return freed memory to the system: a rebuilt graph leaves hundreds of megabytes behind."""
+    """Return freed memory to the system (malloc_trim), such as that of a replaced graph."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
@@ -27,23 +27,23 @@ def _keep_survivors(phase: str, info: dict[str, int]) -> None:
 
 
 def tune() -> None:
-    """Set thread and memory behaviour, where the environment does not say otherwise.
+    """Set thread and memory behavior, unless the environment sets it.
 
     - One BLAS thread: searches run side by side, and two threads per exact scan were 25 times
       slower on a busy machine.
     - OpenMP threads sleep while they wait: spinning ones made model calls up to 5 times slower
       when the cores were shared.
-    - Python threads take turns fifty times as often: a search that has called into C waits for the
-      thread that applies records, each time that it comes back, and that is some fifteen times.
+    - The switch interval is 50 times shorter: a search returns from C about 15 times, and each time
+      it waits for the thread that applies records.
     - A full garbage collection visits what is new since the last one: among 200,000 products it
       held up every search for 80 ms.
     - glibc keeps the model's large buffers instead of returning them after each call: 9 to 16 ms
-      of page faults per picture. What is larger, graphs and rows, has pages of its own, which all
+      of page faults per image. What is larger, graphs and rows, has pages of its own, which all
       go back when it is freed.
-    - All threads share one heap, of which `malloc_trim` gives back all that is free: of the heaps
-      that each thread would have, it keeps the last block, 50 MB where graphs had been rebuilt.
-    - NumPy asks for no huge pages (it would for blocks from 4 MB on): whatever of one is freed and
-      given back, the system fills again. Who needs them asks (`visualsearch.index.pages`).
+    - All threads share one heap, which `malloc_trim` can return completely. Of per-thread heaps it
+      keeps the last block, 50 MB after graph rebuilds.
+    - NumPy requests no huge pages: the system refills a partly freed one.
+      `visualsearch.index.pages` requests them where they help.
     """
     os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -14,7 +14,7 @@ CLOCK = "message.timestamp.type"
 
 @dataclass(frozen=True, slots=True)
 class TopicNames:
-    """The name of each topic; a prefix keeps several catalogues apart on one cluster."""
+    """The name of each topic; a prefix keeps several catalogs apart on one cluster."""
 
     product_events: str = "product-events"
     product_created: str = "product-created"
@@ -80,7 +80,7 @@ def topic_specs(
 
 
 def _product_config() -> dict[str, str]:
-    """Keep every event: the topics are the catalogue's history, and one clock orders it.
+    """Keep every event: the topics are the catalog's history, and one clock orders it.
 
     Not compacted: the last event of a key may be an offer alone, and compaction would forget the
     product behind it.
@@ -133,7 +133,7 @@ def _kept(max_bytes: int, retention_ms: int | None = None) -> dict[str, str]:
 def _workers_config() -> dict[str, str]:
     """Keep the last heartbeat of each worker, for a day: one that was killed leaves no tombstone.
 
-    Workers measure the broker's clock by its time stamps.
+    Workers measure the broker's clock by its timestamps.
     """
     return {
         "cleanup.policy": "compact,delete",

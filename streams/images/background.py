@@ -1,4 +1,4 @@
-"""Who finds the subject of a photo: rembg with a model of the operator's, or GrabCut."""
+"""Subject segmentation of photos: rembg with a configured model, or GrabCut."""
 
 from pathlib import Path
 from typing import Any

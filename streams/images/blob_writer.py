@@ -1,4 +1,4 @@
-"""Inline images on their way into the blob store, which may be full, away or hang for ever."""
+"""Storing of inline images in the blob store, which may be full, unreachable or hang."""
 
 import logging
 import time

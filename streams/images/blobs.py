@@ -14,11 +14,11 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class BlobMissingError(FileNotFoundError):
-    """A blob that is not in the store, or not yet: the embedding pipeline stores it."""
+    """A blob that is not in the store; the embedding pipeline may still be storing it."""
 
 
 def reference_of(data: bytes) -> str:
-    """Return what names these bytes in any store, before they are in one."""
+    """Return the reference of these bytes, stored or not."""
     return SCHEME + hashlib.sha256(data).hexdigest()
 
 
@@ -49,8 +49,8 @@ class BlobStore:
     def get(self, reference: str) -> bytes:
         """Return the bytes of a reference.
 
-        A reference may come from outside; nothing but a digest may become a path. Raises
-        FileNotFoundError for what is no digest, BlobMissingError for a blob that is not there.
+        Only a digest becomes a path, since references come from outside. Raises
+        FileNotFoundError for an invalid reference, BlobMissingError for an absent blob.
         """
         digest = reference.removeprefix(SCHEME)
         if not _DIGEST.fullmatch(digest):

@@ -1,8 +1,7 @@
-"""Blocking calls that may never return, on a bounded number of threads of their own.
+"""Blocking calls that may never return, on a bounded number of daemon threads.
 
-Not on the event loop's default executor, whose threads everyone else needs, nor on any other: an
-executor's threads are waited for at the exit of the process. A call of a dead mount cannot be
-stopped. Its thread is left behind and counts until it comes back.
+An executor does not do: the process waits for its threads at exit. A call to a dead mount cannot
+be stopped; its thread counts against the limit until the call returns.
 """
 
 import asyncio
@@ -17,13 +16,13 @@ T = TypeVar("T")
 
 
 class NotBegunError(TimeoutError):
-    """A call that got no thread, as calls before it hold them all."""
+    """A call that got no thread: hanging calls hold all of them."""
 
 
 class BoundedThreads:
-    """At most `threads` calls side by side, those that hang included.
+    """At most `threads` concurrent calls, hanging ones included.
 
-    Once all threads hang, whoever waits for one, or comes then, is refused at once.
+    Once all threads hang, waiting and new calls are refused at once.
     """
 
     def __init__(self, name: str, threads: int) -> None:
@@ -35,7 +34,7 @@ class BoundedThreads:
 
     @property
     def abandoned(self) -> int:
-        """How many calls are running that nobody waits for any more."""
+        """Number of running calls whose caller has given up."""
         return self._abandoned
 
     @asynccontextmanager
@@ -110,7 +109,7 @@ class BoundedThreads:
         self._serve()
 
     def _serve(self) -> None:
-        """Give free threads to those who wait, or tell them that there will be none."""
+        """Grant free threads to waiting calls; refuse them if all threads hang."""
         while self._waiting and (
             self._abandoned >= self._threads or self._running + self._abandoned < self._threads
         ):

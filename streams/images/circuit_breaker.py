@@ -1,8 +1,7 @@
-"""Each image host for itself: so many fetches at once, and none while it is down or too slow.
+"""A circuit breaker and a concurrency limit per image host (Nygard, "Release It!").
 
-A circuit breaker per host (Nygard, "Release It!"): after `BREAK_AFTER` failures in a row nothing
-is asked of it for a while, then `PROBES` fetches may try together; every failed round of them
-doubles the pause. A failure is the host's own: a missing or wrong file is an answer.
+After `BREAK_AFTER` failures in a row the breaker opens for a while. Then `PROBES` fetches may try;
+each failed round doubles the pause. A missing or invalid file is no failure of the host.
 """
 
 import asyncio
@@ -44,7 +43,7 @@ class Permit:
         self._began: float | None = None
 
     def begin(self) -> None:
-        """Note the time: waiting for memory or for a connection is not the host's doing."""
+        """Start the clock: waiting for memory or for a connection does not count."""
         self._began = self._now()
 
     @property
@@ -114,7 +113,7 @@ class Hosts:
             host.slots.release()
 
     def down(self) -> int:
-        """Return how many hosts are not asked at the moment."""
+        """Return how many breakers are open."""
         return sum(host.closed_until > self._now() for host in self._hosts.values())
 
     def _name_of(self, url: str) -> str | None:

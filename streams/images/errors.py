@@ -1,15 +1,14 @@
-"""What a fetch gives: bytes and what their host calls them, or a coded error."""
+"""Results of a fetch: the bytes with their validators, or a coded error."""
 
 import errno
 from dataclasses import dataclass, replace
 
 
 class FetchError(Exception):
-    """An image that cannot be had.
+    """An image that could not be fetched.
 
-    `transient` says that a later try may succeed. `host_failed` says whose fault it is: the
-    host's, which would fail with any file now, or else this file's. `attempts` counts how often
-    the host was asked; 0 where it was not, and then nothing is known of the file.
+    `transient`: a later attempt may succeed. `host_failed`: the host is at fault, not this file.
+    `attempts` counts the requests to the host; 0 if there was none.
     """
 
     def __init__(
@@ -42,7 +41,7 @@ class Fetched:
 
 
 OWN_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
-"""Of an OSError's numbers those that say what this process lacks."""
+"""Errnos of resources that this process lacks."""
 
 
 def short(url: str) -> str:

@@ -14,7 +14,7 @@ from streams.metrics import Metrics
 
 
 class Fetcher:
-    """Fetches with a limit on time, size, attempts and on how many at once."""
+    """Fetches with limits on time, size, attempts and concurrency."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Fetcher:
     async def fetch(self, url: str, *, timeout_s: float | None = None) -> Fetched:
         """Return the bytes at `url`.
 
-        With a `timeout_s` of its own the host may use it as it likes. Raises FetchError.
+        `timeout_s` replaces both the total and the read timeout. Raises FetchError.
         """
         fetched = await self._in_turn(url, None, timeout_s)
         assert fetched is not None  # noqa: S101 - only a question with a condition has no answer
@@ -42,9 +42,9 @@ class Fetcher:
     async def fetch_changed(
         self, url: str, known: Fetched, *, timeout_s: float | None = None
     ) -> Fetched | None:
-        """Return the bytes at `url`, or None if its host says that `known` still is it.
+        """Return the bytes at `url`, or None if the host answers that `known` is current.
 
-        Of `known` the ETag and Last-Modified are looked at. Raises FetchError.
+        The request is conditional on the ETag or Last-Modified of `known`. Raises FetchError.
         """
         return await self._in_turn(url, known, timeout_s)
 

@@ -26,7 +26,7 @@ _HEADERS = {"User-Agent": "visualsearch", "Accept": "image/*, */*;q=0.5",
 
 
 class HostedImages:
-    """GET with all the suspicion that other people's servers deserve."""
+    """GET requests to untrusted servers."""
 
     def __init__(
         self, settings: Settings, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -121,7 +121,7 @@ class HostedImages:
 
 
 def _conditions(known: Fetched | None) -> dict[str, str]:
-    """Ask only for what is not known; an ETag is the sharper of the two questions."""
+    """Return the headers of a conditional request; an ETag is preferred."""
     if known is not None and known.etag is not None:
         return {"If-None-Match": known.etag}
     if known is not None and known.modified is not None:

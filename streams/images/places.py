@@ -1,4 +1,4 @@
-"""Where below `file_roots` a `file:` URL points, by its text alone: a hung mount is not touched."""
+"""Matches `file:` URLs to `file_roots` by their text alone, without touching a hanging mount."""
 
 import os
 from collections.abc import Iterable, Sequence

@@ -24,7 +24,7 @@ _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTT
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """An image of a place that hangs, if it does, without keeping other places waiting."""
+    """An image below one root; a hanging root does not block the others."""
 
     url: str
     _read: Callable[[str], bytes]
@@ -61,7 +61,7 @@ class StoredImage:
 
 
 class StoredImages:
-    """Knows what is stored where, and reads it within limits."""
+    """Finds the root of a URL and reads images below it, within limits."""
 
     def __init__(self, settings: Settings, blobs: BlobStore) -> None:
         self._blobs = blobs
@@ -72,7 +72,7 @@ class StoredImages:
         self._readers = {place: BoundedThreads("store", READERS) for place in places}
 
     def find(self, url: str) -> StoredImage | None:
-        """Return what is at such a URL; None for those of no kind of ours."""
+        """Return the stored image of a URL; None for other URLs."""
         if url.startswith(BLOB):
             return self._image(url, self._blobs.get, BLOB)
         if url.startswith(FILE):
@@ -128,7 +128,7 @@ def _check_regular(url: str, status: os.stat_result) -> None:
 
 
 def _unreadable(url: str, error: OSError) -> FetchError:
-    """Return the fault of the file, of its place or of this process."""
+    """Return the FetchError of an OSError: of the file, of its root or of this process."""
     if error.errno in OWN_ERRORS:
         return _short_of_resources(url, error)
     text = f"{short(url)}: {error}"

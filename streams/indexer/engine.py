@@ -1,4 +1,4 @@
-"""The worker's engine: its settings, and what it tells: errors, recall, memory to give back."""
+"""Builds the worker's engine: its settings, and hooks for errors, recall and freed memory."""
 
 import logging
 from collections import deque
@@ -19,12 +19,12 @@ FEW = 10  # the gauge's labels: "10" up to so many results, "100" beyond
 
 
 def build_engine(settings: Settings, model: str, dim: int, metrics: Metrics) -> Engine:
-    """Return an empty engine that exports what it finds out about itself."""
+    """Return an empty engine that exports its own metrics."""
     return Engine(model, dim, **engine_options(settings, metrics))
 
 
 def engine_options(settings: Settings, metrics: Metrics) -> dict[str, Any]:
-    """Return what every engine of a worker is told, an empty one or one that is restored."""
+    """Return the options of every engine of a worker, empty or restored."""
     recalls: dict[str, deque[float]] = {}
 
     def note(probed: Probed) -> None:
@@ -44,7 +44,7 @@ def engine_options(settings: Settings, metrics: Metrics) -> dict[str, Any]:
 
 
 def _tuning(settings: Settings) -> Tuning:
-    """Return the planner's knobs, its own where the settings say nothing."""
+    """Return the planner's parameters; settings that are absent keep its defaults."""
     tuning = Tuning(recall_target=settings.recall_target)
     if settings.overfetch is not None:
         tuning = replace(tuning, surplus=settings.overfetch)

@@ -1,7 +1,7 @@
-"""Heals the index log: appends the newest record of a key again where an older one is the last.
+"""Log healing: appends a key's newest record again where a stale record is the last of the key.
 
-What is appended are the bytes of the log itself, found by reading the key's partition once: the
-engine's state could not give them back (it keeps no hashes, ETags or picture references).
+The record's bytes are read from the key's partition. The engine's state cannot restore them: it
+keeps no hashes, ETags or image references.
 """
 
 import logging
@@ -30,7 +30,7 @@ KEYS_AT_ONCE = 10_000  # per partition and round: their records are held in memo
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
-    """A record of the log as it stands there."""
+    """A record as it is in the log."""
 
     key: bytes
     value: bytes
@@ -46,7 +46,7 @@ returns what it has.
 
 
 class Search:
-    """Picks records out of a partition that is shown to it from its beginning."""
+    """Collects the newest record of each wanted key while a partition is read."""
 
     def __init__(self, wanted: Mapping[bytes, Order]) -> None:
         self._least = dict(wanted)
@@ -69,11 +69,11 @@ class Search:
 
 
 class LogHealer:
-    """A thread that heals what the ledger says is due, one partition after the other.
+    """A thread that heals the due keys of the ledger, one partition after the other.
 
-    Nothing is appended before `ready` (the reader has met every end), so no replay appends
-    history. Replicas heal each on their own; a record appended twice is applied twice, to no
-    effect. A heal that loses a race against a newer record is itself noted as stale, and healed.
+    It appends nothing before `ready`: the reader has caught up. Replicas heal independently, and a
+    record that is appended twice has no effect. If a newer record arrives first, the healed one is
+    itself noted as stale and healed.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class LogHealer:
         self._thread.start()
 
     def close(self, timeout_s: float = 2.0) -> None:
-        """Stop; a search under way ends, what was sent is left to the producer."""
+        """Stop a running search; messages already sent are left to the producer."""
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
@@ -154,7 +154,7 @@ class LogHealer:
 
 
 def _again(record: LogRecord, topic: str, partition: int) -> OutgoingMessage:
-    """Return the message that appends a record once more; its time is that of the append."""
+    """Return the message that appends a record again, with the time of the append."""
     kept = tuple(header for header in record.headers if header[0] != HEALED)
     return OutgoingMessage(
         topic, record.key, record.value, partition=partition, headers=(*kept, HEALED_HEADER)

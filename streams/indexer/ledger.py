@@ -1,7 +1,7 @@
-"""Which keys of the index log end in an older record than the newest: pure bookkeeping.
+"""Tracks the dirty keys of the index log: keys whose last record is not the newest. Pure.
 
-Compaction keeps the last record of a key. As long as that is the newest, a full replay gives the
-live state; a key whose last record is older than the state is *dirty* and has to be healed.
+Compaction keeps the last record of a key. If that record is stale, a replay gives an older state
+than the live index, and the key has to be healed.
 """
 
 import threading
@@ -25,10 +25,9 @@ class Dirty:
 class Ledger:
     """The dirty keys of a log, noted by its reader and healed by another thread.
 
-    A key is given `grace_s` to become clean by itself: after a rebalance a lane writes older
-    records again, the newest follow within moments. It is due only once its partition has been
-    read to its end after that time, so that a reader that lags, or replays, heals nothing that
-    later records have made good.
+    A key gets `grace_s` to become clean: after a rebalance a pipeline writes older records again,
+    and the newest follow soon. It is due once its partition was read to the end after that time,
+    so a lagging reader heals nothing that later records have corrected.
     """
 
     def __init__(self, grace_s: float, now: Callable[[], float]) -> None:
@@ -50,7 +49,7 @@ class Ledger:
     def restore(self, dirty: Iterable[tuple[bytes, int, Order]]) -> None:
         """Note (key, partition, newest order) of the keys that were dirty at a snapshot.
 
-        Their grace begins anew: the log after its offsets may have made them good.
+        Their grace time starts again, since later records may have corrected them.
         """
         for key, partition, newest in dirty:
             self.stale(key, partition, newest)
@@ -58,7 +57,7 @@ class Ledger:
     def stale(self, key: bytes, partition: int, newest: Order) -> None:
         """Note that the key's last record is older than `newest`, which was read before it.
 
-        Records that go on coming do not put the healing off.
+        Further stale records do not postpone the healing.
         """
         with self._lock:
             known = self._dirty.get(key)
@@ -73,7 +72,7 @@ class Ledger:
                     del self._dirty[key]
 
     def met_end(self, partition: int) -> None:
-        """Note that at this moment nothing of the partition was left to read."""
+        """Note that the partition was read to its end at this moment."""
         self._ends[partition] = self._now()
 
     def due(self) -> dict[bytes, Dirty]:
@@ -89,15 +88,15 @@ class Ledger:
     def claim(self, key: bytes, order: Order) -> bool:
         """Return whether the record of this order is still to be appended.
 
-        It is not when a newer one was read meanwhile. What is claimed is due again after another
-        grace time, should the append fail.
+        False if a newer record was read meanwhile. A claimed key is due again after another grace
+        time, in case the append fails.
         """
         return self._put_off(key, order, self._grace_s)
 
     def lost(self, key: bytes, order: Order) -> bool:
         """Return whether a key, whose newest record the log does not have, is still dirty.
 
-        It stays so, for somebody to see, and is looked for again in an hour.
+        It stays dirty, so the metric shows it, and is searched for again in an hour.
         """
         return self._put_off(key, order, LOST_PAUSE_S)
 

@@ -1,9 +1,8 @@
 """The index log → the engine: read by assignment, live and in replay by the same code.
 
-No consumer group: what a shard has applied is its own state, not the broker's. The reader is
-caught up once it has met the end of every partition; ends are told by end-of-partition events,
-because compacted tails hide offsets. A busy partition may show no end: then the one that it had at
-the start will do.
+There is no consumer group, since the applied offsets belong to the index. The reader has caught up
+once it has seen the end-of-partition event of every partition: compaction hides the last offsets.
+For a busy partition the end at the start counts.
 """
 
 import logging
@@ -50,11 +49,10 @@ class Index(Protocol):
 
 
 class LogReader:
-    """A thread that applies the index log; `caught_up` is set when it has met every end.
+    """A thread that applies the index log; `caught_up` is set once it has seen every end.
 
-    It begins where `starts` says, which an index restored from a snapshot holds everything before,
-    else at the beginning of a partition. An offset that the log does not hold ends it: skipping
-    would be silent.
+    It starts at `starts`, the positions of a restored snapshot, or at the beginning of a partition.
+    It fails on an offset that the log does not hold, since skipping records would be silent.
     """
 
     def __init__(
@@ -113,7 +111,7 @@ class LogReader:
         return {partition: at.offset for partition, at in self.applied().items()}
 
     def applied(self) -> dict[int, Position]:
-        """Return the same with leader epochs. What the ledger says afterwards covers all of it."""
+        """Return the positions with leader epochs; read the ledger after them."""
         return dict(self._positions)
 
     def _run(self) -> None:
@@ -173,7 +171,7 @@ class LogReader:
         """Tell the ledger of records that came after newer ones.
 
         Only orders count: a record that this index cannot use is as good a last one, or workers
-        of two models would each append over the other's for ever.
+        of two models would each append over the other's forever.
         """
         if not len(self._ledger) and Outcome.STALE not in [result.outcome for result in applied]:
             return  # a replay of millions must not pay for what is rare
@@ -211,7 +209,7 @@ class LogReader:
                 self._positions[partition] = Position(offset, before.leader_epoch)
 
     def _note_ends(self) -> None:
-        """Tell the ledger where nothing was left; a busy partition shows no end-of-partition."""
+        """Note in the ledger which partitions were read to their high watermark."""
         positions = self.positions()
         for partition, high in self._highs.items():
             if positions.get(partition, -1) >= high:
@@ -238,19 +236,19 @@ class LogReader:
                 self._observe_times(_KINDS[type(record)], message, now)
 
     def _warn_of_model(self, record: Record) -> None:
-        """Say once per model that its products stay invisible: the index holds another's."""
+        """Warn once per foreign model that its products are not searchable."""
         model = getattr(record, "model", "")
         if model != self._foreign_model:
             self._foreign_model = model
             log.warning(
                 "%s holds vectors of the model %s, which this worker does not use: products with "
-                "no others are not found; embed the catalogue into topics of another prefix",
+                "no others are not found; embed the catalog into topics of another prefix",
                 self._topic,
                 model,
             )
 
     def _observe_times(self, kind: str, message: Any, now: float) -> None:
-        """Observe how long an event took to be searchable, by its own clock and by Kafka's."""
+        """Observe the time from event to searchable, by occurred_at and by Kafka's timestamp."""
         headers = dict(read_headers(message) or ())
         if HEALED in headers:  # an old record once more: its event was counted when it was new
             return

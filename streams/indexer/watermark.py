@@ -1,4 +1,4 @@
-"""Up to when the index holds all that happened."""
+"""The watermark of the index: the event time up to which it is complete."""
 
 
 class Watermark:

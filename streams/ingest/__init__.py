@@ -1,1 +1,1 @@
-"""The two ways in: product events → records of the index log."""
+"""The ingest pipelines: product events → records of the index log."""

@@ -1,4 +1,4 @@
-"""Dead letters: what could not be used, kept verbatim with the reason in its headers."""
+"""Dead letters: messages that could not be processed, verbatim, with the reason in headers."""
 
 from dataclasses import dataclass
 
@@ -26,10 +26,9 @@ def dead_letter(
 ) -> OutgoingMessage:
     """Build the dead letter of a message: key, value, headers and timestamp as they were.
 
-    What is too large for the topic (a compressed original may be) is left out, the value first;
-    `value_omitted` then says how long it was, and topic, partition and offset point to the
-    original. A `bare` one leaves out all of them: for a topic that refuses something in them.
-    Of a batch that cannot be read there is the place alone, with its `last_offset`.
+    Parts that are too large for the topic are omitted, the value first; `value_omitted` then holds
+    its size. Topic, partition and offset point to the original. With `bare` key, value and headers
+    are omitted, for a topic that refuses them. An unreadable batch has its offsets alone.
     """
     kept = tuple(pair for pair in message.headers if not pair[0].startswith(PREFIX))
     sizes = {

@@ -1,4 +1,4 @@
-"""Keeps events until they are due, then hands them to a window."""
+"""A delay queue: holds events until they are due, then passes them to a window."""
 
 import asyncio
 import heapq
@@ -18,11 +18,10 @@ SETTLE_S = 1.0  # after a rebalance, for what is already in the topic to be read
 
 
 class Delay:
-    """A sink in front of another. `longest_s` bounds what a clock that was set can do.
+    """A sink in front of another. `longest_s` limits the delay if a clock is wrong.
 
-    A long pause holds up no shorter one: the heap is by due time, whatever the order in the topic.
-    Of one event only the last message is kept: after a rebalance the topic tells again of attempts
-    that were made, and their successors, which follow in the topic, would each be one more event.
+    The heap is ordered by due time, so long delays do not block short ones. Only the last message
+    of an event is kept: after a rebalance the topic is read again with all earlier attempts.
     """
 
     def __init__(
@@ -50,7 +49,7 @@ class Delay:
         return not self._closed and len(self._held) < HELD and self._bytes < HELD_BYTES
 
     def take(self, message: SourceMessage, finished: Finished) -> None:
-        """Hold an event until its time by our clock; once closed it is the next owner's."""
+        """Hold an event until it is due; once closed it is left to the partition's next owner."""
         if self._closed:
             return
         now = time.monotonic()

@@ -13,14 +13,14 @@ from visualsearch.contracts.records import Order
 OrderMode = Literal["timestamp", "explicit"]
 
 ORDER_HEADER = "__visualsearch.order"
-"""Where an event stood first, as `timestamp_ms,offset`: a replayed one keeps its order by it."""
+"""The original position of a replayed event, as `timestamp_ms,offset`: it keeps its order."""
 
 _PLACE = re.compile(rb"(-1|[0-9]{1,19}),([0-9]{1,19})")  # -1 is Kafka's "no timestamp"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """When and where an event was first published; whatever its type, its order rests on it."""
+    """Timestamp and offset of an event's first publication, from which its order is made."""
 
     timestamp_ms: int
     offset: int

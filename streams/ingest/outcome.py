@@ -39,7 +39,7 @@ class OrderedEvent:
 
     @property
     def path(self) -> str:
-        """By which way it came here: live, retry or replay (of a dead letter)."""
+        """How the event arrived: live, retry or replay (of a dead letter)."""
         if is_replay(self.message):
             return "replay"
         return "retry" if self.retried else "live"
@@ -51,9 +51,9 @@ Entry = tuple[str, IndexRecord, OrderedEvent]
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of one message: records to write, faults to dead-letter, a word for metrics.
+    """The outcome of one message: records to write, faults to dead-letter, a label for metrics.
 
-    With `retry` the event is tried again later as well.
+    With `retry` the event is also retried later.
     """
 
     word: str

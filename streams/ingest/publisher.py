@@ -93,7 +93,7 @@ class Publisher:
         return self._counted_letter(planned.source, fault)
 
     def _record(self, key: bytes, entry: Entry) -> _Planned:
-        """Return the record, or the dead letter of an event whose record the log cannot take."""
+        """Return the record, or a dead letter if the record is too large for the log."""
         message = index_message(key, entry, self._topics.index_log, self._partitions)
         source, size = entry[2].message, len(message.value or b"")
         if size <= RECORD_LIMIT:
@@ -126,7 +126,7 @@ class Publisher:
 
 
 def _keepable(message: SourceMessage, outcome: Outcome) -> Outcome:
-    """Return the outcome; what is too large to be kept for another try is dead-lettered."""
+    """Return the outcome; an event too large for the retry topic is dead-lettered."""
     headers = sum(len(name.encode()) + len(value or b"") for name, value in message.headers)
     size = message.size + len(message.key or b"") + headers
     if outcome.retry is None or size <= ROOM:

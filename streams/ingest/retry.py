@@ -98,7 +98,7 @@ def _waited_s(attempt: Attempt, delays_s: Sequence[float]) -> float:
 def retry_message(
     topic: str, message: SourceMessage, retry: Retry, *, now_ms: int
 ) -> OutgoingMessage:
-    """Return the event as it is kept for its next attempt; the topic's clock is of now."""
+    """Return the retry message of an event."""
     facts = {
         "topic": message.topic,
         "partition": str(message.partition),
@@ -117,12 +117,12 @@ def retry_message(
 
 
 def not_before_ms(message: SourceMessage) -> int:
-    """Return the time before which to leave a message alone; 0 where it does not say."""
+    """Return the time before which a message must not be retried; 0 without one."""
     return whole_number(message.header(f"{PREFIX}not_before")) or 0
 
 
 def original_place(message: SourceMessage) -> str:
-    """Return where the event was first read; of a message that is not ours, where it stands."""
+    """Return the source of the original event; for a foreign message its own source."""
     try:
         return parse_retry(message)[0].source
     except RetryError:

@@ -1,1 +1,1 @@
-"""Kafka as the workers use it: what its clients take, clocks, heartbeats and lag."""
+"""Kafka clients of the workers: limits, clocks, heartbeats, lag and retries."""

@@ -1,4 +1,4 @@
-"""A consumer group that takes over where another one, which it replaces, has stopped."""
+"""Migration of commits from the former consumer group of the requests."""
 
 import logging
 

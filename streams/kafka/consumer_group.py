@@ -1,8 +1,8 @@
-"""A member of a consumer group that works on messages as they come and commits in order.
+"""A consumer group member that processes messages concurrently and commits in order.
 
 On confluent-kafka, not Faust (ADR 7): Faust 0.15.3 loses messages when a rebalance meets a fetch.
-Offsets are committed up to the first message that is not finished, so that whatever ends a
-process, its successor reads all that may have been left undone.
+Offsets are committed up to the first unfinished message, so no message is lost when a process
+ends.
 """
 
 import asyncio
@@ -32,27 +32,27 @@ Place = tuple[str, int]
 
 
 class Sink(Protocol):
-    """Where messages go. It works on them in its own time and must raise nothing."""
+    """Processes messages asynchronously. It must raise nothing."""
 
     @property
     def has_room(self) -> bool:
-        """Whether more may come; what was read before it was full comes nevertheless."""
+        """Whether more messages may come; messages that were read already come all the same."""
 
     def take(self, message: SourceMessage, finished: Finished) -> None:
-        """Start on a message; call `finished` once nothing of it can be lost any more."""
+        """Start processing a message; call `finished` once its results are acknowledged."""
 
     def cancel(self) -> None:
-        """Drop what is not finished: it is read again, here or by another member."""
+        """Drop unfinished messages: they are read again, here or by another member."""
 
     async def close(self, timeout_s: float) -> None:
-        """Take no more, have no room, and give what is in work some time."""
+        """Accept no more messages and wait for those in progress, at most `timeout_s`."""
 
 
 class GroupReader:
-    """Reads topics for a sink, on the running loop; what blocks runs in a thread of its own.
+    """Reads topics for a sink on the running loop; blocking calls run in a thread.
 
-    Offsets are committed every `commit_s`, and at a rebalance, before which `settle` may wait for
-    what is in work: it runs on the loop, and nothing is added meanwhile.
+    Offsets are committed every `commit_s` and before a rebalance. `settle` runs on the loop before
+    partitions are revoked, to finish messages in progress; none are added meanwhile.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class GroupReader:
         self._task = asyncio.create_task(self._run())
 
     async def close(self, timeout_s: float) -> None:
-        """Take no more, finish what is in work while it can be committed, leave the group."""
+        """Accept no more messages, finish and commit those in progress, leave the group."""
         self._closing = True
         await self._sink.close(timeout_s)
         self._stopping = True
@@ -151,7 +151,7 @@ class GroupReader:
         return consumer
 
     def _drain(self) -> None:
-        """Have what is in work settled; on the reader's thread, which waits for the loop."""
+        """Wait for `settle` on the loop; called from the consumer's thread."""
         if self._settle is None or self._loop is None:
             return
         settling = asyncio.run_coroutine_threadsafe(self._settle(), self._loop)
@@ -178,7 +178,7 @@ class GroupReader:
             await self._call(partial(self._commit, consumer))
 
     async def _wait_for_room(self) -> None:
-        """Wait a moment for something to be finished: pausing throws away what was fetched."""
+        """Wait briefly before pausing, since a pause discards fetched messages."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FULL_S):
                 while not self._sink.has_room:
@@ -208,7 +208,7 @@ class GroupReader:
         return found
 
     def _taken(self, consumer: Any, message: Any) -> SourceMessage | None:
-        """Return a message, or what stands for a batch that cannot be read; None for a notice."""
+        """Return a message, or a placeholder for an unreadable batch; None for other errors."""
         error = message.error()
         if error is None:
             return SourceMessage.from_confluent(message)
@@ -220,7 +220,7 @@ class GroupReader:
         return None
 
     def _enter(self, epoch: int) -> None:
-        """After a rebalance drop what is in work: what is not committed comes again."""
+        """After a rebalance drop messages in progress: uncommitted ones are read again."""
         if epoch != self._epoch:
             self._epoch = epoch
             self._sink.cancel()
@@ -230,13 +230,13 @@ class GroupReader:
             self._paused = False
 
     def _throttle(self, consumer: Any) -> None:
-        """Pause, or go on. What was fetched for a paused partition is fetched again, not lost."""
+        """Pause or resume. Messages fetched for a paused partition are fetched again."""
         change = consumer.resume if self._paused else consumer.pause
         change(consumer.assignment())
         self._paused = not self._paused
 
     def _commit(self, consumer: Any, *, wait: bool = False) -> None:
-        """Commit how far everything is finished; what fails is committed later, or read twice."""
+        """Commit the finished offsets; after a failure they are committed later or read twice."""
         from confluent_kafka import KafkaException, TopicPartition
 
         if self._epoch != self._read_epoch:  # `_done` is of a former assignment
@@ -253,7 +253,7 @@ class GroupReader:
             self._commit_failed(error.args[0].str())
 
     def _note_commit(self, error: Any, offsets: Sequence[Any]) -> None:
-        """Take in what became of a commit: what failed is committed again."""
+        """Handle the result of a commit: failed offsets are committed again."""
         failed = [at for at in offsets if error is not None or at.error is not None]
         for at in failed:
             self._committed.pop((at.topic, at.partition), None)

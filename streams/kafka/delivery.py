@@ -1,4 +1,4 @@
-"""Messages written to Kafka: what is tried for ever, and what three times.
+"""Messages written to Kafka: what is tried forever, and what three times.
 
 - For ever: what may pass, because Kafka or the way to it is at fault. `deliver` alone does that
   for product events (`retry_forever`).

@@ -19,7 +19,7 @@ POLL_S = 0.05
 
 
 class BrokerWatch:
-    """Asks every few seconds. `answers` blocks for as long as it waits for one."""
+    """Checks the broker every few seconds; `answers` may block for its own timeout."""
 
     def __init__(
         self, answers: Callable[[], bool], up: "Gauge", now: Callable[[], float] = time.monotonic
@@ -31,21 +31,21 @@ class BrokerWatch:
         self._said_at = 0.0
 
     async def run(self) -> None:
-        """Ask for good."""
+        """Check until cancelled."""
         while True:
             self.note(up=await self._ask())
             await asyncio.sleep(EVERY_S)
 
     async def _ask(self) -> bool:
-        """Return whether Kafka answers; an error of the client is no answer, and logged."""
+        """Return whether Kafka answers; a client error is logged and counts as no answer."""
         try:
             return await asyncio.to_thread(self._answers)
         except Exception:
-            log.exception("Kafka cannot be asked")
+            log.exception("the broker check failed")
             return False
 
     def note(self, *, up: bool) -> None:
-        """Set the metric; log a change, and once a minute that it lasts."""
+        """Set the metric; log each change, and a reminder once a minute while Kafka is away."""
         self._up.set(up)
         now = self._now()
         if up and self._away_since is not None:
@@ -55,7 +55,7 @@ class BrokerWatch:
             self._away_since = now if self._away_since is None else self._away_since
             self._said_at = now
             away_s = now - self._away_since
-            log.warning("Kafka does not answer for %.0f s; nothing is lost, all waits", away_s)
+            log.warning("no answer from Kafka for %.0f s; processing waits", away_s)
 
 
 def answers(bootstrap: str, *, timeout_s: float = 2.0) -> bool:

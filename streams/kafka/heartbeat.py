@@ -133,7 +133,7 @@ class Heartbeat:
             log.debug("no heartbeat: %s", error)
 
     def _observe(self, sent_s: float, kind: int, stamp_ms: int) -> None:
-        """Measure by the brokers' time stamp; a topic with CreateTime has only our own."""
+        """Measure by the brokers' timestamp; a topic with CreateTime has only our own."""
         from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
 
         if kind == TIMESTAMP_LOG_APPEND_TIME:

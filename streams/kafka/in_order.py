@@ -1,4 +1,4 @@
-"""Acknowledging in order what is worked on side by side."""
+"""In-order acknowledgment of messages that are processed concurrently."""
 
 from collections import deque
 from collections.abc import Callable
@@ -6,17 +6,16 @@ from typing import Any
 
 
 class InOrder:
-    """Calls `done` of each item in the order of arrival, per partition, once it is finished.
+    """Calls `done` of finished items in the order of arrival, per partition.
 
-    Of what was called, everything before it is finished too: an offset committed from there on
-    skips nothing.
+    Every item before a called one is finished too, so its offset may be committed.
     """
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[str, int], deque[list[Any]]] = {}
 
     def add(self, partition: tuple[str, int], done: Callable[[], None]) -> Callable[[], None]:
-        """Take an item in; call what is returned when it is finished."""
+        """Add an item; call the returned function when it is finished."""
         queue = self._waiting.setdefault(partition, deque())
         entry: list[Any] = [False, done]
         queue.append(entry)
@@ -29,7 +28,7 @@ class InOrder:
         return finished
 
     def forget(self) -> None:
-        """Drop all that is not finished: its partitions are read again by their owner."""
+        """Drop unfinished items: the partitions' owners read them again."""
         for queue in self._waiting.values():
             queue.clear()
         self._waiting.clear()

@@ -1,7 +1,7 @@
-"""How far the pipelines are behind: what a consumer group has left of its topics.
+"""Consumer lag of the pipelines in messages and seconds.
 
-Offsets alone do not tell: the marker of a transaction takes one, and so does an aborted record.
-Neither is a message, and a group that has committed its last message stands before them for good.
+Offsets alone are not enough: transaction markers and aborted records take offsets but are no
+messages, so a group that has finished may never reach the end offset.
 """
 
 import logging
@@ -33,7 +33,7 @@ Ranges = Mapping[Partition, tuple[int, int]]
 
 @dataclass(slots=True)
 class Backlog:
-    """What stands in a range of offsets; `first_ms` is the time stamp of its first message.
+    """What stands in a range of offsets; `first_ms` is the timestamp of its first message.
 
     `messages` is exact once all of the range was seen, else at most so many.
     """

@@ -1,4 +1,4 @@
-"""A limit on what is logged of Kafka: with the broker away it would be repeated for ever."""
+"""A rate limit for repeated log messages about Kafka, such as those while no broker answers."""
 
 import logging
 import time
@@ -12,10 +12,10 @@ OURS = (  # per event, or per poll
 
 
 class ClientLogLimit(logging.Filter):
-    """Lets each message through once per `every_s`, and says how many it held back.
+    """Lets each message pass once per `every_s`, with the number of suppressed ones.
 
-    Messages are the same when their text before formatting is, digits aside. What is neither a
-    client's nor one of `OURS` passes.
+    Messages are equal if their format strings are, digits aside. Only the loggers in `CLIENTS` and
+    `OURS` are limited.
     """
 
     def __init__(self, every_s: float = 10.0, now: Callable[[], float] = time.monotonic) -> None:

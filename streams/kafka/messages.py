@@ -19,7 +19,7 @@ _HEADERS_LOST = (
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """What of a message, or of a whole batch, could not be read: `code` is a dead letter's."""
+    """The unreadable part of a message or batch; `code` becomes the dead letter's."""
 
     code: str
     message: str
@@ -41,7 +41,7 @@ class SourceMessage:
 
     @property
     def next_offset(self) -> int:
-        """Where to read on after it."""
+        """The offset after it."""
         return (self.damage.last_offset if self.damage else self.offset) + 1
 
     @property
@@ -76,7 +76,7 @@ class SourceMessage:
 
     @classmethod
     def from_unreadable(cls, batch: "UnreadableBatch") -> "SourceMessage":
-        """Return what stands for a batch that cannot be read: a place, and nothing else."""
+        """Return a placeholder for an unreadable batch: its offsets and the reason."""
         text = (
             f"offsets {batch.first} to {batch.last} cannot be unpacked ({batch.reason}); good "
             "messages may be among them: publish them again"

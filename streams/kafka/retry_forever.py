@@ -1,4 +1,4 @@
-"""What is tried again: for ever what may pass, three times what is an error of ours."""
+"""Retries: forever after transient errors of Kafka, three times after internal errors."""
 
 import asyncio
 import logging

@@ -17,7 +17,7 @@ REMIND_S = 60.0
 
 
 class KafkaWait:
-    """Asks until there is an answer; `reason` says what is waited for, None while nothing is.
+    """Waits for Kafka and the topics; `reason` says what it waits for, None if nothing.
 
     It is logged at once and then once a minute. Topics are waited for as well as a broker: at a
     first deployment `visualsearch topics create` runs beside the workers.

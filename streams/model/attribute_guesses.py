@@ -1,4 +1,4 @@
-"""Who guesses attributes in a worker: heads from a file, or the words of the taxonomy."""
+"""Attribute guessing in a worker: trained heads from a file, or zero-shot by the taxonomy."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -18,10 +18,10 @@ OFF, BUILT_IN = "off", "built-in"
 
 
 def guesser_of(settings: Settings, encoder: Encoder) -> Guesser | None:
-    """Return what the settings ask for, None if nothing is to be guessed.
+    """Return the guesser that the settings name; None if guessing is off.
 
-    Without heads of its own a model guesses only if its temperatures are known: a confidence
-    that nobody measured would mean nothing. Raises AttributesError, TaxonomyError.
+    Without trained heads a model guesses only if its temperatures were calibrated. Raises
+    AttributesError, TaxonomyError.
     """
     least = settings.attribute_confidence
     if settings.attributes == OFF:
@@ -32,8 +32,8 @@ def guesser_of(settings: Settings, encoder: Encoder) -> Guesser | None:
     found = built_in(encoder.model_id, encoder.encode_texts, taxonomy, least)
     if found is None:
         log.info(
-            "no attributes are guessed: nothing is known of how sure %s is; "
-            "`visualsearch attributes train` finds out",
+            "no attributes are guessed: %s has no calibrated temperatures; "
+            "run `visualsearch attributes train`",
             encoder.model_id,
         )
     return found

@@ -1,10 +1,10 @@
-"""One budget of memory for all that decodes images in a process: a weighted semaphore.
+"""One memory budget for all image decoding in a process: a weighted semaphore.
 
-What waits holds no thread. In each class the first to come is the first to go, so that a large
-image is not overtaken for ever. Queries go before indexing and have a part that is theirs alone.
+Waiting holds no thread. Each class is first come, first served, so a large image does not starve.
+Queries go before indexing and have a reserved share.
 
-Neither class starves. Once only queries keep the first of indexing from its memory, the queries
-that are there still go before it. Later ones get what it leaves, until it goes.
+Neither class starves: once only queries block the first indexing request, later queries may use
+only the memory that it leaves.
 """
 
 import asyncio
@@ -38,10 +38,9 @@ class Reservation:
 
 
 class MemoryBudget:
-    """At most `total` bytes reserved together, of which `for_queries` never by indexing.
+    """At most `total` bytes are reserved, of which `for_queries` are for queries only.
 
-    What is larger than that goes while nothing else of its class does, or alone. `changed` is
-    told the bytes reserved.
+    A larger request runs alone, or alone in its class. `changed` gets the reserved bytes.
     """
 
     def __init__(
@@ -81,7 +80,7 @@ class MemoryBudget:
         self._changed(sum(self._used.values()))
 
     def _next(self) -> Priority | None:
-        """Return the class whose first gets its memory now; None if all have to wait."""
+        """Return the class whose first request is granted now; None if all must wait."""
         query, indexing = self._first(Priority.QUERY), self._first(Priority.INDEX)
         if indexing is not None and indexing.due is None and self._may_index(indexing):
             indexing.due = next(self._ticket)

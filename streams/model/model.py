@@ -30,14 +30,14 @@ from visualsearch.types import FloatArray
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 STUCK_S = 120.0  # for one call or image: a GPU that hangs says nothing
-PROBE = "a picture"  # words that every model takes
+PROBE = "an image"  # words that every model takes
 QUERY_MEMORY = 128 * 2**20  # bytes that indexing leaves: a query's JPEG never waits for it
 LARGE_DECODE = QUERY_MEMORY  # bytes: what glibc would keep of them, up to a gigabyte, is returned
 DECODE_MEMORY = MAX_MEMORY + QUERY_MEMORY
 
 
 class ModelError(Exception):
-    """The model failed; another worker, or this one after a restart, may succeed."""
+    """The model failed; a retry may succeed on another worker or after a restart."""
 
     code = "embed_failed"
 
@@ -63,7 +63,7 @@ class Model:
         self._fits = sys.maxsize  # images in one call, as far as is known
 
     async def aside(self, priority: Priority, work: Callable[[], T]) -> T:
-        """Do what an image needs before the model on one of the threads for that.
+        """Run image preprocessing on one of the CPU threads.
 
         Raises what `work` raises, and ResourceError for a lack of memory, disk or descriptors.
         """
@@ -75,7 +75,7 @@ class Model:
             raise ResourceError(f"the worker is short of resources: {error!r}") from error
 
     async def decode(self, priority: Priority, data: bytes, work: Callable[[], T]) -> T:
-        """Do what decodes an image's bytes on one of these threads, within the memory budget.
+        """Run a function that decodes an image on a CPU thread, within the memory budget.
 
         Raises what `work` raises, and ResourceError for a lack of memory, disk or descriptors.
         """
@@ -137,7 +137,7 @@ class Model:
         return await self._calls.run(priority, call)
 
     def stuck(self) -> str | None:
-        """Return why this process should be restarted: the model failed, or a thread is lost."""
+        """Return why this process should be restarted: the model failed or a thread hangs."""
         if self.failure is not None:
             return self.failure
         for what, threads in (("a call of the model", self._calls), ("a decode", self._hands)):

@@ -24,7 +24,7 @@ class Priority(IntEnum):
 
 
 class Compute:
-    """Runs calls on its threads, the most urgent first, equals in order of arrival."""
+    """Runs calls by priority; calls of equal priority run in order of arrival."""
 
     def __init__(self, threads: int = 1, name: str = "compute") -> None:
         self._jobs: list[tuple[Priority, int, Callable[[], None]]] = []
@@ -64,12 +64,12 @@ class Compute:
         return await result
 
     def longest_s(self) -> float:
-        """Return for how many seconds the longest of the calls under way has been running."""
+        """Return the running time of the longest current call in seconds."""
         with self._changed:
             return time.monotonic() - min(self._began.values(), default=time.monotonic())
 
     def close(self) -> None:
-        """Stop after the calls under way; what still waits is dropped."""
+        """Stop after the running calls; waiting calls are dropped."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()

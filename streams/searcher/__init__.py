@@ -1,1 +1,1 @@
-"""The way out: search request → vector → index → result."""
+"""The search path: request → vector → index → result."""

@@ -85,7 +85,7 @@ class QueryConsumer:
         return result
 
     async def _reply(self, message: SourceMessage, result: SearchResult) -> None:
-        """Write an answer; what is too large for its topic is left out, and the answer says so."""
+        """Write a result; one too large for the topic is replaced by an error result."""
         topic, echoed = self.route(message)
         text = "the answer does not fit into one message; ask for fewer hits with top_k"
         fault = SearchFault("result_too_large", text, "top_k")

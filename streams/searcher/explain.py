@@ -1,4 +1,4 @@
-"""`explain` in a request: why each hit is one, why the products that it names are or are not."""
+"""Explanations of hits, and of the products that a request's `explain` names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ RANKED = 10_000  # products among which a rank is worked out
 _NOT_SEARCHABLE = {
     "unknown": "nothing is known of it",
     "deleted": "it is deleted",
-    "no_base": "what it is has not arrived",
+    "no_base": "no base record of it has arrived",
     "no_vectors": "no image of it is indexed",
 }
 
@@ -73,7 +73,7 @@ def _explained(engine: Engine, answered: Answered, product_id: str) -> ProductEx
 
 
 def _place(engine: Engine, answered: Answered, product: ProductExplanation) -> None:
-    """Say where a product that satisfies the filters stands, and before whom."""
+    """Fill in the rank and status of a product that satisfies the filters."""
     hits = answered.answer.hits
     place = next((n for n, hit in enumerate(hits, 1) if hit.product_id == product.product_id), None)
     product.rank = _rank(engine, answered, product.product_id)

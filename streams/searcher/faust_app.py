@@ -1,7 +1,7 @@
-"""The Faust app of the query agent: fed by our own consumer, without a connection to Kafka.
+"""The Faust app of the query agent: requests reach it through a channel, not through Kafka.
 
-Nothing of Faust's reads the wire (docs/adr/0015-queries-leave-aiokafka.md): its client decodes
-header names before anybody can catch the error. Requests come through a channel instead.
+Faust's own client fails on header names that are not UTF-8, so our consumer reads the topic
+(docs/adr/0015-queries-leave-aiokafka.md).
 """
 
 import asyncio
@@ -66,7 +66,7 @@ class QueryApp:
         await answered
 
     async def stop(self, timeout_s: float) -> None:
-        """Stop the agent; what is in work then is left to the next owner."""
+        """Stop the agent; unfinished requests are left to the partition's next owner."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._app.stop()

@@ -32,7 +32,7 @@ KNOWN_WORDS = 10_000  # vectors of categories' names that are kept
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What regions are found with, as the settings say; no model has been asked yet."""
+    """The detection models that the settings name, loaded."""
 
     taxonomy: Taxonomy
     checkpoint: CheckpointDetector | None = None
@@ -75,7 +75,7 @@ class Look:
     async def embed(self, parsed: ParsedRequest, images: Sequence[bytes]) -> list[IndexQuery]:
         """Return a query for each region, among the catalog's products of its category.
 
-        A region of other things than the request's category filter asks for is left out.
+        A region whose category is outside the request's category filter is omitted.
         Raises RequestError for bytes that are no image, ModelError when the model fails.
         """
         (data,), ((_, image),) = images, parsed.images

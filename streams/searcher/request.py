@@ -54,7 +54,7 @@ def parse(request: SearchRequest) -> ParsedRequest:
 
 
 def _check_mode(request: SearchRequest, images: int) -> None:
-    """Refuse what has no meaning in the request's mode, rather than pass over it."""
+    """Refuse fields that have no meaning in the request's mode."""
     if request.mode == "search":
         if request.boxes:
             _refuse("boxes", "only mode look takes boxes")

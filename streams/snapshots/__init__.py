@@ -1,1 +1,1 @@
-"""Snapshots of a worker: what they belong to, where they are kept, when they are taken and used."""
+"""Snapshots of a worker's index: source, store, schedule, choice and restore."""

@@ -1,4 +1,4 @@
-"""Which snapshot a worker starts from: the newest that is whole and of this very log."""
+"""Chooses the snapshot to start from: the newest that is complete and of the same log."""
 
 import logging
 import time
@@ -43,7 +43,7 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Refuses what does not belong to this worker, before anything of it is read."""
+    """Validates a manifest against this worker's model and log, before the snapshot is read."""
 
     here: LogIdentity
     model: str

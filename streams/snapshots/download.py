@@ -1,4 +1,4 @@
-"""Copies a snapshot from the store to this host, and sees that it can serve."""
+"""Downloads a snapshot from the store and checks that it can serve."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +10,12 @@ from visualsearch.snapshot.manifest import Manifest
 from visualsearch.snapshot.read import restore
 from visualsearch.types import Query
 
-LOOKED_AT = 1_000  # products among which one with a picture is looked for
+LOOKED_AT = 1_000  # products among which one with an image is looked for
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The snapshot that is here now, None if none could be had, and those passed over."""
+    """The downloaded snapshot, None without a usable one, and the rejected ones."""
 
     path: Path | None
     manifest: Manifest | None = None
@@ -66,7 +66,7 @@ def _serving(path: Path, refused: dict[str, str]) -> Fetched:
         answer = engine.search(Query(vectors[0][1], top_k=10))
         best = max((hit.score for hit in answer.hits), default=0.0)
         if best < 0.99:  # itself, or what looks the same
-            text = f"{path.name} does not find {state.product_id} by its own picture"
+            text = f"{path.name} does not find {state.product_id} by its own image"
             raise SnapshotError(text, code="unreadable")
         break
     return Fetched(path, restored.manifest, restored.seconds, refused)

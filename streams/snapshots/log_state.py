@@ -1,4 +1,4 @@
-"""What the log is and holds just now, asked of the broker before a snapshot is used."""
+"""Identity and watermarks of the log, read from the broker before a snapshot is used."""
 
 from collections.abc import Mapping
 

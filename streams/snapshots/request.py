@@ -1,4 +1,4 @@
-"""Asks a running worker for a snapshot."""
+"""Client of `POST /v1/snapshots`: requests a snapshot from a running worker."""
 
 import urllib.error
 import urllib.request

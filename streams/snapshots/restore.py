@@ -1,4 +1,4 @@
-"""How a search worker begins: from its newest snapshot that fits, else from an empty index."""
+"""Restore at the start of a search worker: the newest usable snapshot, else an empty index."""
 
 import logging
 import time
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """An index, and where in the log to read on: at the beginning, unless it was restored."""
+    """The index to start with, and the log positions to read from."""
 
     engine: Engine
     here: LogIdentity | None  # None: the broker does not say; then no snapshots are taken either
@@ -39,7 +39,7 @@ class Beginning:
 
 
 def begin(settings: Settings, model: str, dim: int, metrics: Metrics) -> Beginning:
-    """Restore the newest snapshot that fits; what does not is logged and counted.
+    """Restore the newest usable snapshot; rejected ones are logged and counted.
 
     Raises TopicError if the broker does not answer.
     """
@@ -83,7 +83,7 @@ def begin(settings: Settings, model: str, dim: int, metrics: Metrics) -> Beginni
 def build_keeper(
     settings: Settings, beginning: Beginning, reader: LogReader, ledger: Ledger, metrics: Metrics
 ) -> Keeper | None:
-    """Return who takes the snapshots, not started; None where they could not be told apart."""
+    """Return the snapshot scheduler, not started; None if the log cannot be identified."""
     if beginning.here is None:
         return None
     keep = Keep(settings.snapshot_keep, settings.snapshot_max_age_s)

@@ -1,4 +1,4 @@
-"""When snapshots are taken: by the clock, by changes, by command and at the end; one at a time."""
+"""The snapshot scheduler: by interval, by changes, on request and at shutdown; one at a time."""
 
 import contextlib
 import logging
@@ -48,7 +48,7 @@ class _StoppedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Triggers:
-    """What has a snapshot taken; 0 is never."""
+    """When a snapshot is taken; 0 disables a trigger."""
 
     interval_s: float
     changes: int  # records of the log
@@ -58,8 +58,8 @@ class Triggers:
 class Keeper:
     """A thread that takes snapshots and copies them to the store.
 
-    What fails is logged, counted and tried again; a worker never dies of it. The newest snapshot
-    that is not yet in the store is tried with pauses that double, beside taking others.
+    Errors are logged, counted and retried; they never stop the worker. The upload of the newest
+    snapshot is retried with doubling pauses.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Keeper:
             _settle(future, error)
 
     def turn(self) -> bool:
-        """Do what is due now; return whether it was the last time. The thread's own."""
+        """Run what is due now; return whether the thread should stop."""
         with self._wake:
             stopping, asked, self._asked = self._stopping, self._asked, []
         if asked or self._due(stopping=stopping):
@@ -229,7 +229,7 @@ class Keeper:
 
 
 def _settle(future: Future[Taken], result: Taken | Exception) -> None:
-    """Give a future its result, unless it has one: `close` does not wait for ever."""
+    """Give a future its result, unless it has one: `close` does not wait forever."""
     with contextlib.suppress(InvalidStateError):
         if isinstance(result, Exception):
             future.set_exception(result)

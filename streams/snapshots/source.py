@@ -1,7 +1,7 @@
-"""Which log, and how far of it, a snapshot holds: the `source` of its manifest, and who may use it.
+"""The `source` of a snapshot's manifest: its log, the applied offsets, and their checks. Pure.
 
-Pure. The offsets were noted before the index was copied, so that what the copy holds beyond them is
-applied again, to no effect: the order of every record guards it.
+The offsets are read before the index is copied. Records after them are applied again, without
+effect: the order of every record guards it.
 """
 
 import base64
@@ -21,7 +21,7 @@ class RefusedError(VisualSearchError):
 
 
 class LogIdentity(Struct, frozen=True):
-    """A log that is that of another name, cluster or creation is another log, whatever it holds."""
+    """Identifies a log: a topic of another name, cluster or creation is another log."""
 
     cluster_id: str
     topic: str

@@ -1,4 +1,4 @@
-"""Snapshots in a place that outlives the disk: a folder or bucket of any fsspec file system.
+"""The snapshot store: a folder or bucket of any fsspec file system.
 
 Its credentials come from the environment (for S3: AWS_ACCESS_KEY_ID and the like, AWS_ENDPOINT_URL
 for what speaks S3 elsewhere). Large files go up in parts, several at a time.

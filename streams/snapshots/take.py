@@ -1,4 +1,4 @@
-"""One snapshot, taken, and copied to the store: the steps, without the question of when."""
+"""Takes one snapshot and uploads it; the scheduler decides when."""
 
 import logging
 import time

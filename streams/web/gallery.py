@@ -1,4 +1,4 @@
-"""Answers as a page of pictures that stands alone: no script, no other file, light or dark."""
+"""Search results as one self-contained HTML page: no script, no other file, light or dark."""
 
 import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,14 +16,14 @@ _LARGEST = 20_000_000
 _THREADS = 4
 
 Show = Callable[[SearchHit], str]
-"""Give the address of a hit's picture, which may be a `data:` URL."""
+"""Return the URL of a hit's image, which may be a `data:` URL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One search to be shown: what was asked (`pictures` are JPEGs), and the hits, best first.
+    """One search on the page: the query (its images are JPEGs) and the hits, best first.
 
-    `marks` says for each hit whether it is what was asked for, where that is known.
+    `marks` says for each hit whether it is relevant, where that is known.
     """
 
     asked: str
@@ -53,18 +53,18 @@ def gallery_page(
 
 
 def jpeg_url(data: bytes, kind: str = "image/jpeg") -> str:
-    """Return a picture as a `data:` URL."""
+    """Return an image as a `data:` URL."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def picture_link(worker: str, hit: SearchHit) -> str:
-    """Return where a worker serves the picture of a hit that fits best."""
+    """Return where a worker serves the image of a hit that fits best."""
     query = urlencode({"image_id": hit.image_id})
     return f"{worker.rstrip('/')}/v1/images/{quote(hit.product_id, safe='')}?{query}"
 
 
 def embedded_pictures(worker: str, hits: Sequence[SearchHit]) -> Show:
-    """Fetch the hits' pictures from a worker; what it does not give stays a link to it."""
+    """Fetch the hits' images from a worker; an image that cannot be fetched stays a link."""
     links = {picture_link(worker, hit) for hit in hits}
     with ThreadPoolExecutor(_THREADS) as pool:
         found = dict(zip(links, pool.map(_embedded, links), strict=True))

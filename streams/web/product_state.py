@@ -1,4 +1,4 @@
-"""What a worker tells of one product: what its index holds, and why it is not found."""
+"""The state of one product in a worker's index, and why it is not searchable."""
 
 from dataclasses import asdict
 from typing import Any
@@ -10,7 +10,7 @@ from visualsearch.search.explain import why_not
 
 
 def product_json(product_id: str, model: str, state: ProductState | None) -> dict[str, Any]:
-    """Return the JSON of `GET /v1/products/{product_id}`; the same fields whatever is known."""
+    """Return the JSON of `GET /v1/products/{product_id}`; all fields are always present."""
     base = None if state is None else state.base
     offer = None if state is None else state.offer
     images = () if state is None else state.images

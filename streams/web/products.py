@@ -1,8 +1,8 @@
-"""What an index knows, as lines of JSON for operators and for `visualsearch fsck`.
+"""The products of an index as NDJSON, for operators and for `visualsearch fsck`.
 
-First `{"index": {model, dim, positions}}`: every log record before a partition's position is in
-what follows. Then a line per product, deleted ones included. Last `{"end": {products}}`: without
-it the answer was cut off.
+The first line is `{"index": {model, dim, positions}}`: all log records before the positions are
+included. Then one line per product, deleted ones too. The last line is `{"end": {products}}`;
+without it the response is truncated.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""How HTTP answers are sent: a reader that stalls is cut off, whatever it asked for."""
+"""Sending of HTTP responses with a timeout: a stalled client is disconnected."""
 
 import asyncio
 import contextlib

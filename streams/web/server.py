@@ -1,4 +1,4 @@
-"""The worker's HTTP side: search through the topics, pictures, metrics and probes."""
+"""The worker's HTTP server: search through the topics, images, metrics and probes."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
@@ -43,7 +43,7 @@ _STATUS = {
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """What is served of the live index; `keeper` is None where no snapshots are taken."""
+    """The live index as the server needs it; `keeper` is None if no snapshots are taken."""
 
     engine: Engine
     fetcher: Fetcher
@@ -62,8 +62,8 @@ class SearchParts:
 class Web:
     """Handlers of one worker. A probe returns None, or why it fails.
 
-    All routes are served from the beginning. What needs a part that is not attached yet answers
-    503 and why. Without `search` there are no search routes.
+    All routes are served from the start. A route whose component is not ready answers 503 with the
+    reason. Without `search` there are no search routes.
     """
 
     def __init__(
@@ -106,11 +106,11 @@ class Web:
         return self._ready() or "starting"
 
     async def livez(self, _: web.Request) -> web.Response:
-        """Answer 200, or 503 and why this process should be restarted."""
+        """Answer 200, or 503 with the reason why this process should be restarted."""
         return _probe(self._live())
 
     async def readyz(self, _: web.Request) -> web.Response:
-        """Answer 200, or 503 and why no query should come here yet."""
+        """Answer 200, or 503 with the reason why it is not ready."""
         return _probe(self._ready())
 
     async def page(self, _: web.Request) -> web.Response:
@@ -179,14 +179,14 @@ class Web:
         )
 
     async def image(self, request: web.Request) -> web.Response:
-        """Serve a product's picture: the one named by `?image_id=`, else its first."""
+        """Serve a product's image: the one named by `?image_id=`, else its first."""
         index = self._index()
         state = index.engine.product(request.match_info["product_id"])
         images = state.images if state is not None and state.searchable else ()
         wanted = request.query.get("image_id")
         chosen = next((i for i in images if wanted is None or i.image_id == wanted), None)
         if chosen is None or chosen.url is None:
-            raise web.HTTPNotFound(text="no such product or picture is indexed\n")
+            raise web.HTTPNotFound(text="no such product or image is indexed\n")
         if chosen.url.startswith(("http://", "https://")):
             raise _redirect(chosen.url)
         try:
@@ -214,7 +214,7 @@ _BROKEN_BODY = (RequestPayloadError, BadHttpMessage)  # cut off, or not in its o
 
 
 def _unread(error: Exception) -> tuple[SearchFault, int]:
-    """Return what to tell a sender whose body could not be read."""
+    """Return the error and status for a body that could not be read."""
     if isinstance(error, web.HTTPRequestEntityTooLarge):
         text = f"the request is larger than {MAX_BODY} bytes"
         return SearchFault("request_too_large", text), 413
@@ -224,7 +224,7 @@ def _unread(error: Exception) -> tuple[SearchFault, int]:
 
 
 def _unanswered(error: Exception) -> tuple[SearchFault, int]:
-    """Return what to tell a caller whose search has no result."""
+    """Return the error and status for a search without a result."""
     if isinstance(error, ClientClosedError):
         return SearchFault("stopping", "this worker is stopping; ask another one"), 503
     if isinstance(error, TimeoutError | ConnectionError):

@@ -23,7 +23,7 @@ SILENT_S = 600.0  # without progress: a disk may hang
 
 
 class News:
-    """Progress from the thread that takes a snapshot, to the loop of who asked for it."""
+    """Progress lines from the snapshot thread to the event loop of the HTTP request."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""The parts of a worker, built once and in one place: the composition root."""
+"""The composition root: builds the components of a worker."""
 
 import os
 import random
@@ -49,10 +49,10 @@ from visualsearch.contracts.workers import WorkerHeartbeat
 from visualsearch.encoders.protocol import Encoder
 from visualsearch.engine import Engine
 
-# Pictures per model call, which is how long a query may wait: on a CPU one per core, about 50 ms.
+# Images per model call, which is how long a query may wait: on a CPU one per core, about 50 ms.
 CPU_STEP = max(2, os.cpu_count() or 2)
 GPU_STEP = 64
-# A window as small as the requests in work halves the rate: the reader would wait for each.
+# A window of only the concurrent requests halves the rate: the consumer would wait for each.
 WINDOW_PER_SLOT = 4
 QUERY_COMMIT_S = 0.1  # what a killed worker has answered since is answered again
 QUERY_DRAIN_S = 2.0  # at a rebalance, for searches in work: they are answered once
@@ -61,7 +61,7 @@ WINDOW_BYTES = 64 * MIB  # of events in work: inline images, mostly
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What ingest and search both use."""
+    """The components that ingest and search share."""
 
     settings: Settings
     metrics: Metrics
@@ -91,7 +91,7 @@ class SearchSide:
     reader: LogReader
     ledger: Ledger
     healer: LogHealer
-    fetcher: Fetcher  # with slots of its own: a query waits for no picture of the catalogue
+    fetcher: Fetcher  # with slots of its own: a query waits for no image of the catalog
     pipeline: SearchPipeline
     app: QueryApp
     window: Window  # of requests, in front of the app
@@ -137,7 +137,7 @@ def build_heartbeat(shared: Shared, state: Callable[[], WorkerHeartbeat]) -> Hea
 
 
 def build_lag(shared: Shared, roles: Container[str]) -> PipelineLag:
-    """Return what measures how far behind the groups of these roles are; not started."""
+    """Return the lag exporter of these roles' consumer groups; not started."""
     settings, topics = shared.settings, shared.settings.topics
     ingest = {
         settings.group("attributes"): topics.product_topics(),
@@ -316,7 +316,7 @@ def build_search(shared: Shared, index_partitions: int, beginning: Beginning) ->
 def index_log_partitions(settings: Settings, *, timeout_s: float = 30.0) -> int:
     """Return how many partitions the index log has, once all topics are seen to be there.
 
-    The reply topics too: an answer to a missing one would be tried for ever.
+    The reply topics too: an answer to a missing one would be tried forever.
 
     Raises TopicError `topics_missing`, or `unreachable` when no broker answers.
     """

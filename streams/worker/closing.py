@@ -6,17 +6,17 @@ from collections.abc import Awaitable, Callable, Iterable
 
 log = logging.getLogger(__name__)
 Step = tuple[str, Callable[[], Awaitable[object]]]
-"""The name of a part, and what closes it."""
+"""The name of a component, and the function that closes it."""
 
 
 async def close_in_order(steps: Iterable[Step]) -> None:
-    """Close parts one after the other. An error of one is logged, and the next is closed."""
+    """Close components one after the other. An error is logged and does not stop the rest."""
     for name, close in steps:
         await _close(name, close)
 
 
 async def close_together(steps: Iterable[Step]) -> None:
-    """Close parts side by side. An error of one is logged, and all are waited for."""
+    """Close components concurrently. An error is logged; all are waited for."""
     await asyncio.gather(*(_close(name, close) for name, close in steps))
 
 

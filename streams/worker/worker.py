@@ -1,4 +1,4 @@
-"""A worker process: started in order, ready when it may answer, stopped within its deadline."""
+"""A worker process: ordered start, readiness, and shutdown within a deadline."""
 
 import asyncio
 import contextlib
@@ -88,9 +88,9 @@ class Worker:
         self.port = settings.http_port
 
     async def start(self) -> None:
-        """Start everything; return when ready. Wait for Kafka and for its topics.
+        """Start all components; return when ready. Waits for Kafka and its topics.
 
-        HTTP is served from the beginning; what has to wait answers 503 and why.
+        HTTP is served from the start; routes that are not ready answer 503 with the reason.
 
         Raises VisualSearchError, OSError.
         """
@@ -144,9 +144,9 @@ class Worker:
                  ", ".join(sorted(self._roles)))  # fmt: skip
 
     async def stop(self) -> None:
-        """Take no more queries, finish what is in work, leave the groups, snapshot, flush.
+        """Stop queries, finish work in progress, leave the groups, take a snapshot, flush.
 
-        Raises nothing: what fails is logged, and the rest is stopped all the same.
+        Raises nothing: an error is logged, and the other components are stopped.
         """
         self._ready = False
         stop_by = time.monotonic() + self._settings.stop_timeout_s - RESERVE_S
@@ -203,7 +203,7 @@ class Worker:
         )
 
     def _attach(self, side: SearchSide, client: SearchClient) -> None:
-        """Hand over what the search routes have waited for."""
+        """Attach the index and the client to the search routes."""
         self._parts.index = Index(side.engine, side.fetcher, side.reader.positions, side.keeper)
         self._parts.client = client
 
@@ -234,7 +234,7 @@ class Worker:
             self._runner = None
 
     async def watch(self) -> None:
-        """Return never; raise when a part of the worker cannot go on. A restart is the cure."""
+        """Run until a component fails, and raise its reason: the process must be restarted."""
         while True:
             await asyncio.sleep(1.0)
             if self._side is not None:
@@ -243,7 +243,7 @@ class Worker:
                 raise RuntimeError(reason)
 
     def live(self) -> str | None:
-        """Return why this process should be restarted: it makes no progress. Lag is no reason."""
+        """Return why this process should be restarted; lag alone is no reason."""
         if (failure := self._event_failure()) is not None:
             return failure
         shared = self._shared
@@ -261,7 +261,7 @@ class Worker:
         )
 
     def _event_failure(self) -> str | None:
-        """Return why events or requests are not read, or not finished with, any more."""
+        """Return why a consumer or a sink has failed; None if none has."""
         side, ingest = self._side, self._ingest
         for reader in (*(ingest.readers if ingest else ()), *((side.requests,) if side else ())):
             if reader.failure is not None:
@@ -272,7 +272,7 @@ class Worker:
         return None
 
     def _query_failure(self, side: SearchSide) -> str | None:
-        """Return why requests are not taken, or answers not seen, any more."""
+        """Return why the query app or the results' client has failed; None if neither has."""
         if (crash := side.app.crash) is not None:
             return f"{side.requests.group} crashed: {crash!r}"
         if self._client is not None and (failure := self._client.failure) is not None:
@@ -280,7 +280,7 @@ class Worker:
         return None
 
     def ready(self) -> str | None:
-        """Return why no query should come here, or not yet."""
+        """Return why this worker is not ready; None if it is."""
         if self._shared is not None and (stuck := self._shared.model.stuck()) is not None:
             return stuck
         if self._ready:
@@ -322,7 +322,7 @@ class Worker:
 
 
 def _reachable(host: str) -> str:
-    """Return where a server that listens there is reached: of all addresses the host's name."""
+    """Return the host to reach a server by; the hostname if it listens on all addresses."""
     return socket.gethostname() if host in ("", "0.0.0.0", "::") else host  # noqa: S104
 
 
@@ -333,9 +333,9 @@ async def run_worker(
     on_ready: Callable[[int], None] = lambda _: None,
     stop: asyncio.Event | None = None,
 ) -> None:
-    """Run until SIGTERM, SIGINT or `stop`; gone at the latest `stop_timeout_s` after it.
+    """Run until SIGTERM, SIGINT or `stop`; exit within `stop_timeout_s` after it.
 
-    The deadline is kept by force: with the broker away, clients may wait for it for ever.
+    A watchdog enforces the deadline: clients may wait forever for an absent broker.
     """
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -21,7 +21,7 @@ class Bare(Protocol):
         """Decode and preprocess, one after the other."""
 
     def forward(self, batch: Tensor) -> int:
-        """Run the image tower, on torch's own threads; return how many pictures it was."""
+        """Run the image tower, on torch's own threads; return how many images it was."""
 
 
 class BareClip:
@@ -50,7 +50,7 @@ class BareClip:
 
 
 class BareTower:
-    """The lite encoder's EfficientNet, without the colours and the projection."""
+    """The lite encoder's EfficientNet, without the colors and the projection."""
 
     def __init__(self) -> None:
         self._net = tower.load_tower()

@@ -1,11 +1,11 @@
-"""Pictures and words per second, beside the loop that anyone would write, in the same run.
+"""Images and words per second, beside the loop that anyone would write, in the same run.
 
 `python -m tests.bench.bench_encoders [OPTION …] [ENCODER …]` (`--help`)
 Without a folder of JPEGs 480-pixel ones are drawn. On a busy machine set OMP_NUM_THREADS=1, or
 torch's threads spin while they wait for each other. For each encoder:
 
 - bare loop: Pillow, the model's own preprocessing, its forward pass, one batch after the other;
-- forward: `embed` alone, on pictures that are prepared already, and the bare forward pass;
+- forward: `embed` alone, on images that are prepared already, and the bare forward pass;
 - end to end: JPEG bytes to vectors as a worker does it (`streams/model/model.py`);
 - fetched: the same with an HTTP server on this machine in front, its own CPU time included.
 """
@@ -47,7 +47,7 @@ from visualsearch.datasets.drawn.kinds import KINDS
 from visualsearch.encoders.protocol import Encoder
 
 BATCHES = (1, 8, 64, 256)
-AT_ONCE = 32  # pictures on their way together, as in a worker
+AT_ONCE = 32  # images on their way together, as in a worker
 
 
 def jpegs(folder: Path | None) -> list[bytes]:
@@ -58,7 +58,7 @@ def jpegs(folder: Path | None) -> list[bytes]:
 
 
 def as_jpeg(data: bytes) -> bytes:
-    """Return a picture as a JPEG."""
+    """Return an image as a JPEG."""
     out = io.BytesIO()
     Image.open(io.BytesIO(data)).convert("RGB").save(out, "JPEG", quality=90)
     return out.getvalue()
@@ -130,7 +130,7 @@ class Bench:
             print(f"| {batch} | {loop} | {alone} | {ours} | {ratio} |", flush=True)
 
     async def end_to_end(self) -> None:
-        """Print pictures per second from bytes, and from URLs on this machine."""
+        """Print images per second from bytes, and from URLs on this machine."""
         model = Model(self.encoder, Metrics(CollectorRegistry()))
         step = CPU_STEP if self.encoder.device == "cpu" else GPU_STEP
         for calls in sorted({1, step, *self.batches}):

@@ -24,7 +24,7 @@ from visualsearch.types import FloatArray
 
 Views = Callable[[Image.Image], list[Image.Image]]
 Case = tuple[list[bytes], list[str], list[bytes], list[str]]
-STEP = 16  # pictures per call
+STEP = 16  # images per call
 
 
 def cut(image: Image.Image) -> Image.Image:
@@ -49,7 +49,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 def cases(folder: Path) -> Iterator[tuple[str, Case]]:
-    """Yield what is there: gallery pictures and their products, queries and theirs."""
+    """Yield what is there: gallery images and their products, queries and theirs."""
     for name in ("grocery", "luma"):
         root = folder / name
         if not (root / "catalog.jsonl").is_file():
@@ -68,7 +68,7 @@ def cases(folder: Path) -> Iterator[tuple[str, Case]]:
 
 
 def vectors(encoder: Encoder, pictures: Sequence[Image.Image | bytes]) -> FloatArray:
-    """Embed, a few pictures at a time."""
+    """Embed, a few images at a time."""
     steps = range(0, len(pictures), STEP)
     return np.concatenate([encoder.encode_images(pictures[at : at + STEP]) for at in steps])
 

@@ -43,7 +43,7 @@ TIMES = 3
 
 
 def fill(bootstrap: str, records: int, dim: int) -> int:
-    """Write a record per product, with one picture each; return the bytes of their values."""
+    """Write a record per product, with one image each; return the bytes of their values."""
     producer = Producer(
         {"bootstrap.servers": bootstrap, "linger.ms": 50, "compression.type": "none"}
     )

@@ -2,7 +2,7 @@
 
 `python -m tests.bench.bench_variety FOLDER [ENCODER]`, where FOLDER has `luma` (its style groups
 are taken from the products and used as truth only) and `grocery` (phone photos of products with
-one catalogue picture each).
+one catalog image each).
 """
 
 import json
@@ -34,7 +34,7 @@ def lines(path: Path) -> Rows:
 
 
 def embedded(encoder: Encoder, paths: list[Path]) -> FloatArray:
-    """Return a unit row for each picture, eight a call."""
+    """Return a unit row for each image, eight a call."""
     calls = [paths[start : start + 8] for start in range(0, len(paths), 8)]
     rows = [encoder.encode_images([path.read_bytes() for path in call]) for call in calls]
     return np.concatenate(rows)
@@ -48,7 +48,7 @@ def ndcg(gains: Relevance, every: Relevance) -> float:
 
 
 def variety(encoder: Encoder, folder: Path) -> None:
-    """Print luma's figures: pairs, groups, and MMR by the picture of each product."""
+    """Print luma's figures: pairs, groups, and MMR by the image of each product."""
     rows = lines(folder / "catalog.jsonl")
     shown = embedded(encoder, [folder / row["images"][0]["path"] for row in rows])
     truth = np.array([row["attributes"].get("style_group", row["product_id"]) for row in rows])

@@ -103,7 +103,7 @@ async def test_what_is_not_due_is_left_to_the_next_owner() -> None:
     assert not sink.has_room
     before = asyncio.all_tasks()
     sink.take(SourceMessage("t", 0, 2, 0, b"k", b"late"), lambda: None)
-    assert asyncio.all_tasks() == before  # its sink has no room any more: it would wait for ever
+    assert asyncio.all_tasks() == before  # its sink has no room any more: it would wait forever
     assert len(sink) == 1
 
 

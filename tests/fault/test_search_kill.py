@@ -46,7 +46,7 @@ class Workers:
         self._urls = [process.wait_ready() for process in processes]
 
     def client(self, *, resend: bool) -> SearchClient:
-        """Return a client that is ready; who sees it answered sees the whole catalogue."""
+        """Return a client that is ready; who sees it answered sees the whole catalog."""
         topics = self.settings.topics
         client = SearchClient(
             self.settings.kafka(), topics.search_requests, topics.search_results, resend=resend

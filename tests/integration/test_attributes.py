@@ -19,7 +19,7 @@ from visualsearch.attributes.store import save
 
 @pytest.fixture
 def heads(tmp_path: Folder) -> Folder:
-    """Write heads for the fake encoder that know two pictures' colours."""
+    """Write heads for the fake encoder that know two images' colors."""
     rows = FakeEncoder().encode_images([picture(1), picture(2)])
     path = tmp_path / "heads.npz"
     save(path, Guesser("fake", (Head("color", ("red", "blue"), rows, 0.1),)))
@@ -29,7 +29,7 @@ def heads(tmp_path: Folder) -> Folder:
 async def test_a_guess_is_found_by_filter_and_the_catalogues_own_wins(
     kafka: BrokerInfo, tmp_path: Folder, heads: Folder
 ) -> None:
-    """Through the topics, from event to hit; an update that names the colour takes over."""
+    """Through the topics, from event to hit; an update that names the color takes over."""
     async with running_path(kafka.bootstrap, tmp_path, attributes=str(heads)) as path:
         await path.publish(
             created("guessed", inline(1)),

@@ -145,7 +145,7 @@ def test_a_full_queue_of_the_producer_holds_up_neither_caller_nor_reader(
     monkeypatch.setattr(client._producer, "submit", lambda _: room.wait())
     began = time.monotonic()
     futures = [client.submit(asked(deadline_ms=300)) for _ in range(3)]
-    assert time.monotonic() - began < 10.0  # `room` stays shut: it would be for ever
+    assert time.monotonic() - began < 10.0  # `room` stays shut: it would be forever
     for future in futures:
         with pytest.raises(TimeoutError):
             future.result(20)

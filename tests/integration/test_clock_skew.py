@@ -106,7 +106,7 @@ async def test_a_wall_clock_that_is_stepped_under_way_changes_no_answer(
 async def test_where_brokers_do_not_stamp_the_wall_clock_has_to_do(
     kafka: BrokerInfo, tmp_path: Folder
 ) -> None:
-    """The topic is somebody's own, with their producers' time stamps: a start does not hang."""
+    """The topic is somebody's own, with their producers' timestamps: a start does not hang."""
     settings = make_settings(kafka.bootstrap, tmp_path)
     topics = settings.topics
     own = [

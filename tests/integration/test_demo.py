@@ -38,7 +38,7 @@ def topics_left(kafka: BrokerInfo) -> list[str]:
 
 @pytest.mark.timeout(PATIENCE_S + 2 * GRACE_S)
 def test_demo_of_the_drawn_catalogue(kafka: BrokerInfo, tmp_path: Path) -> None:
-    """Every figure of the contract is there, the pictures are right, and nothing is left over."""
+    """Every figure of the contract is there, the images are right, and nothing is left over."""
     figures = demo(kafka, tmp_path, "--products", str(PRODUCTS))
     assert (figures["products"], figures["vectors"]) == (PRODUCTS, 2 * PRODUCTS)
     assert (figures["dead_letters"], figures["rejected"]) == (0, 0)
@@ -50,7 +50,7 @@ def test_demo_of_the_drawn_catalogue(kafka: BrokerInfo, tmp_path: Path) -> None:
     for spread in (fresh, search, fresh["delete"], search["photo"]):
         assert 0 < spread["p50"] <= spread["p99"]
     assert (fresh["n"], search["n"]) == (24, 30)
-    # Two products of each of 20 kinds: far above chance (5 %); the full catalogue has the bars.
+    # Two products of each of 20 kinds: far above chance (5 %); the full catalog has the bars.
     for name in ("top10_kind_precision", "top10_color_precision", "photo_kind_precision"):
         share = figures[name]
         assert isinstance(share, float)
@@ -85,7 +85,7 @@ def test_demo_with_a_worker_that_is_killed(kafka: BrokerInfo, tmp_path: Path) ->
 
 @pytest.mark.timeout(PATIENCE_S + 2 * GRACE_S)
 def test_demo_of_a_users_catalogue(kafka: BrokerInfo, tmp_path: Path) -> None:
-    """Anybody's pictures are shown; what nobody knows about them is not judged."""
+    """Anybody's images are shown; what nobody knows about them is not judged."""
     shop = tmp_path / "shop"
     for number in range(8):
         (shop / f"Group {number % 2}").mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def host() -> AsyncIterator[PictureHost]:
-    """Give a picture host that knows no picture yet."""
+    """Give an image host that knows no image yet."""
     async with PictureHost() as host:
         yield host
 
@@ -42,7 +42,7 @@ async def dlq(path: Path, *arguments: str, status: int = 0) -> Any:
 
 
 def lost(host: PictureHost, name: str) -> ImageSource:
-    """Return a picture that its host does not have (404) until it is put there."""
+    """Return an image that its host does not have (404) until it is put there."""
     return ImageSource(url=host.url(f"/ok/{name}"))
 
 
@@ -55,7 +55,7 @@ def orders_of(path: Path, key: bytes) -> list[tuple[int, int, int]]:
 async def test_a_dead_letter_is_listed_shown_and_replayed_once_its_cause_is_gone(
     path: Path, host: PictureHost
 ) -> None:
-    """The host had no picture; then it has, and the product is found in its original order."""
+    """The host had no image; then it has, and the product is found in its original order."""
     await path.publish(created("p404", lost(host, "a.jpg"), title="Lost", description="long " * 99))
     await path.settled()
     listed = await dlq(path, "list", "--product", "p404")
@@ -123,7 +123,7 @@ async def test_a_replay_that_fails_again_keeps_its_first_order(
 
 
 async def test_a_bad_order_header_is_dead_lettered_and_a_replay_puts_it_right(path: Path) -> None:
-    """Somebody else's header never crashes a lane, and never makes an order up."""
+    """Somebody else's header never crashes a pipeline, and never makes an order up."""
     value = encode_event(created("header", inline(304)))
     await path.publish_raw(b"header", value, headers=((ORDER_HEADER, b"now"), ("own", b"1")))
     await path.settled()

@@ -14,7 +14,7 @@ from tests.support.color_encoder import COLORS, ColorEncoder
 
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Write two plain pictures of each colour, and queries by picture, by word and by both."""
+    """Write two plain images of each color, and queries by image, by word and by both."""
     monkeypatch.setattr("visualsearch.load_encoder", lambda *_, **__: ColorEncoder(), raising=False)
     catalog: list[Any] = []
     queries: list[Any] = []

@@ -23,7 +23,7 @@ MUG: dict[str, Any] = {"category": "Mugs", "price": 10, "in_stock": True,
 
 @pytest_asyncio.fixture
 async def path(kafka: BrokerInfo, tmp_path: Folder) -> AsyncIterator[Path]:
-    """Give a worker that holds eight mugs, one dear one, one of another colour, and one bare."""
+    """Give a worker that holds eight mugs, one dear one, one of another color, and one bare."""
     async with running_path(kafka.bootstrap, tmp_path) as path:
         await path.publish(
             *(created(f"mug{n}", inline(n), **MUG) for n in range(8)),
@@ -36,7 +36,7 @@ async def path(kafka: BrokerInfo, tmp_path: Folder) -> AsyncIterator[Path]:
 
 
 async def told(path: Path, *names: str, top_k: int = 3) -> list[ProductExplanation]:
-    """Search by a mug's picture and words, and ask of products."""
+    """Search by a mug's image and words, and ask of products."""
     image = inline(0).data
     result = await path.search(image=image, text="a mug", text_weight=0.2, filters=FILTERS,
                                top_k=top_k, explain=list(names))  # fmt: skip
@@ -47,7 +47,7 @@ async def told(path: Path, *names: str, top_k: int = 3) -> list[ProductExplanati
 
 
 async def test_each_way_of_not_being_shown_is_told_apart(path: Path) -> None:
-    """Hit, outranked, filtered by one clause or by two, without pictures, unknown."""
+    """Hit, outranked, filtered by one clause or by two, without images, unknown."""
     names = ("mug0", "dear", "blue", "bare", "nobody")
     hit, dear, blue, bare, nobody = await told(path, *names)
     assert (hit.status, hit.rank, hit.text) == ("hit", 1, "it is hit 1 of 3")

@@ -77,13 +77,13 @@ async def plant(path: Path, product_id: str, *records: IndexRecord) -> None:
 
 
 def image(seed: str, image_id: str = "0", url: str = "blob:00") -> ImageVector:
-    """Return a picture with a vector of its own."""
+    """Return an image with a vector of its own."""
     vector = unit(seed).astype("<f2").tobytes()
     return ImageVector(image_id=image_id, vector=vector, url=url, content_hash="")
 
 
 async def catalogue(path: Path, host: PictureHost) -> None:
-    """Publish all that events can say: changes, deletes, faults, and pictures of every origin."""
+    """Publish all that events can say: changes, deletes, faults, and images of every origin."""
     await path.publish(
         *(created(f"p{n}", inline(n), price=float(n), tags=["x"]) for n in range(6)),
         created("url", ImageSource(url=host.put("a.jpg", picture(100))), inline(101)),
@@ -111,7 +111,7 @@ async def test_a_path_in_order_is_clean_and_each_planted_damage_is_named(
         await catalogue(path, host)
         clean = await fsck(path)
         assert (clean.status, named(clean)) == (0, {})
-        # p1 p2 p4 p5 url half; "p5" keeps the picture of before its update
+        # p1 p2 p4 p5 url half; "p5" keeps the image of before its update
         assert (clean.expected, clean.served, clean.events) == (6, 6, 20)
         assert clean.pictures == 8
         state = path.engine.product("p2")
@@ -217,7 +217,7 @@ async def test_truncated_topics_are_told_and_the_log_speaks_for_what_is_gone(
 async def test_a_lane_that_is_behind_is_late_and_one_that_committed_too_early_has_lost(
     kafka: BrokerInfo, tmp_path: Folder
 ) -> None:
-    """Without a lane the events wait; with their offsets committed they are lost for good."""
+    """Without a pipeline the events wait; with their offsets committed they are lost for good."""
     settings = make_settings(kafka.bootstrap, tmp_path)
     await asyncio.to_thread(make_topics, settings)
     async with path_of(settings, frozenset({"search"})) as path:
@@ -252,7 +252,7 @@ async def test_vectors_that_are_no_longer_the_models_are_found_in_float16(
 
 
 def _commit_all(path: Path) -> None:
-    """Commit the ends of the product topics for both lanes, as if all had been worked on."""
+    """Commit the ends of the product topics for both pipelines, as if all had been worked on."""
     for lane in ("attributes", "embedding"):
         consumer = Consumer(path.settings.kafka() | {"group.id": path.settings.group(lane)})
         try:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.deep
 
 
 def catalogue(folder: Path) -> Path:
-    """Write a catalogue of three products."""
+    """Write a catalog of three products."""
     rows = []
     for name in ("red", "green", "blue"):
         Image.new("RGB", (64, 64), name).save(folder / f"{name}.png")

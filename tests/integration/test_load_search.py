@@ -37,7 +37,7 @@ def write_lines(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 def drawn_rows(folder: Path) -> list[dict[str, Any]]:
-    """Draw a small catalogue, its pictures as files."""
+    """Draw a small catalog, its images as files."""
     rows = []
     for drawn in draw_catalogue(PRODUCTS):
         images = []
@@ -133,7 +133,7 @@ def _refused(shell: Commands) -> None:
 
 
 def _a_folder_and_the_page(shell: Commands, shop: Path) -> None:
-    """Load a folder of category folders; its picture comes back as it was sent."""
+    """Load a folder of category folders; its image comes back as it was sent."""
     (drawn,) = draw_catalogue(1)
     (shop / "Dresses").mkdir(parents=True)
     (shop / "Dresses" / "red one.jpg").write_bytes(drawn.images[0].data)
@@ -150,7 +150,7 @@ def _a_folder_and_the_page(shell: Commands, shop: Path) -> None:
 def test_real_photos_find_their_product(shell: Commands, data_dir: Path, tmp_path: Path) -> None:
     """First views are indexed, the others searched with: front and back of one garment meet.
 
-    Untrained features with a colour histogram gave 83 to 85 % and 93 % (measured on this set).
+    Untrained features with a color histogram gave 83 to 85 % and 93 % (measured on this set).
     """
     luma = data_dir / "luma"
     rows = [json.loads(line) for line in (luma / "catalog.jsonl").read_text().splitlines()]

@@ -54,7 +54,7 @@ NEVER_S = 3600.0
 
 
 def make_log_topics(settings: Settings) -> None:
-    """Create the catalogue's topics with its own timestamps, and a log of short segments."""
+    """Create the catalog's topics with its own timestamps, and a log of short segments."""
     names = settings.topics
     specs = topic_specs(names, products=2, index_log=PARTITIONS, search_requests=1,
                         search_results=1, product_retry=1)  # fmt: skip
@@ -103,7 +103,7 @@ def compact(settings: Settings, producer: Producer) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What came of a catalogue: the index while it lived, and the one replayed afterwards."""
+    """What came of a catalog: the index while it lived, and the one replayed afterwards."""
 
     live: dict[str, Any]
     replayed: dict[str, Any]
@@ -158,7 +158,7 @@ async def publish_out_of_order(path: Path, rng: random.Random, products: Sequenc
         for m in published
     ]
     rng.shuffle(messages)
-    for wave in range(WAVES):  # what is in one batch of a lane would be put in order by it
+    for wave in range(WAVES):  # what is in one batch of a pipeline would be put in order by it
         await path.producer.send(messages[wave::WAVES])
         await path.settled()
 

@@ -18,7 +18,7 @@ FITS = 2
 
 
 class Narrow(FakeEncoder):
-    """A GPU with memory for two pictures."""
+    """A GPU with memory for two images."""
 
     largest = 0
 

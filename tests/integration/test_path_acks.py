@@ -1,4 +1,4 @@
-"""What a lane's group has committed, on a real broker."""
+"""What a pipeline's group has committed, on a real broker."""
 
 import asyncio
 import uuid
@@ -50,8 +50,8 @@ class OnKafka:
 
 
 class TestBatchesOnKafka(OnKafka, LaneAcksContract):
-    """The attribute lane's way."""
+    """The attribute pipeline's way."""
 
 
 class TestSideBySideOnKafka(OnKafka, SideBySideContract):
-    """The embedding lane's way."""
+    """The embedding pipeline's way."""

@@ -1,4 +1,4 @@
-"""Hosts of pictures at their worst, while the rest of the catalogue goes on."""
+"""Hosts of images at their worst, while the rest of the catalog goes on."""
 
 from pathlib import Path as Folder
 
@@ -17,7 +17,7 @@ FOREVER_S = 600.0
 async def test_the_others_are_searchable_while_bad_hosts_still_hang(
     kafka: BrokerInfo, tmp_path: Folder
 ) -> None:
-    """Each bad picture has a code of its own; those that hang keep nobody waiting.
+    """Each bad image has a code of its own; those that hang keep nobody waiting.
 
     A host that hangs is given all the time there is: whatever becomes searchable did not wait
     for it.
@@ -43,7 +43,7 @@ async def test_the_others_are_searchable_while_bad_hosts_still_hang(
             "image_http_500": bad.url("/status/500"),
         }
         bad.put("flaky.jpg", picture(500))
-        recovering = bad.url("/flaky/1/flaky.jpg")  # 500, then the picture
+        recovering = bad.url("/flaky/1/flaky.jpg")  # 500, then the image
         events = [created(f"hangs-{n}", ImageSource(url=url)) for n, url in enumerate(hanging)]
         for n in range(GOOD):
             url = good.put(f"{n}.jpg", picture(n))

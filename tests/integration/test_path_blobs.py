@@ -20,7 +20,7 @@ HANGS_S = 20.0  # within which all that does not need the store must have happen
 
 
 def served(path: Path, product_id: str) -> tuple[int, bytes, str | None]:
-    """Return status, body and Cache-Control of a product's picture from the worker."""
+    """Return status, body and Cache-Control of a product's image from the worker."""
     try:
         with urlopen(f"{path.url}/v1/images/{product_id}") as answer:  # noqa: S310 - our own worker
             return answer.status, answer.read(), answer.headers["Cache-Control"]
@@ -36,7 +36,7 @@ def price_of(path: Path, product_id: str) -> float | None:
 
 
 def searchable(path: Path, product_id: str) -> bool:
-    """Return whether the index knows the product with a picture."""
+    """Return whether the index knows the product with an image."""
     state = path.engine.product(product_id)
     return state is not None and state.searchable
 

@@ -1,4 +1,4 @@
-"""Pictures that cannot be had or used: one dead letter each, and everything else goes on."""
+"""Images that cannot be had or used: one dead letter each, and everything else goes on."""
 
 import base64
 import re
@@ -21,7 +21,7 @@ NOISE = bytes(range(256)) * 8
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def host() -> AsyncIterator[PictureHost]:
-    """Give a picture host."""
+    """Give an image host."""
     async with PictureHost() as host:
         yield host
 
@@ -42,13 +42,13 @@ async def path(kafka: BrokerInfo, tmp_path_factory: pytest.TempPathFactory) -> A
 
 
 def letters(path: Path, product_id: str) -> list[dict[str, str]]:
-    """Return what the dead letters of a product say, by the number of the picture."""
+    """Return what the dead letters of a product say, by the number of the image."""
     found = [facts(x) for x in path.dead_letters() if x.key() == product_id.encode()]
     return sorted(found, key=lambda x: int(re.findall(r"images\[(\d+)\]", x["message"])[0]))
 
 
 async def test_a_picture_by_url_is_fetched_and_found(path: Path, host: PictureHost) -> None:
-    """By http is the usual way to a picture; its ETag is remembered."""
+    """By http is the usual way to an image; its ETag is remembered."""
     await path.publish(created("by-url", ImageSource(url=host.put("a.jpg", picture(100)))))
     await path.settled()
     assert await path.names_showing(100) == ["by-url"]
@@ -56,7 +56,7 @@ async def test_a_picture_by_url_is_fetched_and_found(path: Path, host: PictureHo
 
 
 async def test_a_host_that_fails_and_recovers_is_asked_again(path: Path, host: PictureHost) -> None:
-    """500 twice, then the picture: no dead letter, three requests."""
+    """500 twice, then the image: no dead letter, three requests."""
     host.put("b.jpg", picture(101))
     await path.publish(created("flaky", ImageSource(url=host.url("/flaky/2/b.jpg"))))
     await path.settled()
@@ -68,7 +68,7 @@ async def test_a_host_that_fails_and_recovers_is_asked_again(path: Path, host: P
 async def test_each_bad_picture_is_a_dead_letter_and_the_good_ones_are_indexed(
     path: Path, host: PictureHost
 ) -> None:
-    """Many ways to fail beside one picture that does not."""
+    """Many ways to fail beside one image that does not."""
     text = base64.b64encode(b"these are words, not a picture").decode()
     bad = {
         "image_unreachable": ImageSource(url="http://127.0.0.1:1/x.jpg"),
@@ -150,7 +150,7 @@ async def test_the_same_bytes_are_embedded_once(path: Path, host: PictureHost) -
 async def test_when_no_new_picture_can_be_had_the_old_ones_stay(
     path: Path, host: PictureHost
 ) -> None:
-    """The words change at once; the product stays findable by the picture it had."""
+    """The words change at once; the product stays findable by the image it had."""
     await path.publish(created("stays", inline(103), title="Old"))
     await path.settled()
     await path.publish(updated("stays", ImageSource(url=host.url("/status/404")), title="New"))
@@ -161,7 +161,7 @@ async def test_when_no_new_picture_can_be_had_the_old_ones_stay(
 
 
 async def test_the_old_pictures_stay_whatever_shares_a_batch(path: Path, host: PictureHost) -> None:
-    """A create and an update with a bad picture, published together, end like one by one."""
+    """A create and an update with a bad image, published together, end like one by one."""
     await path.publish(
         created("together", inline(104)),
         updated("together", ImageSource(url=host.url("/status/404"))),
@@ -171,7 +171,7 @@ async def test_the_old_pictures_stay_whatever_shares_a_batch(path: Path, host: P
 
 
 async def test_files_are_read_only_below_the_allowed_folders(path: Path) -> None:
-    """`file:` is for a catalogue on the same disk."""
+    """`file:` is for a catalog on the same disk."""
     here = path.settings.data_dir / "open" / "here.jpg"
     await path.publish(created("file", ImageSource(url=here.as_uri())))
     await path.settled()
@@ -217,7 +217,7 @@ async def test_a_product_beyond_every_limit_does_not_stop_the_lanes(path: Path) 
 async def test_a_query_by_url_does_not_wait_behind_the_catalogues_pictures(
     path: Path, host: PictureHost
 ) -> None:
-    """Twenty pictures of a host that hangs hold all its turns for seconds, not the query's."""
+    """Twenty images of a host that hangs hold all its turns for seconds, not the query's."""
     url = host.put("query.jpg", picture(108))
     slow = [ImageSource(url=host.url(f"/slow/{n}.jpg")) for n in range(20)]
     await path.publish(created("hanging", *slow, inline(108)))
@@ -239,7 +239,7 @@ async def test_a_query_by_url_does_not_wait_behind_the_catalogues_pictures(
 
 
 async def test_fetches_are_counted_by_outcome(path: Path) -> None:
-    """The metric tells bad hosts from bad pictures."""
+    """The metric tells bad hosts from bad images."""
     for outcome in ("ok", "image_http_404", "image_timeout", "image_too_large"):
         assert path.metric("fetch_seconds_count", outcome=outcome) >= 1, outcome
     assert path.metric("dead_letters_total", code="image_http_404") >= 2

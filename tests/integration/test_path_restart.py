@@ -21,7 +21,7 @@ from visualsearch.client.producer import Producer
 async def test_a_new_worker_knows_everything_from_the_log_and_tells_late_requests(
     kafka: BrokerInfo, tmp_path: Folder
 ) -> None:
-    """No picture is embedded again; what was asked while nobody was there gets one answer."""
+    """No image is embedded again; what was asked while nobody was there gets one answer."""
     settings = make_settings(kafka.bootstrap, tmp_path)
     await asyncio.to_thread(make_topics, settings)
     async with path_of(settings) as path:
@@ -42,7 +42,7 @@ async def test_a_new_worker_knows_everything_from_the_log_and_tells_late_request
         assert path.engine.stats().products == 19
         assert await path.names_showing(0) == []
         assert [hit.price for hit in await path.showing(1)] == [9.0]
-        # Queries that were made above embed one picture each.
+        # Queries that were made above embed one image each.
         assert encoder.images_seen == 2
         await until(lambda: path.metric("search_requests_total", mode="search",
                                         outcome="deadline_exceeded") == 1)  # fmt: skip

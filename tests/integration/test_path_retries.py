@@ -1,4 +1,4 @@
-"""Pictures that are tried again: slow and dead hosts, restarts, and who must not wait for them."""
+"""Images that are tried again: slow and dead hosts, restarts, and who must not wait for them."""
 
 import asyncio
 import statistics
@@ -32,7 +32,7 @@ HANGS_S = 10.0  # what a fetch may take
 
 @pytest.fixture
 async def host() -> AsyncIterator[PictureHost]:
-    """Give a picture host."""
+    """Give an image host."""
     async with PictureHost() as host:
         yield host
 
@@ -45,7 +45,7 @@ async def test_a_host_that_comes_back_late_is_asked_again(
         host.put("a.jpg", picture(7))
         await path.publish(created("late", ImageSource(url=host.url("/flaky/2/a.jpg")), inline(8)))
         await until(lambda: bool(path.read(path.topics.product_retry)))
-        assert await path.names_showing(8) == ["late"]  # the other picture does not wait
+        assert await path.names_showing(8) == ["late"]  # the other image does not wait
         await path.settled()
         assert await path.names_showing(7) == ["late"]
         assert host.hits["/flaky/2/a.jpg"] == 3
@@ -78,7 +78,7 @@ async def test_a_host_that_stays_away_ends_in_a_dead_letter_with_its_tries(
 async def test_a_retry_that_a_newer_event_overtook_changes_nothing(
     kafka: BrokerInfo, tmp_path: Folder, host: PictureHost
 ) -> None:
-    """Updated, or deleted, while the old picture waits: the old one never comes back."""
+    """Updated, or deleted, while the old image waits: the old one never comes back."""
     async with running_path(kafka.bootstrap, tmp_path, fetch_attempts=1) as path:
         host.put("a.jpg", picture(20))
         for name in ("updated", "deleted"):

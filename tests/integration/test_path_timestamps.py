@@ -1,4 +1,4 @@
-"""The default order, Kafka's timestamps, on topics whose catalogue sets them; and envelopes."""
+"""The default order, Kafka's timestamps, on topics whose catalog sets them; and envelopes."""
 
 import gzip
 import json

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def path(kafka: BrokerInfo, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Path]:
-    """Give one worker to all tests of this file; each has pictures and products of its own."""
+    """Give one worker to all tests of this file; each has images and products of its own."""
     folder = tmp_path_factory.mktemp("updates")
     async with running_path(kafka.bootstrap, folder, order_mode="explicit") as path:
         yield path
@@ -181,7 +181,7 @@ async def test_an_offer_may_come_before_its_product(path: Path) -> None:
 
 
 async def test_a_product_without_pictures_is_kept_and_not_found(path: Path) -> None:
-    """`images: []` removes the pictures; the next update shows it again."""
+    """`images: []` removes the images; the next update shows it again."""
     await path.publish(created("bare", inline(16), version=1))
     await path.publish(updated("bare", version=2))
     await path.settled()
@@ -193,7 +193,7 @@ async def test_a_product_without_pictures_is_kept_and_not_found(path: Path) -> N
 
 
 async def test_several_pictures_are_one_hit_that_names_the_best(path: Path) -> None:
-    """Grouped by product; `image_kind` narrows the pictures that count."""
+    """Grouped by product; `image_kind` narrows the images that count."""
     event = created(
         "views", inline(17, image_id="front"), inline(18, image_id="worn", kind="lifestyle"),
         inline(19), version=1,

@@ -37,7 +37,7 @@ SOON_S = 20.0  # on a busy machine; the publisher's clock would say months
 
 @pytest.fixture
 async def host() -> AsyncIterator[PictureHost]:
-    """Give a picture host."""
+    """Give an image host."""
     async with PictureHost() as host:
         yield host
 

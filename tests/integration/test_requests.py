@@ -26,7 +26,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def host() -> AsyncIterator[PictureHost]:
-    """Give a picture host."""
+    """Give an image host."""
     async with PictureHost() as host:
         yield host
 

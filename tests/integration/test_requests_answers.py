@@ -21,7 +21,7 @@ COLORS = ("red", "green", "blue")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def host() -> AsyncIterator[PictureHost]:
-    """Give a picture host."""
+    """Give an image host."""
     async with PictureHost() as host:
         yield host
 
@@ -42,7 +42,7 @@ async def path(kafka: BrokerInfo, tmp_path_factory: pytest.TempPathFactory) -> A
 
 
 def image(number: int) -> str:
-    """Return a picture as base64."""
+    """Return an image as base64."""
     return base64.b64encode(picture(number)).decode()
 
 
@@ -59,7 +59,7 @@ async def test_a_photo_may_be_preprocessed(path: Path, what: str) -> None:
     assert {hit.category for hit in result.hits} == {"green"}
     assert result.plan is not None
     assert result.plan.matches == 10
-    if what != "lighting":  # of one colour: no subject to cut out, and one view is the whole
+    if what != "lighting":  # of one color: no subject to cut out, and one view is the whole
         by_photo = await path.search(image=image(7), top_k=1, preprocess=wanted)
         assert by_photo.hits[0].product_id == "p7"
 
@@ -120,7 +120,7 @@ async def test_filters_are_exact_and_never_short(path: Path, top_k: int) -> None
 
 
 async def test_every_kind_of_query_finds_what_it_asks_for(path: Path, host: PictureHost) -> None:
-    """By vector, by product, by picture by URL, by several with weights, some negative."""
+    """By vector, by product, by image by URL, by several with weights, some negative."""
     by_url = await path.search(image=host.put("p9.jpg", picture(9)), top_k=1)
     assert by_url.hits[0].product_id == "p9"
     alike = await path.search(similar_to="p4", top_k=30)

@@ -1,4 +1,4 @@
-"""The HTTP side of a worker: searches through the topics, pictures, metrics and probes."""
+"""The HTTP side of a worker: searches through the topics, images, metrics and probes."""
 
 import asyncio
 import base64
@@ -112,7 +112,7 @@ async def test_a_bad_search_has_a_status_and_the_same_error_object(
 
 
 async def test_pictures_are_served_by_product_and_image_id(http: aiohttp.ClientSession) -> None:
-    """The first picture, or the one that is named; bytes as they were sent."""
+    """The first image, or the one that is named; bytes as they were sent."""
     for query, number in (("", 1), ("?image_id=front", 1), ("?image_id=back", 2)):
         async with http.get(f"/v1/images/shirt{query}") as response:
             assert response.status == 200
@@ -122,7 +122,7 @@ async def test_pictures_are_served_by_product_and_image_id(http: aiohttp.ClientS
 
 
 async def test_a_picture_on_another_host_is_a_redirect(http: aiohttp.ClientSession) -> None:
-    """Pictures by URL stay where they are."""
+    """Images by URL stay where they are."""
     async with http.get("/v1/images/remote", allow_redirects=False) as response:
         assert response.status == 302
         assert response.headers["Location"].endswith("/ok/remote.jpg")

@@ -1,4 +1,4 @@
-"""Trees, hints, near-duplicates, diversity, kinds of pictures and looks, all by the topics."""
+"""Trees, hints, near-duplicates, diversity, kinds of images and looks, all by the topics."""
 
 import asyncio
 import base64
@@ -34,9 +34,9 @@ CATEGORIES = ("Women/Dresses/Midi", "Women/Shoes", "Men/Shoes", "Home")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def path(kafka: BrokerInfo, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Path]:
-    """Give a worker that knows forty products: twelve styles in three colours, four alone.
+    """Give a worker that knows forty products: twelve styles in three colors, four alone.
 
-    The colours of a style have one picture, or the fake encoder would see nothing alike.
+    The colors of a style have one image, or the fake encoder would see nothing alike.
     """
     async with running_path(kafka.bootstrap, tmp_path_factory.mktemp("varied")) as path:
         await path.publish(*(
@@ -54,12 +54,12 @@ async def path(kafka: BrokerInfo, tmp_path_factory: pytest.TempPathFactory) -> A
 
 
 def image(number: int) -> str:
-    """Return a picture as base64."""
+    """Return an image as base64."""
     return base64.b64encode(picture(number)).decode()
 
 
 def side_by_side(*numbers: int) -> str:
-    """Return a picture that shows several others beside each other, exactly, as base64."""
+    """Return an image that shows several others beside each other, exactly, as base64."""
     parts = [np.asarray(Image.open(io.BytesIO(picture(number)))) for number in numbers]
     out = io.BytesIO()
     Image.fromarray(np.concatenate(parts, axis=1)).save(out, "PNG")
@@ -135,7 +135,7 @@ async def test_several_products_and_unlike(path: Path) -> None:
 
 
 async def test_kinds_of_pictures_together_and_apart(path: Path) -> None:
-    """Only products with such a picture, by that picture."""
+    """Only products with such an image, by that image."""
     apart = await path.search(image=image(201), image_kind="lifestyle", top_k=10)
     assert names(apart)[0] == "alone1"
     assert set(names(apart)) == {f"alone{n}" for n in range(4)}
@@ -146,7 +146,7 @@ async def test_kinds_of_pictures_together_and_apart(path: Path) -> None:
 
 
 async def test_alignment_needs_pictures_to_know_from(path: Path) -> None:
-    """Four lifestyle pictures say nothing of what such have in common: an error with advice."""
+    """Four lifestyle images say nothing of what such have in common: an error with advice."""
     result = await path.search(image=image(1), preprocess=Preprocess(align=True))
     assert result.error is not None
     assert (result.error.code, result.error.field) == ("alignment_unknown", "preprocess.align")

@@ -28,7 +28,7 @@ PRODUCTS = 20
 
 
 class Shop:
-    """A catalogue, and workers as processes, one at a time."""
+    """A catalog, and workers as processes, one at a time."""
 
     def __init__(self, settings: Settings, folder: Folder) -> None:
         self._settings = settings

@@ -164,7 +164,7 @@ def test_the_installed_command_prints_the_documents_of_the_clone(installed: Inst
 
 
 def test_the_embedded_encoder_works_from_the_wheel(installed: Installed) -> None:
-    """Its weights travel in the wheel; pictures and words become unit vectors of one space."""
+    """Its weights travel in the wheel; images and words become unit vectors of one space."""
     program = """
 import numpy as np, visualsearch
 from PIL import Image

@@ -149,7 +149,7 @@ def _handles(pid: int, sign: int) -> bool:
 
 
 def test_a_worker_stops_in_time_when_its_broker_is_gone(spawn: Spawn, tmp_path: Path) -> None:
-    """Clients wait for a broker for ever; the process does not. Its log stays readable."""
+    """Clients wait for a broker forever; the process does not. Its log stays readable."""
     info = start_broker(tmp_path / "broker")
     try:
         settings = make_settings(info.bootstrap, tmp_path)

@@ -46,7 +46,7 @@ def decode(event: Any) -> ProductEvent:
 def names_it(error: SchemaError, path: str) -> bool:
     """Tell whether the error's field is the path, lies within it, or is its owner.
 
-    The owner is named where two fields are judged together: a picture's `url` and `data`.
+    The owner is named where two fields are judged together: an image's `url` and `data`.
     """
     owner = path.rpartition(".")[0]
     return error.field is not None and (error.field.startswith(path) or error.field == owner)
@@ -128,7 +128,7 @@ def test_one_spoilt_field_of_a_request_is_refused_by_both_and_named(
 def test_random_bytes_raise_only_schema_errors(
     value: bytes, key: bytes | None, head: list[tuple[str, bytes | None]]
 ) -> None:
-    """Whatever a topic holds, a lane gets an event or a coded refusal."""
+    """Whatever a topic holds, a pipeline gets an event or a coded refusal."""
     with contextlib.suppress(SchemaError):
         decode_event(value, key=key, headers=head, timestamp_ms=0, source="t[0]@0")
     with contextlib.suppress(SchemaError):

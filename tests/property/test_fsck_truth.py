@@ -35,10 +35,10 @@ LIMIT = 4096
 
 
 class Pictures:
-    """A fetcher of which one picture is missing and one is none."""
+    """A fetcher of which one image is missing and one is none."""
 
     async def fetch(self, url: str, *, timeout_s: float | None = None) -> Fetched:
-        """Return a picture. Raises FetchError."""
+        """Return an image. Raises FetchError."""
         assert timeout_s is None
         if url not in PICTURES:
             raise FetchError("image_http_404", "absent")

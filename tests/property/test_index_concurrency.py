@@ -11,7 +11,7 @@ SECONDS = 3.0
 def test_every_answer_under_concurrent_change_is_true_of_some_moment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """No dead product, no half set of pictures, right scores and counts; graphs, lists, merges."""
+    """No dead product, no half set of images, right scores and counts; graphs, lists, merges."""
     shrink(monkeypatch)
     stress = Stress()
     stress.run(SECONDS)

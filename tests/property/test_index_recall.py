@@ -33,7 +33,7 @@ ABOUT = V[0]
 
 
 def put(engine: Engine, numbers: range) -> None:
-    """Upsert products of one picture; tags say by chance, and by what they look like, which."""
+    """Upsert products of one image; tags say by chance, and by what they look like, which."""
     for n in numbers:
         tags = [tag for tag, share in SHARES.items() if (n * 7_919) % 1_000 < 1_000 * share]
         if float(V[n] @ ABOUT) < 0.5:

@@ -33,10 +33,10 @@ EVENTS, AT_ONCE = 20, 5
 
 
 class Pictures:
-    """A host that has a picture at each address."""
+    """A host that has an image at each address."""
 
     async def fetch(self, url: str, **_: float | None) -> Fetched:
-        """Return the picture."""
+        """Return the image."""
         return Fetched(_picture(int(url.rpartition("/")[2])))
 
 

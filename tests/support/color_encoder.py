@@ -1,4 +1,4 @@
-"""An encoder that sees nothing but colour, so that what is right is known."""
+"""An encoder that sees nothing but color, so that what is right is known."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ COLORS = {"red": (200, 30, 30), "green": (30, 160, 40), "blue": (30, 40, 200),
 
 
 class ColorEncoder:
-    """A picture is the mean of its pixels, a text the mean of the colours that it names."""
+    """An image is the mean of its pixels, a text the mean of the colors that it names."""
 
     model_id = "color"
     dim = 3
@@ -21,7 +21,7 @@ class ColorEncoder:
     device = "cpu"
 
     def prepare(self, image: Image.Image | bytes) -> Image.Image:
-        """Decode. Raises ImageError for what is no picture."""
+        """Decode. Raises ImageError for what is no image."""
         return decode_image(image) if isinstance(image, bytes) else image
 
     def embed(self, prepared: Sequence[Image.Image]) -> FloatArray:
@@ -35,7 +35,7 @@ class ColorEncoder:
         return self.embed([self.prepare(image) for image in images])
 
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:
-        """Return (n, 3) unit rows; grey for words that name no colour."""
+        """Return (n, 3) unit rows; grey for words that name no color."""
         rows = [
             np.mean([COLORS[word] for word in text.lower().split() if word in COLORS]
                     or [(1, 1, 1)], axis=0)
@@ -45,6 +45,6 @@ class ColorEncoder:
 
 
 def _unit(rows: np.ndarray) -> FloatArray:  # type: ignore[type-arg]
-    centred = rows - 110.0  # colours differ by more than their brightness
+    centred = rows - 110.0  # colors differ by more than their brightness
     unit: FloatArray = (centred / np.linalg.norm(centred, axis=1, keepdims=True)).astype(np.float32)
     return unit

@@ -21,7 +21,7 @@ def unit(seed: str, dim: int = DIM) -> FloatArray:
 
 
 class FakeEncoder:
-    """The same bytes or words give the same unit vector; counts the pictures that it saw."""
+    """The same bytes or words give the same unit vector; counts the images that it saw."""
 
     model_id = "fake"
     dim = DIM
@@ -32,13 +32,13 @@ class FakeEncoder:
         self.images_seen = 0
 
     def prepare(self, image: Image.Image | bytes) -> Image.Image:
-        """Decode. Raises ImageError for what is no picture."""
+        """Decode. Raises ImageError for what is no image."""
         from visualsearch.encoders.images import decode_image
 
         return decode_image(image) if isinstance(image, bytes) else image
 
     def embed(self, prepared: Sequence[Image.Image]) -> FloatArray:
-        """Hash the pixels of each picture."""
+        """Hash the pixels of each image."""
         self.images_seen += len(prepared)
         digests = [hashlib.sha256(picture.tobytes()).hexdigest() for picture in prepared]
         return np.stack([unit(digest) for digest in digests])
@@ -53,7 +53,7 @@ class FakeEncoder:
 
 
 def jpeg(color: tuple[int, int, int], side: int = 32) -> bytes:
-    """Return a one-coloured JPEG."""
+    """Return a one-colored JPEG."""
     out = io.BytesIO()
     Image.new("RGB", (side, side), color).save(out, "JPEG")
     return out.getvalue()

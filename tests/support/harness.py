@@ -33,17 +33,17 @@ LANES = ("attributes", "embedding", "retry")  # in the order in which an event p
 
 
 def picture(number: int) -> bytes:
-    """Return a picture that is like no other number's (below 4,096)."""
+    """Return an image that is like no other number's (below 4,096)."""
     return jpeg((number % 16 * 16, number // 16 % 16 * 16, number // 256 * 16))
 
 
 def inline(number: int, **more: Any) -> ImageSource:
-    """Return `picture(number)` as an event carries it."""
+    """Return `image(number)` as an event carries it."""
     return ImageSource(data=base64.b64encode(picture(number)).decode(), **more)
 
 
 class Path:
-    """A catalogue, an app and an operator around one running worker."""
+    """A catalog, an app and an operator around one running worker."""
 
     def __init__(self, settings: Settings, worker: Worker, encoder: FakeEncoder) -> None:
         self.settings = settings
@@ -73,7 +73,7 @@ class Path:
         """Where the worker's HTTP side is."""
         return f"http://127.0.0.1:{self.worker.port}"
 
-    # The catalogue's side
+    # The catalog's side
 
     async def publish(
         self, *events: ProductEvent, topic: str | None = None, timestamp_ms: int | None = None
@@ -98,7 +98,7 @@ class Path:
         await self.producer.send([OutgoingMessage(name, key, value, **more)])
 
     async def settled(self) -> None:
-        """Return when the lanes have committed, and the index has applied, all there is."""
+        """Return when the pipelines have committed, and the index has applied, all there is."""
 
         def lag() -> int:
             lanes = sum(self.lag(lane) for lane in LANES)
@@ -144,13 +144,13 @@ class Path:
         return await asyncio.wrap_future(self.client.submit(request))
 
     async def showing(self, number: int) -> list[SearchHit]:
-        """Return the products that show `picture(number)`, by a search with it."""
+        """Return the products that show `image(number)`, by a search with it."""
         result = await self.search(image=base64.b64encode(picture(number)).decode(), top_k=1000)
         assert result.status == "ok", result.error
         return [hit for hit in result.hits if hit.score > 0.99]
 
     async def names_showing(self, number: int) -> list[str]:
-        """Return the ids of the products that show `picture(number)`."""
+        """Return the ids of the products that show `image(number)`."""
         return [hit.product_id for hit in await self.showing(number)]
 
     # The operator's side
@@ -185,7 +185,7 @@ def make_settings(bootstrap: str, folder: Folder, **more: Any) -> Settings:
         "topic_prefix": f"t{uuid.uuid4().hex[:10]}-",
         "http_port": 0,
         "data_dir": folder,
-        "fetch_allow": ("127.0.0.0/8",),  # that is where the tests' hosts of pictures are
+        "fetch_allow": ("127.0.0.0/8",),  # that is where the tests' hosts of images are
         "fetch_timeout_s": 2.0,
         "session_timeout_s": 6.0,
         "retry_delays_s": (0.2, 0.4),

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from tests.support.malformed_requests import bad_requests, good_request
 
-PRODUCTS = 40  # product p{n} shows `picture(n)`
+PRODUCTS = 40  # product p{n} shows `image(n)`
 HANGING_MS = 300
 GRACE_S = 3.0
 OTHER_S = 15.0  # for an answer that no deadline belongs to

@@ -127,7 +127,7 @@ class TwinMachine(RuleBasedStateMachine):
 
     @initialize(seed=st.integers(0, 99), start=st.lists(world.records, max_size=20))
     def begin(self, seed: int, start: list[Record]) -> None:
-        """Start from a catalogue, so that graphs and filters have something to work on."""
+        """Start from a catalog, so that graphs and filters have something to work on."""
         self.apply(world.catalogue(seed, PRODUCTS))
         self.apply(start)
 
@@ -146,7 +146,7 @@ class TwinMachine(RuleBasedStateMachine):
         changes=st.lists(st.sampled_from(PRODUCTS).flatmap(world.latest), min_size=4, max_size=16)
     )
     def churn(self, changes: list[Record]) -> None:
-        """Give products other pictures, so that rows die by the dozen."""
+        """Give products other images, so that rows die by the dozen."""
         self.apply(changes)
 
     @rule(batch=st.integers(1, 30), times=st.integers(1, 12))

@@ -28,7 +28,7 @@ from visualsearch.types import (
 
 STILL, MOVING = ("still",), ("moving",)
 FEW_STILL = 7  # of them are cheap
-PICTURES = 3  # of each moving product; the first one stays for ever
+PICTURES = 3  # of each moving product; the first one stays forever
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class Tally:
 
 
 class Shop:
-    """`still` products of one picture, and `moving` ones, whose changes are numbered.
+    """`still` products of one image, and `moving` ones, whose changes are numbered.
 
     A number is noted in `begun` before the change, and in `done` once it is made.
     """
@@ -93,14 +93,14 @@ class Shop:
         ]
 
     def picture(self, product: int, version: int, image: int) -> FloatArray:
-        """Return a picture's vector; the first one is the same in every version."""
+        """Return an image's vector; the first one is the same in every version."""
         number = product * 31 + (version * 7 + image * 101 if image else 0)
         return self.vectors[number % len(self.vectors)]
 
     def change(self, product: int, rng: np.random.Generator) -> None:
-        """Delete the product, hide it, or give it three pictures and another price.
+        """Delete the product, hide it, or give it three images and another price.
 
-        Its new pictures must be found by the very next search.
+        Its new images must be found by the very next search.
         """
         self.begun[product] += 1
         version, name = self.begun[product], f"m{product}"

@@ -1,4 +1,4 @@
-"""When a pipeline releases an offset: one behaviour, whatever the messages come from."""
+"""When a pipeline releases an offset: one behavior, whatever the messages come from."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

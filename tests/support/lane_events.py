@@ -23,7 +23,7 @@ from streams.model.model import Model
 from tests.support.fakes import FakeEncoder, jpeg
 from visualsearch.contracts.events import ImageSource
 
-LIMIT = 4096  # bytes of an inline picture
+LIMIT = 4096  # bytes of an inline image
 RED, BLUE = jpeg((255, 0, 0)), jpeg((0, 0, 255))
 
 
@@ -40,7 +40,7 @@ def message(
 
 
 def inline(data: bytes) -> dict[str, str]:
-    """Return a picture as an event carries it."""
+    """Return an image as an event carries it."""
     return {"data": base64.b64encode(data).decode()}
 
 
@@ -116,10 +116,10 @@ class Pictures:
         self.pictures = pictures
         self.asked: list[tuple[str, float | None]] = []
         self.etag = '"1"'
-        self.unchanged = 0  # of these, answered without the picture
+        self.unchanged = 0  # of these, answered without the image
 
     async def fetch(self, url: str, *, timeout_s: float | None = None) -> Fetched:
-        """Return the picture, or raise what is there instead of it."""
+        """Return the image, or raise what is there instead of it."""
         self.asked.append((url, timeout_s))
         found = self.pictures.get(url, FetchError("image_http_404", "absent", attempts=2))
         if isinstance(found, Exception):
@@ -129,7 +129,7 @@ class Pictures:
     async def fetch_changed(
         self, url: str, known: Fetched, *, timeout_s: float | None = None
     ) -> Fetched | None:
-        """Return the picture unless it is still of the version that is known."""
+        """Return the image unless it is still of the version that is known."""
         fetched = await self.fetch(url, timeout_s=timeout_s)
         if fetched.etag != known.etag:
             return fetched

@@ -28,7 +28,7 @@ WHEN = datetime(2026, 5, 1, tzinfo=UTC)
 
 
 def linked(number: int) -> ImageSource:
-    """Return a picture by its address, which nobody fetches here."""
+    """Return an image by its address, which nobody fetches here."""
     return ImageSource(url=f"http://host/{number}")
 
 
@@ -84,7 +84,7 @@ class Catalogue:
 def newest_orders(
     messages: Iterable[SourceMessage], mode: OrderMode
 ) -> dict[tuple[str, str], Order]:
-    """Return by product and kind the newest order that events give: the truth of the catalogue."""
+    """Return by product and kind the newest order that events give: the truth of the catalog."""
     newest: dict[tuple[str, str], Order] = {}
     for message in messages:
         read = decode(message, mode)

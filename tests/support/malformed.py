@@ -1,6 +1,6 @@
 """Messages that no product topic should carry, of many kinds, each with the code of its refusal.
 
-Valid base64 that is not a picture is not among them: the codec lets it through, and the embedding
+Valid base64 that is not an image is not among them: the codec lets it through, and the embedding
 lane finds it.
 """
 

@@ -183,7 +183,7 @@ def _whole(path: str) -> str:
 
 
 def _with_parents(body: Body, path: str) -> Body:
-    """Give the request the picture that a path goes through."""
+    """Give the request the image that a path goes through."""
     if path.startswith("query.images[0]"):
         body["query"]["images"] = [{"url": "http://127.0.0.1:9/a.jpg"}]
     return body

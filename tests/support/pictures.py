@@ -1,4 +1,4 @@
-"""A picture host on loopback that can be good, slow, broken or a liar."""
+"""An image host on loopback that can be good, slow, broken or a liar."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ class PictureHost:
 
     def __init__(self) -> None:
         self.hits: Counter[str] = Counter()
-        self.spared: Counter[str] = Counter()  # of these, answered without the picture
+        self.spared: Counter[str] = Counter()  # of these, answered without the image
         self._pictures: dict[str, bytes] = {}
         self._runner: web.AppRunner | None = None
         self._closing = asyncio.Event()

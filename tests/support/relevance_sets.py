@@ -1,4 +1,4 @@
-"""The bars of the lite encoder as catalogues and queries for `visualsearch evaluate`.
+"""The bars of the lite encoder as catalogs and queries for `visualsearch evaluate`.
 
 The same photos, split and questions as `visualsearch.encoders.lite.training.quality`; metrics of
 `visualsearch evaluate` stand for its measures.
@@ -42,7 +42,7 @@ BARS = {
 
 
 def write_sets(data: Path, folder: Path) -> dict[str, tuple[Path, Path]]:
-    """Write every set's catalogue and queries below `folder`; return their paths by name."""
+    """Write every set's catalog and queries below `folder`; return their paths by name."""
     sets = {"clothing": _clothing, "grocery": _grocery, "views": _views, "luma": _luma}
     found = {}
     for name, make in sets.items():
@@ -77,7 +77,7 @@ def _clothing(data: Path) -> tuple[Rows, Rows]:
 
 
 def _grocery(data: Path) -> tuple[Rows, Rows]:
-    """Phone photos taken in a shop, by crops, among the catalogue's pictures."""
+    """Phone photos taken in a shop, by crops, among the catalog's images."""
     folder = data / "grocery"
     catalog = [
         _product(row["product_id"], row["title"], [folder / row["images"][0]["path"]])
@@ -106,7 +106,7 @@ def _views(data: Path) -> tuple[Rows, Rows]:
 
 
 def _luma(data: Path) -> tuple[Rows, Rows]:
-    """Words alone among held-out products; a picture alone, a word alone, and both, among all."""
+    """Words alone among held-out products; an image alone, a word alone, and both, among all."""
     folder = data / "luma"
     rows = list(_rows(folder / "catalog.jsonl"))
     catalog = [
@@ -135,7 +135,7 @@ def _by_words(rows: Rows) -> Iterable[dict[str, Any]]:
 
 
 def _in_color(rows: Rows, folder: Path) -> Iterable[dict[str, Any]]:
-    """Ask for the same in another colour; and by the picture alone, by the word alone."""
+    """Ask for the same in another color; and by the image alone, by the word alone."""
     for row in filter(_held_out, rows):
         same = [other for other in rows if _style(other) == _style(row)]
         shown, own = str(folder / row["images"][0]["path"]), row["product_id"]
@@ -177,7 +177,7 @@ def _write(path: Path, rows: Rows) -> None:
 
 
 def write_split(data: Path, folder: Path) -> tuple[Path, Path]:
-    """Write the shop's training and held-out styles as two catalogues; return their paths."""
+    """Write the shop's training and held-out styles as two catalogs; return their paths."""
     rows = list(_rows(data / "luma" / "catalog.jsonl"))
     for row in rows:
         for image in row["images"]:

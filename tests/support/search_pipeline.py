@@ -30,7 +30,7 @@ def request(**query: Any) -> SearchRequest:
 
 
 class SlowFetcher:
-    """A picture host that takes its time."""
+    """An image host that takes its time."""
 
     async def fetch(self, _: str) -> Fetched:
         """Return never."""

@@ -1,4 +1,4 @@
-"""Work side by side, offsets in order: one behaviour, whatever the messages come from."""
+"""Work side by side, offsets in order: one behavior, whatever the messages come from."""
 
 import asyncio
 from collections.abc import Sequence

@@ -27,7 +27,7 @@ START_S = 1_750_000_000.0
 
 
 def engine_with(count: int) -> Engine:
-    """Return an engine of so many products with a picture each."""
+    """Return an engine of so many products with an image each."""
     engine = Engine(MODEL, DIM, layout=SMALL)
     for number in range(count):
         name, order = f"p{number}", (number, 0, 0)

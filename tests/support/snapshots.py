@@ -1,4 +1,4 @@
-"""A small catalogue and its snapshot, for the tests of files, folders and damages."""
+"""A small catalog and its snapshot, for the tests of files, folders and damages."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -40,7 +40,7 @@ QUERIES = [
 
 
 def records(count: int = COUNT, time: int = 1) -> list[Record]:
-    """Return products of one or two pictures, some without an offer, some deleted."""
+    """Return products of one or two images, some without an offer, some deleted."""
     out: list[Record] = []
     for n in range(count):
         name, order = f"p{n}", (time, n, 0)
@@ -66,7 +66,7 @@ def records(count: int = COUNT, time: int = 1) -> list[Record]:
 
 
 def pictured(vectors: FloatArray, time: int = 1, first: int = 0) -> list[Record]:
-    """Return products of one picture each, called p and their number, from `first` on."""
+    """Return products of one image each, called p and their number, from `first` on."""
     out: list[Record] = []
     for n, vector in enumerate(vectors, first):
         name, order, images = f"p{n}", (time, 0, 0), (ImageVector("i", vector),)

@@ -35,7 +35,7 @@ SCORE_TOLERANCE = 3e-5  # rows are 16-bit integers and a scale; at 512 dimension
 
 
 def clustered(count: int, dim: int, *, clusters: int, seed: int) -> FloatArray:
-    """Return unit rows around a few centres, with some exact duplicates, shape (count, dim)."""
+    """Return unit rows around a few centers, with some exact duplicates, shape (count, dim)."""
     rng = np.random.default_rng(seed)
     centres = rng.normal(size=(clusters, dim)) + 0.7  # a common direction, as embeddings have
     rows = centres[rng.integers(clusters, size=count)] + 0.6 * rng.normal(size=(count, dim))
@@ -66,7 +66,7 @@ attributes = st.dictionaries(
 
 @st.composite
 def images(draw: st.DrawFn) -> tuple[ImageVector, ...]:
-    """Draw up to three pictures; float16 as the log carries them, or float32."""
+    """Draw up to three images; float16 as the log carries them, or float32."""
     numbers = draw(st.lists(vector_numbers, max_size=3))
     dtype = draw(st.sampled_from([np.float16, np.float32]))
     kinds = st.sampled_from(["catalog", "lifestyle"])
@@ -105,7 +105,7 @@ def offer_records(draw: st.DrawFn) -> OfferRecord:
 
 @st.composite
 def vectors_records(draw: st.DrawFn) -> VectorsRecord:
-    """Draw a set of pictures, a delete marker, or one that an index must refuse."""
+    """Draw a set of images, a delete marker, or one that an index must refuse."""
     product_id, order = draw(product_ids), draw(orders)
     fate = draw(st.integers(0, 11))
     if fate == 0:
@@ -120,12 +120,12 @@ def vectors_records(draw: st.DrawFn) -> VectorsRecord:
 
 
 def pictures(numbers: Sequence[int]) -> tuple[ImageVector, ...]:
-    """Return catalogue pictures of these vectors."""
+    """Return catalog images of these vectors."""
     return tuple(ImageVector(f"i{n}", pool()[number]) for n, number in enumerate(numbers))
 
 
 def catalogue(seed: int, products: Sequence[str]) -> list[Record]:
-    """Return searchable products of one to three pictures."""
+    """Return searchable products of one to three images."""
     rng = np.random.default_rng(seed)
     applied: list[Record] = []
     for product_id in products:
@@ -140,7 +140,7 @@ def catalogue(seed: int, products: Sequence[str]) -> list[Record]:
 
 
 def latest(product_id: str) -> st.SearchStrategy[Record]:
-    """Draw a change that counts, for no order is later: pictures mostly, or it comes or goes."""
+    """Draw a change that counts, for no order is later: images mostly, or it comes or goes."""
     order = (7, 0, 0)
     numbers = st.lists(vector_numbers, min_size=1, max_size=3)
     pictured = numbers.map(

@@ -1,1 +1,1 @@
-"""What pictures say of a product, its colour, kind or pattern, with a confidence that is meant."""
+"""Attributes guessed from product images, such as color or pattern, with calibrated confidence."""

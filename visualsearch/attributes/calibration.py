@@ -1,4 +1,4 @@
-"""Confidences that are meant: of what is guessed with .8, four of five are right."""
+"""Calibration of confidences: of guesses with confidence .8, four of five are right."""
 
 from collections.abc import Sequence
 
@@ -22,19 +22,19 @@ def probabilities(similarity: npt.NDArray[np.floating], temperature: float) -> D
 
 
 def pooled(similarity: Sequence[npt.NDArray[np.floating]], temperature: float) -> Doubles:
-    """Return a row of probabilities per product: the mean of those of its pictures."""
+    """Return a row of probabilities per product: the mean of those of its images."""
     return np.array([probabilities(rows, temperature).mean(axis=0) for rows in similarity])
 
 
 def fit_temperature(similarity: Sequence[npt.NDArray[np.floating]], right: Sequence[int]) -> float:
     """Return the temperature at which the right values are the most likely.
 
-    `similarity` holds an array (pictures, values) per product, `right` the place of its value.
+    `similarity` holds an array (images, values) per product, `right` the place of its value.
     Needs products that nothing was trained on. Raises ValueError without any.
     """
     if not len(right):
         raise ValueError("no products to fit a temperature to")
-    # Products by their number of pictures: all of a size are scored at once.
+    # Products by their number of images: all of a size are scored at once.
     sizes: dict[int, list[int]] = {}
     for place, rows in enumerate(similarity):
         sizes.setdefault(len(rows), []).append(place)

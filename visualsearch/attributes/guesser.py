@@ -1,4 +1,4 @@
-"""Guess a product's attributes from the vectors of its pictures."""
+"""Guess a product's attributes from the vectors of its images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ class Head:
     products: int = 0
 
     def similarity(self, vectors: FloatArray) -> FloatArray:
-        """Return scores of shape (pictures, values), before the temperature."""
+        """Return scores of shape (images, values), before the temperature."""
         scores: FloatArray = vectors.astype(np.float32) @ self.weights.T
         return scores
 
@@ -60,7 +60,7 @@ class Guesser:
         object.__setattr__(self, "_starts", np.concatenate([[0], np.cumsum(sizes)[:-1]]))
 
     def __call__(self, vectors: FloatArray) -> dict[str, Guess]:
-        """Return guesses by attribute from unit rows of shape (pictures, dim); none for no rows.
+        """Return guesses by attribute from unit rows of shape (images, dim); none for no rows.
 
         The same as each head's `shares`, all heads in one product: it is on the way of each event.
         """

@@ -1,7 +1,7 @@
-"""Heads trained on a catalogue's own labels: logistic regression on embeddings.
+"""Heads trained on a catalog's own labels: logistic regression on embeddings.
 
 The words are where it starts from: weights are drawn towards the texts of the values, not towards
-zero, so that few labels do no harm. There is no intercept: how common a value is in the catalogue
+zero, so that few labels do no harm. There is no intercept: how common a value is in the catalog
 says nothing about the next product.
 """
 
@@ -18,9 +18,9 @@ from visualsearch.types import FloatArray
 
 FOLDS = 5
 STRENGTHS = (0.03, 0.3, 3.0, 30.0, 300.0)  # how far the labels may lead away from the words
-FEWEST = 5  # products of a value, or nothing can be learnt of it
+FEWEST = 5  # products of a value, or nothing can be learned of it
 ENOUGH = 20  # products of an attribute
-COMMON = 0.5  # of its labelled products: with fewer in common values it is a name, not an attribute
+COMMON = 0.5  # of its labeled products: with fewer in common values it is a name, not an attribute
 _STEPS = 200
 
 Progress = Callable[[str], None]
@@ -28,10 +28,10 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labelled:
-    """One product: its vectors (pictures, dim), its labels, and what must not be torn apart.
+    """One product: its vectors (images, dim), its labels, and what must not be torn apart.
 
-    Products of a `group` (a style in several colours) are in the same fold, or a head would be
-    measured on pictures that it has nearly seen.
+    Products of a `group` (a style in several colors) are in the same fold, or a head would be
+    measured on images that it has nearly seen.
     """
 
     vectors: FloatArray
@@ -40,7 +40,7 @@ class Labelled:
 
 
 def learnable(products: Sequence[Labelled]) -> dict[str, tuple[str, ...]]:
-    """Return the attributes that can be learnt, each with its values, the most frequent first."""
+    """Return the attributes that can be learned, each with its values, the most frequent first."""
     counts: dict[str, dict[str, int]] = {}
     for product in products:
         for name, value in product.labels.items():
@@ -177,7 +177,7 @@ def _folds(groups: Sequence[str]) -> npt.NDArray[np.int64]:
 
 
 def _described(name: str, values: Sequence[str], known: Attribute | None) -> Attribute:
-    """Return the attribute with the catalogue's values, described as the taxonomy does."""
+    """Return the attribute with the catalog's values, described as the taxonomy does."""
     if known is None:
         return Attribute(name, dict.fromkeys(values, ()))
     synonyms = {value.lower(): words for value, words in known.values.items()}

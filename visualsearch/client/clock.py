@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 
 KEPT = 10  # measurements: the drift of a clock within as many heartbeats is microseconds
-STAMP_S = 0.001  # a time stamp is cut to milliseconds
+STAMP_S = 0.001  # a timestamp is cut to milliseconds
 
 
 class BrokerClock:
@@ -30,7 +30,7 @@ class BrokerClock:
         self._ahead_s: float | None = None  # of the monotonic clock: the estimate
 
     def observe(self, sent_s: float, acked_s: float, stamp_s: float) -> None:
-        """Note a broker's time stamp, and when its message was sent and acknowledged.
+        """Note a broker's timestamp, and when its message was sent and acknowledged.
 
         `sent_s` and `acked_s` are by `monotonic`.
         """

@@ -23,10 +23,10 @@ CLOSE_S = 1.0  # for the deliveries that will not be, to be told to those who wa
 
 
 class SendError(Exception):
-    """A message that the broker did not take.
+    """A message that the broker did not accept.
 
-    One that is `refused` will never be taken as it is: it is `too_large`, or has, for instance, a
-    timestamp that its topic does not allow. Any other error may pass.
+    `refused` is permanent: the message is `too_large`, or has a timestamp that its topic does not
+    allow. Other errors are transient.
     """
 
     def __init__(self, message: str, *, too_large: bool, refused: bool = False) -> None:
@@ -36,11 +36,11 @@ class SendError(Exception):
 
 
 Told = Callable[[SendError | None], None]
-"""Hears of a delivery, on any thread: None once the brokers have the message."""
+"""Delivery callback, on any thread: None once the brokers have acknowledged the message."""
 
 
 class _Deliveries:
-    """Hears of all messages of one `send`. The event loop is woken once, when the last is told."""
+    """Collects the deliveries of one `send` and wakes the event loop once, after the last."""
 
     def __init__(self, count: int) -> None:
         self._loop = asyncio.get_running_loop()
@@ -50,7 +50,7 @@ class _Deliveries:
         self._told = itertools.count(1)  # its next() is atomic: deliveries are told by threads
 
     def told(self, number: int, error: SendError | None) -> None:
-        """Take note of the delivery of a message, by its place among the others."""
+        """Record the delivery of the message with this index."""
         self._errors[number] = error
         if next(self._told) == self._count:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
@@ -74,8 +74,8 @@ class Producer(Closing):
     default is crc32), idempotence keeps a partition's order through retries. A full local queue
     is back pressure, not an error.
 
-    What has no time stamp gets that of `now`, the brokers' clock in a worker: they refuse a
-    message that is an hour ahead of theirs.
+    A message without a timestamp gets that of `now`, the brokers' clock in a worker: brokers refuse
+    timestamps more than an hour ahead.
     """
 
     def __init__(
@@ -110,8 +110,8 @@ class Producer(Closing):
             try:
                 self._producer.poll(0.1)
             except Exception as error:  # other senders still wait for their deliveries
-                log.exception("the producer cannot tell of a delivery")
-                self.failure = f"the producer cannot tell of a delivery: {error!r}"
+                log.exception("a delivery callback failed")
+                self.failure = f"a delivery callback failed: {error!r}"
                 self._stopping.wait(FAILED_S)
 
     def submit(self, message: OutgoingMessage) -> "Future[None]":
@@ -152,7 +152,7 @@ class Producer(Closing):
         return await deliveries.errors()
 
     def _produce(self, message: OutgoingMessage, told: Told) -> bool:
-        """Hand a message to the client, which tells of its delivery; False if it has no room."""
+        """Pass a message to the client with its callback; False if the local queue is full."""
         from confluent_kafka import KafkaException
 
         if self._stopping.is_set():

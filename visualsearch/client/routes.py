@@ -1,4 +1,4 @@
-"""Where an unanswered request is sent again: to the partition that answered last."""
+"""Chooses the partition for resending an unanswered request: the last one that answered."""
 
 import random
 
@@ -8,8 +8,8 @@ from visualsearch.client.partitioner import partition_of
 class Routes:
     """The partitions of the requests topic by their last answer.
 
-    While a killed worker's partitions wait for their next owner, any other partition may be one of
-    them as well: with two workers every second one is. A partition that has just answered is not.
+    After a worker is killed its partitions have no owner for a while. A partition that has just
+    answered has one.
     """
 
     def __init__(self, partitions: int, rng: random.Random | None = None) -> None:

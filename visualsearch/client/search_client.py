@@ -28,7 +28,7 @@ _RESULTS = 100  # in one poll: a sweep must not wait for more
 
 
 class ClientClosedError(ConnectionError):
-    """A request that was waiting when the client was closed, or came after that."""
+    """The client was closed before the request was answered."""
 
 
 @dataclass(slots=True, eq=False)
@@ -43,7 +43,7 @@ class _Pending:
     sends: list[bytes] = field(default_factory=list)
 
     def settle(self, outcome: SearchResult | BaseException) -> None:
-        """Give the caller its outcome, unless it has one or has stopped waiting."""
+        """Set the caller's result or error, unless it has one or was cancelled."""
         with contextlib.suppress(InvalidStateError):
             if isinstance(outcome, BaseException):
                 self.future.set_exception(outcome)
@@ -109,8 +109,8 @@ class SearchClient:
         """Publish a request, at once or as soon as the client is positioned.
 
         The future raises TimeoutError when nothing came back in time, SendError when Kafka did not
-        take the request, ClientClosedError, and ConnectionError when no answer can be read. Who
-        cancels it waits no longer.
+        accept the request, ClientClosedError, and ConnectionError when no answer can be read.
+        Cancelling it frees its resources.
         """
         deadline_s = request.deadline_ms / 1000
         now = time.monotonic()
@@ -171,7 +171,7 @@ class SearchClient:
             self._not_sent(pending, correlation_id, error)
 
     def _not_sent(self, pending: _Pending, correlation_id: bytes, error: BaseException) -> None:
-        """Fail a request none of whose sends can be answered."""
+        """Fail a request once none of its sends can be answered."""
         with self._lock:
             if self._sends.pop(correlation_id, None) is not None:
                 pending.sends.remove(correlation_id)
@@ -180,7 +180,7 @@ class SearchClient:
             pending.settle(error)
 
     def _forget(self, pending: _Pending) -> None:
-        """Drop what is held of a request that is answered, failed or cancelled."""
+        """Release the state of a request that is answered, failed or cancelled."""
         with self._lock:
             self._pending.discard(pending)
             for correlation_id in pending.sends:
@@ -219,7 +219,7 @@ class SearchClient:
                     sweep_at = now + _POLL_S
 
     def _position(self, tail: Tail) -> None:
-        """Assign the results from where they end now, and learn of the requests' partitions.
+        """Assign the results topic from its current end; count the partitions of the requests.
 
         A topic made a moment ago has no leader yet and a broker may be away, so this asks until it
         is answered or the client is closed.
@@ -260,7 +260,7 @@ class SearchClient:
         pending.settle(result)
 
     def _sweep(self, now: float) -> None:
-        """Send again, and give up, what is due."""
+        """Resend overdue requests and fail expired ones."""
         with self._lock:
             over = [pending for pending in self._pending if now >= pending.give_up_at]
             late = [p for p in self._pending if len(p.sends) == 1 and now >= p.resend_at]
@@ -272,5 +272,5 @@ class SearchClient:
 
 
 def _copy(error: ConnectionError) -> ConnectionError:
-    """Return an error of its own for one caller: each raise adds to an error's traceback."""
+    """Return a copy of an error for one caller, since raising changes its traceback."""
     return type(error)(*error.args)

@@ -1,7 +1,7 @@
-"""Batches of a log that the client library cannot unpack: where one is, and how to read on.
+"""Skipping of batches that the client library cannot unpack.
 
 A batch may be damaged, or larger unpacked than the client takes (3 kB of zstd can hold 100 MB).
-librdkafka then reports the same error at the same offset for ever, and the partition stands still.
+librdkafka then reports the same error at the same offset forever, and the partition stands still.
 """
 
 import logging

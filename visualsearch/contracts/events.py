@@ -96,7 +96,7 @@ class Offer(Struct, omit_defaults=True, kw_only=True):
 
 
 class Deleted(Struct, kw_only=True):
-    """Which product is gone."""
+    """Reference to a deleted product."""
 
     product_id: ProductId
     """Id of the product; it is the key of the message as well."""

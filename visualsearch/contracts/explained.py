@@ -48,7 +48,7 @@ class HitExplanation(Struct, kw_only=True):
 
 
 class Rival(Struct, kw_only=True):
-    """A hit that stands before a product."""
+    """A hit that ranks higher than the explained product."""
 
     product_id: str
     """Id of the hit's product."""

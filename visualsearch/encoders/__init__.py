@@ -1,4 +1,4 @@
-"""Encoders: pictures and words as unit vectors of one space."""
+"""Encoders: images and words as unit vectors of one space."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The colours of a picture's subject: a Lab histogram in which the background counts little."""
+"""The colors of an image's subject: a Lab histogram in which the background counts little."""
 
 import itertools
 
@@ -8,7 +8,7 @@ from PIL import Image
 
 from visualsearch.types import FloatArray
 
-SIDE = 64  # pixels a side of the picture that is counted
+SIDE = 64  # pixels a side of the image that is counted
 L_EDGES = np.array([22, 40, 58, 74, 90], dtype=np.float32)
 AB_BINS = 8
 _AB_STEP = 22.0  # Lab units a bin of a or b: 8 bins reach from -88 to 88
@@ -32,7 +32,7 @@ def to_lab(rgb: npt.NDArray[np.uint8]) -> FloatArray:
 
 
 def subject_weights(lab: FloatArray) -> FloatArray:
-    """Weigh the pixels of a (n, n, 3) picture: near the centre and unlike the border is more."""
+    """Weigh the pixels of a (n, n, 3) image: near the center and unlike the border is more."""
     n = lab.shape[0]
     border = np.concatenate([lab[:3].reshape(-1, 3), lab[-3:].reshape(-1, 3),
                              lab[:, :3].reshape(-1, 3), lab[:, -3:].reshape(-1, 3)])  # fmt: skip
@@ -42,7 +42,7 @@ def subject_weights(lab: FloatArray) -> FloatArray:
     axis = np.linspace(-1, 1, n, dtype=np.float32) ** 2
     central = np.exp(-2.2 * (axis[:, None] + axis[None, :]))
     weights = (0.02 + foreign) * central
-    if (foreign * central).sum() < 0.04 * central.sum():  # as white as its ground: trust the centre
+    if (foreign * central).sum() < 0.04 * central.sum():  # as white as its ground: trust the center
         weights = central**2
     rows: FloatArray = (weights / weights.sum()).astype(np.float32)
     return rows
@@ -71,7 +71,7 @@ def histogram(image: Image.Image) -> FloatArray:
 def _soft(
     position: FloatArray, count: int
 ) -> tuple[tuple[npt.NDArray[np.intp], FloatArray], tuple[npt.NDArray[np.intp], FloatArray]]:
-    """Share each value between the two bins whose centres enclose it."""
+    """Share each value between the two bins whose centers enclose it."""
     position = np.clip(position, 0, count - 1)
     low = np.minimum(position.astype(np.intp), count - 2)
     part = (position - low).astype(np.float32)

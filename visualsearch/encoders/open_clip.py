@@ -1,4 +1,4 @@
-"""Any open_clip model: pictures and words through its towers, by its own preprocessing."""
+"""Any open_clip model: images and words through its towers, by its own preprocessing."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ class OpenClipEncoder:
     def prepare(self, image: Image.Image | bytes) -> Pixels:
         """Return the (height, width, 3) pixels that the model looks at, on any thread.
 
-        Raises ImageError for a picture it cannot decode.
+        Raises ImageError for an image it cannot decode.
         """
         if isinstance(image, bytes):
             image = decode_image(image, DECODED_SIDE)
@@ -69,7 +69,7 @@ class OpenClipEncoder:
         return self._run(list(prepared), self._image_rows)
 
     def encode_images(self, images: Sequence[Image.Image | bytes]) -> FloatArray:
-        """Return (n, dim) float32 unit rows. Raises ImageError for a picture it cannot decode."""
+        """Return (n, dim) float32 unit rows. Raises ImageError for an image it cannot decode."""
         return self.embed([self.prepare(image) for image in images])
 
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:

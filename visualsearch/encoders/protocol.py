@@ -1,4 +1,4 @@
-"""What every encoder promises: pictures and words as unit vectors of one space."""
+"""What every encoder promises: images and words as unit vectors of one space."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -9,11 +9,11 @@ if TYPE_CHECKING:  # a client that shrinks an image needs no NumPy
     from visualsearch.types import FloatArray
 
 Prepared = Any
-"""A picture as one encoder's `embed` takes it: decoded, the right way up, of about its size."""
+"""An image as one encoder's `embed` takes it: decoded, the right way up, of about its size."""
 
 
 class Encoder(Protocol):
-    """Turns pictures and words into unit vectors whose inner product is their similarity."""
+    """Turns images and words into unit vectors whose inner product is their similarity."""
 
     @property
     def model_id(self) -> str:
@@ -25,14 +25,14 @@ class Encoder(Protocol):
 
     @property
     def default_alpha(self) -> float:
-        """Return the weight of words beside a picture of weight 1 in a query of both."""
+        """Return the weight of words beside an image of weight 1 in a query of both."""
 
     @property
     def device(self) -> str:
         """Return where the model runs: `cpu`, `cuda`, ..."""
 
     def prepare(self, image: "Image.Image | bytes") -> Prepared:
-        """Decode a picture and bring it into shape, on any thread.
+        """Decode an image and bring it into shape, on any thread.
 
         Raises ImageError for one that it cannot decode.
         """
@@ -43,7 +43,7 @@ class Encoder(Protocol):
     def encode_images(self, images: "Sequence[Image.Image | bytes]") -> "FloatArray":
         """Return (n, dim) float32 unit rows: `prepare` each, then `embed` all.
 
-        Raises ImageError for a picture that it cannot decode.
+        Raises ImageError for an image that it cannot decode.
         """
 
     def encode_texts(self, texts: Sequence[str]) -> "FloatArray":

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 SIDE = 224  # pixels a side; 260, as trained, costs a third more and gains 1 % on luma
-MEAN, SCALE = 127.0, 128.0  # its pixel normalisation: (value - 127) / 128
+MEAN, SCALE = 127.0, 128.0  # its pixel normalization: (value - 127) / 128
 CLASSES = 1000
 TEXTURE, SHAPES, PARTS, NARROW = 14, 17, 19, 20  # blocks whose outputs are features too
 CHANNELS = {"last": 1280, "peaks": 1280, "narrow": 352, "shapes": 208, "parts": 208, "texture": 120}

@@ -1,4 +1,4 @@
-"""How much of a catalogue is shown, and how unlike each other the products of an answer are."""
+"""How much of a catalog is shown, and how unlike each other the products of an answer are."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -10,7 +10,7 @@ from visualsearch.types import FloatArray
 
 
 def diversity(vectors: FloatArray) -> float:
-    """Return 1 - the mean cosine of every two of an answer's pictures; 0 for fewer than two.
+    """Return 1 - the mean cosine of every two of an answer's images; 0 for fewer than two.
 
     `vectors` are unit rows of shape (hits, dim). 0: all the same; 1: nothing in common.
     """
@@ -24,10 +24,10 @@ def diversity(vectors: FloatArray) -> float:
 
 
 def coverage(answers: Sequence[Collection[str]], products: int) -> Estimate:
-    """Return the share of a catalogue of `products` that any answer shows.
+    """Return the share of a catalog of `products` that any answer shows.
 
     The interval is a jackknife's (the queries left out one by one): a bootstrap asks fewer
-    different queries than were asked, and so shows less of the catalogue. Raises ValueError
+    different queries than were asked, and so shows less of the catalog. Raises ValueError
     without answers or products.
     """
     if not answers or products < 1:

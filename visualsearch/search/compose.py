@@ -10,7 +10,7 @@ import numpy.typing as npt
 from visualsearch.errors import QueryError
 from visualsearch.types import FloatArray
 
-TEXT_WEIGHT = 0.43  # 0.7 of picture to 0.3 of words
+TEXT_WEIGHT = 0.43  # 0.7 of image to 0.3 of words
 SMALLEST_NORM = 1e-6
 SMALLEST_SHARE = 1e-4  # of the weights: what is left of less is the rounding of stored vectors
 SMALLEST_SQUARE, LARGEST_SQUARE = 1e-9, 1e200  # between them squares are exact enough
@@ -21,7 +21,7 @@ LARGEST_FLOAT = 1e30  # the same for single precision
 class Part:
     """One thing to look for: a vector of shape (dim,), and its weight, negative to avoid it.
 
-    Without a weight, pictures share 1 and texts share `text_weight` (1 if there is no picture).
+    Without a weight, images share 1 and texts share `text_weight` (1 if there is no image).
     """
 
     vector: npt.NDArray[np.floating]
@@ -64,7 +64,7 @@ def composed(
     dim: int,
     text_weight: float = TEXT_WEIGHT,
 ) -> Composed:
-    """Return `normalise(sum of weight x unit vector)`, float32 of shape (dim,), and its parts.
+    """Return `normalize(sum of weight x unit vector)`, float32 of shape (dim,), and its parts.
 
     Raises QueryError: `query_empty` without parts, `vector_invalid` and `weight_invalid` for a
     part, and `query_degenerate` when the parts cancel out and leave no direction: the sum's
@@ -72,7 +72,7 @@ def composed(
     """
     if not images and not texts:
         raise QueryError(
-            "nothing to search for was given; add a picture, words, a product or a vector",
+            "nothing to search for was given; add an image, words, a product or a vector",
             code="query_empty",
             field="query",
         )

@@ -1,4 +1,4 @@
-"""Near-duplicates: one picture uploaded again, one style in several colours → one group."""
+"""Near-duplicates: one image uploaded again, one style in several colors → one group."""
 
 import re
 from collections import defaultdict
@@ -9,14 +9,14 @@ import numpy as np
 
 from visualsearch.types import FloatArray, Hit
 
-SAME_PICTURE = 0.97  # cosine above which two pictures are one, whatever the products are called
+SAME_PICTURE = 0.97  # cosine above which two images are one, whatever the products are called
 SAME_STYLE = 0.5  # cosine that products of one name must reach: "dress" names many
-STYLE_ATTRIBUTES = ("item_group_id", "style_group")  # catalogues that name the style themselves
+STYLE_ATTRIBUTES = ("item_group_id", "style_group")  # catalogs that name the style themselves
 VARYING = ("color", "colour", "size")  # attributes whose words are no part of a style's name
 _COLOURS = """
 amber aqua beige black blue bronze brown burgundy camel charcoal copper coral cream cyan dark
 ecru fuchsia gold golden gray green grey indigo ivory khaki lavender light lilac lime magenta
-maroon mint multicolor multicolour mustard navy nude olive orange peach pink plum purple red
+maroon mint multicolor multicolor mustard navy nude olive orange peach pink plum purple red
 rose rust salmon sand silver tan taupe teal turquoise violet white wine yellow
 """
 COLOURS = frozenset(_COLOURS.split())
@@ -25,7 +25,7 @@ _WORD = re.compile(r"[^\W_]+")
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """What makes products variants of one style: the catalogue's group, or brand and name."""
+    """What makes products variants of one style: the catalog's group, or brand and name."""
 
     group: str | None
     brand: str | None
@@ -51,7 +51,7 @@ def style_of(hit: Hit) -> Style:
 def grouped(hits: Sequence[Hit], vectors: FloatArray, wanted: int) -> list[list[int]]:
     """Return the places of the hits, group by group, each group's first the best of it.
 
-    `vectors` are the unit vectors of the hits' pictures, of shape (hits, dim). A hit joins the
+    `vectors` are the unit vectors of the hits' images, of shape (hits, dim). A hit joins the
     first group whose head it is a near-duplicate of; groups after the `wanted`-th are not opened,
     and the hits that would are left out. What comes later changes no group's head, so that
     more hits give the same groups, only larger.

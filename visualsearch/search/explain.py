@@ -26,13 +26,13 @@ class Contribution:
 
     field: str
     weight: float
-    similarity: float  # cosine of the part and the picture
+    similarity: float  # cosine of the part and the image
     contribution: float
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A product's best picture for a query: the contributions add up to the score."""
+    """A product's best image for a query: the contributions add up to the score."""
 
     image_id: str
     score: float
@@ -58,9 +58,9 @@ def clauses(state: ProductState, filters: Filters) -> list[Clause]:
 def scored(
     views: Sequence[Composed], state: ProductState, vectors: FloatArray, filters: Filters
 ) -> Scored | None:
-    """Return the score by the best picture and the best view of the query.
+    """Return the score by the best image and the best view of the query.
 
-    `vectors` are the product's pictures, of shape (pictures, dim). None if no picture is of the
+    `vectors` are the product's images, of shape (images, dim). None if no image is of the
     kind asked for.
     """
     rows = [

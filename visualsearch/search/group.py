@@ -1,4 +1,4 @@
-"""From scored rows to products: the best picture of a product is the product's score."""
+"""From scored rows to products: the best image of a product is the product's score."""
 
 from collections.abc import Sequence
 
@@ -47,7 +47,7 @@ def best(slots: IntArray, scores: DoubleArray, names: Sequence[str], top_k: int)
         places = np.flatnonzero(scores >= nth_best(scores, top_k))
     ranked = places[np.argsort(-scores[places], kind="stable")]
     falling = scores[ranked]
-    if (falling[1:] == falling[:-1]).any():  # ties, rare among real pictures
+    if (falling[1:] == falling[:-1]).any():  # ties, rare among real images
         keys = zip((-falling).tolist(), slots[ranked].tolist(), ranked.tolist(), strict=True)
         tied = sorted((score, names[slot], place) for score, slot, place in keys)
         ranked = np.array([place for _, _, place in tied], dtype=np.int64)

@@ -17,7 +17,7 @@ TOLD = 5  # of a request with hundreds of unknown values
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A filter's value that no searchable product has, and known ones that are spelt alike."""
+    """A filter's value that no searchable product has, and known ones that are spelled alike."""
 
     field: str  # `category[0]`, `brand[1]`, `tags[0]`, `attributes.color`
     value: str
@@ -54,7 +54,7 @@ def _unknown(field: str, wanted: Iterable[str], known: Iterable[str]) -> list[Hi
 
 
 def close_names(value: str, known: Iterable[str]) -> tuple[str, ...]:
-    """Return the known names spelt most like a value, whatever their case.
+    """Return the known names spelled most like a value, whatever their case.
 
     Of paths the last step counts as well: `dresses` is close to `Women/Dresses`.
     """

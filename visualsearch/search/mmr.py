@@ -14,8 +14,8 @@ def mmr(
     `scores` are the candidates' cosines with the query, best first, `vectors` their unit vectors,
     of shape (n, dim). The first stays first; then whoever has the most of
     `(1 - diversity) * score - diversity * similarity`, where similarity is the greatest to those
-    chosen. Both are scaled to 0..1 over the candidates: cosines of words with pictures are several
-    times smaller than those among pictures, and would otherwise count for nothing.
+    chosen. Both are scaled to 0..1 over the candidates: cosines of words with images are several
+    times smaller than those among images, and would otherwise count for nothing.
     At 0 nothing changes, at 1 only the first is near the query. (λ = 1 - diversity.)
     """
     count = len(scores)

@@ -1,6 +1,6 @@
-"""What can be done to a shopper's photo before it is embedded, to make it more like a catalogue's.
+"""What can be done to a shopper's photo before it is embedded, to make it more like a catalog's.
 
-Each takes an RGB picture the right way up and leaves it as it is.
+Each takes an RGB image the right way up and leaves it as it is.
 """
 
 from collections.abc import Callable
@@ -14,9 +14,9 @@ Mask = npt.NDArray[np.uint8]
 FindSubject = Callable[[Image.Image], Mask]
 
 CLIP, TILES = 2.0, 8  # of CLAHE: how much contrast, in tiles of an eighth
-CROPS = (0.7,)  # sides of the crops around the centre, beside the whole picture
+CROPS = (0.7,)  # sides of the crops around the center, beside the whole image
 MASK_SIDE = 160  # pixels: GrabCut's time grows with them, its outline hardly
-CENTRE = 0.8  # of each side: outside of it the picture is taken for ground
+CENTRE = 0.8  # of each side: outside of it the image is taken for ground
 LEAST_SUBJECT = 0.03  # of the pixels: below it nothing was found
 MARGIN = 0.06  # around the subject, of its longer side
 
@@ -31,7 +31,7 @@ def even_light(image: Image.Image) -> Image.Image:
 
 
 def crops(image: Image.Image) -> list[Image.Image]:
-    """Return the picture and crops around its centre, where the subject most often is."""
+    """Return the image and crops around its center, where the subject most often is."""
     found = [image]
     for share in CROPS:
         left, top = (round(side * (1 - share) / 2) for side in image.size)
@@ -40,7 +40,7 @@ def crops(image: Image.Image) -> list[Image.Image]:
 
 
 def without_ground(image: Image.Image, find: FindSubject) -> Image.Image:
-    """Lay the subject on white and crop to it; the picture itself where none is found."""
+    """Lay the subject on white and crop to it; the image itself where none is found."""
     mask = find(image)
     rows, columns = np.flatnonzero(mask.max(axis=1) > 127), np.flatnonzero(mask.max(axis=0) > 127)
     if (mask > 127).mean() < LEAST_SUBJECT or not len(rows) or not len(columns):
@@ -55,7 +55,7 @@ def without_ground(image: Image.Image, find: FindSubject) -> Image.Image:
 
 
 def subject_by_grabcut(image: Image.Image) -> Mask:
-    """Find the subject by GrabCut, told only that it is around the centre. Needs no model."""
+    """Find the subject by GrabCut, told only that it is around the center. Needs no model."""
     import cv2
 
     shrink = min(1.0, MASK_SIDE / max(image.size))
@@ -65,10 +65,10 @@ def subject_by_grabcut(image: Image.Image) -> Mask:
     _centre(mask, CENTRE)[:] = cv2.GC_PR_BGD
     _centre(mask, CENTRE * 0.75)[:] = cv2.GC_PR_FGD
     try:
-        cv2.setRNGSeed(0)  # its colour models start from random ones; the same photo, the same mask
+        cv2.setRNGSeed(0)  # its color models start from random ones; the same photo, the same mask
         models = np.zeros((1, 65)), np.zeros((1, 65))
         cv2.grabCut(small[..., ::-1].copy(), mask, None, *models, 3, cv2.GC_INIT_WITH_MASK)
-    except cv2.error:  # a picture of one colour has no two models
+    except cv2.error:  # an image of one color has no two models
         return np.zeros((image.height, image.width), dtype=np.uint8)
     subject = np.isin(mask, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8) * 255
     return np.asarray(Image.fromarray(subject).resize(image.size, Image.Resampling.BILINEAR))

@@ -13,7 +13,7 @@ from visualsearch.types import Answer, FloatArray, Hit
 Find = Callable[[int], Answer]
 """The best products of a search, as many as asked for, if so many match."""
 Pictures = Callable[[Sequence[Hit]], FloatArray]
-"""Unit rows of shape (hits, dim): each hit's best picture."""
+"""Unit rows of shape (hits, dim): each hit's best image."""
 
 POOL = 4  # candidates of each product wanted, that MMR chooses among
 LEAST_POOL = 40

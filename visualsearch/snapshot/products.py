@@ -147,7 +147,7 @@ class ArrowShelf:
         return states
 
     def searchable(self) -> BoolArray:
-        """Return which products have a live base and at least one picture."""
+        """Return which products have a live base and at least one image."""
         mask: BoolArray = self._table.column("searchable").to_numpy()
         return mask.copy()
 

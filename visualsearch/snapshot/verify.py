@@ -1,4 +1,4 @@
-"""Is a snapshot as it was written, and does it find what it should? Asked, not believed."""
+"""Verification of a snapshot: checksums, and recall against exact search."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from visualsearch.types import FloatArray, Query
 
 QUERIES = 50  # an exact answer over a million rows takes half a second
 FEW, MANY = 10, 100
-OTHER = 0.3  # of another picture that is mixed into a query
+OTHER = 0.3  # of another image that is mixed into a query
 
 Progress = Callable[[str, int, int], object]
 
@@ -49,7 +49,7 @@ def verify(
 ) -> Verified:
     """Compute all checksums again, restore, and search by the lists beside exact scans.
 
-    Queries are stored pictures with some of another. Raises SnapshotError as `restore`.
+    Queries are stored images with some of another. Raises SnapshotError as `restore`.
     """
     manifest = read_manifest(path)
     restored = restore(path, model=manifest.model, dim=manifest.dim, timer=timer)
@@ -81,7 +81,7 @@ def _found(engine: Engine, query: Query) -> list[str]:
 
 
 def _asked(engine: Engine, count: int, seed: int) -> list[FloatArray]:
-    """Return unit vectors: pictures of searchable products, each mixed with another's."""
+    """Return unit vectors: images of searchable products, each mixed with another's."""
     rng = np.random.default_rng(seed)
     known = engine.stats().known_products
     places = rng.permutation(known)[: 4 * count].tolist()

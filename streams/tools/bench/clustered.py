@@ -1,7 +1,7 @@
-"""Unit vectors like those of a catalogue's pictures, where there are no real ones at hand.
+"""Unit vectors like those of a catalog's images, where there are no real ones at hand.
 
-x = sqrt(.5) common + sqrt(.5) (sqrt(.5) centre + sqrt(.38) local + sqrt(.12) noise): clusters of
-Zipf sizes around centres that are clusters themselves, each with a few directions of its own,
+x = sqrt(.5) common + sqrt(.5) (sqrt(.5) center + sqrt(.38) local + sqrt(.12) noise): clusters of
+Zipf sizes around centers that are clusters themselves, each with a few directions of its own,
 and 3 % near duplicates. Uniform random vectors would mislead: nothing is near to anything there.
 """
 
@@ -17,11 +17,11 @@ IntArray = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.floating]
 
 PARENTS, CENTRES = 80, 2_000
-SUBSPACE = 64  # dimensions in which the centres lie
+SUBSPACE = 64  # dimensions in which the centers lie
 DIRECTIONS, LOCAL = 320, 48  # shared directions, and how many of them a cluster uses
 CENTRE_SHARE, LOCAL_SHARE, NOISE_SHARE = 0.50, 0.38, 0.12
-COMMON_SHARE = 0.5  # the mean cosine of any two pictures
-TEXT_COSINE = 0.15  # about that of words to the pictures' mean
+COMMON_SHARE = 0.5  # the mean cosine of any two images
+TEXT_COSINE = 0.15  # about that of words to the images' mean
 DUPLICATES, DUPLICATE_NOISE = 0.03, 0.02
 IMAGE_LIKE, IMAGE_NOISE = 0.6, 0.45
 BLOCK = 20_000

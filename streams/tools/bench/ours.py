@@ -82,13 +82,13 @@ def singly(vectors: FloatArray, first: int) -> list[list[Record]]:
 
 
 def pictured(row: int, vector: FloatArray, order: int) -> VectorsRecord:
-    """Return the record of a product's one picture, in half precision as the log holds it."""
+    """Return the record of a product's one image, in half precision as the log holds it."""
     image = ImageVector("0", vector.astype(np.float16))
     return VectorsRecord(str(row), (order, 0, 0), model=MODEL, images=(image,))
 
 
 def deleted(row: int, order: int) -> tuple[Record, Record, Record]:
-    """Return what the lanes write for a delete: a marker of each kind."""
+    """Return what the pipelines write for a delete: a marker of each kind."""
     at = (order, 0, 0)
     return (
         BaseRecord(str(row), at, deleted=True),

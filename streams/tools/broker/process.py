@@ -1,4 +1,4 @@
-"""Processes that outlive us: started detached, recognised for certain, stopped by pid."""
+"""Processes that outlive us: started detached, recognized for certain, stopped by pid."""
 
 import contextlib
 import os

@@ -48,7 +48,7 @@ def server_properties(node: Node) -> dict[str, str]:
         "inter.broker.listener.name": "BROKER",
         "controller.listener.names": "CONTROLLER",
         "log.dirs": node.log_dir,
-        # Topics are made by `visualsearch topics create`; a misspelt name must fail, not appear.
+        # Topics are made by `visualsearch topics create`; a misspelled name must fail, not appear.
         "auto.create.topics.enable": "false",
         "num.partitions": "4",
         "default.replication.factor": "1",

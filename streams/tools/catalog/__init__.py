@@ -1,1 +1,1 @@
-"""A catalogue as files: read row by row, made into product events, published, waited for."""
+"""A catalog as files: read row by row, made into product events, published, waited for."""

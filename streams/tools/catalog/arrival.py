@@ -2,7 +2,7 @@
 
 Each event leaves a `base` and a `vectors` record in the index log, which name its event id, or a
 dead letter with its key. When all are there, a search answer tells how far the live index has
-come: its watermark. No product is asked for one by one, and an update that left the old pictures
+come: its watermark. No product is asked for one by one, and an update that left the old images
 in place is not mistaken for one that arrived.
 """
 

@@ -1,6 +1,6 @@
 """CSV: a header of field names, then one product per row.
 
-Lists are cells: pictures separated by `|`, tags by `|` or else by commas. A column
+Lists are cells: images separated by `|`, tags by `|` or else by commas. A column
 `attributes.color` is a free attribute. An empty cell is an absent field.
 """
 
@@ -13,7 +13,7 @@ from streams.tools.catalog.rows import CatalogError, Rejected, Row
 
 _PICTURES = ("images", "image")
 _ATTRIBUTE = "attributes."
-_LARGEST_CELL = 1 << 24  # a description, or a picture as base64
+_LARGEST_CELL = 1 << 24  # a description, or an image as base64
 _REQUIRED = ("product_id", "title")
 
 

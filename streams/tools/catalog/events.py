@@ -1,4 +1,4 @@
-"""A catalogue's row → the product event that says so, or why it cannot be one."""
+"""A catalog's row → the product event that says so, or why it cannot be one."""
 
 import base64
 import binascii
@@ -19,7 +19,7 @@ EventType = Literal["created", "updated"]
 
 
 def row_product(row: Row, folder: Path) -> Product | Rejected:
-    """Read a row's pictures and check it as the worker's codec would; nothing is raised."""
+    """Read a row's images and check it as the worker's codec would; nothing is raised."""
     try:
         images = row.product.get("images")
         if isinstance(images, list):
@@ -47,7 +47,7 @@ def product_event(
 
 
 def _inline(image: Any, field: str, folder: Path) -> Any:
-    """Replace the path of a picture by its bytes; a URL stays as it is. Raises SchemaError."""
+    """Replace the path of an image by its bytes; a URL stays as it is. Raises SchemaError."""
     if not isinstance(image, dict) or not ({"path", "data"} & image.keys()):
         return image  # a URL, or nothing that the schema's check would let pass
     if "path" in image and {"url", "data"} & image.keys():

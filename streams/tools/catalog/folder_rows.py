@@ -1,4 +1,4 @@
-"""A folder of category folders: each picture is a product."""
+"""A folder of category folders: each image is a product."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ _BETWEEN_WORDS = re.compile(r"[\s_-]+")
 
 
 def picture_files(folder: Path) -> list[PurePath]:
-    """Return the pictures below a folder by their names, sorted, relative to it; none hidden."""
+    """Return the images below a folder by their names, sorted, relative to it; none hidden."""
     found = []
     for root, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -29,7 +29,7 @@ def picture_files(folder: Path) -> list[PurePath]:
 
 
 def folder_rows(folder: Path, files: Sequence[PurePath]) -> Iterator[Row | Rejected]:
-    """Yield a product per picture: its folder is the category, its name the title."""
+    """Yield a product per image: its folder is the category, its name the title."""
     for position, file in enumerate(files, 1):
         try:
             str(file).encode()

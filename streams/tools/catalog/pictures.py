@@ -1,4 +1,4 @@
-"""Pictures made small enough to be sent: at most 1,024 pixels, as JPEG."""
+"""Images made small enough to be sent: at most 1,024 pixels, as JPEG."""
 
 import io
 
@@ -14,10 +14,10 @@ _FULL_SIZE = 2**16  # above any JPEG's side: no draft
 
 
 def shrink(data: bytes) -> bytes:
-    """Return a picture as a JPEG of at most 1,024 pixels a side and 2 MB.
+    """Return an image as a JPEG of at most 1,024 pixels a side and 2 MB.
 
     A JPEG that is that small keeps its bytes: another compression would only cost quality, and
-    the same bytes are recognised as embedded before. Raises ImageError for what is no picture.
+    the same bytes are recognized as embedded before. Raises ImageError for what is no image.
     """
     image = decode_image(data, MAX_SIDE)
     if len(data) <= MAX_BYTES and _is_small_jpeg(data):
@@ -28,7 +28,7 @@ def shrink(data: bytes) -> bytes:
         out = io.BytesIO()
         image.save(out, "JPEG", quality=60)
     if out.tell() > MAX_BYTES:
-        raise ImageError("The picture stays above 2 MB as JPEG.", code="image_too_large")
+        raise ImageError("The image stays above 2 MB as JPEG.", code="image_too_large")
     return out.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""Catalogue → product topic: pictures prepared beside the reading, memory bounded."""
+"""Catalog → product topic: images prepared beside the reading, memory bounded."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +13,7 @@ from visualsearch.client.messages import OutgoingMessage
 from visualsearch.client.producer import SendError
 from visualsearch.contracts.events import Product, encode_event
 
-_AHEAD = 16  # products whose pictures are in memory before they are handed to the producer
+_AHEAD = 16  # products whose images are in memory before they are handed to the producer
 _IN_FLIGHT = 64  # messages handed over and not acknowledged
 THREADS = 2
 
@@ -27,7 +27,7 @@ class Sender(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A product that may be sent, and where it stood in the catalogue."""
+    """A product that may be sent, and where it stood in the catalog."""
 
     where: str
     position: int
@@ -45,7 +45,7 @@ class Published:
 
 @dataclass(slots=True)
 class Load:
-    """What became of a catalogue so far."""
+    """What became of a catalog so far."""
 
     published: list[Published] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
@@ -53,12 +53,12 @@ class Load:
 
     @property
     def pictures(self) -> int:
-        """How many pictures the published products have."""
+        """How many images the published products have."""
         return sum(product.pictures for product in self.published)
 
 
 def products_of(catalog: Catalog, *, threads: int = THREADS) -> Iterator[Ready | Rejected]:
-    """Yield the products in the catalogue's order, their pictures read and shrunk.
+    """Yield the products in the catalog's order, their images read and shrunk.
 
     A product id that was there before is rejected: the later row would silently replace it.
     """
@@ -135,7 +135,7 @@ def _settle(ready: Ready, published: Published, sent: "Future[None]", load: Load
     except SendError as error:
         if not error.too_large:
             raise
-        text = f"the event is too large for the topic ({error}); send pictures by url"
+        text = f"the event is too large for the topic ({error}); send images by url"
         load.rejected.append(
             Rejected(ready.where, "event_too_large", text, "images", ready.position)
         )

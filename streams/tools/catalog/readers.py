@@ -1,4 +1,4 @@
-"""Open a catalogue by what it is: a folder of category folders, JSONL or CSV."""
+"""Open a catalog by what it is: a folder of category folders, JSONL or CSV."""
 
 from pathlib import Path
 
@@ -12,11 +12,11 @@ _LINES = {".jsonl", ".ndjson"}
 
 
 def open_catalog(path: Path) -> Catalog:
-    """Return the rows of a catalogue, read as they are asked for. Raises CatalogError."""
+    """Return the rows of a catalog, read as they are asked for. Raises CatalogError."""
     if path.is_dir():
         files = picture_files(path)
         if not files:
-            raise CatalogError(f"{path}: no pictures in this folder or below it")
+            raise CatalogError(f"{path}: no images in this folder or below it")
         return Catalog(folder_rows(path, files), path, len(files))
     if not path.is_file():
         raise CatalogError(f"{path}: no such file or folder")
@@ -27,5 +27,5 @@ def open_catalog(path: Path) -> Catalog:
         rows = csv_rows(path)
     else:
         known = ", ".join(sorted(_LINES | _TABLES))
-        raise CatalogError(f"{path}: a catalogue is a folder of pictures or a file in {known}")
+        raise CatalogError(f"{path}: a catalog is a folder of images or a file in {known}")
     return Catalog(rows, path.parent, path.stat().st_size)

@@ -1,4 +1,4 @@
-"""What a catalogue's reader gives: products as plain values, or why a row is none."""
+"""What a catalog's reader gives: products as plain values, or why a row is none."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from visualsearch.errors import VisualSearchError
 
 
 class CatalogError(VisualSearchError):
-    """A catalogue that cannot be read at all."""
+    """A catalog that cannot be read at all."""
 
     code = "catalog_unreadable"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A product in the event's shape, its pictures named by `path`, `url` or `data`.
+    """A product in the event's shape, its images named by `path`, `url` or `data`.
 
     `where` is what a person looks for: "line 7", or a file's path. `position` says how far the
-    reader has come, in units of the catalogue's `total`. `lax`: numbers and booleans are text.
+    reader has come, in units of the catalog's `total`. `lax`: numbers and booleans are text.
     """
 
     where: str
@@ -41,7 +41,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Rows to be read once; paths of pictures are relative to `folder`.
+    """Rows to be read once; paths of images are relative to `folder`.
 
     `total` is what `position` of the last row comes to: bytes of a file, or files of a folder.
     """

@@ -1,4 +1,4 @@
-"""The drawn catalogue: kind and colour of everything in it are known."""
+"""The drawn catalog: kind and color of everything in it are known."""
 
 import base64
 from collections import Counter
@@ -10,12 +10,12 @@ from streams.tools.demo.photos import phone_sized
 from visualsearch.contracts.events import ImageSource, Product
 from visualsearch.datasets.drawn import DrawnProduct, draw_catalogue, draw_photo
 
-_OTHER_SEED = 8  # products that the catalogue does not hold
+_OTHER_SEED = 8  # products that the catalog does not hold
 _COLORS_ASKED = 2  # per kind: those of which there are most
 
 
 class DrawnGoods:
-    """Products drawn while they are published; the two commonest colours of a kind are asked."""
+    """Products drawn while they are published; the two commonest colors of a kind are asked."""
 
     def __init__(self, total: int, seed: int = 7) -> None:
         self.total = total
@@ -27,7 +27,7 @@ class DrawnGoods:
         self._photos: dict[Truth, bytes] = {}
 
     def products(self) -> Iterator[Ready]:
-        """Draw the catalogue."""
+        """Draw the catalog."""
         for number, drawn in enumerate(draw_catalogue(self.total, self._seed), 1):
             truth = Truth(drawn.kind, drawn.color)
             self.truth[drawn.product_id] = truth
@@ -45,7 +45,7 @@ class DrawnGoods:
         self._fresh = [to_product(drawn) for drawn in draw_catalogue(2 * fresh, _OTHER_SEED)]
 
     def questions(self) -> list[Question]:
-        """Ask by words, by photo, and for what a photo shows in the kind's other colour."""
+        """Ask by words, by photo, and for what a photo shows in the kind's other color."""
         asked = self._asked()
         other = {
             truth: next((t for t in asked if t.kind == truth.kind and t != truth), None)
@@ -66,13 +66,13 @@ class DrawnGoods:
         return self._fresh[2 * number % len(self._fresh)]
 
     def updated(self, number: int) -> Product:
-        """Return a loaded product with the pictures of another one."""
+        """Return a loaded product with the images of another one."""
         loaded = self._loaded[number % len(self._loaded)]
         other = self._fresh[(2 * number + 1) % len(self._fresh)]
         return with_pictures(loaded, other.images)
 
     def offered(self, number: int) -> str:
-        """Return the id of a product from the catalogue's other half."""
+        """Return the id of a product from the catalog's other half."""
         half = len(self._loaded) // 2
         return self._loaded[(half + number) % len(self._loaded)].product_id
 
@@ -86,7 +86,7 @@ class DrawnGoods:
         return phone_sized(next(iter(self._photos.values())))
 
     def _asked(self) -> list[Truth]:
-        """Return the commonest colours of each kind."""
+        """Return the commonest colors of each kind."""
         held = Counter(self.truth.values())
         asked: list[Truth] = []
         for kind in dict.fromkeys(truth.kind for truth in held):
@@ -121,12 +121,12 @@ def to_product(drawn: DrawnProduct) -> Product:
 
 
 def without_pictures(product: Product) -> Product:
-    """Return a product to remember: its pictures would fill the memory."""
+    """Return a product to remember: its images would fill the memory."""
     return with_pictures(product, [])
 
 
 def with_pictures(product: Product, images: list[ImageSource]) -> Product:
-    """Return a copy of a product with these pictures."""
+    """Return a copy of a product with these images."""
     import msgspec
 
     return msgspec.structs.replace(product, images=images)

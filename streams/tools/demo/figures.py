@@ -37,12 +37,12 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """The JSON of `demo --once --json`.
 
     `freshness_ms`: from publishing an event to the search answer that shows it. `search_ms`: from
-    sending a request, its picture shrunk already, to its answer. `phone_photo_to_40_ms`: the
+    sending a request, its image shrunk already, to its answer. `phone_photo_to_40_ms`: the
     slowest of five, from the file on. Precisions are averages over the questions: right kind among
-    the first min(10, n) hits, n products of the kind being held; right colour among the first
-    min(10, m), m products of that kind in that colour being held (11 of a catalogue of 640); null
-    where the catalogue's truth is not known. `photo`: a photo alone; `both`: a photo and "in
-    <another colour>". `chaos`: null unless the worker was killed; `load_s` then has its absence
+    the first min(10, n) hits, n products of the kind being held; right color among the first
+    min(10, m), m products of that kind in that color being held (11 of a catalog of 640); null
+    where the catalog's truth is not known. `photo`: a photo alone; `both`: a photo and "in
+    <another color>". `chaos`: null unless the worker was killed; `load_s` then has its absence
     in it.
     """
 

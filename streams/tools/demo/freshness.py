@@ -68,7 +68,7 @@ def plan_events(goods: Goods, count: int) -> list[Single]:
     """Return creations, offers, updates and deletions in turn.
 
     A deletion takes a product that was created eight turns before; until there is one, an offer
-    takes its turn. So the catalogue's own products all stay.
+    takes its turn. So the catalog's own products all stay.
     """
     lag = min(_LAG, max(count // len(_TURN) // 2, 1))
     singles = []
@@ -108,7 +108,7 @@ def _single(kind: EventKind, goods: Goods, number: int, turn: int, lag: int) -> 
 
 
 def _tagged(product: Product, tag: str) -> Product:
-    """Mark a product and its pictures, so that a filter and a hit tell this version of it."""
+    """Mark a product and its images, so that a filter and a hit tell this version of it."""
     images = [
         ImageSource(f"{tag}-{n}", image.url, image.data, image.kind)
         for n, image in enumerate(product.images)
@@ -123,7 +123,7 @@ def _probe(goods: Goods, product_id: str, filters: SearchFilters) -> SearchReque
 
 
 def _has(product: Product) -> Callable[[SearchResult], bool]:
-    """Say yes to an answer with this version's text (the tag) and its pictures (their ids)."""
+    """Say yes to an answer with this version's text (the tag) and its images (their ids)."""
     ids = {image.image_id for image in product.images}
     return lambda result: any(hit.image_id in ids for hit in result.hits)
 

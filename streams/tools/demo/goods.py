@@ -1,4 +1,4 @@
-"""What a demonstration shows: products to load, questions to ask, and fresh products."""
+"""The dataset of a demonstration: products to load, queries, and products for single events."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Question:
 
 
 class Goods(Protocol):
-    """A catalogue and what can be asked of it."""
+    """A catalog and what can be asked of it."""
 
     total: int
     truth: Mapping[str, Truth]
@@ -51,16 +51,16 @@ class Goods(Protocol):
         """Return the searches, kinds in turn; called after the products were read."""
 
     def created(self, number: int) -> Product:
-        """Return a product that is not in the catalogue, with pictures never embedded."""
+        """Return a product that is not in the catalog, with images never embedded."""
 
     def updated(self, number: int) -> Product:
-        """Return a loaded product with other pictures."""
+        """Return a loaded product with other images."""
 
     def offered(self, number: int) -> str:
         """Return the id of a loaded product, another than `updated` gives about that time."""
 
     def other_than(self, product_id: str) -> str:
-        """Return the id of a loaded product with pictures, but not this one."""
+        """Return the id of a loaded product with images, but not this one."""
 
     def phone_photo(self) -> bytes | None:
         """Return a photo of 12 megapixels, as a phone takes it (JPEG), if one can be made."""

@@ -1,4 +1,4 @@
-"""A catalogue of the user's: what it shows is not known, so nothing is judged."""
+"""A catalog of the user's: what it shows is not known, so nothing is judged."""
 
 import base64
 from collections.abc import Iterator, Mapping
@@ -11,13 +11,13 @@ from streams.tools.demo.goods import Question, Truth, in_turn
 from streams.tools.demo.photos import mirrored, phone_sized
 from visualsearch.contracts.events import ImageSource, Product
 
-_SAMPLE = 120  # products kept with their pictures
+_SAMPLE = 120  # products kept with their images
 _QUESTIONS = 40
 _FEWEST = 2  # one is changed while the other is searched with
 
 
 class OwnGoods:
-    """Questions and events are made of the catalogue's own titles, categories and pictures."""
+    """Questions and events are made of the catalog's own titles, categories and images."""
 
     truth: Mapping[str, Truth]
 
@@ -29,7 +29,7 @@ class OwnGoods:
         self._read = 0
 
     def products(self) -> Iterator[Ready | Rejected]:
-        """Yield the catalogue; every second one of the sample is dropped whenever it is full."""
+        """Yield the catalog; every second one of the sample is dropped whenever it is full."""
         step = 1
         for item in products_of(self._catalog):
             if isinstance(item, Ready) and item.product.images:
@@ -44,10 +44,10 @@ class OwnGoods:
     def prepare(self, fresh: int) -> None:  # noqa: ARG002 - other goods draw ahead
         """Check that there is something to show; the rest is made when it is asked for."""
         if len(self._sample) < _FEWEST:
-            raise CatalogError("the catalogue holds fewer than two products with pictures")
+            raise CatalogError("the catalog holds fewer than two products with images")
 
     def questions(self) -> list[Question]:
-        """Ask by titles, by mirrored pictures, and by a picture and another category."""
+        """Ask by titles, by mirrored images, and by an image and another category."""
         shown = self._sample[:_QUESTIONS]
         categories = [c for c in dict.fromkeys(p.category for p in self._sample) if c]
         pictures = [(p, mirrored(data)) for p in shown if (data := _data(p)) is not None]
@@ -69,7 +69,7 @@ class OwnGoods:
         )
 
     def updated(self, number: int) -> Product:
-        """Return a product whose pictures are mirrored."""
+        """Return a product whose images are mirrored."""
         return self._mirror(number)
 
     def offered(self, number: int) -> str:
@@ -83,7 +83,7 @@ class OwnGoods:
         return second if product_id == first else first
 
     def phone_photo(self) -> bytes | None:
-        """Blow up a picture of the catalogue; None if all of them are URLs."""
+        """Blow up an image of the catalog; None if all of them are URLs."""
         found = next((data for p in self._sample if (data := _data(p)) is not None), None)
         return None if found is None else phone_sized(found)
 
@@ -98,7 +98,7 @@ def _data(product: Product) -> bytes | None:
 
 
 def _turned(image: ImageSource) -> ImageSource:
-    """Mirror a picture; one that has only a URL stays as it is."""
+    """Mirror an image; one that has only a URL stays as it is."""
     if image.data is None:
         return image
     data = base64.b64encode(mirrored(base64.b64decode(image.data))).decode()

@@ -1,4 +1,4 @@
-"""The demonstration as a page: figures, and the pictures of queries and hits."""
+"""The demonstration as a page: figures, and the images of queries and hits."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,9 +20,9 @@ _HEADINGS: dict[QuestionKind, str] = {
 def shown_searches(
     worker: str, asked: Sequence[Asked], truth: Mapping[str, Truth]
 ) -> tuple[dict[str, list[Answered]], Show]:
-    """Return some searches of each kind, and their hits' pictures, fetched from the worker.
+    """Return some searches of each kind, and their hits' images, fetched from the worker.
 
-    To be called before the products are changed: pictures that are replaced are gone.
+    To be called before the products are changed: images that are replaced are gone.
     """
     groups = {
         heading: [_answered(a, truth) for a in _some(asked, kind)]
@@ -38,7 +38,7 @@ def write_page(
     """Write the page: figures, then searches with their hits."""
     page = gallery_page(
         "visualsearch",
-        f"{figures.products:,} products, {figures.vectors:,} pictures; {figures.broker}; "
+        f"{figures.products:,} products, {figures.vectors:,} images; {figures.broker}; "
         f"encoder {figures.encoder}",
         {heading: answers for heading, answers in groups.items() if answers},
         show,
@@ -64,12 +64,12 @@ def facts(figures: Figures) -> dict[str, str]:
         shown["phone photo to 40 hits"] = f"{figures.phone_photo_to_40_ms:.0f} ms"
     for name, share in (
         ("words: right kind in top 10", figures.top10_kind_precision),
-        ("words: right colour", figures.top10_color_precision),
+        ("words: right color", figures.top10_color_precision),
         ("words: both right", figures.top10_kind_and_color_precision),
         ("photo: right kind", figures.photo_kind_precision),
-        ("photo: right colour", figures.photo_color_precision),
+        ("photo: right color", figures.photo_color_precision),
         ("photo + words: right kind", figures.both_kind_precision),
-        ("photo + words: right colour", figures.both_color_precision),
+        ("photo + words: right color", figures.both_color_precision),
     ):
         if share is not None:
             shown[name] = f"{share:.0%}"

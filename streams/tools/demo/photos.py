@@ -1,4 +1,4 @@
-"""Photos made of other pictures."""
+"""Photos made of other images."""
 
 import io
 
@@ -12,24 +12,24 @@ _EXIF_ORIENTATION = 0x0112
 
 
 def jpeg(image: Image.Image, quality: int = 90) -> bytes:
-    """Encode a picture."""
+    """Encode an image."""
     out = io.BytesIO()
     image.save(out, "JPEG", quality=quality)
     return out.getvalue()
 
 
 def thumbnail(data: bytes) -> bytes:
-    """Return a picture large enough for a page of results."""
+    """Return an image large enough for a page of results."""
     return jpeg(decode_image(data, _THUMBNAIL))
 
 
 def mirrored(data: bytes) -> bytes:
-    """Return a picture's mirror image: the same thing in bytes that nobody has seen."""
+    """Return an image's mirror image: the same thing in bytes that nobody has seen."""
     return jpeg(ImageOps.mirror(decode_image(data)))
 
 
 def phone_sized(data: bytes) -> bytes:
-    """Return a picture as a phone would store it: 12 megapixels, grainy, stored sideways."""
+    """Return an image as a phone would store it: 12 megapixels, grainy, stored sideways."""
     upright = ImageOps.fit(decode_image(data), (_PHONE[1], _PHONE[0]))
     grain = Image.effect_noise((1008, 756), 24).resize(upright.size).convert("RGB")
     sideways = Image.blend(upright, grain, 0.06).rotate(90, expand=True)

@@ -140,7 +140,7 @@ def demonstration(
             chaos=None if chaos is None else chaos.recovery(settings, url),
         )
         write_page(folder / "page.html", groups, show, figures)
-        teller.say(f"pictures of queries and hits: {folder / 'page.html'}")
+        teller.say(f"images of queries and hits: {folder / 'page.html'}")
         yield Shown(figures, url)
         teller.say("stopping")
 
@@ -155,7 +155,7 @@ def _load(
     teller: Teller,
     chaos: Chaos | None,
 ) -> _Loaded:
-    """Publish the catalogue and wait until all of it is searchable; chaos strikes half-way."""
+    """Publish the catalog and wait until all of it is searchable; chaos strikes half-way."""
     topics = settings.topics
     with ArrivalWatch(settings.kafka(), topics.index_log, topics.dead_letters) as watch:
         began = time.perf_counter()
@@ -186,7 +186,7 @@ def _load(
             failed = arrived.dead_lettered
             shown = [p for p in load.published if p.pictures and p.product_id not in failed]
             if not shown:
-                raise StageError("no product of the catalogue became searchable")
+                raise StageError("no product of the catalog became searchable")
             result = wait_for_watermark(client, shown[-1].product_id, arrived.newest_ms)
             seconds = time.perf_counter() - began
         prepared.result()

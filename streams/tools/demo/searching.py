@@ -44,7 +44,7 @@ class Precision:
 
 
 def to_request(question: Question, top_k: int = TOP) -> SearchRequest:
-    """Turn a question into a request; its picture is shrunk, as every client does."""
+    """Turn a question into a request; its image is shrunk, as every client does."""
     picture, text = question.picture, question.text
     return SearchRequest(
         request_id=uuid.uuid4().hex,
@@ -105,7 +105,7 @@ def precision(
 
     `kind`: the share of the right kind among the first min(10, n) hits, where n products of that
     kind are held. `color`, and kind and color together: among the first min(10, m), where m
-    products of that kind in that colour are held. Missing hits count as wrong ones.
+    products of that kind in that color are held. Missing hits count as wrong ones.
     """
     of_kind = Counter(shown.kind for shown in truth.values())
     of_both = Counter(truth.values())

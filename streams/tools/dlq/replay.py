@@ -110,7 +110,7 @@ def replay(
 ) -> Iterator[Replayed]:
     """Publish the events of letters, each event once; yield what became of each letter.
 
-    An event has several letters when several of its pictures failed, or when a replay of it
+    An event has several letters when several of its images failed, or when a replay of it
     failed again. Without a sender nothing is published.
     """
     seen: dict[tuple[Any, ...], str] = {}

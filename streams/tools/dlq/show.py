@@ -6,7 +6,7 @@ from typing import Any
 
 from visualsearch.contracts.limits import require_few_parts, require_shallow
 
-_LONGEST = 200  # a picture in base64 is a hundred thousand
+_LONGEST = 200  # an image in base64 is a hundred thousand
 _KEPT = 60
 _TEXT = 4000
 

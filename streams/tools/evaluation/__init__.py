@@ -1,1 +1,1 @@
-"""A retailer's own catalogue and queries, measured by the code that answers live searches."""
+"""A retailer's own catalog and queries, measured by the code that answers live searches."""

@@ -46,7 +46,7 @@ def compared(one: Run, other: Run) -> dict[str, dict[str, Difference]]:
 
 
 def shown_share(run: Run) -> Estimate | None:
-    """Return the share of the catalogue that the answers show; None without searches."""
+    """Return the share of the catalog that the answers show; None without searches."""
     answers = [[hit.product_id for hit in judged.hits] for judged in run.judged]
     return coverage(answers, run.products) if answers else None
 

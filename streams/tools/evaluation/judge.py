@@ -96,7 +96,7 @@ async def _judged(
 
 
 def _vectors(shop: Shop, hits: Sequence[SearchHit]) -> FloatArray:
-    """Return the vector of the picture by which each hit was found."""
+    """Return the vector of the image by which each hit was found."""
     rows = [dict(shop.engine.vectors_of(hit.product_id))[hit.image_id] for hit in hits]
     return np.stack(rows) if rows else np.zeros((0, shop.engine.dim), dtype=np.float32)
 
@@ -115,7 +115,7 @@ async def _agreed(shop: Shop, preference: Preference, folder: Path) -> float:
 
 
 async def _vector(shop: Shop, thing: Thing, folder: Path, field: str) -> FloatArray:
-    """Return the unit vector of a picture, of words, or the mean of a product's pictures."""
+    """Return the unit vector of an image, of words, or the mean of a product's images."""
     if thing.image is not None:
         data = picture(thing.image, folder, f"{field}.image")
         prepared = await shop.model.prepare(Priority.QUERY, data)
@@ -127,7 +127,7 @@ async def _vector(shop: Shop, thing: Thing, folder: Path, field: str) -> FloatAr
     vectors = [vector for _, vector in shop.engine.vectors_of(thing.product or "")]
     if not vectors:
         where = f"{field}.product"
-        text = f"{where}: {thing.product} is not in the catalogue, or has no picture"
+        text = f"{where}: {thing.product} is not in the catalog, or has no image"
         raise SchemaError("product_unknown", text, field=where)
     mean = np.mean(vectors, axis=0)
     return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)

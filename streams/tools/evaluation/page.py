@@ -1,4 +1,4 @@
-"""The report as a page: figures, and pictures of the queries that scored least."""
+"""The report as a page: figures, and images of the queries that scored least."""
 
 import base64
 import io
@@ -72,7 +72,7 @@ def _sections(
 
 
 def _asked(judged: Judged, folder: Path) -> list[bytes]:
-    """Return the pictures that were searched with, small; what is at a URL is not fetched."""
+    """Return the images that were searched with, small; what is at a URL is not fetched."""
     try:
         request = to_request(judged.search, folder, depth=1, overrides={})
     except SchemaError:  # gone since it was asked

@@ -62,7 +62,7 @@ class _Preferred(Struct, kw_only=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search to be judged; `body` is its request, pictures still named by their paths."""
+    """A search to be judged; `body` is its request, images still named by their paths."""
 
     line: int
     body: Mapping[str, Any]
@@ -90,7 +90,7 @@ class Preference:
 
 @dataclass(frozen=True, slots=True)
 class Queries:
-    """All lines of a file, each checked; paths of pictures are relative to `folder`."""
+    """All lines of a file, each checked; paths of images are relative to `folder`."""
 
     searches: tuple[Search, ...]
     preferences: tuple[Preference, ...]
@@ -132,7 +132,7 @@ def read_queries(path: Path) -> Queries:
 def to_request(
     search: Search, folder: Path, *, depth: int, overrides: Mapping[str, Any]
 ) -> SearchRequest:
-    """Return the request that a search sends, its pictures read.
+    """Return the request that a search sends, its images read.
 
     `overrides` are a configuration's fields, which win over the line's. Raises SchemaError.
     """
@@ -146,7 +146,7 @@ def to_request(
 
 
 def picture(name: str, folder: Path, field: str) -> bytes:
-    """Return a picture as it is sent. Raises SchemaError for what is no picture."""
+    """Return an image as it is sent. Raises SchemaError for what is no image."""
     try:
         return shrink((folder / name).read_bytes())
     except OSError as error:

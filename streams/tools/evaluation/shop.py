@@ -1,4 +1,4 @@
-"""A catalogue embedded and indexed in this process, searched by the code of a worker."""
+"""A local index: a catalog embedded and indexed in this process, searched by a worker's code."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -45,7 +45,7 @@ Progress = Callable[[int, int], None]  # how far, of how much
 
 @dataclass(slots=True)
 class Shop:
-    """An index of a catalog and a pipeline over it; `rejected` are its rows and pictures."""
+    """An index of a catalog and a pipeline over it; `rejected` are its rows and images."""
 
     engine: Engine
     model: Model
@@ -59,7 +59,7 @@ class Shop:
     folder: Path = field(default_factory=Path)
 
     async def fill(self, path: Path, progress: Progress = lambda *_: None) -> None:
-        """Embed and index a catalogue. Raises CatalogError if no product of it can be found."""
+        """Embed and index a catalog. Raises CatalogError if no product of it can be found."""
         catalog = open_catalog(path)
         self.folder = catalog.folder
         products = products_of(replace(catalog, rows=self._remembered(catalog)))
@@ -72,7 +72,7 @@ class Shop:
             why = (
                 f" ({self.rejected[0].where}: {self.rejected[0].message})" if self.rejected else ""
             )
-            raise CatalogError(f"{path}: no product with a usable picture{why}")
+            raise CatalogError(f"{path}: no product with a usable image{why}")
         await asyncio.to_thread(self._settle)
 
     def take(self, records: Iterable[Record]) -> None:
@@ -84,7 +84,7 @@ class Shop:
         self._settle()
 
     async def picture(self, product_id: str, wanted: str) -> bytes | None:
-        """Return a product's picture by its id, None where it cannot be had any more."""
+        """Return a product's image by its id, None where it cannot be had any more."""
         row = self.rows.get(product_id)
         found = None if row is None else row_product(row, self.folder)
         if not isinstance(found, Product):
@@ -163,7 +163,7 @@ def batches(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
 
 @asynccontextmanager
 async def open_shop(encoder: Encoder, settings: Settings) -> AsyncIterator[Shop]:
-    """Give an empty shop; nothing of it talks to Kafka."""
+    """Yield an empty local index; it does not use Kafka."""
     metrics = Metrics(CollectorRegistry())
     model = Model(encoder, metrics)
     engine = build_engine(settings, encoder.model_id, encoder.dim, metrics)

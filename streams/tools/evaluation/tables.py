@@ -19,7 +19,7 @@ def print_runs(runs: Sequence[Run], console: Console | None = None) -> None:
     console = console or Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
     for run in runs:
         console.print(
-            f"{run.name}: {run.model}, {run.products:,} products, {run.pictures:,} pictures, "
+            f"{run.name}: {run.model}, {run.products:,} products, {run.pictures:,} images, "
             f"{len(run.judged):,} searches, {len(run.preferred):,} preferences",
             style="bold", markup=False, soft_wrap=True,
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Heads for attributes from a catalogue's own labels, in the file that a worker loads."""
+"""Heads for attributes from a catalog's own labels, in the file that a worker loads."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _PAGE = 1024
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Learnt:
-    """One attribute of the catalogue: both heads, measured alike, and which one is kept."""
+    """One attribute of the catalog: both heads, measured alike, and which one is kept."""
 
     trained: Head
     zero: Head
@@ -52,10 +52,10 @@ def learn(
     others: Sequence[Labelled] = (),
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> tuple[Guesser, list[Learnt]]:
-    """Train what can be learnt; attributes of the taxonomy without labels stay zero-shot.
+    """Train what can be learned; attributes of the taxonomy without labels stay zero-shot.
 
     With `others`, the figures are of these, and so is the choice between the two heads;
-    without, of cross-validation. Raises AttributesError if nothing can be learnt.
+    without, of cross-validation. Raises AttributesError if nothing can be learned.
     """
     encode_texts = encoder.encode_texts
     known = {attribute.name: attribute for attribute in taxonomy}

@@ -96,7 +96,7 @@ class SeenDeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class SeenRetry:
-    """An event of the product whose pictures are tried again, and what failed the last time."""
+    """An event of the product whose images are tried again, and what failed the last time."""
 
     position: str
     original: str

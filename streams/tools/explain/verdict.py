@@ -21,7 +21,7 @@ _PIPELINE_OF: dict[RecordKind, PipelineName] = {
 _WORDS = {"attributes": "attribute pipeline", "embedding": "embedding pipeline"}
 _WHY = {
     "deleted": "the worker knows it as deleted",
-    "no_base": "the worker knows no title of it, only an offer or pictures",
+    "no_base": "the worker knows no title of it, only an offer or images",
     "no_vectors": "the worker's index has no vectors of it",
 }
 
@@ -105,9 +105,9 @@ def _failed(kind: RecordKind, letters: list[SeenDeadLetter], found: Found) -> Ve
     because = _because(letters)
     if kind == "vectors":
         if _holds(found):
-            text = f"searchable with its former pictures, the new ones failed: {because}"
+            text = f"searchable with its former images, the new ones failed: {because}"
             return Verdict("searchable_outdated", text)
-        return Verdict("failed", f"not searchable: its pictures failed: {because}")
+        return Verdict("failed", f"not searchable: its images failed: {because}")
     if _holds(found):
         return Verdict("searchable_outdated", f"searchable, but its last change failed: {because}")
     return Verdict("failed", f"not searchable: {because}")
@@ -135,7 +135,7 @@ def _incomplete(found: Found) -> Verdict | None:
     if vectors is None or vectors.deleted:
         return Verdict("no_vectors", "not searchable: the index log has no vectors of it")
     if not vectors.images:
-        return Verdict("no_pictures", f"not searchable: its event {vectors.source} has no pictures")
+        return Verdict("no_pictures", f"not searchable: its event {vectors.source} has no images")
     return None
 
 
@@ -167,7 +167,7 @@ def _searchable(found: Found) -> Verdict:
     if lacking > 0 and vectors.order == newest.order:
         retry = _retry_of(newest, found)
         because = _again(retry) if retry else _because(_dead_letters_of(newest, found))
-        text = f"searchable, but {lacking} of its {newest.images} pictures failed: {because}"
+        text = f"searchable, but {lacking} of its {newest.images} images failed: {because}"
         return Verdict("searchable_in_part", text)
     return Verdict("searchable", "searchable")
 
@@ -228,7 +228,7 @@ def _retry_of(event: SeenEvent, found: Found) -> SeenRetry | None:
 
 def _again(retry: SeenRetry) -> str:
     return (
-        f"its pictures are tried again at {iso(retry.not_before_ms)} "
+        f"its images are tried again at {iso(retry.not_before_ms)} "
         f"(retry {retry.rounds}, last {retry.code}: {retry.message})"
     )
 

@@ -36,7 +36,7 @@ from visualsearch.contracts.events import ImageSource, Product
 
 Step = Callable[[int], None]
 TICK = 500  # messages or products between two signs of life
-HELD = 50  # events in memory for their pictures, of up to 10 MB each
+HELD = 50  # events in memory for their images, of up to 10 MB each
 
 
 class Display(Protocol):
@@ -91,8 +91,8 @@ class Check:
         return report
 
     def _wait(self, cluster: Cluster, bounds: Bounds) -> set[str]:
-        """Wait for the lanes, then for the index; return the products that are late."""
-        self._display.step("waiting for the lanes and the index", None)
+        """Wait for the pipelines, then for the index; return the products that are late."""
+        self._display.step("waiting for the pipelines and the index", None)
         give_up_at = time.monotonic() + self._options.wait_s
         group, log = self._settings.group, self._topics.index_log
         groups = {lane: group(lane) for lane in LANES}
@@ -108,7 +108,7 @@ class Check:
         return set().union(*(products_of(cluster, each.ranges, log) for each in late))
 
     def _is_late(self, source: Source) -> bool:
-        """Return whether a lane has not worked on this event yet."""
+        """Return whether a pipeline has not worked on this event yet."""
         start, stop = self._late.get(source[:2], (0, 0))
         return start <= source[2] < stop
 
@@ -195,7 +195,7 @@ class Check:
     def _stored(
         self, cluster: Cluster, names: list[str], expected: dict[str, Expected], step: Step
     ) -> Iterator[Stored]:
-        """Yield the pictures of these products; the events of a few are held at a time."""
+        """Yield the images of these products; the events of a few are held at a time."""
         for start in range(0, len(names), HELD):
             step(start)
             claims: dict[str, tuple[Served, Claim]] = {}
@@ -244,7 +244,7 @@ class Check:
 
     def _tell(self, category: str, each: Compared, what: str) -> None:
         stored = each.stored
-        text = f"picture {stored.image_id!r}: {what}"
+        text = f"image {stored.image_id!r}: {what}"
         self._report.add(category, Finding(text, stored.product_id, stored.event))
 
     def _changed(self, cluster: Cluster, bounds: Bounds) -> set[str]:
@@ -263,7 +263,7 @@ class Check:
 
 
 def _image_sources(claim: Claim, events: dict[Source, Message]) -> dict[str, list[ImageSource]]:
-    """Return where the pictures' bytes are, by image id."""
+    """Return where the images' bytes are, by image id."""
     found: dict[str, list[ImageSource]] = {}
     message = None if claim.source is None else events.get(claim.source)
     if message is not None:

@@ -26,7 +26,7 @@ def must_be_searchable(expected: Expected) -> bool:
 
 
 def may_be_searchable(expected: Expected) -> bool:
-    """Return whether it is searchable if the doubtful claims come true in its favour."""
+    """Return whether it is searchable if the doubtful claims come true in its favor."""
     pictured = any(isinstance(c.says, Pictures) and c.says.images for c in expected.vectors)
     return pictured and any(_live(claim) for claim in expected.base)
 
@@ -45,7 +45,7 @@ def differences(
         served = Served(product_id, searchable=False, orders=Orders())
     twice = _twice(truth.vectors, served.images)
     if twice:
-        text = f"picture {twice!r} is there more than once"
+        text = f"image {twice!r} is there more than once"
         return [("duplicated", Finding(text, product_id, _source(truth.vectors)))]
     return [
         ("stale", Finding(text, product_id, _source(truth.of(kind))))
@@ -88,7 +88,7 @@ def _fits(says: Attributes | Terms | Pictures, served: Served) -> bool:
     inline = {image.image_id for image in says.images if image.url is None}
 
     def look(image: Picture) -> tuple[str, str, str | None]:
-        # Of bytes that came in the event the URL is the picture store's, and not known here.
+        # Of bytes that came in the event the URL is the image store's, and not known here.
         return image.image_id, image.kind, None if image.image_id in inline else image.url
 
     given, wanted = Counter(map(look, served.images)), Counter(map(look, says.images))
@@ -99,7 +99,7 @@ def _fits(says: Attributes | Terms | Pictures, served: Served) -> bool:
 def _difference(says: Attributes | Terms | Pictures, served: Served) -> str:
     if isinstance(says, Pictures):
         wanted = [image.image_id for image in says.images]
-        return f"pictures {[i.image_id for i in served.images]} are served, not {wanted} as sent"
+        return f"images {[i.image_id for i in served.images]} are served, not {wanted} as sent"
     state = served.base if isinstance(says, Attributes) else served.offer
     for name in says.__struct_fields__:
         is_, wanted_ = getattr(state, name, None), getattr(says, name)
@@ -109,7 +109,7 @@ def _difference(says: Attributes | Terms | Pictures, served: Served) -> str:
 
 
 def _twice(claims: list[Claim], images: list[Picture]) -> str | None:
-    """Return a picture's id that is served more often than any event says it."""
+    """Return an image's id that is served more often than any event says it."""
     for image_id, times in Counter(image.image_id for image in images).items():
         said = [
             sum(image.image_id == image_id for image in claim.says.images)
@@ -131,7 +131,7 @@ def _why_not(truth: Expected) -> str:
         return "it is found, and no event ever created it"
     if not _live(base):
         return "it is found, and its last event of that kind deleted it"
-    return "it is found, and has no picture"
+    return "it is found, and has no image"
 
 
 def _decider(truth: Expected) -> str | None:
@@ -145,7 +145,7 @@ def _how_lost(served: Served | None) -> str:
         return "the index holds no attributes of it"
     if served.base.deleted:
         return f"the index holds it as deleted, by order {served.orders.base}"
-    return "the index holds no picture of it"
+    return "the index holds no image of it"
 
 
 def _loser(truth: Expected, served: Served | None) -> str | None:

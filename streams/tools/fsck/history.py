@@ -27,14 +27,14 @@ _STOOD = re.compile(rb"(-1|[0-9]{1,19}),([0-9]{1,19})")
 
 
 class Pictures(Struct, frozen=True):
-    """A product's pictures; those in `doubtful`, by position, may be missing."""
+    """A product's images; those in `doubtful`, by position, may be missing."""
 
     images: list[Picture] = []
     doubtful: frozenset[int] = frozenset()
 
     @property
     def certain(self) -> int:
-        """How many pictures there must be at least."""
+        """How many images there must be at least."""
         return len(self.images) - len(self.doubtful)
 
 
@@ -179,7 +179,7 @@ def claims_of(event: ProductEvent) -> dict[str, Attributes | Terms | Pictures]:
 
 
 def pictures_of(product: Product) -> list[Picture]:
-    """Return the pictures; one without an id is named by its place in the list."""
+    """Return the images; one without an id is named by its place in the list."""
     return [
         Picture(image.image_id or str(number), image.kind, image.url)
         for number, image in enumerate(product.images)

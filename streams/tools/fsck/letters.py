@@ -1,4 +1,4 @@
-"""Dead letters as the check needs them: which event failed, in what, and which picture of it."""
+"""Dead letters as the check needs them: which event failed, in what, and which image of it."""
 
 import re
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ class Failure:
 
     codes: set[str] = field(default_factory=set)
     pictures: set[int] = field(default_factory=set)  # by their number in the event
-    unnumbered: bool = False  # a picture failed, none knows which
+    unnumbered: bool = False  # an image failed, none knows which
     whole: bool = False  # any record of the event may be missing
 
 

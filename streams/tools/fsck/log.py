@@ -48,7 +48,7 @@ def fold_log(
 
 
 def content_hashes(records: Iterable[Message], products: set[str]) -> Hashes:
-    """Return which bytes (sha256) were indexed as which picture of these products."""
+    """Return which bytes (sha256) were indexed as which image of these products."""
     hashes: Hashes = {}
     wanted = {f"vectors:{product_id}".encode() for product_id in products}
     for message in records:

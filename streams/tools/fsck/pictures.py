@@ -20,7 +20,7 @@ from msgspec import Struct
 from visualsearch.contracts.events import ImageSource
 
 LEAST_COSINE = 0.9999
-STEP = 16  # pictures per model call
+STEP = 16  # images per model call
 FETCHERS = 8
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -33,7 +33,7 @@ class Encoder(Protocol):
         """Return what vectors of this model are marked with."""
 
     def encode_images(self, images: Sequence[bytes]) -> npt.NDArray[np.float32]:
-        """Return a unit row per picture."""
+        """Return a unit row per image."""
 
 
 class Limits(Struct, frozen=True):
@@ -45,12 +45,12 @@ class Limits(Struct, frozen=True):
 
 
 class Unreadable(Exception):  # noqa: N818 - no error of the check: it only cannot judge
-    """A picture's bytes cannot be had now."""
+    """An image's bytes cannot be had now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A picture to compare: where its bytes are, and the vector that is served (base64)."""
+    """An image to compare: where its bytes are, and the vector that is served (base64)."""
 
     product_id: str
     image_id: str
@@ -66,7 +66,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What came of one picture: a cosine, or why there is none; the digests of its bytes."""
+    """What came of one image: a cosine, or why there is none; the digests of its bytes."""
 
     stored: Stored
     cosine: float | None = None
@@ -75,7 +75,7 @@ class Compared:
 
 
 def compare(pictures: Iterable[Stored], encoder: Encoder, limits: Limits) -> Iterator[Compared]:
-    """Fetch, embed and compare, some pictures at a time."""
+    """Fetch, embed and compare, some images at a time."""
     with ThreadPoolExecutor(FETCHERS) as pool:
         for step in _steps(pictures):
             loaded = list(pool.map(lambda stored: _load(stored, limits), step))
@@ -95,7 +95,7 @@ def cosine(fresh: npt.NDArray[np.float32], served: str) -> float:
 
 
 def read_picture(source: ImageSource, limits: Limits) -> bytes:
-    """Return the bytes of a picture. Raises Unreadable."""
+    """Return the bytes of an image. Raises Unreadable."""
     try:
         if source.data is not None:
             text = source.data
@@ -117,7 +117,7 @@ def read_picture(source: ImageSource, limits: Limits) -> bytes:
 
 
 def excused(compared: Compared, hashes: Mapping[tuple[str, str], set[str]]) -> bool:
-    """Return whether a wrong vector is a picture whose bytes at its URL are not those indexed."""
+    """Return whether a wrong vector is an image whose bytes at its URL are not those indexed."""
     stored = compared.stored
     indexed = hashes.get((stored.product_id, stored.image_id), set())
     return not stored.inline and bool(indexed) and not (compared.digests & indexed)
@@ -156,11 +156,11 @@ def _load(stored: Stored, limits: Limits) -> list[bytes] | Unreadable:
 def _embedded(
     step: Sequence[Stored], loaded: Sequence[list[bytes] | Unreadable], encoder: Encoder
 ) -> list[Compared]:
-    """Embed a step in one call, or picture by picture if one of them spoils it."""
+    """Embed a step in one call, or image by image if one of them spoils it."""
     flat = [data for each in loaded if isinstance(each, list) for data in each]
     try:
         rows = dict(zip(flat, encoder.encode_images(flat), strict=True)) if flat else {}
-    except Exception:  # one of them is no picture: the others are judged nevertheless
+    except Exception:  # one of them is no image: the others are judged nevertheless
         rows = {}
     return [_judged(s, each, rows, encoder) for s, each in zip(step, loaded, strict=True)]
 

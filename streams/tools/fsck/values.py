@@ -84,7 +84,7 @@ class Terms(Struct, frozen=True):
 
 
 class Picture(Struct, frozen=True):
-    """One picture; `url` is None where the event carries the bytes, `vector` base64 float16."""
+    """One image; `url` is None where the event carries the bytes, `vector` base64 float16."""
 
     image_id: str
     kind: str = "catalog"

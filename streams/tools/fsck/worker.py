@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from streams.tools.fsck.values import FsckError, Served
 
-# No proxy of the environment: the lanes and the worker's other clients use none either.
+# No proxy of the environment: the pipelines and the worker's other clients use none either.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 

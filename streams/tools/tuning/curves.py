@@ -18,7 +18,7 @@ from visualsearch.types import Filters, Query
 TARGETS = (0.80, 0.85, 0.90, 0.95, 0.97, 0.98, 0.99, 0.995, 1.0)
 TIMES = (1.0, 1.5, 2.0, 3.0, 4.0)  # over-fetch
 ENOUGH = 0.999  # recall beyond which a knob is turned no further
-_TIE = 1e-4  # equal pictures score equally but for rounding
+_TIE = 1e-4  # equal images score equally but for rounding
 
 Search = Callable[[Query], DoubleArray]
 
@@ -85,7 +85,7 @@ def choose(points: Sequence[Point], recall: float, slo_ms: float) -> Chosen | No
     """Return settings that find enough in time; None if none does.
 
     Of several recall targets that do, the closest to the recall asked for is taken: a lower one
-    that happens to find as much today would not when the catalogue grows. Knobs of graphs are
+    that happens to find as much today would not when the catalog grows. Knobs of graphs are
     left alone where the planner uses none.
     """
     targets = [p for p in points if p.knob == "recall_target" and p.meets(recall, slo_ms)]
@@ -122,7 +122,7 @@ def _overfetch(
     points: Sequence[Point],
     tell: Callable[[str], None],
 ) -> list[Point]:
-    """Measure how much more to fetch for filters that leave a part of the catalogue out."""
+    """Measure how much more to fetch for filters that leave a part of the catalog out."""
     whole = trial.view_of(Filters()).live_rows
     mine = [
         place for place, query in enumerate(queries)

@@ -1,4 +1,4 @@
-"""Two catalogue systems that write one random history of the same products, whatever happens."""
+"""Two catalog systems that write one random history of the same products, whatever happens."""
 
 import random
 import threading
@@ -118,7 +118,7 @@ class Author:
 
 
 class Writer(Closing):
-    """A catalogue system: a thread that publishes, through broker failures too, until closed."""
+    """A catalog system: a thread that publishes, through broker failures too, until closed."""
 
     def __init__(self, settings: Settings, author: Author) -> None:
         self._author = author

@@ -1,4 +1,4 @@
-"""Picture hosts on loopback: a good one, a slow one, one that lies, and one that is not there."""
+"""Image hosts on loopback: a good one, a slow one, one that lies, and one that is not there."""
 
 import socket
 import threading
@@ -14,7 +14,7 @@ LIES = ("html", "truncated", "short", "long", "status/404", "status/410")
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers `/HOW/…/NUMBER.jpg` with `picture(NUMBER)`, or with what HOW makes of it.
+    """Answers `/HOW/…/NUMBER.jpg` with `image(NUMBER)`, or with what HOW makes of it.
 
     Below `/mixed/` it does the same: one host has good and wrong files.
     """
@@ -103,7 +103,7 @@ class Hosts(Closing):
 
 
 def failures_of(number: int) -> int:
-    """Return how often the reluctant host answers 500 before a picture of it is there.
+    """Return how often the reluctant host answers 500 before an image of it is there.
 
     Mostly within the attempts of one fetch, sometimes not.
     """
@@ -111,6 +111,6 @@ def failures_of(number: int) -> int:
 
 
 def never_a_picture(url: str) -> bool:
-    """Return whether no picture will ever come from a URL of these hosts."""
+    """Return whether no image will ever come from a URL of these hosts."""
     how = url.split("/", 3)[3].rpartition("/")[0].removeprefix("mixed/")
     return how == "dead" or how in LIES

@@ -31,7 +31,7 @@ class Planted:
 
 
 def plant(stage: Stage, served: Products) -> Planted:
-    """Lose a product, bring a deleted one back, and give one a vector of another picture."""
+    """Lose a product, bring a deleted one back, and give one a vector of another image."""
     found = [name for name, row in served.items() if row["searchable"]]
     gone = [name for name, row in served.items() if (row["base"] or {}).get("deleted")]
     lost, turned = [name for name in found if served[name]["images"]][:2]

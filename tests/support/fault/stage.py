@@ -1,4 +1,4 @@
-"""What the disturbances play on: a broker, topics, picture hosts, writers, a fleet of workers."""
+"""What the disturbances play on: a broker, topics, image hosts, writers, a fleet of workers."""
 
 import contextlib
 import json

@@ -125,7 +125,7 @@ def differing(one: Products, other: Products) -> list[str]:
 def letters_astray(stage: Stage) -> tuple[list[str], list[str]]:
     """Return dead letters that should not be, and places of events that should have one.
 
-    A picture that cannot be had is no failure of an event that a newer one of its product has
+    An image that cannot be had is no failure of an event that a newer one of its product has
     made void before it was looked at; all others must be told.
     """
     topics = stage.settings.topics

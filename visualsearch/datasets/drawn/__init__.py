@@ -1,4 +1,4 @@
-"""Drawn products: a catalogue for demonstrations, tests and training, with known truth."""
+"""Drawn products: a catalog for demonstrations, tests and training, with known truth."""
 
 from visualsearch.datasets.drawn.catalogue import (
     DrawnImage,

@@ -1,4 +1,4 @@
-"""A shop's catalogue of drawn products, the same every time for one seed."""
+"""A shop's catalog of drawn products, the same every time for one seed."""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ class DrawnImage:
 
 @dataclass(frozen=True, slots=True)
 class DrawnProduct:
-    """A product as a catalogue knows it, with its pictures and the truth about them."""
+    """A product as a catalog knows it, with its images and the truth about them."""
 
     product_id: str
     title: str
@@ -52,16 +52,16 @@ def draw_thing(kind: str, color: str, pattern: str, rng: random.Random) -> Image
 
 
 def draw_photo(kind: str, color: str, pattern: str, seed: int, width: int = 1200) -> bytes:
-    """Take a phone photo of a thing that is in no catalogue: a JPEG with EXIF orientation 6."""
+    """Take a phone photo of a thing that is in no catalog: a JPEG with EXIF orientation 6."""
     rng = random.Random(f"photo:{seed}:{kind}:{color}:{pattern}")
     return photo_view(draw_thing(kind, color, pattern, rng), rng, width)
 
 
 def draw_catalogue(n: int = 640, seed: int = 7) -> Iterator[DrawnProduct]:
-    """Yield n products, kinds in turn; each kind has two main colours and a few others.
+    """Yield n products, kinds in turn; each kind has two main colors and a few others.
 
-    Of 640 products a kind has 32: 11 in each main colour, so that a search for
-    "<main colour> <kind>" has at least ten right answers, and 10 in other colours.
+    Of 640 products a kind has 32: 11 in each main color, so that a search for
+    "<main color> <kind>" has at least ten right answers, and 10 in other colors.
     """
     for index in range(n):
         kind = list(KINDS)[index % len(KINDS)]
@@ -70,13 +70,13 @@ def draw_catalogue(n: int = 640, seed: int = 7) -> Iterator[DrawnProduct]:
 
 
 def main_colors(kind: str, seed: int = 7) -> tuple[str, str]:
-    """Return the two colours of which a drawn catalogue holds most of a kind's products."""
+    """Return the two colors of which a drawn catalog holds most of a kind's products."""
     first, second = random.Random(f"{seed}:{kind}").sample(list(COLORS), 2)
     return first, second
 
 
 def word_queries(n: int = 640, seed: int = 7) -> list[tuple[str, str, str]]:
-    """Return (text, kind, color) of all "<colour> <kind>" searches with ten or more answers."""
+    """Return (text, kind, color) of all "<color> <kind>" searches with ten or more answers."""
     held: dict[tuple[str, str], int] = {}
     kinds = list(KINDS)
     for index in range(n):
@@ -88,7 +88,7 @@ def word_queries(n: int = 640, seed: int = 7) -> list[tuple[str, str, str]]:
 
 
 def _color(index: int, seed: int) -> str:
-    """Choose the colour of a product: of three in turn, the two main ones and another."""
+    """Choose the color of a product: of three in turn, the two main ones and another."""
     kind = list(KINDS)[index % len(KINDS)]
     turn = index // len(KINDS)
     main = main_colors(kind, seed)
@@ -99,7 +99,7 @@ def _color(index: int, seed: int) -> str:
 
 
 def draw_product(kind: str, color: str, seed: str, product_id: str) -> DrawnProduct:
-    """Draw one product: everything about it but kind and colour follows from the seed."""
+    """Draw one product: everything about it but kind and color follows from the seed."""
     rng = random.Random(f"{seed}:{kind}:{color}")
     facts = KINDS[kind]
     pattern = rng.choice(facts.patterns) if rng.random() < 0.6 else "plain"

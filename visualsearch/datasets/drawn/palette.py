@@ -1,4 +1,4 @@
-"""Colour names, their RGB values and small calculations on colours."""
+"""Color names, their RGB values and small calculations on colors."""
 
 import colorsys
 import random
@@ -27,7 +27,7 @@ METAL: RGB = (170, 172, 178)
 
 
 def jitter(color: RGB, rng: random.Random) -> RGB:
-    """Return a neighbour of a colour that still deserves its name."""
+    """Return a neighbor of a color that still deserves its name."""
     h, s, v = colorsys.rgb_to_hsv(*(c / 255 for c in color))
     h += rng.uniform(-0.012, 0.012)
     s *= rng.uniform(0.9, 1.08)
@@ -37,13 +37,13 @@ def jitter(color: RGB, rng: random.Random) -> RGB:
 
 
 def scale(color: RGB, factor: float) -> RGB:
-    """Darken (factor < 1) or lighten (factor > 1) a colour."""
+    """Darken (factor < 1) or lighten (factor > 1) a color."""
     r, g, b = (max(0, min(255, round(c * factor))) for c in color)
     return r, g, b
 
 
 def mix(one: RGB, other: RGB, share: float) -> RGB:
-    """Blend two colours; `share` is the weight of the other one."""
+    """Blend two colors; `share` is the weight of the other one."""
     r, g, b = (round(p * (1 - share) + q * share) for p, q in zip(one, other, strict=True))
     return r, g, b
 
@@ -54,13 +54,13 @@ def luminance(color: RGB) -> float:
 
 
 def ink(color: RGB) -> RGB:
-    """Return a line colour that shows on a surface: darker, or lighter where it is dark."""
+    """Return a line color that shows on a surface: darker, or lighter where it is dark."""
     if luminance(color) < 55:
         return mix(color, (255, 255, 255), 0.3)
     return scale(color, 0.72 if luminance(color) > 200 else 0.62)
 
 
 def second(name: str) -> RGB:
-    """Return the colour that goes with a named one in a pattern."""
+    """Return the color that goes with a named one in a pattern."""
     dark_on = {"white": "navy", "beige": "brown", "yellow": "white", "pink": "white"}
     return COLORS[dark_on.get(name, "white")]

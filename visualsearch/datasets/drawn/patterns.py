@@ -1,4 +1,4 @@
-"""Fabrics: a square of cloth in one colour with a pattern on it."""
+"""Fabrics: a square of cloth in one color with a pattern on it."""
 
 import random
 
@@ -11,7 +11,7 @@ PATTERNS = ("plain", "striped", "dotted", "checked", "floral")
 
 
 def fabric(base: RGB, other: RGB, pattern: str, rng: random.Random, size: int) -> Image.Image:
-    """Return an RGB square; the base colour keeps at least six tenths of the area."""
+    """Return an RGB square; the base color keeps at least six tenths of the area."""
     painters = {
         "plain": _plain,
         "striped": _striped,

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from visualsearch.datasets.drawn.palette import RGB, scale
 
-VIEW = 320  # pixels a side of a catalogue picture
+VIEW = 320  # pixels a side of a catalog image
 HUNG = frozenset({"dress", "shirt", "t-shirt", "jacket", "skirt", "trousers", "shorts"})
 _WALLS: tuple[RGB, ...] = (
     (224, 222, 218), (206, 212, 216), (232, 222, 210), (212, 218, 206), (222, 212, 216),
@@ -16,14 +16,14 @@ _WALLS: tuple[RGB, ...] = (
 
 
 def jpeg(image: Image.Image, quality: int = 88) -> bytes:
-    """Encode a picture as JPEG."""
+    """Encode an image as JPEG."""
     out = io.BytesIO()
     image.convert("RGB").save(out, "JPEG", quality=quality)
     return out.getvalue()
 
 
 def catalog_view(thing: Image.Image, rng: random.Random) -> Image.Image:
-    """Put a thing on white with a faint shadow: the picture that every shop has."""
+    """Put a thing on white with a faint shadow: the image that every shop has."""
     side = round(VIEW * rng.uniform(0.88, 0.98))
     small = thing.resize((side, side), Image.Resampling.BOX)
     at = ((VIEW - side) // 2, (VIEW - side) // 2)

@@ -13,7 +13,7 @@ from visualsearch.datasets.drawn.patterns import fabric
 Point = tuple[float, float] | tuple[float, float, int]
 """(x, y) on a smooth outline, or (x, y, 0) for a corner."""
 
-SIZE = 640  # twice what a catalogue picture measures: halving it smooths the edges
+SIZE = 640  # twice what a catalog image measures: halving it smooths the edges
 
 
 def outline(points: Sequence[Point], *, closed: bool = True) -> list[tuple[float, float]]:
@@ -65,7 +65,7 @@ _LIGHT = _ramp()
 
 
 class Sketch:
-    """A drawing in progress: `image` is RGBA, `base` the product's colour, `ink` its lines'."""
+    """A drawing in progress: `image` is RGBA, `base` the product's color, `ink` its lines'."""
 
     def __init__(self, color: str, pattern: str, rng: random.Random) -> None:
         self.rng = rng
@@ -83,7 +83,7 @@ class Sketch:
         light: bool = True,
         edge: float = 0.5,
     ) -> None:
-        """Fill an outline with the cloth, or with one colour, shaded and edged by a thin line."""
+        """Fill an outline with the cloth, or with one color, shaded and edged by a thin line."""
         path = self._pixels(outline(points))
         xs, ys = [p[0] for p in path], [p[1] for p in path]
         box = (

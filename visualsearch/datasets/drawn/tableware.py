@@ -7,7 +7,7 @@ COFFEE = (84, 52, 32)
 
 
 def _inside(s: Sketch) -> tuple[int, int, int]:
-    """Return the glaze of the inside: white, or the product's own colour in shade."""
+    """Return the glaze of the inside: white, or the product's own color in shade."""
     return (236, 234, 230) if luminance(s.base) < 200 else scale(s.base, 0.82)
 
 

@@ -20,9 +20,9 @@ DECODED_SIDE = 640  # pixels: more than twice the tower's input
 
 
 def _one_thread() -> None:
-    """Keep torch from splitting one picture's small layers over cores: it costs more than it saves.
+    """Keep torch from splitting one image's small layers over cores: it costs more than it saves.
 
-    On 2 cores: 19 pictures/s one by one on one thread, 12 on two; 29 side by side in pairs.
+    On 2 cores: 19 images/s one by one on one thread, 12 on two; 29 side by side in pairs.
     """
     torch.set_num_threads(1)
 
@@ -30,7 +30,7 @@ def _one_thread() -> None:
 class LiteEncoder:
     """EfficientNet-Lite2 features, a Lab histogram and distilled words in one space.
 
-    The pictures of a call are shared out over the cores, one thread each.
+    The images of a call are shared out over the cores, one thread each.
     """
 
     device = "cpu"
@@ -52,7 +52,7 @@ class LiteEncoder:
         self.encode_images([Image.new("RGB", (64, 64), (200, 60, 60))])  # warm: kernels chosen
 
     def prepare(self, image: Image.Image | bytes) -> Image.Image:
-        """Decode a picture, on any thread. Raises ImageError for one that it cannot decode."""
+        """Decode an image, on any thread. Raises ImageError for one that it cannot decode."""
         if isinstance(image, bytes):
             return decode_image(image, DECODED_SIDE)
         return image.convert("RGB")
@@ -66,7 +66,7 @@ class LiteEncoder:
         return np.concatenate(list(self._pool.map(self._rows, parts)))
 
     def encode_images(self, images: Sequence[Image.Image | bytes]) -> FloatArray:
-        """Return (n, dim) float32 unit rows. Raises ImageError for a picture it cannot decode."""
+        """Return (n, dim) float32 unit rows. Raises ImageError for an image it cannot decode."""
         return self.embed(list(self._pool.map(self.prepare, images)))
 
     def _rows(self, pictures: Sequence[Image.Image]) -> FloatArray:

@@ -1,4 +1,4 @@
-"""What the lite encoder sees in a picture before anything was learned by us."""
+"""What the lite encoder sees in an image before anything was learned by us."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from visualsearch.encoders import color, tower
 from visualsearch.types import FloatArray
 
 BATCH = 8  # on a CPU larger batches are no faster and cost cache
-MAX_SQUEEZE = 1.5  # a picture longer than this is padded rather than squeezed further
+MAX_SQUEEZE = 1.5  # an image longer than this is padded rather than squeezed further
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Rows of features of the same pictures, each row of each kind of unit length but logits."""
+    """Rows of features of the same images, each row of each kind of unit length but logits."""
 
-    last: FloatArray  # (n, 1280): the tower's last layer, its mean over the picture
+    last: FloatArray  # (n, 1280): the tower's last layer, its mean over the image
     peaks: FloatArray  # (n, 1280): the same, a cubic mean: small things count more
     narrow: FloatArray  # (n, 352): the layer before it
     shapes: FloatArray  # (n, 208): a middle layer
@@ -30,7 +30,7 @@ class Features:
 
 
 def squared(image: Image.Image) -> Image.Image:
-    """Fit an RGB picture into a square of the tower's input side, white where it is too long.
+    """Fit an RGB image into a square of the tower's input side, white where it is too long.
 
     Squeezing a little loses less than padding (luma, back views: 0.86 against 0.84 in the top 3).
     """
@@ -47,7 +47,7 @@ def squared(image: Image.Image) -> Image.Image:
 
 
 def extract(net: tower.Tower, images: Sequence[Image.Image]) -> Features:
-    """Run the tower and the colour histogram over RGB pictures of any size."""
+    """Run the tower and the color histogram over RGB images of any size."""
     squares = [squared(image) for image in images]
     seen: dict[str, list[FloatArray]] = defaultdict(list)
     with torch.inference_mode():

@@ -21,8 +21,8 @@ CHECKSUM = Path(__file__).with_name("lite_weights.json")
 FORMAT = 2
 WHITENED = 0.25  # some way to equal variance: rare traits tell one product from another
 TOP_CLASSES = 12  # of the tower's 1,000: the rest is noise
-FAMILIAR_ENOUGH = 0.75  # share of a picture's classes that training has met: then its kind is known
-STRANGER = 0.2  # length of the semantic part of a picture of no known kind
+FAMILIAR_ENOUGH = 0.75  # share of an image's classes that training has met: then its kind is known
+STRANGER = 0.2  # length of the semantic part of an image of no known kind
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +56,7 @@ class Projection:
     spread: FloatArray  # (components,): their standard deviations
 
     def __call__(self, features: Features, means: Mapping[str, FloatArray]) -> FloatArray:
-        """Project centred, weighted blocks of features: (n, components)."""
+        """Project centerd, weighted blocks of features: (n, components)."""
         rows: FloatArray = stacked(features, means, self.blocks) @ self.basis
         return rows
 
@@ -65,8 +65,8 @@ class Projection:
 class LiteModel:
     """Everything that training produced.
 
-    A picture's vector is (√share · visual part, √(1-share) · semantic part), a text's is (zeros,
-    semantic part): pictures meet pictures by both parts, words meet pictures by the second.
+    An image's vector is (√share · visual part, √(1-share) · semantic part), a text's is (zeros,
+    semantic part): images meet images by both parts, words meet images by the second.
     """
 
     means: Mapping[str, FloatArray]  # per block of features
@@ -103,7 +103,7 @@ class LiteModel:
         """Return the semantic part: unit rows for known kinds, shorter ones for strangers.
 
         What the head makes of a kind that it was never trained on is noise; there speaks, more
-        softly, what the tower takes the picture for.
+        softly, what the tower takes the image for.
         """
         known = self.familiarity(features)[:, None]
         names = unit(self.text_head(named(features.logits, self.classes)))
@@ -111,7 +111,7 @@ class LiteModel:
         return mixed.astype(np.float32)
 
     def familiarity(self, features: Features) -> FloatArray:
-        """Say how much of a picture's likely classes training has met, 0 to 1: (n,)."""
+        """Say how much of an image's likely classes training has met, 0 to 1: (n,)."""
         top, shares = likeliest(features.logits)
         met: FloatArray = (shares * self.familiar[top]).sum(axis=1)
         share: FloatArray = np.minimum(met / FAMILIAR_ENOUGH, 1)
@@ -138,14 +138,14 @@ def stacked(
 
 
 def named(logits: FloatArray, classes: FloatArray) -> FloatArray:
-    """Say what the tower takes a picture for: its likeliest class names, weighted (ConSE)."""
+    """Say what the tower takes an image for: its likeliest class names, weighted (ConSE)."""
     top, shares = likeliest(logits)
     rows: FloatArray = np.einsum("nk,nkd->nd", shares, classes[top])
     return rows
 
 
 def likeliest(logits: FloatArray) -> tuple[npt.NDArray[np.intp], FloatArray]:
-    """Return each picture's likeliest classes and their shares, both (n, TOP_CLASSES)."""
+    """Return each image's likeliest classes and their shares, both (n, TOP_CLASSES)."""
     top = np.argpartition(-logits, TOP_CLASSES, axis=1)[:, :TOP_CLASSES]
     scores = np.take_along_axis(logits, top, axis=1)
     shares = np.exp(scores - scores.max(axis=1, keepdims=True))

@@ -1,4 +1,4 @@
-"""Boxes as shares of a picture's width and height: windows to look through, and overlaps."""
+"""Boxes as shares of an image's width and height: windows to look through, and overlaps."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 from PIL import Image
 
 Box = tuple[float, float, float, float]
-"""Left, top, right, bottom, each 0 to 1 of the picture's width or height."""
+"""Left, top, right, bottom, each 0 to 1 of the image's width or height."""
 Boxes = npt.NDArray[np.float64]
 """Shape (n, 4), each row a box."""
 
@@ -16,9 +16,9 @@ LEAST_PIXELS = 4  # of a crop's sides: less shows nothing
 
 
 def windows(aspect: float, shapes: Iterable[tuple[float, float]]) -> Boxes:
-    """Return windows of several sizes in even steps over a picture of width / height `aspect`.
+    """Return windows of several sizes in even steps over an image of width / height `aspect`.
 
-    A shape is a height (share of the picture's) and a width / height in pixels. Steps are half a
+    A shape is a height (share of the image's) and a width / height in pixels. Steps are half a
     window at most, so that what lies between two of them fills either by half.
     """
     found: list[Box] = []
@@ -49,7 +49,7 @@ def overlaps(boxes: Boxes, others: Boxes) -> Boxes:
 
 
 def crop(image: Image.Image, box: Sequence[float]) -> Image.Image:
-    """Return the part of a picture that a box shows, at least a few pixels of it."""
+    """Return the part of an image that a box shows, at least a few pixels of it."""
     sides = (image.width, image.height)
     low = [min(round(box[n] * sides[n]), sides[n] - 1) for n in (0, 1)]
     high = [min(max(round(box[n + 2] * sides[n]), low[n] + LEAST_PIXELS), sides[n]) for n in (0, 1)]

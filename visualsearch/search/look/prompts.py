@@ -34,7 +34,7 @@ class PromptDetector:
 
     @property
     def categories(self) -> Mapping[str, tuple[str, ...]]:
-        """Return each category's prompts, and what else a catalogue may call it."""
+        """Return each category's prompts, and what else a catalog may call it."""
         every = (each for scene in self._taxonomy.scenes for each in scene.categories)
         return {category.name: (*category.prompts, *category.also) for category in every}
 

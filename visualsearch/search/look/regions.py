@@ -17,7 +17,7 @@ SAME_PLACE = 0.6  # overlap above which they are one whatever the categories
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A part of a picture that may show a thing; who proposes may know what it is."""
+    """A part of an image that may show a thing; who proposes may know what it is."""
 
     box: Box
     category: str | None = None
@@ -26,7 +26,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Region:
-    """A part of a picture that shows a thing of a category, None if that is unknown.
+    """A part of an image that shows a thing of a category, None if that is unknown.
 
     `score` is the detector's own: the similarity to the category's prompts of the built-in one, the
     confidence of a checkpoint.
@@ -40,7 +40,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Photo:
-    """A picture the right way up, and its vector as a whole, of shape (dim,)."""
+    """An image the right way up, and its vector as a whole, of shape (dim,)."""
 
     image: Image.Image
     whole: FloatArray
@@ -96,7 +96,7 @@ def merged(
 def boosted(lists: Sequence[Sequence[Hit]]) -> list[list[Hit]]:
     """Put products found in several regions further up in each region's list.
 
-    Each further region is worth `BOOST`; the scores shown stay those of the pictures.
+    Each further region is worth `BOOST`; the scores shown stay those of the images.
     """
     regions = Counter(hit.product_id for hits in lists for hit in hits)
     return [sorted(hits, key=lambda hit: (-_worth(hit, regions), hit.product_id)) for hits in lists]

@@ -1,4 +1,4 @@
-"""A detector's categories → the catalogue's own: `coat` → `Women/Jackets & Coats`."""
+"""A detector's categories → the catalog's own: `coat` → `Women/Jackets & Coats`."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,21 +7,21 @@ import numpy as np
 from visualsearch.index.paths import SEPARATOR, within
 from visualsearch.types import FloatArray
 
-CLOSE = 0.5  # cosine of words: a catalogue's category less like any prompt belongs to none
+CLOSE = 0.5  # cosine of words: a catalog's category less like any prompt belongs to none
 
 
 def spoken(category: str) -> str:
-    """Return what a catalogue's category says in words: the last step of its path."""
+    """Return what a catalog's category says in words: the last step of its path."""
     return category.rpartition(SEPARATOR)[2].replace("_", " ").strip() or category
 
 
 def shelves(
     prompts: Mapping[str, FloatArray], catalogue: Mapping[str, FloatArray]
 ) -> dict[str, tuple[str, ...]]:
-    """Return for each of a detector's categories those of the catalogue that it stands for.
+    """Return for each of a detector's categories those of the catalog that it stands for.
 
-    `prompts` are unit rows of shape (prompts, dim) by the detector's category, `catalogue` the
-    unit vectors, of shape (dim,), of what the catalogue's categories say. Each of the catalogue
+    `prompts` are unit rows of shape (prompts, dim) by the detector's category, `catalog` the
+    unit vectors, of shape (dim,), of what the catalog's categories say. Each of the catalog
     goes to the category with the closest prompt, if that is close.
     """
     names, categories = list(prompts), sorted(catalogue)
@@ -40,7 +40,7 @@ def narrowed(shelf: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...] | N
     """Return the categories to search a region in, empty for all; None for no search at all.
 
     `wanted` is what the request's filter asks for: a region of other things is not searched, and
-    one of things that the catalogue has no shelf for is searched within what was asked for.
+    one of things that the catalog has no shelf for is searched within what was asked for.
     """
     if not wanted or not shelf:
         return tuple(shelf or wanted)

@@ -21,8 +21,8 @@ TRAITS = ("y", "height", "ratio", "x")
 class Place:
     """Where in a photo, and how large, things of a category are: (usual, spread) of each trait.
 
-    `y` is the centre from the top, `x` its distance from the middle, `height` the share of the
-    picture's, `ratio` width / height in pixels; the spreads of the last two are of logarithms.
+    `y` is the center from the top, `x` its distance from the middle, `height` the share of the
+    image's, `ratio` width / height in pixels; the spreads of the last two are of logarithms.
     """
 
     y: tuple[float, float]
@@ -47,14 +47,14 @@ class Category:
     name: str
     prompts: tuple[str, ...]  # what it is seen by
     place: Place | None = None
-    also: tuple[str, ...] = ()  # what else a catalogue may call its shelf
+    also: tuple[str, ...] = ()  # what else a catalog may call its shelf
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
     """Things that are photographed together, and the windows they are looked for through.
 
-    A shape is a height (share of the picture's) and a width / height in pixels.
+    A shape is a height (share of the image's) and a width / height in pixels.
     """
 
     name: str

@@ -19,7 +19,7 @@ RED_MUG, BLUE_MUG, RED_HAT = Truth("mug", "red"), Truth("mug", "blue"), Truth("h
 
 
 class Goods:
-    """A catalogue of two products."""
+    """A catalog of two products."""
 
     total = 2
     truth: dict[str, Truth] = {}  # noqa: RUF012 - never changed
@@ -84,7 +84,7 @@ def asked(right: Truth, *product_ids: str) -> Asked:
 
 
 def test_precision_counts_the_first_ten_or_as_many_as_there_are() -> None:
-    """Three mugs are held, two of them red: three hits tell of kind, two of colour."""
+    """Three mugs are held, two of them red: three hits tell of kind, two of color."""
     truth = {"m1": RED_MUG, "m2": RED_MUG, "m3": BLUE_MUG, "h1": RED_HAT}
     found = precision([asked(RED_MUG, "m1", "m3", "m2", "h1")], truth, "words")
     assert found == Precision(kind=1.0, color=0.5, kind_and_color=0.5)
@@ -109,7 +109,7 @@ def test_a_question_asked_twice_is_judged_once() -> None:
 
 
 def test_without_truth_there_is_no_precision() -> None:
-    """A user's catalogue is not judged."""
+    """A user's catalog is not judged."""
     question = Question("words", "w")
     assert precision([Asked(question, answered("x"), 1.0)], {}, "words") is None
     assert set(precisions({"words": None}).values()) == {None}

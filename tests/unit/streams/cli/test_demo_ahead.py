@@ -14,7 +14,7 @@ def test_items_and_their_order_are_kept() -> None:
 
 
 def test_an_error_comes_after_the_items_before_it() -> None:
-    """A catalogue that breaks is said so, where it breaks."""
+    """A catalog that breaks is said so, where it breaks."""
 
     def breaking() -> Iterator[int]:
         yield 1

@@ -1,4 +1,4 @@
-"""Which addresses a picture may come from, and that the address connected to is the one judged."""
+"""Which addresses an image may come from, and that the address connected to is the one judged."""
 
 import asyncio
 import socket

@@ -43,7 +43,7 @@ def test_a_json_file_will_do(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_not_known_in_the_file_is_refused(tmp_path: Path) -> None:
-    """A misspelt setting must not be ignored; the file is named."""
+    """A misspelled setting must not be ignored; the file is named."""
     config = tmp_path / "settings.toml"
     config.write_text("boostrap = 'x'\nencodr = 'y'")
     with pytest.raises(ValueError, match=r"settings\.toml: unknown settings boostrap, encodr"):
@@ -105,7 +105,7 @@ def test_a_store_with_a_password_is_refused_and_not_told() -> None:
 
 
 def test_snapshots_of_logs_lie_apart(tmp_path: Path) -> None:
-    """Two catalogues on one host, or in one bucket, do not meet."""
+    """Two catalogs on one host, or in one bucket, do not meet."""
     settings = load_settings(topic_prefix="eu-", data_dir=tmp_path, snapshot_store="s3://b/x/")
     assert settings.snapshots == tmp_path / "snapshots" / "eu-index-log"
     assert settings.snapshots_url == "s3://b/x/eu-index-log"

@@ -151,7 +151,7 @@ async def test_a_worker_out_of_descriptors_says_nothing_of_a_host(
 
 
 async def test_a_missing_picture_is_no_failure_of_its_host(hosts: Hosts, clock: Clock) -> None:
-    """A 404 is an answer; it ends a row of failures as a picture does."""
+    """A 404 is an answer; it ends a row of failures as an image does."""
     missing = FetchError("image_http_404", "absent")
     for _ in range(3):
         for _ in range(BREAK_AFTER - 1):
@@ -161,7 +161,7 @@ async def test_a_missing_picture_is_no_failure_of_its_host(hosts: Hosts, clock: 
 
 
 async def test_who_would_wait_too_long_is_refused_at_once(hosts: Hosts, clock: Clock) -> None:
-    """At 8 s a picture and two at once, the third would wait 4 s or more, the fifth over 10 s."""
+    """At 8 s an image and two at once, the third would wait 4 s or more, the fifth over 10 s."""
     assert await fetch(hosts, clock, takes_s=8.0) == "ok"
     async with contextlib.AsyncExitStack() as held:
         for _ in range(2):
@@ -187,7 +187,7 @@ async def test_waiting_for_memory_is_not_the_hosts_doing(hosts: Hosts, clock: Cl
 
 
 async def test_a_file_has_no_host(hosts: Hosts, clock: Clock) -> None:
-    """Nor has an inline picture, or what is no URL: their own fault is theirs to tell."""
+    """Nor has an inline image, or what is no URL: their own fault is theirs to tell."""
     for url in ("file:///a", "blob:00", "", "http://[::1/x"):
         for _ in range(BREAK_AFTER + 1):
             assert await fetch(hosts, clock, url, error=DOWN) == "image_timeout"

@@ -211,7 +211,7 @@ async def test_what_will_not_pass_is_asked_once(host: Host, make: Make, status: 
 async def test_no_more_than_the_slots_are_fetched_at_once_and_waiting_is_no_timeout(
     host: Host, make: Make
 ) -> None:
-    """Sixty pictures of 50 ms, two at a time, each with a second: all arrive."""
+    """Sixty images of 50 ms, two at a time, each with a second: all arrive."""
     fetcher = make(fetch_concurrency=2, fetch_timeout_s=1.0)
     found = await asyncio.gather(*(fetcher.fetch(host.url("/slow")) for _ in range(60)))
     assert len(found) == 60

@@ -1,4 +1,4 @@
-"""Pictures inside of messages: base64 of any make, within a limit."""
+"""Images inside of messages: base64 of any make, within a limit."""
 
 import base64
 

@@ -196,7 +196,7 @@ def pictures(order: tuple[int, int, int], model: str) -> Vectors:
 def test_of_another_model_an_older_record_is_healed_over_and_a_newer_one_is_left(
     clock: Clock,
 ) -> None:
-    """Orders alone count: two models' workers must not append over each other for ever."""
+    """Orders alone count: two models' workers must not append over each other forever."""
     key = b"vectors:p"
     world = World(clock)
     world.write(key, pictures(NEW, MODEL))

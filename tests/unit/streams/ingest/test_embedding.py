@@ -54,7 +54,7 @@ def vectors(outcome: Outcome) -> Vectors:
 
 
 def created(*urls: str, product_id: str = "p", offset: int = 0) -> SourceMessage:
-    """Return a product with pictures at these URLs."""
+    """Return a product with images at these URLs."""
     images = [{"url": url} for url in urls]
     return message(offset, "product-created", product_id, images=images)
 
@@ -109,7 +109,7 @@ async def test_one_bad_picture_in_a_model_call_spoils_no_other(make: Make) -> No
 
 
 async def test_what_is_for_good_is_dead_lettered_at_once(make: Make) -> None:
-    """A 404 and an inline picture that is too large; nothing is written without a picture."""
+    """A 404 and an inline image that is too large; nothing is written without an image."""
     event = message(0, "product-updated", images=[{"url": "no"}, inline(b"x" * (LIMIT + 1))])
     outcome = await make(Pictures()).process(event)
     assert (outcome.word, outcome.records, outcome.retry) == ("dead_lettered", [], None)
@@ -212,7 +212,7 @@ async def test_an_event_that_comes_back_may_take_longer(make: Make) -> None:
 
 
 async def test_a_model_or_a_store_that_fails_is_tried_again(make: Make) -> None:
-    """Whatever it raises, a store's exception of no known kind too: one picture, not the event."""
+    """Whatever it raises, a store's exception of no known kind too: one image, not the event."""
 
     class Broken(FakeEncoder):
         def embed(self, _: Any) -> Any:
@@ -242,7 +242,7 @@ async def test_a_worker_without_memory_refuses_no_image(make: Make) -> None:
 
 
 async def test_a_product_without_pictures_gets_an_empty_record(make: Make) -> None:
-    """`[]` means none: the old ones must go. A delete marks, an offer says nothing of pictures."""
+    """`[]` means none: the old ones must go. A delete marks, an offer says nothing of images."""
     embedding = make(Pictures())
     outcome = await embedding.process(message(0, "product-updated"))
     assert (outcome.word, vectors(outcome).images) == ("indexed", [])
@@ -278,7 +278,7 @@ async def test_only_the_newest_event_of_a_product_is_written(make: Make) -> None
 
 
 async def test_a_model_that_returns_too_few_vectors_leaves_nobody_waiting() -> None:
-    """An encoder of somebody else's may; each picture of the call is told of the error."""
+    """An encoder of somebody else's may; each image of the call is told of the error."""
 
     class Short:
         encoder = FakeEncoder()

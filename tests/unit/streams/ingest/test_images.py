@@ -1,4 +1,4 @@
-"""Pictures on their way: on which threads, and only when they are not known already."""
+"""Images on their way: on which threads, and only when they are not known already."""
 
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -48,7 +48,7 @@ def vectors(outcome: Outcome) -> Vectors:
 
 
 def created(*urls: str, product_id: str = "p", offset: int = 0) -> SourceMessage:
-    """Return a product with pictures at these URLs."""
+    """Return a product with images at these URLs."""
     images = [{"url": url} for url in urls]
     return message(offset, "product-created", product_id, images=images)
 

@@ -177,7 +177,7 @@ async def test_a_broker_that_is_away_is_waited_for(metrics: Metrics) -> None:
 
 
 async def test_an_error_of_ours_is_not_hidden(metrics: Metrics) -> None:
-    """It is raised, not tried for ever: who called makes a dead letter of it."""
+    """It is raised, not tried forever: who called makes a dead letter of it."""
 
     def defect(_: OutgoingMessage) -> None:
         raise RuntimeError("a defect")

@@ -62,7 +62,7 @@ def test_an_event_comes_back_as_it_was_first_read(
 def test_what_no_worker_wrote_is_refused_and_due_at_once(
     headers: tuple[tuple[str, bytes | None], ...],
 ) -> None:
-    """Somebody else's message must not wait for ever, nor be taken for an event."""
+    """Somebody else's message must not wait forever, nor be taken for an event."""
     message = SourceMessage("product-retry", 0, 0, 0, b"p", b"{}", headers)
     assert not_before_ms(message) == 0
     assert original_place(message) == message.source

@@ -89,7 +89,7 @@ async def test_a_required_message_waits_until_its_topic_is_mended() -> None:
 
 
 async def test_an_error_of_ours_is_raised_at_once() -> None:
-    """Trying it for ever would hide it."""
+    """Trying it forever would hide it."""
 
     def defect(*_: object) -> SendError | None:
         raise RuntimeError("a defect")

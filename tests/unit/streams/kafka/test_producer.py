@@ -165,7 +165,7 @@ async def test_each_message_has_its_own_result() -> None:
 
 
 async def test_a_client_that_is_lost_is_a_reason_to_restart() -> None:
-    """After a fatal error every send fails: sending again would hide it for ever."""
+    """After a fatal error every send fails: sending again would hide it forever."""
     client = Client()
     client.deliver.set()
     client.errors = {b"0": KafkaException(KafkaError(KafkaError._FATAL))}

@@ -42,7 +42,7 @@ def failing(*errors: Exception) -> Callable[[], Awaitable[str]]:
     ids=repr,
 )
 def test_only_kafka_and_the_way_to_it_may_pass(error: Exception, *, passes: bool) -> None:
-    """A defect that is tried for ever hides, and stops its partition."""
+    """A defect that is tried forever hides, and stops its partition."""
     assert may_pass(error) is passes
 
 

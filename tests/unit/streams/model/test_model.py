@@ -20,7 +20,7 @@ INDEX = Priority.INDEX
 
 
 class Small(FakeEncoder):
-    """A GPU that holds `fits` pictures at a time."""
+    """A GPU that holds `fits` images at a time."""
 
     def __init__(self, fits: int) -> None:
         super().__init__()
@@ -65,12 +65,12 @@ async def make() -> AsyncIterator[Make]:
 
 
 async def pictures(model: Model, count: int) -> list[Any]:
-    """Prepare so many different pictures."""
+    """Prepare so many different images."""
     return [await model.prepare(INDEX, jpeg((n, 0, 0))) for n in range(count)]
 
 
 async def test_out_of_memory_halves_the_call_and_goes_on(make: Make) -> None:
-    """Every picture gets its vector, in its place; the next call is of the size that fits."""
+    """Every image gets its vector, in its place; the next call is of the size that fits."""
     encoder = Small(3)
     model = make(encoder)
     prepared = await pictures(model, 16)

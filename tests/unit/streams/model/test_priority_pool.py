@@ -90,7 +90,7 @@ async def test_cancelling_a_call_under_way_harms_nothing(compute: Compute) -> No
 
 
 async def test_a_stopped_executor_refuses() -> None:
-    """Instead of letting its caller wait for ever."""
+    """Instead of letting its caller wait forever."""
     compute = Compute()
     compute.close()
     with pytest.raises(RuntimeError, match="stopped"):

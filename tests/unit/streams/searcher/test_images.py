@@ -1,4 +1,4 @@
-"""Photos made more like a catalogue's: lighting, ground, crops, and answers fused."""
+"""Photos made more like a catalog's: lighting, ground, crops, and answers fused."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from visualsearch.types import Answer, BaseRecord, Plan
 
 
 def still_life(size: tuple[int, int] = (320, 240)) -> Image.Image:
-    """Draw a red ball a little off the centre of a textured green table."""
+    """Draw a red ball a little off the center of a textured green table."""
     rng = np.random.default_rng(3)
     table = rng.normal((60, 120, 70), 12, (size[1], size[0], 3)).clip(0, 255).astype(np.uint8)
     image = Image.fromarray(table)
@@ -56,7 +56,7 @@ def test_the_subject_is_laid_on_white_and_cropped_to() -> None:
     [Image.new("RGB", (64, 64), "navy"), Image.new("RGB", (3, 200)), Image.new("RGB", (1, 1))],
 )
 def test_a_photo_without_a_subject_stays_whole(photo: Image.Image) -> None:
-    """One colour, or hardly a pixel: nothing is lost."""
+    """One color, or hardly a pixel: nothing is lost."""
     assert without_ground(photo, subject_by_grabcut).size == photo.size
 
 
@@ -72,7 +72,7 @@ def test_lighting_is_evened_out_and_hues_stay() -> None:
 
 
 def test_crops_are_the_whole_and_its_centre() -> None:
-    """Largest first, each around the centre."""
+    """Largest first, each around the center."""
     whole, *inner = crops(still_life())
     assert whole.size == (320, 240)
     assert [view.size for view in inner] == [(round(320 * c), round(240 * c)) for c in CROPS]
@@ -89,7 +89,7 @@ def answer(matches: int, **scores: float) -> Answer:
 
 
 def test_a_product_counts_by_its_best_score() -> None:
-    """With the picture that has it; equal ones by product id; the work adds up."""
+    """With the image that has it; equal ones by product id; the work adds up."""
     both = fused([answer(4, a=0.9, b=0.8, c=0.1), answer(4, c=0.85, b=0.8, d=0.8)], 3)
     assert [(hit.product_id, hit.score) for hit in both.hits] == [
         ("a", 0.9), ("c", 0.85), ("b", 0.8)]  # fmt: skip

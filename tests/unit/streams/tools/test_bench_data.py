@@ -39,7 +39,7 @@ def test_drawn_vectors_are_like_those_of_pictures(drawn: Any) -> None:
 
 
 def test_queries_are_partly_like_rows_and_partly_apart(drawn: Any) -> None:
-    """Those like pictures have a near row; those like words have none, and lie elsewhere."""
+    """Those like images have a near row; those like words have none, and lie elsewhere."""
     _, best = nearest(drawn.vectors, drawn.queries, 1)
     near = best[:, 0] > 0.8
     assert 0.55 < near.mean() < 0.65

@@ -1,4 +1,4 @@
-"""Rows → products → events: pictures inlined, checks as the worker's, memory bounded."""
+"""Rows → products → events: images inlined, checks as the worker's, memory bounded."""
 
 import base64
 import io
@@ -28,14 +28,14 @@ NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 def picture(size: tuple[int, int], kind: str, **options: Any) -> bytes:
-    """Encode a picture of any format."""
+    """Encode an image of any format."""
     out = io.BytesIO()
     Image.new("RGB", size, (200, 30, 40)).save(out, kind, **options)
     return out.getvalue()
 
 
 def opened(data: bytes) -> Image.Image:
-    """Decode a picture."""
+    """Decode an image."""
     return Image.open(io.BytesIO(data))
 
 
@@ -66,7 +66,7 @@ class Sender:
 
 
 def test_a_small_jpeg_keeps_its_bytes() -> None:
-    """Another compression would cost quality, and hide that the picture is known."""
+    """Another compression would cost quality, and hide that the image is known."""
     data = jpeg((9, 9, 9), side=MAX_SIDE)
     assert shrink(data) == data
 
@@ -93,7 +93,7 @@ def test_shrinking_turns_a_photo_upright() -> None:
 
 
 def test_noise_stays_under_the_limit_of_an_event() -> None:
-    """The picture that compresses worst still fits an inline image's 2 MB."""
+    """The image that compresses worst still fits an inline image's 2 MB."""
     noise = Image.effect_noise((1100, 1100), 200).convert("RGB")
     out = io.BytesIO()
     noise.save(out, "PNG")
@@ -108,7 +108,7 @@ def test_what_is_no_picture_is_refused(data: bytes) -> None:
 
 
 def test_pictures_are_inlined(tmp_path: Path) -> None:
-    """`path` is relative to the catalogue, base64 is taken too; ids and kinds stay."""
+    """`path` is relative to the catalog, base64 is taken too; ids and kinds stay."""
     data = jpeg((1, 2, 3))
     (tmp_path / "a.jpg").write_bytes(data)
     inline = base64.b64encode(data).decode()
@@ -191,7 +191,7 @@ def test_a_repeated_product_is_rejected_with_both_lines(tmp_path: Path) -> None:
 
 
 def test_rows_are_read_only_a_little_ahead(tmp_path: Path) -> None:
-    """Memory is bounded however large the catalogue: reading waits for the consumer."""
+    """Memory is bounded however large the catalog: reading waits for the consumer."""
     read = 0
 
     def endless() -> Iterator[Row]:
@@ -213,7 +213,7 @@ def test_rows_are_read_only_a_little_ahead(tmp_path: Path) -> None:
 def test_published_events_are_what_the_worker_decodes(
     kind: EventType, cls: type[ProductCreated | ProductUpdated]
 ) -> None:
-    """Key, type, time and a distinct event id for each product, in the catalogue's order."""
+    """Key, type, time and a distinct event id for each product, in the catalog's order."""
     sender = Sender()
     ready = [Ready("w", n, Product(product_id=f"p{n}", title="T", images=[])) for n in range(100)]
     load = publish(ready, sender, "topic", run_id="run", now=lambda: NOW, kind=kind)

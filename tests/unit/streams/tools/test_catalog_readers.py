@@ -1,4 +1,4 @@
-"""Catalogues as files: what each reader gives, and what it says of rows that it cannot."""
+"""Catalogs as files: what each reader gives, and what it says of rows that it cannot."""
 
 import json
 from pathlib import Path, PurePath
@@ -12,12 +12,12 @@ from tests.support.fakes import jpeg
 
 
 def rows(path: Path) -> list[Row | Rejected]:
-    """Read all of a catalogue."""
+    """Read all of a catalog."""
     return list(open_catalog(path).rows)
 
 
 def products(path: Path) -> list[dict[str, object]]:
-    """Read a catalogue of which nothing is rejected."""
+    """Read a catalog of which nothing is rejected."""
     found = rows(path)
     assert all(isinstance(row, Row) for row in found), found
     return [dict(row.product) for row in found if isinstance(row, Row)]
@@ -68,7 +68,7 @@ def test_position_ends_at_the_total(tmp_path: Path) -> None:
 
 
 def test_csv_takes_lists_attributes_and_pictures_from_cells(tmp_path: Path) -> None:
-    """Pictures are paths or URLs, tags a list, `attributes.x` an attribute; empty is absent."""
+    """Images are paths or URLs, tags a list, `attributes.x` an attribute; empty is absent."""
     file = tmp_path / "c.csv"
     file.write_text(
         "product_id,title,price,tags,images,attributes.color,brand\n"
@@ -156,7 +156,7 @@ def test_safe_ids_are_short_steady_and_tell_long_paths_apart() -> None:
 
 @pytest.mark.parametrize("name", ["missing", "notes.txt", "empty"])
 def test_what_is_no_catalogue_is_said_so(tmp_path: Path, name: str) -> None:
-    """A wrong path, a file of another kind and a folder without pictures have one line each."""
+    """A wrong path, a file of another kind and a folder without images have one line each."""
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "empty").mkdir()
     with pytest.raises(CatalogError) as caught:
@@ -166,7 +166,7 @@ def test_what_is_no_catalogue_is_said_so(tmp_path: Path, name: str) -> None:
 
 
 def test_jsonl_is_read_as_it_is_asked_for(tmp_path: Path) -> None:
-    """A catalogue of millions is never in memory: the second line is not read with the first."""
+    """A catalog of millions is never in memory: the second line is not read with the first."""
     file = tmp_path / "c.jsonl"
     file.write_text("".join(json.dumps({"n": n}) + "\n" for n in range(3)))
     iterator = open_catalog(file).rows

@@ -173,7 +173,7 @@ def test_what_was_left_out_is_read_again_from_where_it_came() -> None:
 
 
 def test_an_event_with_several_letters_is_published_once() -> None:
-    """Two of its pictures failed, then its replay did; another event is another."""
+    """Two of its images failed, then its replay did; another event is another."""
     again = letter(3, offset=90, timestamp_ms=9000, headers=(Place(1000, 42).header,))
     broker = Broker()
     rows = list(replay([letter(1), letter(2), again, letter(4, offset=43)], TOPICS, broker))
@@ -202,7 +202,7 @@ def test_a_letter_without_error_headers_is_refused_not_fatal() -> None:
 
 
 def test_values_are_shown_for_people() -> None:
-    """JSON is indented, pictures in base64 are cut, what is no JSON stays text."""
+    """JSON is indented, images in base64 are cut, what is no JSON stays text."""
     assert readable(None) == "null (a delete)"
     assert readable(b'{"a":1}') == '{\n  "a": 1\n}'
     assert readable(b'{"data":"%s"}' % (b"x" * 5000)).endswith('… (5,000 characters)"\n}')

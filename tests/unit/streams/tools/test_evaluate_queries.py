@@ -18,7 +18,7 @@ GOOD = {"text": "red mug", "relevant": ["a"]}
 
 
 def written(folder: Path, *lines: Any) -> Path:
-    """Write a file of queries, one picture beside it."""
+    """Write a file of queries, one image beside it."""
     (folder / "red.jpg").write_bytes(jpeg((200, 0, 0)))
     path = folder / "q.jsonl"
     text = [line if isinstance(line, str) else json.dumps(line) for line in lines]

@@ -69,7 +69,7 @@ def test_the_reach_of_lists_has_its_curve() -> None:
 
 
 def test_recall_is_by_distance_so_that_ties_cost_nothing() -> None:
-    """Ten equal pictures, of which any three are the exact answer."""
+    """Ten equal images, of which any three are the exact answer."""
     engine = Engine("m", DIM)
     row = np.eye(1, DIM, dtype=np.float32)[0]
     for number in range(10):

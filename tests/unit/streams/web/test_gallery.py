@@ -1,4 +1,4 @@
-"""The page of pictures: whole, escaped, with the hits where they were."""
+"""The page of images: whole, escaped, with the hits where they were."""
 
 from html.parser import HTMLParser
 
@@ -30,7 +30,7 @@ def hit(product_id: str, title: str = "T") -> SearchHit:
 
 
 def test_page_stands_alone_and_shows_query_and_hits() -> None:
-    """Every picture is in the page; nothing is loaded from elsewhere."""
+    """Every image is in the page; nothing is loaded from elsewhere."""
     answer = Answered("red mug", "12 ms", [hit("a"), hit("b")], [b"\xff\xd8"], [True, False])
     text = gallery_page("Title", "lead", {"By words": [answer]}, lambda _: jpeg_url(b"1"))
     page = Images()
@@ -43,7 +43,7 @@ def test_page_stands_alone_and_shows_query_and_hits() -> None:
 
 
 def test_titles_of_a_shop_are_text_not_markup() -> None:
-    """A catalogue is not trusted with the page."""
+    """A catalog is not trusted with the page."""
     evil = '<script>alert(1)</script>" onerror="x'
     sold = SearchHit(product_id=evil, score=0.5, image_id=evil, title=evil, price=1, currency=evil)
     answer = Answered(evil, evil, [hit(evil, evil), sold], [b"1"], [True, False])
@@ -69,7 +69,7 @@ def test_template_syntax_in_a_title_stays_text() -> None:
     """A title is a value of the template, never a part of it."""
     title = "{{ 7 * 7 }} {% for %} {# gone #}"
     text = gallery_page(title, "", {"": [Answered("", "", [hit("a", title)])]}, lambda _: "data:,")
-    assert text.count(title) == 4  # <title>, <h1>, the alt of the picture, the title of the hit
+    assert text.count(title) == 4  # <title>, <h1>, the alt of the image, the title of the hit
 
 
 def test_sections_hold_only_what_is_known() -> None:
@@ -98,6 +98,6 @@ def test_picture_links_survive_any_product_id() -> None:
 
 
 def test_an_absent_worker_leaves_links() -> None:
-    """The page still shows the pictures once a worker is up."""
+    """The page still shows the images once a worker is up."""
     show = embedded_pictures("http://127.0.0.1:1", [hit("a")])
     assert show(hit("a")) == "http://127.0.0.1:1/v1/images/a?image_id=front+1"

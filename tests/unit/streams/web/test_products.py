@@ -12,7 +12,7 @@ from visualsearch.types import BaseRecord, ImageVector, OfferRecord, VectorsReco
 
 
 def engine(products: int) -> Engine:
-    """Return an engine with so many products, each with one picture."""
+    """Return an engine with so many products, each with one image."""
     made = Engine("fake", DIM)
     for number in range(products):
         name = f"p{number}"
@@ -40,7 +40,7 @@ def test_every_product_once_between_a_head_and_an_end() -> None:
 
 
 def test_a_product_is_told_whole_and_a_deleted_one_as_that() -> None:
-    """Attributes, offer, pictures and the order of each kind."""
+    """Attributes, offer, images and the order of each kind."""
     made = engine(1)
     made.apply([
         OfferRecord("p0", (2, 0, 0), price=2.5),

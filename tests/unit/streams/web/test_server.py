@@ -46,7 +46,7 @@ class HangingStore:
     """A fetcher whose store never answers."""
 
     async def fetch(self, _: str) -> None:
-        """Wait for ever."""
+        """Wait forever."""
         await asyncio.Event().wait()
 
 

@@ -25,7 +25,7 @@ RANDOM = np.random.default_rng(0)
 
 
 def scored(temperature: float, count: int = 4000) -> tuple[list[FloatArray], list[int]]:
-    """Draw scores of one picture each, and truths as likely as the softmax at a temperature."""
+    """Draw scores of one image each, and truths as likely as the softmax at a temperature."""
     similarity = RANDOM.normal(scale=0.1, size=(count, 5)).astype(np.float32)
     shares = probabilities(similarity, temperature)
     right = (shares.cumsum(axis=1) < RANDOM.random((count, 1))).sum(axis=1)
@@ -98,7 +98,7 @@ def test_a_bad_taxonomy_is_refused_by_field(tmp_path: Path, given: str, said: st
 
 
 def test_zero_shot_guesses_by_words_and_only_when_sure() -> None:
-    """A picture of a value's own direction; one between two values says nothing."""
+    """An image of a value's own direction; one between two values says nothing."""
     colors = Attribute("color", {"red": ("crimson",), "blue": ()})
     style = Attribute("style", {"casual": (), "formal": ()})
     heads = zero_shot([colors, style], FakeEncoder().encode_texts, {"color": 0.05})

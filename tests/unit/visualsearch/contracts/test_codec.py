@@ -42,7 +42,7 @@ def decode(
     headers: list[tuple[str, bytes | None]] | None = None,
     timestamp_ms: int = NOON_MS,
 ) -> ProductEvent:
-    """Decode a body (bytes and None go as they are) as a lane does."""
+    """Decode a body (bytes and None go as they are) as a pipeline does."""
     value = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     return decode_event(
         value, key=key, headers=headers or [], timestamp_ms=timestamp_ms, source="events[3]@17"
@@ -103,7 +103,7 @@ def test_a_reverse_dns_prefix_belongs_to_cloudevents_only() -> None:
 
 
 def test_unknown_fields_are_ignored() -> None:
-    """A catalogue may say more than we read."""
+    """A catalog may say more than we read."""
     event = good_event("p")
     spoken = event | {"extra": 1, "product": event["product"] | {"colour": {"r": 1}}}
     assert decode(spoken) == decode(event)
@@ -212,7 +212,7 @@ def test_an_encoded_event_is_bare_json_without_defaults() -> None:
     ],
 )
 def test_a_request_that_is_wrong_names_its_field(body: bytes, code: str, field: str) -> None:
-    """Unlike events, requests with unknown fields are refused: a misspelt filter is no filter."""
+    """Unlike events, requests with unknown fields are refused: a misspelled filter is no filter."""
     with pytest.raises(SchemaError) as caught:
         decode_request(body)
     assert (caught.value.code, caught.value.field) == (code, field)

@@ -22,7 +22,7 @@ from visualsearch.contracts.search import decode_request
 
 
 def decode(message: Malformed) -> ProductEvent:
-    """Decode as a lane does."""
+    """Decode as a pipeline does."""
     return decode_event(
         message.value,
         key=message.key,

@@ -1,4 +1,4 @@
-"""The drawn catalogue: deterministic, complete, and what it says it shows."""
+"""The drawn catalog: deterministic, complete, and what it says it shows."""
 
 import io
 from collections import Counter
@@ -15,7 +15,7 @@ from visualsearch.datasets.drawn.patterns import PATTERNS, fabric
 
 
 def test_a_seed_gives_the_same_catalogue() -> None:
-    """Titles, prices and the very bytes of the pictures follow from the seed."""
+    """Titles, prices and the very bytes of the images follow from the seed."""
     one, again, other = (list(draw_catalogue(6, seed)) for seed in (3, 3, 4))
     assert one == again
     assert [p.images for p in one] != [p.images for p in other]
@@ -51,7 +51,7 @@ def test_word_queries_have_ten_right_answers() -> None:
 
 
 def test_a_catalogue_holds_what_word_queries_promise() -> None:
-    """Counting a drawn catalogue gives the queries that were listed for it."""
+    """Counting a drawn catalog gives the queries that were listed for it."""
     held = Counter((product.kind, product.color) for product in draw_catalogue(200, seed=5))
     promised = {(kind, color) for _, kind, color in word_queries(200, seed=5)}
     assert {pair for pair, count in held.items() if count >= 10} == promised
@@ -59,7 +59,7 @@ def test_a_catalogue_holds_what_word_queries_promise() -> None:
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_a_thing_fills_its_sheet_in_its_color(kind: str) -> None:
-    """A good part of the sheet is covered, none of it cut off, most of it in the asked colour."""
+    """A good part of the sheet is covered, none of it cut off, most of it in the asked color."""
     import random
 
     thing = np.asarray(draw_thing(kind, "purple", "plain", random.Random(kind)))
@@ -74,7 +74,7 @@ def test_a_thing_fills_its_sheet_in_its_color(kind: str) -> None:
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_patterns_leave_the_base_color_in_the_majority(pattern: str) -> None:
-    """A pattern is seen, and its ground still decides what colour the thing is."""
+    """A pattern is seen, and its ground still decides what color the thing is."""
     import random
 
     base, other = (200, 30, 40), (246, 246, 244)

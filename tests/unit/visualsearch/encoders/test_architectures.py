@@ -40,7 +40,7 @@ def _quiet_and_alone() -> Iterator[None]:
 
 
 def pictures() -> list[Image.Image]:
-    """Build noisy pictures, wide, tall and square."""
+    """Build noisy images, wide, tall and square."""
     rng = np.random.default_rng(6)
     shapes = [(64, 64), (120, 300), (300, 90)]
     return [Image.fromarray(rng.integers(0, 255, (h, w, 3), dtype=np.uint8)) for h, w in shapes]

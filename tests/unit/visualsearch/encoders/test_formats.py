@@ -1,4 +1,4 @@
-"""One picture in many files: the encoder sees the same."""
+"""One image in many files: the encoder sees the same."""
 
 import io
 
@@ -22,7 +22,7 @@ def lite() -> LiteEncoder:
 
 
 def written(image: Image.Image, form: str) -> bytes:
-    """Write a picture as a file of that form."""
+    """Write an image as a file of that form."""
     out = io.BytesIO()
     if form == "rotated by EXIF":
         exif = Image.Exif()

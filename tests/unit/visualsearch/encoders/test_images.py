@@ -1,4 +1,4 @@
-"""Decoding pictures of any make, and refusing what is none."""
+"""Decoding images of any make, and refusing what is none."""
 
 import io
 
@@ -12,27 +12,27 @@ from visualsearch.errors import ImageError
 
 
 def encoded(image: Image.Image, form: str, **options: object) -> bytes:
-    """Encode a picture in memory."""
+    """Encode an image in memory."""
     out = io.BytesIO()
     image.save(out, form, **options)
     return out.getvalue()
 
 
 def halves(mode: str = "RGB") -> Image.Image:
-    """Build a picture of 80 x 40: left half red, right half blue."""
+    """Build an image of 80 x 40: left half red, right half blue."""
     image = Image.new("RGB", (80, 40), (255, 0, 0))
     image.paste((0, 0, 255), (40, 0, 80, 40))
     return image.convert(mode)
 
 
 def near(image: Image.Image, at: tuple[int, int], color: tuple[int, int, int]) -> bool:
-    """Tell whether a pixel has about the given colour."""
+    """Tell whether a pixel has about the given color."""
     return bool(np.abs(np.subtract(image.getpixel(at), color)).max() < 40)
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM"])
 def test_formats_are_sniffed(form: str) -> None:
-    """Any common format becomes RGB with its colours where they were."""
+    """Any common format becomes RGB with its colors where they were."""
     image = decode_image(encoded(halves(), form))
     assert image.mode == "RGB"
     assert near(image, (10, 20), (255, 0, 0))
@@ -59,7 +59,7 @@ def test_cmyk_jpeg_keeps_its_colors() -> None:
 
 
 def test_transparency_lies_on_white() -> None:
-    """Clear pixels are white, half-clear ones lighter, whatever colour they hide."""
+    """Clear pixels are white, half-clear ones lighter, whatever color they hide."""
     image = Image.new("RGBA", (20, 10), (0, 0, 0, 0))
     image.paste((255, 0, 0, 128), (10, 0, 20, 10))
     decoded = decode_image(encoded(image, "PNG"))
@@ -68,7 +68,7 @@ def test_transparency_lies_on_white() -> None:
 
 
 def test_palette_with_transparency_lies_on_white() -> None:
-    """A palette picture's transparent index is white too."""
+    """A palette image's transparent index is white too."""
     image = Image.new("P", (10, 10), 0)
     image.putpalette([0, 0, 0, 255, 0, 0])
     image.paste(1, (5, 0, 10, 10))
@@ -87,7 +87,7 @@ def test_sixteen_bits_are_scaled_not_clipped() -> None:
 
 
 def test_a_color_profile_is_applied() -> None:
-    """The same numbers in a wider space are stronger colours; without a profile they are sRGB."""
+    """The same numbers in a wider space are stronger colors; without a profile they are sRGB."""
     numbers = Image.new("RGB", (16, 16), (180, 120, 60))
     plain = np.array(decode_image(encoded(numbers, "PNG")).getpixel((8, 8)))
     wide = np.array(
@@ -100,7 +100,7 @@ def test_a_color_profile_is_applied() -> None:
 @pytest.mark.parametrize("profile", [b"no profile", ImageCms.ImageCmsProfile(
     ImageCms.createProfile("LAB")).tobytes()])  # fmt: skip
 def test_a_profile_that_does_not_fit_is_left_out(profile: bytes) -> None:
-    """Broken, or of another kind of picture: the numbers are taken as they are."""
+    """Broken, or of another kind of image: the numbers are taken as they are."""
     image = decode_image(encoded(halves(), "PNG", icc_profile=profile))
     assert image.getpixel((10, 20)) == (255, 0, 0)
 
@@ -175,7 +175,7 @@ def test_tiles_leave_no_seam_and_no_other_size(mode: str) -> None:
 
 
 def test_large_pictures_shrink_to_the_asked_side() -> None:
-    """The longer side is at most max_side, the shape is kept, tiny pictures are not enlarged."""
+    """The longer side is at most max_side, the shape is kept, tiny images are not enlarged."""
     data = encoded(Image.new("RGB", (3000, 1500)), "JPEG")
     assert decode_image(data, max_side=512).size == (512, 256)
     assert decode_image(encoded(Image.new("RGB", (3000, 2)), "PNG"), max_side=100).size == (100, 1)
@@ -192,7 +192,7 @@ def test_other_content_is_no_picture(data: bytes) -> None:
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
 def test_truncated_pictures_are_refused(form: str) -> None:
-    """Half a file is an error, not half a picture."""
+    """Half a file is an error, not half an image."""
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     data = encoded(Image.fromarray(noise), form)
     with pytest.raises(ImageError) as caught:
@@ -225,7 +225,7 @@ CODES = {
 
 
 def outcome(data: bytes) -> str:
-    """Return the mode of the decoded picture, or the code of its refusal."""
+    """Return the mode of the decoded image, or the code of its refusal."""
     try:
         return decode_image(data).mode
     except ImageError as error:
@@ -233,7 +233,7 @@ def outcome(data: bytes) -> str:
 
 
 def test_flipped_bytes_never_escape_as_other_errors() -> None:
-    """Any damage gives a picture or an ImageError with one of three codes."""
+    """Any damage gives an image or an ImageError with one of three codes."""
     rng = np.random.default_rng(1)
     whole = {form: encoded(halves(), form) for form in ("JPEG", "PNG", "GIF", "TIFF", "WEBP")}
     for form, data in whole.items():

@@ -33,12 +33,12 @@ def lite() -> LiteEncoder:
 
 
 def front(kind: str, color: str, seed: str = UNSEEN) -> bytes:
-    """Draw the catalogue picture of a product."""
+    """Draw the catalog image of a product."""
     return draw_product(kind, color, seed, "p").images[0].data
 
 
 def test_vectors_are_unit_rows(lite: LiteEncoder) -> None:
-    """Pictures and words give float32 rows of length one, at most 512 wide."""
+    """Images and words give float32 rows of length one, at most 512 wide."""
     images = lite.encode_images([front("mug", "red"), Image.new("L", (30, 900))])
     texts = lite.encode_texts(["red mug", "", "Ωμέγα", "x" * 5000])
     for rows, count in ((images, 2), (texts, 4)):
@@ -65,14 +65,14 @@ def test_a_vector_does_not_depend_on_its_batch(lite: LiteEncoder) -> None:
 
 
 def test_a_damaged_picture_is_an_image_error(lite: LiteEncoder) -> None:
-    """Bytes that are no picture raise the coded error."""
+    """Bytes that are no image raise the coded error."""
     with pytest.raises(ImageError) as caught:
         lite.encode_images([front("mug", "red"), b"no picture"])
     assert caught.value.code == "image_not_an_image"
 
 
 def test_words_find_kind_and_color(lite: LiteEncoder) -> None:
-    """Among all kinds in four colours "<colour> <kind>" finds its product first, nearly always."""
+    """Among all kinds in four colors "<color> <kind>" finds its product first, nearly always."""
     pairs = [(kind, color) for kind in KINDS for color in ("red", "navy", "yellow", "white")]
     vectors = lite.encode_images([front(kind, color) for kind, color in pairs])
     texts = lite.encode_texts([f"{color} {kind}" for kind, color in pairs])
@@ -95,7 +95,7 @@ def test_synonyms_and_unlisted_words_help(lite: LiteEncoder) -> None:
 
 
 def test_a_picture_and_a_color_find_the_recolored_product(lite: LiteEncoder) -> None:
-    """For "this, but in navy" the default weight turns the colour and keeps the kind."""
+    """For "this, but in navy" the default weight turns the color and keeps the kind."""
     colors = ("red", "navy", "yellow", "green")
     pairs = [(kind, color) for kind in ("dress", "mug", "sofa", "boot") for color in colors]
     vectors = lite.encode_images([front(kind, color) for kind, color in pairs])

@@ -12,7 +12,7 @@ from visualsearch.types import FloatArray
 
 KINDS = list(CLOTHING_KINDS.values())
 COLORS = ["red", "green", "blue"]
-SIZE = 40  # one axis per kind, colour and style
+SIZE = 40  # one axis per kind, color and style
 
 
 def along(*axes: int) -> FloatArray:
@@ -22,7 +22,7 @@ def along(*axes: int) -> FloatArray:
 
 
 def words(texts: list[str]) -> FloatArray:
-    """Encode "<colour> <kind>", "<kind>" or "<colour>"."""
+    """Encode "<color> <kind>", "<kind>" or "<color>"."""
     rows = []
     for text in texts:
         color = next((place for place, name in enumerate(COLORS) if text.startswith(name)), None)
@@ -33,7 +33,7 @@ def words(texts: list[str]) -> FloatArray:
 
 
 def shop() -> Shown:
-    """Four styles of dress and of hat in three colours each, a front and a back view of each."""
+    """Four styles of dress and of hat in three colors each, a front and a back view of each."""
     labels, rows = [], []
     for kind in (0, 1):
         for style in range(4):
@@ -61,7 +61,7 @@ def test_a_perfect_encoder_scores_one() -> None:
 
 
 def test_only_pictures_never_trained_on_are_asked_for() -> None:
-    """Three of four styles are held out: 18 back views, 36 other colours."""
+    """Three of four styles are held out: 18 back views, 36 other colors."""
     goods = shop()
     assert len(measures.other_views(goods)["luma: any view, top 3"]) == 18
     assert len(measures.in_color(goods, words, 1.0)["luma: in another colour, first"]) == 36
@@ -77,14 +77,14 @@ def test_a_picture_never_finds_itself() -> None:
 
 
 def test_the_wrong_color_is_not_the_right_answer() -> None:
-    """Without a weight for the word, "in blue" finds the source's own likes: other colours."""
+    """Without a weight for the word, "in blue" finds the source's own likes: other colors."""
     scores = measures.in_color(shop(), words, 0.0)
     assert 0 < scores["luma: in another colour, first"].mean() < 1
     assert scores["luma: in another colour, top 5"].mean() == 1
 
 
 def test_precision_counts_as_many_hits_as_there_are_right_answers() -> None:
-    """Four red dresses among eight: a word encoder that knows kinds alone gets half the colours."""
+    """Four red dresses among eight: a word encoder that knows kinds alone gets half the colors."""
     labels = [Labels("dress", "red" if n % 2 else "blue", product=str(n), held_out=True)
               for n in range(8)]  # fmt: skip
     goods = Shown(labels, np.stack([along(0)] * 8))

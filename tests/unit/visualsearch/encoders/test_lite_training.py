@@ -43,7 +43,7 @@ def test_a_caption_is_true_false_or_unknown(said: Caption, expected: list[int]) 
 
 
 def test_what_is_said_of_a_picture_holds_for_it() -> None:
-    """No caption of a picture is false or unknown for the picture itself."""
+    """No caption of an image is false or unknown for the image itself."""
     rng, rows = random.Random(1), [DRAWN, SOLD, PHOTO]
     for row in rows:
         said = [caption(row, rng) for _ in range(200)]
@@ -82,7 +82,7 @@ def test_a_rehearsal_holds_back_whole_styles_of_training_photos() -> None:
 
 
 def test_the_heads_learn_what_they_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On separable pictures of two kinds, words find their kind after a few steps."""
+    """On separable images of two kinds, words find their kind after a few steps."""
     monkeypatch.setattr(lite_fit, "HIDDEN", 32)
     monkeypatch.setattr(lite_fit, "BATCH", 48)
     rng = np.random.default_rng(0)

@@ -29,7 +29,7 @@ def encoder() -> OpenClipEncoder:
 
 @pytest.fixture(scope="module")
 def pictures() -> list[Image.Image]:
-    """Build five noisy pictures of different shapes: more than one batch."""
+    """Build five noisy images of different shapes: more than one batch."""
     rng = np.random.default_rng(5)
     shapes = [(64, 64), (200, 100), (90, 300), (224, 224), (31, 17)]
     return [Image.fromarray(rng.integers(0, 255, (h, w, 3), dtype=np.uint8)) for w, h in shapes]
@@ -38,7 +38,7 @@ def pictures() -> list[Image.Image]:
 def test_vectors_equal_open_clips_own(
     encoder: OpenClipEncoder, pictures: list[Image.Image]
 ) -> None:
-    """Preprocessing, tokens, batches and normalisation change nothing against open_clip itself."""
+    """Preprocessing, tokens, batches and normalization change nothing against open_clip itself."""
     import open_clip
 
     preprocess = open_clip.image_transform(

@@ -10,7 +10,7 @@ steps = st.lists(st.one_of(st.lists(st.integers(0, 10**6), max_size=700), st.int
 
 
 def test_a_grown_array_keeps_its_cells_and_leaves_the_former() -> None:
-    """It at least doubles, so that growing costs the same per cell for ever."""
+    """It at least doubles, so that growing costs the same per cell forever."""
     former = np.array([1, 2, 3], dtype=np.int32)
     larger = grown(former, 100, -1)
     assert larger[:3].tolist() == [1, 2, 3]

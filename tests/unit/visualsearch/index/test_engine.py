@@ -34,7 +34,7 @@ def offer(name: str, time: int = 1, **fields: object) -> OfferRecord:
 
 
 def vectors(name: str, *numbers: int, time: int = 1, model: str = "m") -> VectorsRecord:
-    """Return a set of pictures whose ids are the numbers of their vectors."""
+    """Return a set of images whose ids are the numbers of their vectors."""
     images = tuple(ImageVector(str(n), V[n], url=f"http://x/{n}") for n in numbers)
     return VectorsRecord(name, (time, 0, 0), model=model, images=images)
 
@@ -62,7 +62,7 @@ def test_searchable_needs_base_and_vectors_in_any_order(index: Index) -> None:
 
 
 def test_a_product_without_pictures_waits_for_its_first(index: Index) -> None:
-    """An empty set of pictures is a state like any other, also for a product never seen."""
+    """An empty set of images is a state like any other, also for a product never seen."""
     applied = index.apply([vectors("a"), base("a")])
     assert [(a.outcome, a.searchable) for a in applied] == [(Outcome.APPLIED, False)] * 2
     assert index.vectors_of("a") == []
@@ -94,7 +94,7 @@ def test_an_equal_order_is_applied_as_compaction_would(index: Index) -> None:
 
 
 def test_new_pictures_replace_all_former_ones(index: Index) -> None:
-    """The old picture finds nothing any more, the new one does; the score is the cosine."""
+    """The old image finds nothing any more, the new one does; the score is the cosine."""
     index.apply([base("a"), vectors("a", 0, 1), base("b"), vectors("b", 5)])
     index.apply([vectors("a", 2, time=2)])
     hits = index.search(Query(V[2], top_k=1)).hits
@@ -146,7 +146,7 @@ def test_an_offer_of_an_unknown_product_disturbs_no_filter(index: Index) -> None
 
 
 def test_several_pictures_are_one_product(index: Index) -> None:
-    """Grouping comes before top_k, the best picture is named, `image_kind` narrows to its rows."""
+    """Grouping comes before top_k, the best image is named, `image_kind` narrows to its rows."""
     picture, scene = ImageVector("p", V[0]), ImageVector("s", V[1], kind="lifestyle")
     index.apply([base("a"), VectorsRecord("a", (1, 0, 0), False, "m", (picture, scene))])
     index.apply([base("b"), vectors("b", 2)])
@@ -157,7 +157,7 @@ def test_several_pictures_are_one_product(index: Index) -> None:
 
 
 def test_equal_scores_are_ordered_by_product_id(index: Index) -> None:
-    """Ten products with one picture: always the same three."""
+    """Ten products with one image: always the same three."""
     for name in "jihgfedcba":
         index.apply([vectors(name, 0), base(name)])
     assert found(index, top_k=3) == ["a", "b", "c"]

@@ -43,14 +43,14 @@ def engine_with(count: int, hooks: Hooks | None = None) -> Engine:
 
 
 def put(engine: Engine, n: int, vector: FloatArray, time: int = 1) -> None:
-    """Upsert product n with one picture."""
+    """Upsert product n with one image."""
     order = (time, 0, 0)
     picture = VectorsRecord(f"p{n}", order, model="m", images=(ImageVector("i", vector),))
     engine.apply([BaseRecord(f"p{n}", order), picture])
 
 
 def assert_right(engine: Engine, vectors: dict[int, FloatArray]) -> None:
-    """Assert that these products, and no others, are found, with their own pictures' scores."""
+    """Assert that these products, and no others, are found, with their own images' scores."""
     check_storage(engine)
     for query in V[::100]:
         answer = engine.search(Query(query, top_k=1_000))
@@ -100,7 +100,7 @@ def test_rows_that_die_and_come_back_as_others_while_something_is_built(
 
 
 def test_dead_rows_are_rebuilt_away_and_their_ids_used_again() -> None:
-    """Three turnovers later the store is no larger, and no picture of before is found."""
+    """Three turnovers later the store is no larger, and no image of before is found."""
     engine = engine_with(60)
     drain(engine)
     for turn in range(1, 4):

@@ -91,7 +91,7 @@ def test_searches_with_the_same_filters_share_a_view(engine: Engine) -> None:
 def test_whatever_is_applied_ends_it(
     engine: Engine, records: Sequence[Record], then: set[str]
 ) -> None:
-    """The very next search sees a price, a category, a delete, another picture."""
+    """The very next search sees a price, a category, a delete, another image."""
     assert found(engine, CHEAP) == FOUND
     before = view_of(engine)
     engine.apply(records)

@@ -46,7 +46,7 @@ def engine_with(count: int, hooks: Hooks | None = None) -> Engine:
 
 
 def put(engine: Engine, n: int, vector: FloatArray, time: int = 1) -> None:
-    """Upsert product n with one picture; even ones are shoes."""
+    """Upsert product n with one image; even ones are shoes."""
     order = (time, 0, 0)
     image = ImageVector("i", vector)
     category = "bags" if n % 2 else "shoes"
@@ -179,7 +179,7 @@ def two_camps(per_camp: int) -> tuple[Engine, FloatArray]:
 
 @pytest.mark.parametrize(("top_k", "ef"), [(1, 4 * 42), (60, 4 * 60)])
 def test_a_walk_that_finds_too_few_is_widened(top_k: int, ef: int) -> None:
-    """Half match the filter, but the query's whole neighbourhood is of the other half.
+    """Half match the filter, but the query's whole neighborhood is of the other half.
 
     The first beam is ceil(16 * 1.3 / 0.5), or what is wanted if that is more.
     """

@@ -36,7 +36,7 @@ def opposite(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def recall(engine: Engine) -> tuple[float, set[str]]:
-    """Return the mean recall of searches for stored pictures, and the strategies."""
+    """Return the mean recall of searches for stored images, and the strategies."""
     shares, strategies = [], set()
     for n in range(0, len(V), 30):
         answer = engine.search(Query(V[n], top_k=K))

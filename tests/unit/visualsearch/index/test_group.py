@@ -29,7 +29,7 @@ def test_the_best_and_those_that_tie_with_the_last_are_kept(
 
 
 def test_more_rows_of_one_product_than_are_looked_at_first() -> None:
-    """A product with hundreds of good pictures must not crowd the others out."""
+    """A product with hundreds of good images must not crowd the others out."""
     slots = np.array([0] * 500 + [1, 2, 3])
     scores = np.concatenate([np.full(500, 0.9), [0.3, 0.2, 0.1]])
     assert near_best(slots, scores, 3).tolist() == [0, 1, 2]

@@ -34,7 +34,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def put(engine: Engine, vectors: FloatArray, time: int = 1, first: int = 0) -> None:
-    """Upsert a product of one picture for each vector."""
+    """Upsert a product of one image for each vector."""
     for n in range(len(vectors)):
         engine.apply(pictured(vectors[n : n + 1], time, first + n))
 
@@ -99,7 +99,7 @@ def test_a_coarse_piece_that_is_trained_over_is_dropped(tmp_path: Path) -> None:
 def test_the_newest_piece_grows_without_its_rows_being_coded_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """So that a search has few pieces to look through while pictures pour in."""
+    """So that a search has few pieces to look through while images pour in."""
     monkeypatch.setattr(listing, "YOUNG", 6)  # pieces' worth of rows
     engine = engine_with(V[:150])
     coded: list[int] = []
@@ -233,7 +233,7 @@ def test_rows_that_are_used_again_are_no_rows_of_a_coarse_piece(tmp_path: Path) 
 
 
 def test_a_row_that_is_used_again_keeps_the_list_of_its_new_picture(tmp_path: Path) -> None:
-    """The piece that is coded finely has seen the picture of before, and may come later."""
+    """The piece that is coded finely has seen the image of before, and may come later."""
     engine = restored(written(engine_with(V[:300]), tmp_path)).engine
     index = engine._index
     (coarse,) = index.built.pieces
@@ -247,7 +247,7 @@ def test_a_row_that_is_used_again_keeps_the_list_of_its_new_picture(tmp_path: Pa
     while not coding.finished:
         coding.step()
     other = (int(index.list_of[7]) + 1) % len(coder_of(engine).centroids)
-    index.list_of[7] = other  # by the piece of its new picture
+    index.list_of[7] = other  # by the piece of its new image
     engine._upkeep._listing._publish(coding)
     assert index.list_of[7] == other
     assert index.built.pieces == (coding.piece,)

@@ -113,7 +113,7 @@ def test_curves_are_of_what_stays(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("asked", "measured"), [(0, 512), (9, 512), (300, 300), (700, 512)])
 def test_queries_are_made_up_only_as_long_as_few_were_asked(asked: int, measured: int) -> None:
-    """For mixtures of pictures lists find less and graphs more than for real ones."""
+    """For mixtures of images lists find less and graphs more than for real ones."""
     engine = Engine(MODEL, DIM, layout=LISTED)
     engine.apply(pictured(V[:50]))
     rng = np.random.default_rng(2)

@@ -29,7 +29,7 @@ def test_what_belongs_to_no_file() -> None:
 
 
 def _ranges(bytes_: set[int]) -> list[Range]:
-    """Return ranges of numbers that follow each other, as the kernel merges neighbours."""
+    """Return ranges of numbers that follow each other, as the kernel merges neighbors."""
     ranges: list[Range] = []
     for at in sorted(bytes_):
         if ranges and ranges[-1][1] == at:

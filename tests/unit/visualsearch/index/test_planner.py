@@ -41,7 +41,7 @@ def chosen(curves: Curves | None = None, target: float = 0.98, **changes: float)
 
 
 def matching(count: int, curves: Curves | None = None, **changes: float) -> Choice:
-    """Return the choice when a filter leaves so many products of one picture."""
+    """Return the choice when a filter leaves so many products of one image."""
     return chosen(curves, matches=count, matching_rows=count, **changes)
 
 
@@ -78,7 +78,7 @@ def test_lists_serve_filters_and_the_graph_weak_ones(count: int, strategy: str) 
 
 
 def test_several_pictures_a_product_widen_the_beam() -> None:
-    """A hundred products of five pictures are up to five hundred rows."""
+    """A hundred products of five images are up to five hundred rows."""
     assert wanted_rows(BIG.top_k, 40_000, BIG.matching_rows) == 500
     assert chosen(matches=40_000).beams[0] == 5 * chosen().beams[0]
 

@@ -36,7 +36,7 @@ def engine_of(told: list[Probed], share: float = 1.0) -> Engine:
 
 
 def put(engine: Engine, name: str, vector: FloatArray, time: int = 1) -> None:
-    """Upsert a product with one picture."""
+    """Upsert a product with one image."""
     order = (time, 0, 0)
     picture = VectorsRecord(name, order, model="m", images=(ImageVector("i", vector),))
     engine.apply([BaseRecord(name, order, category="shoes"), picture])

@@ -29,7 +29,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def put(engine: Engine, vectors: FloatArray, first: int, time: int = 1) -> None:
-    """Upsert a product of one picture for each vector."""
+    """Upsert a product of one image for each vector."""
     for n in range(len(vectors)):
         engine.apply(pictured(vectors[n : n + 1], time, first + n))
 
@@ -125,10 +125,10 @@ def test_a_flood_does_not_put_the_swap_off_for_ever(monkeypatch: pytest.MonkeyPa
 
 
 def test_rows_that_are_used_again_meanwhile_wait_for_new_lists() -> None:
-    """What the new coder has of such a row is another picture's."""
+    """What the new coder has of such a row is another image's."""
     engine = served(replace(LISTED, segment_rows=1_000))  # no number of rows here is a bulk
     rows = engine._index.rows
-    now: dict[int, int] = {}  # the picture that each changed product has
+    now: dict[int, int] = {}  # the image that each changed product has
     reused = 0
 
     def meanwhile(step: int) -> None:

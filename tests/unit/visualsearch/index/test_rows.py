@@ -42,7 +42,7 @@ def filled(count: int, *, chunk_rows: int) -> Rows:
 
 
 def test_rows_keep_their_ids_and_values_across_chunks() -> None:
-    """A set of pictures may straddle two chunks; ids go on counting; they are read in any order."""
+    """A set of images may straddle two chunks; ids go on counting; they are read in any order."""
     rows = filled(20, chunk_rows=4)
     wanted = clustered(20, DIM, clusters=3, seed=1)
     assert (rows.count, rows.used) == (20, 20)
@@ -206,7 +206,7 @@ def test_float16_vectors_become_unit_float32() -> None:
 
 
 def test_no_pictures_are_a_valid_set() -> None:
-    """A product without pictures has zero rows, of the right width."""
+    """A product without images has zero rows, of the right width."""
     rows = unit_rows([], DIM)
     assert rows is not None
     assert rows.shape == (0, DIM)
@@ -226,7 +226,7 @@ def test_no_pictures_are_a_valid_set() -> None:
     ids=["zero", "nan", "inf", "huge", "long", "narrow", "nested"],
 )
 def test_one_unusable_vector_refuses_the_set(bad: np.ndarray) -> None:
-    """Half a set of pictures would be a wrong answer; none at all is a visible outcome."""
+    """Half a set of images would be a wrong answer; none at all is a visible outcome."""
     images = (ImageVector("a", clustered(1, DIM, clusters=1, seed=0)[0]), ImageVector("b", bad))
     assert unit_rows(images, DIM) is None
     [(_, result)] = prepared([VectorsRecord("p", ORDER, model="m", images=images)], DIM, "m")

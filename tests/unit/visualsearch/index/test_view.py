@@ -80,7 +80,7 @@ def test_what_changes_a_row_of_a_filter_is_worked_out_again(engine: Engine) -> N
 def test_a_vector_stays_where_it_was_under_a_search(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, *, rests: bool
 ) -> None:
-    """Its product has other pictures by now, and newcomers want the place: they get another."""
+    """Its product has other images by now, and newcomers want the place: they get another."""
     real, calls = Finder.find, []
     moved = V[:1] + np.float32(0.1) * V[500]
     moved /= np.linalg.norm(moved)
@@ -100,7 +100,7 @@ def test_a_vector_stays_where_it_was_under_a_search(
 
 
 def test_products_of_one_picture_are_told_by_their_rows(engine: Engine) -> None:
-    """Not if one has another picture by now, or other rows than when the search began."""
+    """Not if one has another image by now, or other rows than when the search began."""
     shown, rows = engine._index.whole(), np.array([7, 3, 11])
     slots = shown.only_pictures(rows)
     assert slots is not None

@@ -26,7 +26,7 @@ def test_what_photos_share_is_taken_away() -> None:
 
 
 def test_photos_that_differ_by_one_offset_meet_their_pictures_again() -> None:
-    """The case that it is for: each photo is its picture moved the same way."""
+    """The case that it is for: each photo is its image moved the same way."""
     pictures = np.unique(V, axis=0)
     offset = 3 * pictures[0]
     photos = pictures + offset
@@ -39,7 +39,7 @@ def test_photos_that_differ_by_one_offset_meet_their_pictures_again() -> None:
 
 @pytest.mark.parametrize(("kind", "numbers"), [("lifestyle", range(8, 12)), ("catalog", range(8))])
 def test_the_engine_knows_the_mean_of_a_kind(kind: ImageKind, numbers: range) -> None:
-    """Of searchable pictures only, and how many there are."""
+    """Of searchable images only, and how many there are."""
     engine = Engine("m", DIM)
     for n in range(16):  # the last four have no base: they cannot be found
         image = ImageVector("0", V[n], kind="catalog" if n < 8 else "lifestyle")

@@ -19,7 +19,7 @@ def direction(vector: np.ndarray) -> np.ndarray:
 
 
 def test_a_lone_part_is_itself() -> None:
-    """A picture or a text alone needs no weight."""
+    """An image or a text alone needs no weight."""
     assert np.allclose(compose([Part(A)], dim=DIM), A, atol=1e-6)
     assert np.allclose(compose([], [Part(B)], dim=DIM), B, atol=1e-6)
 
@@ -38,7 +38,7 @@ def test_several_parts_without_weights_share() -> None:
 
 
 def test_weights_may_be_negative() -> None:
-    """A picture without what the text says."""
+    """An image without what the text says."""
     got = compose([Part(A, 1.0)], [Part(B, -0.4)], dim=DIM)
     assert np.allclose(got, direction(A - 0.4 * B), atol=1e-6)
 

@@ -48,7 +48,7 @@ NEAR, ALIKE, FAR = SAME_PICTURE + 0.01, (SAME_STYLE + SAME_PICTURE) / 2, SAME_ST
     ],
 )
 def test_what_is_a_variant(one: Hit, other: Hit, cosine: float, together: bool) -> None:
-    """By picture, by the catalogue's own group, or by brand and name of pictures alike enough."""
+    """By image, by the catalog's own group, or by brand and name of images alike enough."""
     groups = grouped([one, other], at(cosine), 2)
     assert groups == ([[0, 1]] if together else [[0], [1]])
 
@@ -64,7 +64,7 @@ def test_groups_stay_when_more_is_looked_at() -> None:
 
 
 def test_a_style_is_what_does_not_vary() -> None:
-    """Colours and sizes are told by the title, or by the attributes that name them."""
+    """Colors and sizes are told by the title, or by the attributes that name them."""
     style = style_of(hit("Émile Tee - Light-Grey / XL", size="XL"))
     assert (style.name, style.group) == (("émile", "tee"), None)
     assert style_of(hit("Dress", style_group="d1", item_group_id="")).group == "d1"

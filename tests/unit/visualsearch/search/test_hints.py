@@ -104,7 +104,7 @@ def test_each_filter_names_its_own_culprit() -> None:
 
 
 def test_only_what_can_be_found_is_hinted_at() -> None:
-    """Not the category of a deleted product, nor of one that waits for its picture."""
+    """Not the category of a deleted product, nor of one that waits for its image."""
     engine = shop(Engine)
     assert isinstance(engine, Engine)
     engine.apply(

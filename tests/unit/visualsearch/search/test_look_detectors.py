@@ -48,7 +48,7 @@ def boxes(draw: st.DrawFn) -> Box:
 
 @given(boxes(), st.integers(1, 60), st.integers(1, 60))
 def test_a_crop_is_never_empty(box: Box, width: int, height: int) -> None:
-    """Whatever the box and however small the picture."""
+    """Whatever the box and however small the image."""
     part = crop(Image.new("RGB", (width, height)), box)
     assert 1 <= part.width <= width
     assert 1 <= part.height <= height
@@ -67,7 +67,7 @@ def test_overlaps_are_shares(one: Box, other: Box) -> None:
 @given(st.floats(0.2, 5), st.lists(st.tuples(st.floats(0.1, 1), st.floats(0.2, 3)), min_size=1,
                                    max_size=4))  # fmt: skip
 def test_windows_lie_within_the_picture(aspect: float, shapes: list[tuple[float, float]]) -> None:
-    """Of every shape at least one, whatever the picture's own."""
+    """Of every shape at least one, whatever the image's own."""
     found = windows(aspect, shapes)
     assert len(found) >= len(shapes)
     assert (found >= -1e-9).all()
@@ -208,7 +208,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_a_checkpoint_finds_regions(
     checkpoint: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its boxes as shares of the picture, its labels by the map, merged like any others."""
+    """Its boxes as shares of the image, its labels by the map, merged like any others."""
     monkeypatch.setattr("visualsearch.search.look.checkpoint.CONFIDENT", 0.0)
     detector = CheckpointDetector.load(*checkpoint)
     assert detector.categories == {"dress": ("dress",), "bag": ("bag",)}

@@ -31,19 +31,19 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def put(engine: Engine, vectors: FloatArray, time: int) -> None:
-    """Give the products 0, 1, 2 … these pictures."""
+    """Give the products 0, 1, 2 … these images."""
     for n in range(len(vectors)):
         engine.apply(pictured(vectors[n : n + 1], time, n))
 
 
 def pictures(engine: Engine) -> dict[str, FloatArray]:
-    """Return the only picture of each product."""
+    """Return the only image of each product."""
     states = engine.known(0, 10_000)
     return {s.product_id: engine.vectors_of(s.product_id)[0][1] for s in states}
 
 
 def test_rows_are_not_used_again_while_they_are_copied(tmp_path: Path) -> None:
-    """Every picture is replaced and every graph rebuilt: the copy has those of before."""
+    """Every image is replaced and every graph rebuilt: the copy has those of before."""
     engine = Engine(MODEL, DIM, layout=LISTED)
     put(engine, V[:COUNT], time=1)
     drain(engine)

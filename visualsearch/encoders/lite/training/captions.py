@@ -1,4 +1,4 @@
-"""What may be said of a picture (training only)."""
+"""What may be said of an image (training only)."""
 
 import random
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "fitness equipment": ("fitness equipment", "yoga gear"),
 }
 WIDER = {"sneaker": "shoe", "boot": "shoe", "handbag": "bag", "backpack": "bag"}
-KIN = {  # a picture filed under the first may well show the second: no evidence either way
+KIN = {  # an image filed under the first may well show the second: no evidence either way
     ("shoe", "sneaker"), ("shoe", "boot"), ("bag", "handbag"), ("bag", "backpack"),
     ("long-sleeve top", "t-shirt"), ("long-sleeve top", "shirt"), ("long-sleeve top", "hoodie"),
     ("hoodie", "long-sleeve top"), ("hoodie", "jacket"), ("jacket", "hoodie"),
@@ -55,7 +55,7 @@ PATTERNS = {
     "floral": ("floral", "flowery"),
 }  # fmt: skip
 COARSE = {"blue": {"navy", "teal"}, "red": {"pink"}, "grey": {"white", "black"}, "brown": {"beige"}}
-"""Colour names of a real shop that cover several of ours."""
+"""Color names of a real shop that cover several of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Caption:
 
 
 def caption(labels: Labels, rng: random.Random) -> Caption:
-    """Say something true about a picture."""
+    """Say something true about an image."""
     if labels.title is not None and rng.random() < 0.25:
         return Caption(labels.title, labels.kind, labels.color, product=labels.product)
     kind = labels.kind

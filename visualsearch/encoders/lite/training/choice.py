@@ -33,7 +33,7 @@ def rehearsal(corpora: Mapping[str, Learned]) -> tuple[dict[str, Learned], Corpu
 
 
 def chosen_alpha(model: LiteModel, asked: Corpus | None, shop: Corpus) -> float:
-    """Return the weight of words beside a picture that best changes a product's colour.
+    """Return the weight of words beside an image that best changes a product's color.
 
     The worse of photos and drawings counts; of the photos, the first place and the first five do.
     """

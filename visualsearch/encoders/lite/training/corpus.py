@@ -1,4 +1,4 @@
-"""The pictures that the lite encoder learns from, as features with what is known about each.
+"""The images that the lite encoder learns from, as features with what is known about each.
 
 Used by training only. Features are cached: the tower is by far the dearest step.
 """
@@ -25,7 +25,7 @@ _BATCH = 64
 
 
 def drawn(products: int, seed: int) -> Iterator[Picture]:
-    """Draw products of all kinds, colours and patterns alike, two views of each.
+    """Draw products of all kinds, colors and patterns alike, two views of each.
 
     Every third product has a phone photo instead of its second view.
     """
@@ -47,7 +47,7 @@ def drawn(products: int, seed: int) -> Iterator[Picture]:
 
 
 def catalogue(products: int, seed: int) -> Iterator[Picture]:
-    """Draw the demonstration's catalogue: other seeds than those trained on."""
+    """Draw the demonstration's catalog: other seeds than those trained on."""
     from visualsearch.datasets.drawn import draw_catalogue
 
     for item in draw_catalogue(products, seed):
@@ -62,7 +62,7 @@ def featured(
 ) -> Corpus:
     """Return labels and features of a corpus, from the cache if it was seen before.
 
-    `look` changes each picture, by a chance that depends on `name` and its place alone.
+    `look` changes each image, by a chance that depends on `name` and its place alone.
     """
     path = cache / f"{name}.npz"
     if path.exists():
@@ -77,10 +77,10 @@ def featured(
         if len(batch) == _BATCH:
             parts.append(lite_features.extract(net, batch))
             batch = []
-            print(f"  {name}: {len(labels)} pictures seen", end="\r", flush=True)
+            print(f"  {name}: {len(labels)} images seen", end="\r", flush=True)
     if batch:
         parts.append(lite_features.extract(net, batch))
-    print(f"  {name}: {len(labels)} pictures seen", flush=True)
+    print(f"  {name}: {len(labels)} images seen", flush=True)
     features = joined(parts)
     arrays = {key: getattr(features, key) for key in Features.__slots__}
     cache.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ def chosen(features: Features, rows: Sequence[int] | npt.NDArray[np.intp]) -> Fe
 
 
 def part(corpus: Corpus, *, held_out: bool) -> Corpus:
-    """Take the pictures that are held out, or the others."""
+    """Take the images that are held out, or the others."""
     labels, features = corpus
     rows = [i for i, row in enumerate(labels) if row.held_out == held_out]
     return [labels[i] for i in rows], chosen(features, rows)

@@ -1,4 +1,4 @@
-"""Measure a lite model on a drawn catalogue that it was not trained on (training only)."""
+"""Measure a lite model on a drawn catalog that it was not trained on (training only)."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,18 +15,18 @@ from visualsearch.types import FloatArray
 
 
 def measured(model: LiteModel, corpus: Corpus) -> dict[str, float]:
-    """Search the catalogue by words, by "this, but in <colour>" and by second views."""
+    """Search the catalog by words, by "this, but in <color>" and by second views."""
     labels, features = corpus
     vectors = model.images(features)
     shop = Products(labels, vectors)
     report = words(shop, model.texts)
-    report["drawn: in another colour, precision@10"] = recolored(shop, model.texts, model.alpha)
+    report["drawn: in another color, precision@10"] = recolored(shop, model.texts, model.alpha)
     report["drawn: second view, first"] = scenes(labels, vectors)
     return report
 
 
 class Products:
-    """A catalogue searched by products: the best of a product's pictures counts."""
+    """A catalog searched by products: the best of a product's images counts."""
 
     def __init__(self, labels: Sequence[Labels], vectors: FloatArray) -> None:
         rows: dict[str, list[int]] = defaultdict(list)
@@ -44,7 +44,7 @@ class Products:
 
 
 def words(shop: Products, texts: Texts) -> dict[str, float]:
-    """Search for "<colour> <kind>": precision of kind and colour among ten."""
+    """Search for "<color> <kind>": precision of kind and color among ten."""
     kinds, colors = [], []
     queries = word_queries()
     vectors = texts([text for text, _, _ in queries])
@@ -53,15 +53,15 @@ def words(shop: Products, texts: Texts) -> dict[str, float]:
         kinds.append(np.mean([hit.kind == kind for hit in hits]))
         colors.append(np.mean([hit.color == color for hit in hits]))
     return {
-        "drawn: colour + kind, kind": float(np.mean(kinds)),
-        "drawn: colour + kind, colour": float(np.mean(colors)),
+        "drawn: color + kind, kind": float(np.mean(kinds)),
+        "drawn: color + kind, color": float(np.mean(colors)),
     }
 
 
 def recolored(shop: Products, texts: Texts, alpha: float) -> float:
-    """Search "this but in <colour>": how many of the best hits are of that kind and colour.
+    """Search "this but in <color>": how many of the best hits are of that kind and color.
 
-    Of as many hits as right answers exist, ten at most; colours with few are left out.
+    Of as many hits as right answers exist, ten at most; colors with few are left out.
     """
     tints = dict(zip(COLORS, texts(list(COLORS)), strict=True))
     scores = []

@@ -1,4 +1,4 @@
-"""Fit the lite encoder's two heads so that words and pictures meet (training only)."""
+"""Fit the lite encoder's two heads so that words and images meet (training only)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,9 +49,9 @@ class Trainable(nn.Module):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Material:
-    """Pictures as the image head sees them, what is known of them, how often to show them.
+    """Images as the image head sees them, what is known of them, how often to show them.
 
-    A picture has several looks; those of a corpus with fewer looks are repeated.
+    An image has several looks; those of a corpus with fewer looks are repeated.
     """
 
     seen: FloatArray  # (looks, n, components + width): whitened components, then class names
@@ -60,7 +60,7 @@ class Material:
     corpora: Sequence[str]  # (n,): where each is from
     weights: FloatArray  # (n,), sums to 1
     class_names: Sequence[Sequence[str]]  # per ImageNet class its synonyms
-    class_seen: FloatArray  # (classes, components + width): its prototype, as if it were a picture
+    class_seen: FloatArray  # (classes, components + width): its prototype, as if it were an image
 
 
 def fit(material: Material, vocabulary: Vocabulary, steps: int, seed: int) -> tuple[Head, Head]:

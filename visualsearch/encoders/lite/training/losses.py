@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from visualsearch.encoders.lite.text import Vocabulary
     from visualsearch.encoders.lite.training.fit import Material, Trainable
 
-SHARE = 0.5  # of the visual part in the similarity of two pictures
+SHARE = 0.5  # of the visual part in the similarity of two images
 NOISE = 0.35  # standard deviations added to what is seen
-ALIKE_SCALE = 15.0  # the inverse temperature among pictures
+ALIKE_SCALE = 15.0  # the inverse temperature among images
 _CLASSES = 128  # of ImageNet a step
 _WORDS = 192  # of the vocabulary a step
 _IMPOSSIBLE = -1e4
@@ -37,7 +37,7 @@ _IMPOSSIBLE = -1e4
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Which pictures, and which look at each."""
+    """Which images, and which look at each."""
 
     rows: npt.NDArray[np.intp]
     looks: npt.NDArray[np.intp]
@@ -62,7 +62,7 @@ class Losses:
         self._word = functools.lru_cache(maxsize=None)(lambda text: vocabulary.encode([text])[0])
 
     def __call__(self, batch: Batch, scale: Tensor) -> Tensor:
-        """Return the loss; `scale` is the inverse temperature between words and pictures."""
+        """Return the loss; `scale` is the inverse temperature between words and images."""
         pictures = self._image_head(self._noisy(self._material.seen[batch.looks, batch.rows]))
         visual = torch.from_numpy(self._material.visual[batch.looks, batch.rows])
         similarity = SHARE * visual @ visual.T + (1 - SHARE) * pictures @ pictures.T
@@ -75,7 +75,7 @@ class Losses:
         )
 
     def _noisy(self, seen: npt.NDArray[np.float32]) -> Tensor:
-        """Blur what is seen; of some pictures no class name is known."""
+        """Blur what is seen; of some images no class name is known."""
         x = torch.from_numpy(seen)
         spread = torch.full((x.shape[1],), NOISE)
         spread[-self._width :] *= 0.05
@@ -89,7 +89,7 @@ class Losses:
         return said
 
     def _captioned(self, rows: npt.NDArray[np.intp], pictures: Tensor, scale: Tensor) -> Tensor:
-        """Pull pictures to what is said of them, push them from what is known to be false."""
+        """Pull images to what is said of them, push them from what is known to be false."""
         said: list[Caption] = [caption(self._material.labels[row], self._rng) for row in rows]
         table = torch.from_numpy(verdicts(coded(said), self._codes[rows]))
         similarity = scale * self._said([claim.text for claim in said]) @ pictures.T
@@ -98,7 +98,7 @@ class Losses:
         return _several(similarity, holds) + _several(similarity.T, holds.T)
 
     def _named(self, rows: npt.NDArray[np.intp], pictures: Tensor, scale: Tensor) -> Tensor:
-        """Choose each picture's kind among the names of all kinds of its corpus."""
+        """Choose each image's kind among the names of all kinds of its corpus."""
         names, total = list(KINDS), torch.zeros(())
         for corpus in sorted(set(self._corpora[rows])):
             here = self._corpora[rows] == corpus
@@ -111,7 +111,7 @@ class Losses:
         return total
 
     def _alike(self, rows: npt.NDArray[np.intp], similarity: Tensor) -> Tensor:
-        """Bring pictures of one kind together, those of one product closest.
+        """Bring images of one kind together, those of one product closest.
 
         The similarity is that of whole vectors: the semantic part mends what the visual one misses.
         """
@@ -152,7 +152,7 @@ def _several(logits: Tensor, holds: Tensor) -> Tensor:
 def _among(
     similarity: Tensor, right: npt.NDArray[np.bool_], wrong: npt.NDArray[np.bool_]
 ) -> Tensor:
-    """Prefer the right neighbours to the wrong ones, in rows that have any right one."""
+    """Prefer the right neighbors to the wrong ones, in rows that have any right one."""
     holds = torch.from_numpy(right)
     logits = (ALIKE_SCALE * similarity).masked_fill(~torch.from_numpy(right | wrong), _IMPOSSIBLE)
     asked = holds.any(dim=1)

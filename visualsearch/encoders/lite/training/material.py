@@ -1,4 +1,4 @@
-"""From corpora of pictures to what the heads are fitted on (training only)."""
+"""From corpora of images to what the heads are fitted on (training only)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,35 +15,35 @@ from visualsearch.encoders.lite.training.photos import Labels
 from visualsearch.types import FloatArray
 
 COMPONENTS = 384
-# The visual part: much of the late layers, some colour (docs/adr/0009-lite-encoder.md).
+# The visual part: much of the late layers, some color (docs/adr/0009-lite-encoder.md).
 LOOKS = {"last": 1.0, "peaks": 1.0, "narrow": 1.5, "shapes": 0.7, "parts": 0.2, "texture": 0.15,
          "hues": 0.6}  # fmt: skip
 # The image head gains from detail that is noise to the visual part.
 SENSE = {"last": 1.0, "peaks": 1.0, "narrow": 1.0, "shapes": 0.5, "parts": 0.3, "texture": 0.3,
          "hues": 0.4}  # fmt: skip
 _HALF_MET = 1.0
-_PROTOTYPES = 0.3  # what ImageNet's classes weigh beside all pictures: what else there is to see
+_PROTOTYPES = 0.3  # what ImageNet's classes weigh beside all images: what else there is to see
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Learned:
-    """A corpus and the same pictures in other looks."""
+    """A corpus and the same images in other looks."""
 
     labels: list[Labels]
     looks: Sequence[Features]  # the plain one first
 
     def where(self, rows: Sequence[int]) -> "Learned":
-        """Take some pictures."""
+        """Take some images."""
         looks = [lite_corpus.chosen(look, rows) for look in self.looks]
         return Learned([self.labels[row] for row in rows], looks)
 
 
 def learned(plain: Corpus, *others: Corpus) -> Learned:
-    """Put the looks of one corpus together; they must hold the same pictures."""
+    """Put the looks of one corpus together; they must hold the same images."""
     labels = plain[0]
     for other, _ in others:
         if [row.product for row in other] != [row.product for row in labels]:
-            raise ValueError("the looks of a corpus differ in their pictures: empty the cache")
+            raise ValueError("the looks of a corpus differ in their images: empty the cache")
     return Learned(labels, [plain[1], *(features for _, features in others)])
 
 
@@ -77,11 +77,11 @@ def projection(
     blocks: Mapping[str, float],
     classes: FloatArray,
 ) -> Projection:
-    """Find the principal components of weighted blocks over pictures and class prototypes."""
+    """Find the principal components of weighted blocks over images and class prototypes."""
     pictures = stacked(features, centre, blocks) * shares[:, None] ** 0.5
     rows = np.vstack([pictures, _as_pictures(classes, centre, blocks)
                       * (_PROTOTYPES / len(classes)) ** 0.5])  # fmt: skip
-    values, sides = np.linalg.eigh(rows @ rows.T)  # fewer pictures than features
+    values, sides = np.linalg.eigh(rows @ rows.T)  # fewer images than features
     best = np.argsort(-values)[:COMPONENTS]
     spread = np.sqrt(np.maximum(values[best], 1e-8))
     basis = rows.T @ sides[:, best] / spread
@@ -102,9 +102,9 @@ def _as_pictures(
 
 
 def familiar(corpora: Mapping[str, Learned]) -> FloatArray:
-    """Say how far the pictures have met each of the tower's classes, 0 to 1: (classes,).
+    """Say how far the images have met each of the tower's classes, 0 to 1: (classes,).
 
-    A class is half met at `_HALF_MET` of the share that it would have among pictures of everything.
+    A class is half met at `_HALF_MET` of the share that it would have among images of everything.
     """
     met = np.zeros(tower.CLASSES)
     for corpus in corpora.values():
@@ -117,7 +117,7 @@ def familiar(corpora: Mapping[str, Learned]) -> FloatArray:
 def material(
     model: LiteModel, corpora: Mapping[str, Learned], names: Sequence[Sequence[str]]
 ) -> Material:
-    """Turn pictures and classes into what a model without heads makes of them."""
+    """Turn images and classes into what a model without heads makes of them."""
     count = max(len(corpus.looks) for corpus in corpora.values())
     seen, visual = [], []
     for turn in range(count):

@@ -1,6 +1,6 @@
-"""How often vectors of pictures and words find what they should: one score, 0 to 1, per query.
+"""How often vectors of images and words find what they should: one score, 0 to 1, per query.
 
-Queries are pictures that no training has seen; they are searched for among all pictures of a set.
+Queries are images that no training has seen; they are searched for among all images of a set.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,24 +14,24 @@ from visualsearch.types import FloatArray
 
 Texts = Callable[[list[str]], FloatArray]
 Scores = dict[str, npt.NDArray[np.float64]]
-SMALLEST_PAIR = 3  # products of one colour and kind, or there is little to find
+SMALLEST_PAIR = 3  # products of one color and kind, or there is little to find
 _NEVER = -9.0  # below every similarity
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shown:
-    """Pictures as labels and as vectors, row by row."""
+    """Images as labels and as vectors, row by row."""
 
     labels: Sequence[Labels]
     vectors: FloatArray
 
     def column(self, name: str) -> npt.NDArray[np.str_]:
-        """Return one label of every picture, "None" where it is unknown."""
+        """Return one label of every image, "None" where it is unknown."""
         return np.array([str(getattr(row, name)) for row in self.labels])
 
     @property
     def held_out(self) -> npt.NDArray[np.bool_]:
-        """Say which pictures no training has seen."""
+        """Say which images no training has seen."""
         return np.array([row.held_out for row in self.labels])
 
 
@@ -63,7 +63,7 @@ def other_views(shop: Shown) -> Scores:
 
 
 def colored_kinds(shop: Shown, texts: Texts) -> Scores:
-    """Search "<colour> <kind>" among held-out products: precision of the first min(10, right)."""
+    """Search "<color> <kind>" among held-out products: precision of the first min(10, right)."""
     goods = _Products(shop, shop.held_out)
     pairs = sorted({
         (color, kind)
@@ -78,16 +78,16 @@ def colored_kinds(shop: Shown, texts: Texts) -> Scores:
         colors.append((goods.colors[best] == color).mean())
         both.append(goods.of(color, kind)[best].mean())
     return {
-        "luma: colour + kind, kind": np.array(kinds),
-        "luma: colour + kind, colour": np.array(colors),
-        "luma: colour + kind, both": np.array(both),
+        "luma: color + kind, kind": np.array(kinds),
+        "luma: color + kind, color": np.array(colors),
+        "luma: color + kind, both": np.array(both),
     }
 
 
 def in_color(shop: Shown, texts: Texts, alpha: float) -> Scores:
-    """Search "this, but in <colour>": a held-out product's first view, and one word.
+    """Search "this, but in <color>": a held-out product's first view, and one word.
 
-    Asked for is every other colour of the style; right is the style in that colour.
+    Asked for is every other color of the style; right is the style in that color.
     """
     goods = _Products(shop, np.ones(len(shop.labels), dtype=bool))
     names = sorted(set(goods.colors) - {"None"})
@@ -102,12 +102,12 @@ def in_color(shop: Shown, texts: Texts, alpha: float) -> Scores:
             right = same[near] & (goods.colors[near] == color)
             first.append(right[0])
             early.append(right.any())
-    return {"luma: in another colour, first": _each(first),
-            "luma: in another colour, top 5": _each(early)}  # fmt: skip
+    return {"luma: in another color, first": _each(first),
+            "luma: in another color, top 5": _each(early)}  # fmt: skip
 
 
 def phone_photos(shelf: Shown, names: npt.NDArray[np.str_], crops: Sequence[FloatArray]) -> Scores:
-    """Find the catalogue's product by phone photos, the best of each one's `crops` counting.
+    """Find the catalog's product by phone photos, the best of each one's `crops` counting.
 
     `names` are the products on the photos, `crops` one array of vectors for each way to crop.
     """
@@ -119,7 +119,7 @@ def phone_photos(shelf: Shown, names: npt.NDArray[np.str_], crops: Sequence[Floa
 
 
 class _Products:
-    """Pictures by product: the best of a product's pictures counts."""
+    """Images by product: the best of a product's images counts."""
 
     def __init__(self, shop: Shown, rows: npt.NDArray[np.bool_]) -> None:
         chosen = np.flatnonzero(rows)
@@ -132,7 +132,7 @@ class _Products:
         self.styles, self.held_out = shop.column("style")[heads], shop.held_out[heads]
 
     def of(self, color: str, kind: str) -> npt.NDArray[np.bool_]:
-        """Say which products have this colour and kind."""
+        """Say which products have this color and kind."""
         rows: npt.NDArray[np.bool_] = (self.colors == color) & (self.kinds == kind)
         return rows
 

@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What is known about a picture; None is unknown, as opposed to absent."""
+    """What is known about an image; None is unknown, as opposed to absent."""
 
     kind: str
     color: str | None = None
@@ -21,7 +21,7 @@ class Labels:
     title: str | None = None
     category: str | None = None
     product: str = ""
-    style: str = ""  # the same in every colour
+    style: str = ""  # the same in every color
     view: str = ""
     held_out: bool = False
 
@@ -73,7 +73,7 @@ def clothing(folder: Path) -> Iterator[Picture]:
 
 
 def grocery_shelf(folder: Path) -> Iterator[Picture]:
-    """Read the catalogue pictures of groceries, one each, all held out."""
+    """Read the catalog images of groceries, one each, all held out."""
     for row in _rows(folder / "catalog.jsonl"):
         labels = Labels(row["category"], product=row["product_id"], held_out=True)
         yield labels, (folder / row["images"][0]["path"]).read_bytes()
@@ -92,7 +92,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def color_name(name: str | None) -> str | None:
-    """Return the shop's name of a colour as the vocabulary has it."""
+    """Return the shop's name of a color as the vocabulary has it."""
     if name is None:
         return None
     return {"gray": "grey", "lavender": "purple"}.get(name.lower(), name.lower())

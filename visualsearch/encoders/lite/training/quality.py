@@ -31,11 +31,11 @@ BARS = {
     "grocery: phone photo, top 5": 0.80,
     "luma: back view, top 3": 0.85,
     "luma: any view, top 3": 0.68,
-    "luma: colour + kind, kind": 0.85,
-    "luma: colour + kind, colour": 0.80,
-    "luma: colour + kind, both": 0.68,
-    "luma: in another colour, first": 0.70,
-    "luma: in another colour, top 5": 0.90,
+    "luma: color + kind, kind": 0.85,
+    "luma: color + kind, color": 0.80,
+    "luma: color + kind, both": 0.68,
+    "luma: in another color, first": 0.70,
+    "luma: in another color, top 5": 0.90,
 }
 _BATCH = 64
 

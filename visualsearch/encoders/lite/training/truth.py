@@ -1,4 +1,4 @@
-"""Which captions hold for which pictures: true, false, or not known (training only)."""
+"""Which captions hold for which images: true, false, or not known (training only)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,13 +58,13 @@ _PATTERN_TABLE: Table = np.array(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Coded:
-    """Labels of pictures, or claims of captions, as numbers; unknown or unsaid is the last."""
+    """Labels of images, or claims of captions, as numbers; unknown or unsaid is the last."""
 
     kinds: Codes
     colors: Codes
     patterns: Codes
     products: npt.NDArray[np.str_]
-    coarse: Codes  # 1 where colours are a real shop's own, coarser names
+    coarse: Codes  # 1 where colors are a real shop's own, coarser names
 
     def __getitem__(self, rows: npt.NDArray[np.intp]) -> "Coded":
         return Coded(self.kinds[rows], self.colors[rows], self.patterns[rows],
@@ -87,7 +87,7 @@ def _places(names: list[str], values: list[str | None]) -> Codes:
 
 
 def verdicts(said: Coded, shown: Coded) -> Table:
-    """Return a (captions, pictures) table of TRUE, FALSE and UNKNOWN.
+    """Return a (captions, images) table of TRUE, FALSE and UNKNOWN.
 
     A caption is false if any of its claims is, and true if all are.
     """

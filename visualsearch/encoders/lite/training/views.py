@@ -1,24 +1,24 @@
-"""Other looks at a picture: nearer, or as another photographer might have taken it."""
+"""Other looks at an image: nearer, or as another photographer might have taken it."""
 
 import random
 from collections.abc import Callable
 
 from PIL import Image, ImageEnhance, ImageFilter
 
-_SMALLEST = 0.45  # of the area that a varied picture keeps
+_SMALLEST = 0.45  # of the area that a varied image keeps
 _ENHANCERS: tuple[tuple[Callable[[Image.Image], ImageEnhance._Enhance], float], ...] = (
     (ImageEnhance.Brightness, 0.3), (ImageEnhance.Contrast, 0.25), (ImageEnhance.Color, 0.25)
 )  # fmt: skip
 
 
 def centre(image: Image.Image, share: float) -> Image.Image:
-    """Cut out the middle of a picture, `share` of each side."""
+    """Cut out the middle of an image, `share` of each side."""
     left, top = round(image.width * (1 - share) / 2), round(image.height * (1 - share) / 2)
     return image.crop((left, top, image.width - left, image.height - top))
 
 
 def varied(image: Image.Image, rng: random.Random) -> Image.Image:
-    """Crop, mirror, tilt, light and blur an RGB picture by chance; what it shows stays."""
+    """Crop, mirror, tilt, light and blur an RGB image by chance; what it shows stays."""
     image = _cropped(image, rng)
     if rng.random() < 0.5:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -42,7 +42,7 @@ def _cropped(image: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def _tinted(image: Image.Image, rng: random.Random) -> Image.Image:
-    """Change the light's colour, each channel by 12 % at most."""
+    """Change the light's color, each channel by 12 % at most."""
     table: list[float] = []
     for _ in range(3):
         gain = rng.uniform(0.88, 1.12)

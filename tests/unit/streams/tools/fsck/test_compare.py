@@ -16,7 +16,7 @@ STORED = Picture("1", url="blob:abc")
 
 
 def expected(**more: Any) -> Expected:
-    """Return the truth of a live product with two pictures and a price."""
+    """Return the truth of a live product with two images and a price."""
     return Expected(**({
         "base": [Claim(NEW, AT, Attributes(title="T", tags=["x"]))],
         "offer": [Claim(NEW, AT, Terms(price=1.0))],
@@ -88,7 +88,7 @@ def test_lost_is_what_must_be_found_and_is_not(state: Served | None, words: str)
 def test_resurrected_is_what_is_found_and_must_not_be(
     truth: Expected | None, source: str | None
 ) -> None:
-    """Never created, deleted, or without a picture."""
+    """Never created, deleted, or without an image."""
     assert found(truth, served()) == [("resurrected", source)]
 
 
@@ -165,7 +165,7 @@ def test_a_first_event_whose_pictures_all_failed_may_be_found_or_not() -> None:
 
 
 def test_of_equal_orders_either_may_be_served() -> None:
-    """The claim that was met is told: its event has the pictures' bytes."""
+    """The claim that was met is told: its event has the images' bytes."""
     twin = Claim(NEW, BEFORE, Pictures([INLINE]))
     truth = expected(vectors=[*expected().vectors, twin])
     assert found(truth, served(images=[STORED])) == []

@@ -40,7 +40,7 @@ def fold(*messages: Message, mode: Mode = "timestamp", letters: Any = ()) -> His
 
 
 def pictures(*urls: str) -> dict[str, Any]:
-    """Return a product with these pictures."""
+    """Return a product with these images."""
     return BASE | {"images": [{"url": url} for url in urls]}
 
 

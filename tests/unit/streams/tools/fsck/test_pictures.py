@@ -26,23 +26,23 @@ LIMITS = Limits(100_000, 0.5)
 
 
 def inline(data: bytes) -> ImageSource:
-    """Return a picture as an event carries it."""
+    """Return an image as an event carries it."""
     return ImageSource(data=base64.b64encode(data).decode())
 
 
 def vector(data: bytes) -> str:
-    """Return the vector of a picture as it is served."""
+    """Return the vector of an image as it is served."""
     row = FakeEncoder().encode_images([data])[0]
     return base64.b64encode(row.astype("<f2").tobytes()).decode()
 
 
 def stored(served: str, *sources: ImageSource) -> Stored:
-    """Return a picture to compare."""
+    """Return an image to compare."""
     return Stored("p", "0", sources, served, "t[0]@1")
 
 
 def test_right_and_wrong_vectors_and_pictures_that_are_none() -> None:
-    """One bad picture in a step spoils no other; float16 is near enough."""
+    """One bad image in a step spoils no other; float16 is near enough."""
     done = list(
         compare(
             [
