@@ -17,7 +17,7 @@ from visualsearch.types import Filters, FloatArray, Hit, ImageKind
 SAMPLE = 4096  # images whose mean stands for that of all of a kind
 
 
-class Catalogue:
+class EngineProducts:
     """The products of an engine, with all lookups other than search."""
 
     def __init__(self, dim: int, chunk_rows: int) -> None:
@@ -38,7 +38,7 @@ class Catalogue:
             slot = self._products.slot(product_id)
             return None if slot is None else self._products.state(slot)
 
-    def known(self, start: int, count: int) -> list[ProductState]:
+    def list_products(self, start: int, count: int) -> list[ProductState]:
         """Return up to `count` known products, deleted ones included, from the `start`-th on.
 
         They stand in the order in which they became known and never change places: slices taken
@@ -49,7 +49,7 @@ class Catalogue:
             states = self._products.states(slots)
         return self._products.read(slots, states)
 
-    def pictured(self, product_id: str) -> tuple[ProductState, FloatArray] | None:
+    def product_with_vectors(self, product_id: str) -> tuple[ProductState, FloatArray] | None:
         """Return a product and its vectors, of shape (images, dim), as of one moment."""
         with self._lock:
             slot = self._products.slot(product_id)
@@ -59,13 +59,13 @@ class Catalogue:
 
     def vectors_of(self, product_id: str) -> list[tuple[str, FloatArray]]:
         """Return (image id, unit vector) of each image; nothing for an unknown product."""
-        both = self.pictured(product_id)
+        both = self.product_with_vectors(product_id)
         if both is None:
             return []
         state, vectors = both
         return [(image.image_id, row) for image, row in zip(state.images, vectors, strict=True)]
 
-    def pictures(self, hits: Sequence[Hit]) -> FloatArray:
+    def hit_vectors(self, hits: Sequence[Hit]) -> FloatArray:
         """Return the unit vectors of the hits' images, of shape (hits, dim), float32.
 
         Zeros stand for what has gone since: it is like nothing.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from visualsearch.catalogue import Catalogue
+from visualsearch.catalogue import EngineProducts
 from visualsearch.errors import QueryError
 from visualsearch.hooks import Hooks
 from visualsearch.index.arrays import BoolArray, IntArray
@@ -27,7 +27,7 @@ from visualsearch.index.view import EVERYTHING, View
 from visualsearch.index.writer import Writer
 from visualsearch.search.compose import unit_vector
 from visualsearch.search.group import best
-from visualsearch.search.varied import varied
+from visualsearch.search.varied import diversify
 from visualsearch.types import (
     Answer,
     Applied,
@@ -52,11 +52,11 @@ BEHIND_S, BEHIND_TURN = 1.0, 168  # Who has applied for so long is behind, and d
 GAP_S = 0.005  # unless there was such a pause.
 BURST, BURST_TURN = 10_000, 896  # With so many rows waiting no rest: it should be over soon
 SERVED = 20  # products of the search that `serving` is about
-ASKED = 512  # query vectors kept to measure with
+MAX_RECORDED_QUERIES = 512  # query vectors kept to measure with
 __all__ = ["Engine", "Hooks", "Layout"]
 
 
-class Engine(Catalogue):
+class Engine(EngineProducts):
     """A searchable set of products, kept current by records.
 
     Threads: one applies, any number search, and one builds graphs and lists, either the writer
@@ -84,13 +84,13 @@ class Engine(Catalogue):
         self._index_lock = threading.Lock()  # one graph writer at a time; taken before `_lock`
         self._finder = Finder(self._index.rows, self._tuning, costs or Costs())
         self._least_listed = layout.coder_rows
-        self._asked: deque[FloatArray] = deque(maxlen=ASKED)
+        self._recorded_queries: deque[FloatArray] = deque(maxlen=MAX_RECORDED_QUERIES)
         self._probe = Probe(layout.probe_share, layout.probe_core)
         self._applying, self._searching = Busy(), Turns()
         self._begun = self._paused = 0.0  # to apply records one batch after the other
         self._upkeep = Upkeep(
             self._index, self._finder, lambda: self._lock, layout, self._masked,
-            lambda: list(self._asked), clock, self._hooks,
+            lambda: list(self._recorded_queries), clock, self._hooks,
             lambda: self._applying.wait(PAUSE_S),
         )  # fmt: skip
         self._writer = Writer(self.index_pending, self._hooks.on_error)
@@ -168,15 +168,18 @@ class Engine(Catalogue):
             raise QueryError("diversity must lie between 0 and 1", field="diversity")
         if query.collapse or query.diversity:
             plain = replace(query, diversity=0.0, collapse=False)
-            return varied(
-                lambda count: self.search(replace(plain, top_k=count)), self.pictures, query.top_k,
-                diversity=query.diversity, collapse=query.collapse,
-            )  # fmt: skip
+            return diversify(
+                lambda count: self.search(replace(plain, top_k=count)),
+                self.hit_vectors,
+                query.top_k,
+                diversity=query.diversity,
+                collapse=query.collapse,
+            )
         # All of it in turn: beside records each return to Python from a call that has let go of its
         # lock takes a millisecond, be it only to look at the vector.
         with self._searching:
             vector = unit_vector(query.vector, self.dim, field="vector")
-            self._asked.append(vector)
+            self._recorded_queries.append(vector)
             answer, slots, version = self._answered(vector, query, target)
         if answer.plan.strategy in APPROXIMATE and self._probe.offer(query, vector, version, slots):
             self._writer.wake()
@@ -249,7 +252,7 @@ class Engine(Catalogue):
         self._writer.wake()
 
     @property
-    def serving(self) -> Strategy:
+    def active_strategy(self) -> Strategy:
         """Return how a search without filters is answered now."""
         with self._lock:
             view = self._view(Filters())

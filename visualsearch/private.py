@@ -30,7 +30,7 @@ def make_folder(folder: Path) -> None:
         _restrict(folder, FOLDER)  # the umask may have taken some of it
 
 
-def hide(file: Path) -> None:
+def restrict_to_owner(file: Path) -> None:
     """Let only the owner read and write a file. Raises OSError."""
     _restrict(file, FILE)
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streams.cli.options import settings_of
+from streams.cli.options import settings_from_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from streams.config.settings import Settings
-    from streams.tools.evaluation.training import Learnt
+    from streams.tools.evaluation.training import LearnedAttribute
     from visualsearch.attributes.guesser import Guesser, Head
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -56,7 +56,9 @@ def train(
     trained on, and the calibration error is told. VISUALSEARCH_ATTRIBUTES=FILE makes a worker use
     the result; it is bound to the encoder that it was trained with.
     """
-    settings = settings_of(None, None, config, encoder=encoder, attribute_taxonomy=taxonomy)
+    settings = settings_from_options(
+        None, None, config, encoder=encoder, attribute_taxonomy=taxonomy
+    )
     guesser, learnt = asyncio.run(_train(settings, source, test, group_by))
     from visualsearch.attributes.store import save
 
@@ -75,12 +77,12 @@ def train(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(encoder: str | None, config: Path | None, *, as_json: bool) -> None:
     """Show what a worker with these settings guesses, from what, and how well."""
-    from streams.model.attribute_guesses import guesser_of
+    from streams.model.attribute_guesses import build_guesser
     from visualsearch import load_encoder
 
-    settings = settings_of(None, None, config, encoder=encoder)
+    settings = settings_from_options(None, None, config, encoder=encoder)
     model = load_encoder(settings.encoder, settings.device, prompts=settings.prompts)
-    guesser = guesser_of(settings, model)
+    guesser = build_guesser(settings, model)
     heads: Sequence[Head] = () if guesser is None else guesser.heads
     if as_json:
         click.echo(json.dumps({"model": model.model_id, "attributes": [_head(h) for h in heads]}))
@@ -92,14 +94,14 @@ def show(encoder: str | None, config: Path | None, *, as_json: bool) -> None:
 
 async def _train(
     settings: "Settings", source: Path, test: Path | None, group_by: str | None
-) -> tuple["Guesser", list["Learnt"]]:
+) -> tuple["Guesser", list["LearnedAttribute"]]:
     from streams.cli.progress import progress_bar
-    from streams.tools.evaluation.shop import open_shop
-    from streams.tools.evaluation.training import labelled, learn
+    from streams.tools.evaluation.shop import open_local_index
+    from streams.tools.evaluation.training import labeled_products, learn
     from visualsearch import load_encoder
-    from visualsearch.attributes.taxonomy import DEFAULT, read_taxonomy
+    from visualsearch.attributes.taxonomy import DEFAULT, read_attribute_taxonomy
 
-    taxonomy = read_taxonomy(settings.attribute_taxonomy or DEFAULT)
+    taxonomy = read_attribute_taxonomy(settings.attribute_taxonomy or DEFAULT)
     encoder = load_encoder(settings.encoder, settings.device, prompts=settings.prompts)
     quiet = settings.model_copy(update={"attributes": "off"})
     found = []
@@ -108,12 +110,12 @@ async def _train(
             if path is None:
                 continue
             task = bar.add_task(f"{path.name}: images", total=None)
-            async with open_shop(encoder, quiet) as shop:
-                await shop.fill(
+            async with open_local_index(encoder, quiet) as shop:
+                await shop.load_catalog(
                     path,
                     lambda done, of, task=task: bar.update(task, completed=done, total=of),  # type: ignore[misc]
                 )
-                found.append(labelled(shop, group_by))
+                found.append(labeled_products(shop, group_by))
         task = bar.add_task("attributes", total=None)
         others = found[1] if test is not None else ()
         return await asyncio.to_thread(
@@ -122,9 +124,9 @@ async def _train(
         )  # fmt: skip
 
 
-def _plain(one: "Learnt") -> dict[str, Any]:
+def _plain(one: "LearnedAttribute") -> dict[str, Any]:
     return {"name": one.kept.name, "kept": one.kept.source, "values": list(one.kept.values),
-            "trained": _head(one.trained), "zero_shot": _head(one.zero)}  # fmt: skip
+            "trained": _head(one.trained), "zero_shot": _head(one.zero_shot)}  # fmt: skip
 
 
 def _head(head: "Head") -> dict[str, Any]:
@@ -133,7 +135,7 @@ def _head(head: "Head") -> dict[str, Any]:
             "products": head.products, "temperature": head.temperature}  # fmt: skip
 
 
-def _print(heads: "Sequence[Head]", learnt: "Sequence[Learnt]") -> None:
+def _print(heads: "Sequence[Head]", learnt: "Sequence[LearnedAttribute]") -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -141,7 +143,9 @@ def _print(heads: "Sequence[Head]", learnt: "Sequence[Learnt]") -> None:
     for name in ("attribute", "values", "by", "accuracy", "calibration error", "measured on",
                  "other way's accuracy"):  # fmt: skip
         table.add_column(name, justify="left" if name in {"attribute", "by"} else "right")
-    rivals = {one.kept.name: one.zero if one.kept is one.trained else one.trained for one in learnt}
+    rivals = {
+        one.kept.name: one.zero_shot if one.kept is one.trained else one.trained for one in learnt
+    }
     for head in heads:
         rival = rivals.get(head.name)
         table.add_row(

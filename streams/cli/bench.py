@@ -125,9 +125,9 @@ def _run(
 
 
 def _missing() -> list[str]:
-    from streams.tools.bench.rivals import missing
+    from streams.tools.bench.rivals import missing_rivals
 
-    return list(missing().values())
+    return list(missing_rivals().values())
 
 
 def _report(
@@ -142,7 +142,7 @@ def _report(
     """Measure, with a bar of what is done and a word on what is being done."""
     from streams.cli.progress import progress_bar
     from streams.tools.bench.context import Bench
-    from streams.tools.bench.data import given
+    from streams.tools.bench.data import load_dataset
     from streams.tools.bench.run import measure, settings
     from streams.tools.bench.store import Store
 
@@ -150,7 +150,7 @@ def _report(
     with progress_bar(counted=True) as bar:
         task = bar.add_task("vectors", total=len(only))
         planned = rows or DEFAULT_ROWS
-        data = given(vectors, queries, filters, rows, Amounts.of(planned).queries)
+        data = load_dataset(vectors, queries, filters, rows, Amounts.of(planned).queries)
 
         def tell(what: str) -> None:
             bar.update(task, description=what)
@@ -160,7 +160,7 @@ def _report(
         session = Bench(
             data,
             Amounts.of(len(data.vectors)),
-            tell=tell,
+            report=tell,
             beside=beside,
         )
         store = Store(out, session.size, data.checksum, settings(session))

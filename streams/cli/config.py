@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from streams.cli.options import connection, settings_of
+from streams.cli.options import connection_options, settings_from_options
 
 _URL = re.compile(
     r"(?P<scheme>(?:[a-z][a-z0-9+.-]*::)*[a-z][a-z0-9+.-]*://)(?P<rest>.*)",
@@ -17,7 +17,7 @@ _AFTER_PATH = re.compile(r"[?#].*", re.DOTALL)
 
 
 @click.command()
-@connection
+@connection_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def config(
     bootstrap: str | None, prefix: str | None, config: Path | None, *, as_json: bool
@@ -26,7 +26,7 @@ def config(
 
     They come from VISUALSEARCH_* in the environment, a .env file and --config FILE.
     """
-    settings = settings_of(bootstrap, prefix, config)
+    settings = settings_from_options(bootstrap, prefix, config)
     values = {name: masked(value) for name, value in settings.model_dump(mode="json").items()}
     if as_json:
         click.echo(json.dumps(values, indent=2))

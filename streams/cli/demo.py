@@ -63,18 +63,18 @@ def demo(
     and sees each in a search, and writes a page with the images of queries and hits. Then the
     worker stays up, with its search page, until Ctrl-C.
     """
-    from streams.cli.options import settings_of
+    from streams.cli.options import settings_from_options
     from streams.cli.progress import stderr_console
-    from streams.tools.demo.run import Plan, demonstration
+    from streams.tools.demo.run import DemoPlan, demonstration
     from visualsearch.extras import require_encoder
 
-    require_encoder(settings_of(None, None, None, encoder=encoder).encoder)
+    require_encoder(settings_from_options(None, None, None, encoder=encoder).encoder)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is taken down
     settings_for = _settings_for(encoder)
     console = stderr_console()
-    plan = Plan(data_dir, _port(port, once=once), events, searches, chaos=chaos)
-    teller = _Terminal(console)
-    goods = _goods(catalog, products)
+    plan = DemoPlan(data_dir, _port(port, once=once), events, searches, chaos=chaos)
+    teller = _TerminalReporter(console)
+    goods = _dataset(catalog, products)
     with teller, demonstration(settings_for, bootstrap, goods, plan, teller) as shown:
         teller.stop()
         if as_json and not once:
@@ -95,9 +95,9 @@ def demo(
 
 def _settings_for(encoder: str | None) -> "Callable[[str, str, Path], Settings]":
     def make(bootstrap: str, prefix: str, data_dir: Path) -> "Settings":
-        from streams.cli.options import settings_of
+        from streams.cli.options import settings_from_options
 
-        return settings_of(bootstrap, prefix, None, data_dir=data_dir, encoder=encoder)
+        return settings_from_options(bootstrap, prefix, None, data_dir=data_dir, encoder=encoder)
 
     return make
 
@@ -110,18 +110,18 @@ def _port(port: int | None, *, once: bool) -> int:
     return 0 if once or not is_free(_USUAL_PORT) else _USUAL_PORT
 
 
-def _goods(catalog: Path | None, products: int) -> Any:
+def _dataset(catalog: Path | None, products: int) -> Any:
     if catalog is None:
-        from streams.tools.demo.drawn import DrawnGoods
+        from streams.tools.demo.drawn import DrawnDataset
 
-        return DrawnGoods(products)
+        return DrawnDataset(products)
     from streams.tools.catalog.readers import open_catalog
-    from streams.tools.demo.own import OwnGoods
+    from streams.tools.demo.own import CatalogDataset
 
-    return OwnGoods(open_catalog(catalog))
+    return CatalogDataset(open_catalog(catalog))
 
 
-class _Terminal:
+class _TerminalReporter:
     """Tells the steps on stderr: a line each, and a bar for what takes its time."""
 
     def __init__(self, console: "Console") -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streams.cli.options import connection, settings_of
+from streams.cli.options import connection_options, settings_from_options
 
 if TYPE_CHECKING:
     from streams.config.settings import Settings
@@ -31,10 +31,10 @@ def since_option(command: Any) -> Any:
 
 
 def _since(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
-    from streams.kafka.scan import since_ms
+    from streams.kafka.scan import parse_since_ms
 
     try:
-        return None if value is None else since_ms(value, datetime.now(UTC))
+        return None if value is None else parse_since_ms(value, datetime.now(UTC))
     except (ValueError, OverflowError):
         raise click.BadParameter("an age like 30m, 12h, 7d, or a time like 2026-01-31T12:00") from (
             None
@@ -63,7 +63,7 @@ def dlq() -> None:
 
 
 @dlq.command("list")
-@connection
+@connection_options
 @selection_options
 @click.option("--limit", type=click.IntRange(0), default=100, show_default=True,
               help="Show the newest of them only; 0 shows all.")  # fmt: skip
@@ -79,12 +79,12 @@ def list_(
     """
     from streams.tools.dlq.dead_letters import Selection
 
-    settings = settings_of(bootstrap, prefix, config)
+    settings = settings_from_options(bootstrap, prefix, config)
     selection = Selection(code, product, topic, since)
     counts: Counter[str] = Counter()
 
     def rows() -> Iterator[tuple[int, int, int, dict[str, Any]]]:
-        with _letters(settings, selection) as letters:
+        with _dead_letters(settings, selection) as letters:
             for letter in letters:
                 counts[letter.code] += 1
                 at = letter.position
@@ -104,7 +104,7 @@ def list_(
 
 @dlq.command()
 @click.argument("letter", metavar="PARTITION@OFFSET|PRODUCT_ID")
-@connection
+@connection_options
 @json_option
 def show(
     letter: str, bootstrap: str | None, prefix: str | None, config: Path | None, *, as_json: bool
@@ -112,13 +112,13 @@ def show(
     """Show all of one dead letter: by its place, or the newest of a product."""
     from streams.tools.dlq.dead_letters import DeadLetterError, Selection, parse_position
 
-    settings = settings_of(bootstrap, prefix, config)
+    settings = settings_from_options(bootstrap, prefix, config)
     position = parse_position(letter)
     if position is not None:
         selection = Selection(positions=frozenset({position}))
     else:
         selection = Selection(product=letter)
-    with _letters(settings, selection) as letters:
+    with _dead_letters(settings, selection) as letters:
         newest = deque(letters, maxlen=1)
     if not newest:
         raise DeadLetterError(f"{settings.topics.dead_letters} has no dead letter {letter!r}")
@@ -132,7 +132,7 @@ def show(
 
 @dlq.command()
 @click.argument("positions", nargs=-1, metavar="[PARTITION@OFFSET]...")
-@connection
+@connection_options
 @selection_options
 @click.option("--all", "everything", is_flag=True, help="Replay every dead letter there is.")
 @click.option("--dry-run", is_flag=True, help="Say what would be published, and do not.")
@@ -157,7 +157,7 @@ def replay(
     narrowed = bool(positions or code or product or topic or since is not None)
     if narrowed == everything:
         raise click.UsageError("say which: places, --code, --product, --topic, --since; or --all")
-    settings = settings_of(bootstrap, prefix, config)
+    settings = settings_from_options(bootstrap, prefix, config)
     places = frozenset(position for position in wanted.values() if position is not None)
     selection = Selection(code, product, topic, since, places)
     rows = _replay(settings, selection, dry_run=dry_run)
@@ -185,7 +185,7 @@ def _replay(settings: "Settings", selection: "Selection", *, dry_run: bool) -> l
 
     with ExitStack() as stack:
         originals = stack.enter_context(Scanner(settings.kafka()))
-        letters = stack.enter_context(_letters(settings, selection))
+        letters = stack.enter_context(_dead_letters(settings, selection))
         producer = None if dry_run else stack.enter_context(Producer(settings.kafka()))
         names = settings.topics.product_topics()
         counts = {name: originals.partitions(name) for name in names}
@@ -200,7 +200,7 @@ def _replay(settings: "Settings", selection: "Selection", *, dry_run: bool) -> l
 
 
 @contextmanager
-def _letters(settings: "Settings", selection: "Selection") -> "Iterator[Iterator[DeadLetter]]":
+def _dead_letters(settings: "Settings", selection: "Selection") -> "Iterator[Iterator[DeadLetter]]":
     """Give the letters that are meant, with a bar on stderr while they are read."""
     from streams.cli.progress import progress_bar
     from streams.kafka.scan import Scanner

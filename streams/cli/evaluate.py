@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streams.cli.options import settings_of
+from streams.cli.options import settings_from_options
 
 if TYPE_CHECKING:
     from streams.config.settings import Settings
     from streams.tools.evaluation.configuration import Configuration
-    from streams.tools.evaluation.judge import Run
+    from streams.tools.evaluation.judge import EvaluationRun
     from streams.tools.evaluation.queries import Queries
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -72,7 +72,7 @@ def evaluate(
     from streams.tools.evaluation.figures import report
     from streams.tools.evaluation.queries import read_queries
 
-    settings = settings_of(None, None, config, encoder=encoder)
+    settings = settings_from_options(None, None, config, encoder=encoder)
     queries = read_queries(queries_file)  # before anything that takes long
     first = Configuration(
         settings.encoder, settings.encoder, settings.prompts, settings.device,
@@ -102,40 +102,40 @@ async def _measure(
     ks: Sequence[int],
     *,
     page: bool,
-) -> tuple[list["Run"], str | None]:
+) -> tuple[list["EvaluationRun"], str | None]:
     """Return a run of each configuration, and the page if it is wanted."""
     from contextlib import AsyncExitStack
 
     from streams.cli.progress import progress_bar
     from streams.tools.evaluation.judge import run
     from streams.tools.evaluation.page import page as page_of
-    from streams.tools.evaluation.shop import Shop, open_shop
+    from streams.tools.evaluation.shop import LocalIndex, open_local_index
     from visualsearch import load_encoder
 
-    shops: dict[tuple[object, ...], Shop] = {}
-    runs: list[Run] = []
+    shops: dict[tuple[object, ...], LocalIndex] = {}
+    runs: list[EvaluationRun] = []
     async with AsyncExitStack() as stack:
         bar = stack.enter_context(progress_bar(transient=True))
         for configuration in configurations:
-            if (shop := shops.get(configuration.shop)) is None:
+            if (local_index := shops.get(configuration.index_key)) is None:
                 task = bar.add_task(f"{configuration.encoder}: catalog", total=None)
                 encoder = load_encoder(
                     configuration.encoder, configuration.device, prompts=configuration.prompts
                 )
                 target = {"recall_target": configuration.recall_target}
-                shop = await stack.enter_async_context(
-                    open_shop(encoder, settings.model_copy(update=target))
+                local_index = await stack.enter_async_context(
+                    open_local_index(encoder, settings.model_copy(update=target))
                 )
-                await shop.fill(
+                await local_index.load_catalog(
                     catalog,
                     lambda done, of, task=task: bar.update(task, completed=done, total=of),  # type: ignore[misc]
                 )
-                _tell_rejected(shop)
-                shops[configuration.shop] = shop
+                _print_rejected(local_index)
+                shops[configuration.index_key] = local_index
             task = bar.add_task(f"{configuration.name}: queries", total=len(queries))
             runs.append(
                 await run(
-                    shop,
+                    local_index,
                     queries,
                     configuration.name,
                     ks=ks,
@@ -143,24 +143,24 @@ async def _measure(
                     progress=lambda task=task: bar.advance(task),  # type: ignore[misc]
                 )
             )
-        each = [shops[configuration.shop] for configuration in configurations]
+        each = [shops[configuration.index_key] for configuration in configurations]
         return runs, await page_of(runs, each, ks, queries.folder) if page else None
 
 
-def _tell_rejected(shop: object) -> None:
-    rejected = getattr(shop, "rejected", [])
+def _print_rejected(local_index: object) -> None:
+    rejected = getattr(local_index, "rejected", [])
     for one in rejected[:5]:
         click.echo(f"left out: {one.where}: {one.message} [{one.code}]", err=True)
     if len(rejected) > 5:
         click.echo(f"left out: {len(rejected) - 5:,} more", err=True)
 
 
-def _warn(run: "Run") -> None:
-    from streams.tools.evaluation.queries import named
+def _warn(run: "EvaluationRun") -> None:
+    from streams.tools.evaluation.queries import join_lines
 
     if run.unknown:
         click.echo(
             f"note: relevant products that are not in the catalog, counted as never found, on "
-            f"line {named(run.unknown)}",
+            f"line {join_lines(run.unknown)}",
             err=True,
         )

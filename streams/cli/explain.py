@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from streams.cli.dlq import json_option, since_option
-from streams.cli.options import connection, settings_of
+from streams.cli.options import connection_options, settings_from_options
 
 UNKNOWN = 1
 _WORKER = "http://127.0.0.1:8080"
@@ -17,7 +17,7 @@ _WORKER = "http://127.0.0.1:8080"
 
 @click.command()
 @click.argument("product_id")
-@connection
+@connection_options
 @since_option
 @click.option("--all-partitions", is_flag=True,
               help="Read every partition: for producers without murmur2.")  # fmt: skip
@@ -44,7 +44,7 @@ def explain(
     from streams.tools.explain.gather import gather
     from streams.tools.explain.verdict import verdict
 
-    settings = settings_of(bootstrap, prefix, config)
+    settings = settings_from_options(bootstrap, prefix, config)
     if request_file is not None:
         from streams.cli.explain_request import explain_request
 

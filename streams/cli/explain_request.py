@@ -6,12 +6,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from streams.cli.search import ask
+from streams.cli.search import send_request
 from streams.config.settings import Settings
 from streams.tools.dlq.tables import cell
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.explained import PartScore, ProductExplanation
-from visualsearch.contracts.request_id import with_id
+from visualsearch.contracts.request_id import with_request_id
 from visualsearch.contracts.search import decode_request
 
 _PASSED = {True: "[green]✓[/]", False: "[red]✗[/]"}
@@ -21,11 +21,11 @@ _GOOD = {"hit": "bold green", "outranked": "bold yellow", "collapsed": "bold yel
 def explain_request(settings: Settings, product_id: str, body: bytes, *, as_json: bool) -> None:
     """Ask, and print what is said of the product; a refused request ends with status 1."""
     try:
-        request = decode_request(with_id(body))
+        request = decode_request(with_request_id(body))
     except SchemaError as error:
         raise click.ClickException(f"--request: {error} [{error.code}]") from None
     request.explain = [product_id]
-    result = ask(settings, request)
+    result = send_request(settings, request)
     if result.error is not None:
         field = f", field {result.error.field}" if result.error.field else ""
         raise click.ClickException(f"{result.error.message} [{result.error.code}{field}]")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streams.cli.options import FiniteRange, connection, settings_of
+from streams.cli.options import FiniteRange, connection_options, settings_from_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from streams.config.settings import Settings
-    from streams.tools.fsck.check import Options, Step
+    from streams.tools.fsck.check import Options, ReportProgress
     from streams.tools.fsck.report import Report
 
 NOT_CHECKED = 2
 
 
 @click.command()
-@connection
+@connection_options
 @click.option("--http", "url", default="http://127.0.0.1:8080", show_default=True,
               help="The worker to check; it needs the role `search`.")  # fmt: skip
 @click.option("--sample", type=click.IntRange(0), default=50, show_default=True, metavar="N",
@@ -52,7 +52,7 @@ def fsck(
     Exit status: 0 clean, 1 differences, 2 the worker is late or nothing could be checked.
     """
     try:
-        settings = settings_of(bootstrap, prefix, config)
+        settings = settings_from_options(bootstrap, prefix, config)
     except click.ClickException as error:
         error.exit_code = NOT_CHECKED
         raise
@@ -79,17 +79,17 @@ def fsck(
 def _run(settings: "Settings", url: str, options: "Options") -> "Report":
     from streams.cli.progress import progress_bar
     from streams.tools.fsck.check import Check
-    from streams.tools.fsck.worker import Worker
+    from streams.tools.fsck.worker import WorkerClient
 
     def load_encoder() -> Any:
         import visualsearch
-        from streams.config.process import tune
+        from streams.config.process import tune_process
 
-        tune()
+        tune_process()
         return visualsearch.load_encoder(settings.encoder, device=settings.device)
 
     with progress_bar() as bar:
-        return Check(settings, Worker(url), load_encoder, options, _Display(bar)).run()
+        return Check(settings, WorkerClient(url), load_encoder, options, _Display(bar)).run()
 
 
 class _Display:
@@ -99,7 +99,7 @@ class _Display:
         self._bar = bar
         self._finish: Callable[[], None] = lambda: None
 
-    def step(self, name: str, total: int | None) -> "Step":
+    def step(self, name: str, total: int | None) -> "ReportProgress":
         """Begin a step; the one before it is over."""
         self._finish()
         task = self._bar.add_task(name, total=total)
@@ -131,6 +131,6 @@ def _print(report: "Report") -> None:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     console.print(
         f"{report.verdict}: {report.events:,} events say {report.expected:,} searchable products, "
-        f"{report.worker} serves {report.served:,}; {report.pictures:,} vectors compared",
+        f"{report.worker} serves {report.served:,}; {report.images_compared:,} vectors compared",
         soft_wrap=True,
     )

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from streams.cli.options import connection, settings_of
+from streams.cli.options import connection_options, settings_from_options
 
 if TYPE_CHECKING:
     from streams.config.settings import Settings
     from streams.tools.catalog.arrival import ArrivalWatch
-    from streams.tools.catalog.publish import Load
-    from streams.tools.catalog.rows import Catalog, Rejected
+    from streams.tools.catalog.publish import LoadResult
+    from streams.tools.catalog.rows import Catalog, RejectedRow
 
 REJECTED = 1
 _SHOWN = 20
@@ -24,7 +24,7 @@ _SHOWN = 20
 
 @click.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@connection
+@connection_options
 @click.option("--type", "kind", type=click.Choice(["created", "updated"]), default="created",
               show_default=True, help="The event to publish for each product.")  # fmt: skip
 @click.option("--wait", is_flag=True, help="Return when all products are searchable.")
@@ -50,7 +50,7 @@ def load(
     """
     from streams.tools.catalog.readers import open_catalog
 
-    settings = settings_of(bootstrap, prefix, config)
+    settings = settings_from_options(bootstrap, prefix, config)
     from streams.worker.topic_check import require_topics
 
     require_topics(settings)  # what would otherwise wait for minutes is refused at once
@@ -75,7 +75,7 @@ def load(
 
 def _publish(
     settings: "Settings", catalog: "Catalog", kind: Literal["created", "updated"]
-) -> "Load":
+) -> "LoadResult":
     from streams.cli.progress import progress_bar
     from streams.tools.catalog.publish import products_of, publish
     from visualsearch.client.producer import Producer
@@ -83,7 +83,7 @@ def _publish(
     with progress_bar() as bar, Producer(settings.kafka()) as producer:
         task = bar.add_task("publishing", total=catalog.total)
 
-        def show(load: "Load") -> None:
+        def show(load: "LoadResult") -> None:
             text = f"publishing {len(load.published):,} products"
             bar.update(task, completed=load.position, description=text)
 
@@ -107,10 +107,10 @@ def _watch(settings: "Settings") -> "ArrivalWatch":
     return ArrivalWatch(settings.kafka(), topics.index_log, topics.dead_letters)
 
 
-def _wait(settings: "Settings", watch: "ArrivalWatch", done: "Load") -> dict[str, Any]:
+def _wait(settings: "Settings", watch: "ArrivalWatch", done: "LoadResult") -> dict[str, Any]:
     """Wait until all that arrives is searchable; say how many did and how many failed."""
     from streams.cli.progress import progress_bar
-    from streams.tools.catalog.arrival import Arrivals
+    from streams.tools.catalog.arrival import ArrivalProgress
     from streams.tools.catalog.searchable import wait_for_watermark
     from visualsearch.client.search_client import SearchClient
 
@@ -118,12 +118,12 @@ def _wait(settings: "Settings", watch: "ArrivalWatch", done: "Load") -> dict[str
         total = len(done.published)
         task = bar.add_task("indexing", total=total)
 
-        def show(state: Arrivals) -> None:
+        def show(state: ArrivalProgress) -> None:
             bar.update(task, completed=total - state.waiting)
 
         arrived = watch.wait(done.published, progress=show)
     failed = arrived.dead_lettered
-    shown = [p for p in done.published if p.pictures and p.product_id not in failed]
+    shown = [p for p in done.published if p.image_count and p.product_id not in failed]
     if shown:
         topics = settings.topics
         client = SearchClient(settings.kafka(), topics.search_requests, topics.search_results)
@@ -134,16 +134,16 @@ def _wait(settings: "Settings", watch: "ArrivalWatch", done: "Load") -> dict[str
     return {"searchable": len(shown), "dead_lettered": len(failed)}
 
 
-def _summary(done: "Load", settings: "Settings") -> dict[str, Any]:
+def _summary(done: "LoadResult", settings: "Settings") -> dict[str, Any]:
     return {
         "topic": settings.topics.product_events,
         "published": len(done.published),
-        "pictures": done.pictures,
+        "pictures": done.image_count,
         "rejected": len(done.rejected),
     }
 
 
-def _print(summary: dict[str, Any], rejected: "list[Rejected]") -> None:
+def _print(summary: dict[str, Any], rejected: "list[RejectedRow]") -> None:
     """Say what was done on stdout, and what was not on stderr."""
     for row in rejected[:_SHOWN]:
         click.echo(f"rejected {row.where}: {row.message} [{row.code}]", err=True)

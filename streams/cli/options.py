@@ -14,7 +14,7 @@ from streams.config.settings import Settings, load_settings
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def connection(command: F) -> F:
+def connection_options(command: F) -> F:
     """Add --bootstrap, --prefix and --config."""
     for option in (
         click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -26,7 +26,7 @@ def connection(command: F) -> F:
     return command
 
 
-def settings_of(
+def settings_from_options(
     bootstrap: str | None, prefix: str | None, config: Path | None, **more: Any
 ) -> Settings:
     """Return the settings, or end with what is wrong with them."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streams.cli.options import FiniteRange, connection, settings_of
+from streams.cli.options import FiniteRange, connection_options, settings_from_options
 
 if TYPE_CHECKING:
     from streams.config.settings import Settings
@@ -20,7 +20,7 @@ _WORKER = "http://127.0.0.1:8080"
 
 
 @click.command()
-@connection
+@connection_options
 @click.option("--image", "images", multiple=True, metavar="FILE|URL", help="Look like this image.")
 @click.option("--text", "texts", multiple=True, help="Look like these words.")
 @click.option("--unlike", "unlike", multiple=True, metavar="TEXT", help="Unlike these words.")
@@ -76,12 +76,12 @@ def search(
     """
     from visualsearch.contracts.errors import SchemaError
 
-    settings = settings_of(bootstrap, prefix, config)
+    settings = settings_from_options(bootstrap, prefix, config)
     try:
         request = _request(**options)
     except SchemaError as error:  # the same check, and the same code, as the worker's
         raise click.ClickException(f"{error} [{error.code}]") from None
-    result = ask(settings, request)
+    result = send_request(settings, request)
     if as_json:
         import msgspec
 
@@ -123,11 +123,11 @@ def _request(
     """Build the request from the options, or read it. Raises SchemaError."""
     import msgspec
 
-    from visualsearch.contracts.request_id import with_id
+    from visualsearch.contracts.request_id import with_request_id
     from visualsearch.contracts.search import QueryText, decode_request
 
     if request_file is not None:
-        return decode_request(with_id(request_file.read()))
+        return decode_request(with_request_id(request_file.read()))
     if not (images or texts or like or unlike):
         raise click.UsageError("say what to look for: --image, --text or --like")
     said = [QueryText(text) for text in texts]
@@ -205,7 +205,7 @@ def _filters(
     )
 
 
-def ask(settings: "Settings", request: "SearchRequest") -> "SearchResult":
+def send_request(settings: "Settings", request: "SearchRequest") -> "SearchResult":
     """Send a request and wait for its answer. Raises ConnectionError, TimeoutError."""
     from visualsearch.client.search_client import SearchClient
 
@@ -219,18 +219,18 @@ def ask(settings: "Settings", request: "SearchRequest") -> "SearchResult":
 
 def _write_page(path: Path, worker: str, request: "SearchRequest", result: "SearchResult") -> None:
     from streams.cli.tables import result_line
-    from streams.web.gallery import Answered, embedded_pictures, gallery_page
+    from streams.web.gallery import GallerySection, gallery_page, inline_image_urls
 
     query = request.query
     pictures = [base64.b64decode(i.data) for i in query.images if i.data is not None]
     words = [text.text for text in query.texts] + [query.text or ""]
     products = [query.similar_to] if isinstance(query.similar_to, str) else query.similar_to or []
     asked = ", ".join([part for part in words if part] + [f"like {each}" for each in products])
-    answers = [Answered(asked, result_line(result), result.hits, pictures)]
+    answers = [GallerySection(asked, result_line(result), result.hits, pictures)]
     for region in result.regions or ():
         where = " ".join(f"{edge:.2f}" for edge in region.box)
-        answers.append(Answered(region.category or "the photo", f"at {where}", region.hits))
-    show = embedded_pictures(worker, [hit for answer in answers for hit in answer.hits])
+        answers.append(GallerySection(region.category or "the photo", f"at {where}", region.hits))
+    show = inline_image_urls(worker, [hit for answer in answers for hit in answer.hits])
     page = gallery_page(asked or "Search by image", "visualsearch", {"": answers}, show)
     path.write_text(page, encoding="utf-8")
     click.echo(f"{path} written", err=True)

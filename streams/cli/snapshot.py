@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streams.cli.options import connection, settings_of
+from streams.cli.options import connection_options, settings_from_options
 
 if TYPE_CHECKING:
     from streams.config.settings import Settings
@@ -32,11 +32,11 @@ def snapshot() -> None:
 def create(url: str, *, as_json: bool) -> None:
     """Have a running worker take a snapshot now, and wait for it."""
     from streams.cli.progress import progress_bar
-    from streams.snapshots.request import ask_for_snapshot
+    from streams.snapshots.request import request_snapshot
 
     with progress_bar(transient=True) as bar:
         task = bar.add_task("waiting", total=None)
-        taken = ask_for_snapshot(
+        taken = request_snapshot(
             url,
             lambda step, done, total: bar.update(
                 task, description=step, completed=done, total=total
@@ -52,7 +52,7 @@ def create(url: str, *, as_json: bool) -> None:
 
 
 @snapshot.command("list")
-@connection
+@connection_options
 @json_option
 def list_(bootstrap: str | None, prefix: str | None, config: Path | None, *, as_json: bool) -> None:
     """List the snapshots of this host and of the store, the newest first.
@@ -61,7 +61,7 @@ def list_(bootstrap: str | None, prefix: str | None, config: Path | None, *, as_
     """
     from streams.snapshots.inventory import in_folder, in_store
 
-    settings = settings_of(bootstrap, prefix, config)
+    settings = settings_from_options(bootstrap, prefix, config)
     rows = in_folder(settings.snapshots)
     if (url := settings.snapshots_url) is not None:
         rows += in_store(url)
@@ -77,7 +77,7 @@ def list_(bootstrap: str | None, prefix: str | None, config: Path | None, *, as_
 @snapshot.command()
 @click.argument("path", required=False,
                 type=click.Path(exists=True, file_okay=False, path_type=Path))  # fmt: skip
-@connection
+@connection_options
 @click.option("--queries", type=click.IntRange(0), default=50, show_default=True, metavar="N",
               help="Search by N images; at a million, half a second each.")  # fmt: skip
 @json_option
@@ -91,10 +91,10 @@ def verify(
     Exit status 1: a file is not as it was written, or the snapshot cannot be read.
     """
     from streams.cli.progress import progress_bar
-    from streams.config.process import tune
+    from streams.config.process import tune_process
 
-    path = path or _newest(settings_of(bootstrap, prefix, config))
-    tune()
+    path = path or _newest(settings_from_options(bootstrap, prefix, config))
+    tune_process()
     from streams.indexer.active_engine import active_engine
     from visualsearch.snapshot.verify import verify as check
 
@@ -131,7 +131,7 @@ def verify(
 
 @snapshot.command()
 @click.argument("name", required=False)
-@connection
+@connection_options
 @json_option
 def restore(
     name: str | None, bootstrap: str | None, prefix: str | None, config: Path | None, *,
@@ -143,14 +143,14 @@ def restore(
     of its log and of its model. Exit status 1: there is none.
     """
     from streams.cli.progress import progress_bar
-    from streams.config.process import tune
-    from streams.snapshots.download import fetch
+    from streams.config.process import tune_process
+    from streams.snapshots.download import download_snapshot
 
-    tune()
-    settings = settings_of(bootstrap, prefix, config)
+    tune_process()
+    settings = settings_from_options(bootstrap, prefix, config)
     with progress_bar(transient=True) as bar:
         task = bar.add_task("copying", total=None)
-        found = fetch(
+        found = download_snapshot(
             _store(settings),
             settings.snapshots,
             name,
@@ -168,9 +168,9 @@ def restore(
 
 def _newest(settings: "Settings") -> Path:
     """Return the newest local snapshot. Raises click.ClickException if there is none."""
-    from visualsearch.snapshot.folder import listed
+    from visualsearch.snapshot.folder import list_snapshots
 
-    found = listed(settings.snapshots)
+    found = list_snapshots(settings.snapshots)
     if not found:
         raise click.ClickException(f"no snapshot in {settings.snapshots}")
     return found[0]

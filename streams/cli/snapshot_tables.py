@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from streams.snapshots.download import Fetched
-    from streams.snapshots.inventory import Entry
+    from streams.snapshots.download import DownloadedSnapshot
+    from streams.snapshots.inventory import SnapshotEntry
 
 
-def print_snapshots(rows: Sequence["Entry"], folder: str, store: str | None) -> None:
+def print_snapshots(rows: Sequence["SnapshotEntry"], folder: str, store: str | None) -> None:
     """Print a row per snapshot, and where they are."""
     console = Console(highlight=False)
     table = Table(box=None, header_style="dim")
@@ -48,7 +48,7 @@ def print_verified(told: Mapping[str, Any]) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
 
-def print_fetched(found: "Fetched") -> None:
+def print_fetched(found: "DownloadedSnapshot") -> None:
     """Print where a snapshot is now, and what was passed over."""
     console = Console(highlight=False)
     for name, code in found.refused.items():

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.table import Table
 
-from streams.web.gallery import price_of
+from streams.web.gallery import format_price
 from visualsearch.contracts.search import SearchHit, SearchResult
 
 
@@ -29,7 +29,7 @@ def hits_table(hits: Iterable[SearchHit]) -> Table:
         table.add_column("guessed", overflow="fold", style="dim")
     stock = {True: "yes", False: "[red]no[/]", None: ""}
     for number, hit in enumerate(listed, 1):
-        cells = (hit.product_id, hit.title, hit.category or "", hit.brand or "", price_of(hit))
+        cells = (hit.product_id, hit.title, hit.category or "", hit.brand or "", format_price(hit))
         plain = [_plain(cell) for cell in cells]
         more = [", ".join(each.product_id for each in hit.variants)] if collapsed else []
         more += [guessed_line(hit)] if guessing else []

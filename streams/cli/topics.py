@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streams.cli.options import connection, settings_of
+from streams.cli.options import connection_options, settings_from_options
 
 if TYPE_CHECKING:
     from streams.config.topics import TopicSpec
@@ -26,7 +26,7 @@ def topics() -> None:
 
 
 @topics.command()
-@connection
+@connection_options
 @click.option("--products", type=click.IntRange(1), default=4, show_default=True,
               help="Partitions of each product topic.")  # fmt: skip
 @click.option("--index-log", type=click.IntRange(1), default=8, show_default=True,
@@ -45,7 +45,7 @@ def create(
     from streams.config.topics import topic_specs
     from streams.kafka.topics import create_topics, describe_topics
 
-    settings = settings_of(bootstrap, prefix, config)
+    settings = settings_from_options(bootstrap, prefix, config)
     specs = topic_specs(settings.topics, products=products, index_log=index_log)
     report = create_topics(settings.bootstrap, specs)
     if as_json:
@@ -58,7 +58,7 @@ def create(
 
 
 @topics.command()
-@connection
+@connection_options
 @json_option
 def describe(
     bootstrap: str | None, prefix: str | None, config: Path | None, *, as_json: bool
@@ -67,7 +67,7 @@ def describe(
     from streams.config.topics import topic_specs
     from streams.kafka.topics import describe_topics
 
-    settings = settings_of(bootstrap, prefix, config)
+    settings = settings_from_options(bootstrap, prefix, config)
     specs = topic_specs(settings.topics)
     states = describe_topics(settings.bootstrap, specs)
     if as_json:

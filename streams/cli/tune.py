@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streams.cli.options import FiniteRange, settings_of
+from streams.cli.options import FiniteRange, settings_from_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from streams.config.settings import Settings
     from streams.tools.evaluation.queries import Queries
-    from streams.tools.evaluation.shop import Shop
-    from streams.tools.tuning.curves import Chosen, Point
+    from streams.tools.evaluation.shop import LocalIndex
+    from streams.tools.tuning.curves import ChosenSettings, MeasuredSetting
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _WORKER = "http://127.0.0.1:8080"
@@ -60,10 +60,9 @@ def tune(
     1: nothing finds enough in time, and nothing is written.
     """
     from streams.tools.evaluation.queries import read_queries
-    from streams.tools.tuning.curves import choose
-    from streams.tools.tuning.curves import settings_of as chosen_settings
+    from streams.tools.tuning.curves import choose, chosen_settings
 
-    settings = settings_of(None, None, config)
+    settings = settings_from_options(None, None, config)
     queries = read_queries(queries_file)
     points, counts = asyncio.run(_measure(settings, queries, top_k, catalog, worker))
     chosen = choose(points, recall, slo_ms)
@@ -89,25 +88,27 @@ def tune(
 
 async def _measure(
     settings: "Settings", queries: "Queries", top_k: int, catalog: Path | None, worker: str
-) -> tuple[list["Point"], dict[str, int]]:
+) -> tuple[list["MeasuredSetting"], dict[str, int]]:
     from streams.cli.progress import progress_bar
-    from streams.tools.evaluation.shop import open_shop
-    from streams.tools.tuning.asked import asked_of
+    from streams.tools.evaluation.shop import open_local_index
+    from streams.tools.tuning.asked import record_queries
     from streams.tools.tuning.curves import measure
     from visualsearch import load_encoder
 
     encoder = load_encoder(settings.encoder, settings.device, prompts=settings.prompts)
     with progress_bar(transient=True) as bar:
-        async with open_shop(encoder, settings) as shop:
+        async with open_local_index(encoder, settings) as shop:
             task = bar.add_task("products", total=None)
             if catalog is not None:
-                await shop.fill(catalog, lambda n, of: bar.update(task, completed=n, total=of))
+                await shop.load_catalog(
+                    catalog, lambda n, of: bar.update(task, completed=n, total=of)
+                )
             else:
                 await asyncio.to_thread(
                     _copy, shop, worker, lambda n: bar.update(task, description=f"{n:,} products")
                 )
             task = bar.add_task("queries", total=len(queries.searches))
-            asked = await asked_of(shop, queries, top_k, lambda: bar.advance(task))
+            asked = await record_queries(shop, queries, top_k, lambda: bar.advance(task))
             task = bar.add_task("measuring", total=None)
             points = await asyncio.to_thread(
                 measure, shop.engine, asked, lambda what: bar.update(task, description=what)
@@ -117,7 +118,7 @@ async def _measure(
             return points, counts
 
 
-def _copy(shop: "Shop", worker: str, progress: "Callable[[int], None]") -> None:
+def _copy(shop: "LocalIndex", worker: str, progress: "Callable[[int], None]") -> None:
     from streams.tools.tuning.served import served_records
 
     model, _, records = served_records(worker, progress)
@@ -126,13 +127,13 @@ def _copy(shop: "Shop", worker: str, progress: "Callable[[int], None]") -> None:
             f"{worker} holds vectors of {model}, and the settings' encoder is "
             f"{shop.engine.model}: set VISUALSEARCH_ENCODER as for the worker [foreign_model]"
         )
-    shop.take(records)
+    shop.load_records(records)
 
 
 def _print(
-    points: "Sequence[Point]",
+    points: "Sequence[MeasuredSetting]",
     counts: dict[str, int],
-    chosen: "Chosen | None",
+    chosen: "ChosenSettings | None",
     found: dict[str, float],
 ) -> None:
     from rich.console import Console

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from streams.cli.options import connection, log_to_stderr, settings_of
+from streams.cli.options import connection_options, log_to_stderr, settings_from_options
 
 ROLES = ("ingest", "search")
 
@@ -17,7 +17,7 @@ def _roles(_: click.Context, __: click.Parameter, value: str) -> frozenset[str]:
 
 
 @click.command()
-@connection
+@connection_options
 @click.option(
     "--roles",
     default="ingest,search",
@@ -47,14 +47,14 @@ def worker(
     /readyz and for queries, once its index holds the whole log.
     """
     log_to_stderr(verbose=verbose)
-    settings = settings_of(
+    settings = settings_from_options(
         bootstrap, prefix, config, http_host=host, http_port=port, encoder=encoder
     )
-    from streams.config.process import tune
+    from streams.config.process import tune_process
     from visualsearch.extras import require_encoder
 
     require_encoder(settings.encoder)
-    tune()
+    tune_process()
     from streams.worker.worker import run
 
     run(

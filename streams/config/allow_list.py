@@ -19,7 +19,7 @@ _NAT64 = IPv6Network("64:ff9b::/96")  # the public IPv4 internet, as hosts witho
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?", re.IGNORECASE)
 
 
-class Allowed:
+class AllowList:
     """Networks, addresses and host names that may be fetched from although they are not public.
 
     Raises ValueError for an entry that is none of these.
@@ -32,35 +32,37 @@ class Allowed:
             try:
                 self._networks.append(ip_network(text))
             except ValueError as error:
-                if not _NAME.fullmatch(_plain(text)) or not re.search("[a-z]", text, re.IGNORECASE):
+                if not _NAME.fullmatch(_normalized(text)) or not re.search(
+                    "[a-z]", text, re.IGNORECASE
+                ):
                     raise ValueError(f"no network, address or host name: {error}") from None
-                self._names.add(_plain(text))
+                self._names.add(_normalized(text))
 
-    def name(self, host: str) -> bool:
+    def allows_host(self, host: str) -> bool:
         """Return whether a host is allowed by name, whatever its address."""
-        return _plain(host) in self._names
+        return _normalized(host) in self._names
 
-    def address(self, address: str) -> bool:
+    def allows_address(self, address: str) -> bool:
         """Return whether an IP address may be connected to."""
         parsed = ip_address(address)
-        real = parsed if isinstance(parsed, IPv4Address) else _embedded(parsed) or parsed
-        return _public(real) or any(
+        real = parsed if isinstance(parsed, IPv4Address) else _embedded_ipv4(parsed) or parsed
+        return _is_public(real) or any(
             each in network for network in self._networks for each in (parsed, real)
         )
 
 
-def _plain(host: str) -> str:
+def _normalized(host: str) -> str:
     return host.rstrip(".").lower()
 
 
-def _embedded(address: IPv6Address) -> IPv4Address | None:
+def _embedded_ipv4(address: IPv6Address) -> IPv4Address | None:
     """Return the IPv4 address embedded in an IPv6 address (NAT64, mapped, 6to4); None without."""
     if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour
 
 
-def _public(address: IPv4Address | IPv6Address) -> bool:
+def _is_public(address: IPv4Address | IPv6Address) -> bool:
     """Return whether the address is public: not private, loopback, link-local, multicast, ….
 
     `is_global` alone takes multicast and the old site-local addresses for public.

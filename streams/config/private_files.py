@@ -20,7 +20,7 @@ def make_folder(fs: Any, path: str) -> None:
         fs.makedirs(path, exist_ok=True)
 
 
-def hide(fs: Any, path: str) -> None:
+def restrict_to_owner(fs: Any, path: str) -> None:
     """Let only the owner read a file. Raises OSError."""
     if isinstance(fs, LocalFileSystem):
-        private.hide(Path(path))
+        private.restrict_to_owner(Path(path))

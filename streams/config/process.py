@@ -13,20 +13,20 @@ SWITCH_S = 0.0001
 FULL = 2  # the oldest generation of the garbage collector
 
 
-def give_back() -> None:
+def trim_memory() -> None:
     """Return freed memory to the system (malloc_trim), such as that of a replaced graph."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
 
 
-def _keep_survivors(phase: str, info: dict[str, int]) -> None:
+def _freeze_survivors(phase: str, info: dict[str, int]) -> None:
     """Let a full collection look only at what is new since the one before."""
     if phase == "stop" and info["generation"] == FULL:
         gc.freeze()
 
 
-def tune() -> None:
+def tune_process() -> None:
     """Set thread and memory behavior, unless the environment sets it.
 
     - One BLAS thread: searches run side by side, and two threads per exact scan were 25 times
@@ -48,8 +48,8 @@ def tune() -> None:
     os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.setswitchinterval(SWITCH_S)
-    if _keep_survivors not in gc.callbacks:
-        gc.callbacks.append(_keep_survivors)
+    if _freeze_survivors not in gc.callbacks:
+        gc.callbacks.append(_freeze_survivors)
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from streams.config.allow_list import Allowed
+from streams.config.allow_list import AllowList
 from streams.config.topics import TopicNames
 from visualsearch.client.options import MIB
 
@@ -151,7 +151,7 @@ class Settings(BaseSettings):
     @field_validator("fetch_allow")
     @classmethod
     def _allowed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        Allowed(value)
+        AllowList(value)
         return value
 
     @field_validator("snapshot_store")

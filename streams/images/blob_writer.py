@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from streams.images.blobs import BlobStore
-from streams.images.bounded_threads import BoundedThreads, NotBegunError
+from streams.images.bounded_threads import BoundedThreads, NoThreadError
 from streams.images.errors import FetchError
 from streams.images.inline import decode_base64
 from streams.metrics import Metrics
@@ -58,9 +58,9 @@ class InlineImages:
         except Exception as error:
             outcome = "timeout" if isinstance(error, TimeoutError) else "failed"
             text = f"the image is not in the blob store yet: {error!r}"
-            missing = NotStored(text, attempts=0 if isinstance(error, NotBegunError) else 1)
+            missing = NotStored(text, attempts=0 if isinstance(error, NoThreadError) else 1)
         self._seconds.labels(outcome).observe(time.perf_counter() - started)
-        self._tell(missing)
+        self._log_change(missing)
         return missing
 
     def _put(self, data: str) -> None:
@@ -70,7 +70,7 @@ class InlineImages:
             return
         self._blobs.put(image)
 
-    def _tell(self, missing: NotStored | None) -> None:
+    def _log_change(self, missing: NotStored | None) -> None:
         """Log a change, not each image."""
         if (missing is None) != self._works:
             self._works = missing is None

@@ -7,7 +7,7 @@ import uuid
 
 import fsspec
 
-from streams.config.private_files import hide, make_folder
+from streams.config.private_files import make_folder, restrict_to_owner
 
 SCHEME = "blob:"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -17,7 +17,7 @@ class BlobMissingError(FileNotFoundError):
     """A blob that is not in the store; the embedding pipeline may still be storing it."""
 
 
-def reference_of(data: bytes) -> str:
+def blob_reference(data: bytes) -> str:
     """Return the reference of these bytes, stored or not."""
     return SCHEME + hashlib.sha256(data).hexdigest()
 
@@ -30,7 +30,7 @@ class BlobStore:
 
     def put(self, data: bytes) -> str:
         """Store `data` and return its reference. A reader never sees half a blob."""
-        reference = reference_of(data)
+        reference = blob_reference(data)
         path = self._path(reference.removeprefix(SCHEME))
         if self._fs.exists(path):
             return reference
@@ -38,7 +38,7 @@ class BlobStore:
         partial = f"{path}.{uuid.uuid4().hex}.tmp"
         try:
             self._fs.pipe_file(partial, data)
-            hide(self._fs, partial)
+            restrict_to_owner(self._fs, partial)
             self._fs.mv(partial, path)
         except Exception:
             with contextlib.suppress(Exception):  # or each attempt would fill a full disk further

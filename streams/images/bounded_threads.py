@@ -15,7 +15,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class NotBegunError(TimeoutError):
+class NoThreadError(TimeoutError):
     """A call that got no thread: hanging calls hold all of them."""
 
 
@@ -42,17 +42,17 @@ class BoundedThreads:
         """Wait for a thread. Raises NotBegunError where all of them hang."""
         permit: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(permit)
-        self._serve()
+        self._grant_permits()
         try:
             await permit
         except asyncio.CancelledError:
             if not permit.cancelled() and permit.exception() is None:
-                self._leave()
+                self._release_permit()
             raise
         try:
             yield
         finally:
-            self._leave()
+            self._release_permit()
 
     async def run(self, call: Callable[[], T]) -> T:
         """Return what `call` returns, or raise what it raises; to be called within a permit.
@@ -81,11 +81,11 @@ class BoundedThreads:
             async with asyncio.timeout(limit_s), self.permit():
                 began = True
                 return await self.run(call)
-        except NotBegunError:
+        except NoThreadError:
             raise
         except TimeoutError as error:
             if not began:
-                raise NotBegunError(f"no thread within {limit_s:g} s") from error
+                raise NoThreadError(f"no thread within {limit_s:g} s") from error
             raise TimeoutError(str(error) or f"not done within {limit_s:g} s") from error
 
     def _work(self, call: Callable[[], T], result: "asyncio.Future[T]") -> None:
@@ -102,13 +102,13 @@ class BoundedThreads:
             settle()
             return
         self._abandoned -= 1
-        self._serve()
+        self._grant_permits()
 
-    def _leave(self) -> None:
+    def _release_permit(self) -> None:
         self._running -= 1
-        self._serve()
+        self._grant_permits()
 
-    def _serve(self) -> None:
+    def _grant_permits(self) -> None:
         """Grant free threads to waiting calls; refuse them if all threads hang."""
         while self._waiting and (
             self._abandoned >= self._threads or self._running + self._abandoned < self._threads
@@ -118,7 +118,7 @@ class BoundedThreads:
                 continue
             if self._abandoned >= self._threads:
                 text = f"{self._abandoned} calls before this one have not returned"
-                permit.set_exception(NotBegunError(text))
+                permit.set_exception(NoThreadError(text))
             else:
                 self._running += 1
                 permit.set_result(None)

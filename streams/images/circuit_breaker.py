@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from streams.images.errors import FetchError
-from streams.images.places import folders_of, root_of
+from streams.images.places import absolute_folders, matching_root
 from visualsearch.lru import Lru
 
 BREAK_AFTER = 5
@@ -42,7 +42,7 @@ class Permit:
         self._now = now
         self._began: float | None = None
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Start the clock: waiting for memory or for a connection does not count."""
         self._began = self._now()
 
@@ -52,7 +52,7 @@ class Permit:
         return None if self._began is None else self._now() - self._began
 
 
-class Hosts:
+class HostCircuitBreakers:
     """Permits of hosts. Who would wait for one longer than `longest_wait_s` is refused at once.
 
     Each of `roots` is a host as well: a folder may be a mount that hangs.
@@ -66,7 +66,7 @@ class Hosts:
         *,
         roots: Sequence[Path] = (),
     ) -> None:
-        self._roots = folders_of(roots)
+        self._roots = absolute_folders(roots)
         self._at_once = at_once
         self._longest_wait_s = longest_wait_s
         self._now = now
@@ -81,11 +81,11 @@ class Hosts:
         """
         permit = Permit(self._now)
         if (name := self._name_of(url)) is None:  # a blob or an object of a store: no host
-            permit.begin()
+            permit.start()
             yield permit
             return
-        host = self._known(name)
-        self._check_down(host, name)
+        host = self._host(name)
+        self._raise_if_open(host, name)
         wait_s = host.seconds * (host.waiting + 1) / self._at_once
         if host.slots.locked() and wait_s > self._longest_wait_s:
             text = f"{name}: {host.waiting} images wait already, about {wait_s:.0f} s"
@@ -96,37 +96,37 @@ class Hosts:
         finally:
             host.waiting -= 1
         try:
-            self._check_down(host, name)  # it may have gone down meanwhile
+            self._raise_if_open(host, name)  # it may have gone down meanwhile
             probing = host.failures >= BREAK_AFTER
             host.probes += probing
             try:
                 yield permit
             except FetchError as error:
                 if error.attempts:
-                    self._learn(host, permit, failed=error.host_failed)
+                    self._record_result(host, permit, failed=error.host_failed)
                 raise
             else:
-                self._learn(host, permit, failed=False)
+                self._record_result(host, permit, failed=False)
             finally:
                 host.probes -= probing
         finally:
             host.slots.release()
 
-    def down(self) -> int:
+    def open_count(self) -> int:
         """Return how many breakers are open."""
         return sum(host.closed_until > self._now() for host in self._hosts.values())
 
     def _name_of(self, url: str) -> str | None:
-        root = root_of(url, self._roots)
+        root = matching_root(url, self._roots)
         return _host_of(url) if root is None else str(root)
 
-    def _known(self, name: str) -> _Host:
+    def _host(self, name: str) -> _Host:
         if (host := self._hosts.get(name)) is None:
             host = _Host(asyncio.Semaphore(self._at_once))
             self._hosts.put(name, host)
         return host
 
-    def _check_down(self, host: _Host, name: str) -> None:
+    def _raise_if_open(self, host: _Host, name: str) -> None:
         left_s = host.closed_until - self._now()
         if left_s > 0 or (host.failures >= BREAK_AFTER and host.probes >= PROBES):
             text = (
@@ -134,7 +134,7 @@ class Hosts:
             )
             raise FetchError("image_host_down", text, transient=True, attempts=0)
 
-    def _learn(self, host: _Host, permit: Permit, *, failed: bool) -> None:
+    def _record_result(self, host: _Host, permit: Permit, *, failed: bool) -> None:
         if (seconds := permit.seconds) is None:
             return
         host.seconds += (seconds - host.seconds) * (_WEIGHT if host.seconds else 1.0)

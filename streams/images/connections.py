@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from streams.config.allow_list import Allowed
+from streams.config.allow_list import AllowList
 
 LOOKUPS = 16  # names looked up at the same time
 
@@ -31,7 +31,7 @@ class ForbiddenAddressError(PermissionError):
         super().__init__(errno.EACCES, "not a public address")
 
 
-class _ByName(str):
+class _AllowedByName(str):
     """An address of a host that is allowed by its name; the mark travels to the socket with it."""
 
     __slots__ = ()
@@ -41,7 +41,7 @@ class Resolver(AbstractResolver):
     """Looks names up on threads of its own: name servers that hang must not use up all others."""
 
     def __init__(
-        self, allowed: Allowed, lookup: Callable[..., list[Any]] = socket.getaddrinfo
+        self, allowed: AllowList, lookup: Callable[..., list[Any]] = socket.getaddrinfo
     ) -> None:
         self._allowed = allowed
         self._lookup = lookup
@@ -53,7 +53,7 @@ class Resolver(AbstractResolver):
         """Return the addresses of a host. Raises OSError."""
         look = partial(self._lookup, host, port, family=family, type=socket.SOCK_STREAM)
         found = await asyncio.get_running_loop().run_in_executor(self._pool, look)
-        mark = _ByName if self._allowed.name(host) else str
+        mark = _AllowedByName if self._allowed.allows_host(host) else str
         numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
         return [
             ResolveResult(
@@ -67,12 +67,12 @@ class Resolver(AbstractResolver):
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def guarded_connector(allowed: Allowed, resolver: Resolver, at_once: int) -> aiohttp.TCPConnector:
+def guarded_connector(allowed: AllowList, resolver: Resolver, at_once: int) -> aiohttp.TCPConnector:
     """Return a connector whose sockets are made for allowed addresses only."""
 
     def make_socket(info: tuple[Any, ...]) -> socket.socket:
         family, kind, proto, _, at = info
-        if not isinstance(at[0], _ByName) and not allowed.address(at[0]):
+        if not isinstance(at[0], _AllowedByName) and not allowed.allows_address(at[0]):
             raise ForbiddenAddressError
         return socket.socket(family, kind, proto)
 

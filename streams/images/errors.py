@@ -28,14 +28,14 @@ class FetchError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchedImage:
     """The bytes of an image, and what its host calls this version of them."""
 
     data: bytes
     etag: str | None = None
     modified: str | None = None  # Last-Modified, as it came
 
-    def without_data(self) -> "Fetched | None":
+    def without_data(self) -> "FetchedImage | None":
         """Return this version to ask its host for a change; None if its host has no name for it."""
         return replace(self, data=b"") if self.etag or self.modified else None
 
@@ -44,6 +44,6 @@ OWN_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 """Errnos of resources that this process lacks."""
 
 
-def short(url: str) -> str:
+def shorten_url(url: str) -> str:
     """Return a URL as an error may show it."""
     return url if len(url) <= 200 else f"{url[:200]}…"

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 
-from streams.config.allow_list import Allowed
+from streams.config.allow_list import AllowList
 from streams.config.settings import Settings
 from streams.images.connections import ForbiddenAddressError, Resolver, guarded_connector
-from streams.images.errors import OWN_ERRORS, Fetched, FetchError, short
+from streams.images.errors import OWN_ERRORS, FetchedImage, FetchError, shorten_url
 
 REDIRECTS = 5
 _TOO_MANY_REQUESTS = 429
@@ -33,11 +33,11 @@ class HostedImages:
     ) -> None:
         self._settings = settings
         self._sleep = sleep
-        self._allowed = Allowed(settings.fetch_allow)
+        self._allowed = AllowList(settings.fetch_allow)
         self._resolver: Resolver | None = None
         self._session: aiohttp.ClientSession | None = None
 
-    async def get(self, url: str, known: Fetched | None, read_s: float) -> Fetched | None:
+    async def get(self, url: str, known: FetchedImage | None, read_s: float) -> FetchedImage | None:
         """Return the image; None if the host says that `known` still is it.
 
         `read_s` is for how long the host may say nothing. Raises FetchError once it failed for
@@ -45,7 +45,7 @@ class HostedImages:
         """
         for attempt in range(1, self._settings.fetch_attempts + 1):
             try:
-                return await self._once(url, known, read_s)
+                return await self._get_once(url, known, read_s)
             except FetchError as error:
                 error.attempts = attempt if error.attempts else attempt - 1
                 if not error.transient or attempt == self._settings.fetch_attempts:
@@ -59,23 +59,25 @@ class HostedImages:
             await self._session.close()
             await self._resolver.close()
 
-    async def _once(self, url: str, known: Fetched | None, read_s: float) -> Fetched | None:
+    async def _get_once(
+        self, url: str, known: FetchedImage | None, read_s: float
+    ) -> FetchedImage | None:
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=self._settings.fetch_connect_timeout_s, sock_read=read_s
         )
-        asked = _conditions(known)
+        asked = _conditional_headers(known)
         try:
             async with self._open().get(
                 url, headers=asked, timeout=timeout, max_redirects=REDIRECTS
             ) as response:
-                return await self._answer(response, url, known)
+                return await self._read_response(response, url, known)
         except _NO_URL as error:
-            raise FetchError("image_url_invalid", f"{short(url)}: {error}") from None
+            raise FetchError("image_url_invalid", f"{shorten_url(url)}: {error}") from None
         except TimeoutError:
-            text = f"{short(url)}: no answer, or a pause in it, for too long"
+            text = f"{shorten_url(url)}: no answer, or a pause in it, for too long"
             raise FetchError("image_timeout", text, transient=True, host_failed=True) from None
         except aiohttp.ClientPayloadError as error:  # less came than was announced: of this file
-            text = f"{short(url)}: {error}"
+            text = f"{shorten_url(url)}: {error}"
             raise FetchError("image_incomplete", text, transient=True) from None
         except (aiohttp.ClientError, OSError) as error:
             raise _unreachable(url, error) from None
@@ -91,25 +93,25 @@ class HostedImages:
             )
         return self._session
 
-    async def _answer(
-        self, response: aiohttp.ClientResponse, url: str, known: Fetched | None
-    ) -> Fetched | None:
+    async def _read_response(
+        self, response: aiohttp.ClientResponse, url: str, known: FetchedImage | None
+    ) -> FetchedImage | None:
         if response.status == 304 and known is not None:
             return None
         if response.status != 200:
             raise FetchError(
                 f"image_http_{response.status}",
-                f"{short(url)}: answered {response.status}",
+                f"{shorten_url(url)}: answered {response.status}",
                 transient=response.status in _TRANSIENT,
                 host_failed=response.status >= 500 or response.status == _TOO_MANY_REQUESTS,
             )
         body = await self._body(response, url)
         headers = response.headers
-        return Fetched(body, headers.get("ETag"), headers.get("Last-Modified"))
+        return FetchedImage(body, headers.get("ETag"), headers.get("Last-Modified"))
 
     async def _body(self, response: aiohttp.ClientResponse, url: str) -> bytes:
         limit = self._settings.image_max_bytes
-        too_large = FetchError("image_too_large", f"{short(url)}: over {limit} bytes")
+        too_large = FetchError("image_too_large", f"{shorten_url(url)}: over {limit} bytes")
         if (response.content_length or 0) > limit:
             raise too_large
         body = bytearray()
@@ -120,7 +122,7 @@ class HostedImages:
         return bytes(body)
 
 
-def _conditions(known: Fetched | None) -> dict[str, str]:
+def _conditional_headers(known: FetchedImage | None) -> dict[str, str]:
     """Return the headers of a conditional request; an ETag is preferred."""
     if known is not None and known.etag is not None:
         return {"If-None-Match": known.etag}
@@ -132,9 +134,9 @@ def _conditions(known: Fetched | None) -> dict[str, str]:
 def _unreachable(url: str, error: Exception) -> FetchError:
     if isinstance(getattr(error, "os_error", None), ForbiddenAddressError):
         host = getattr(error, "host", "its host")
-        text = f"{short(url)}: {host} is not public, and not in the setting `fetch_allow`"
+        text = f"{shorten_url(url)}: {host} is not public, and not in the setting `fetch_allow`"
         return FetchError("image_url_forbidden", text)
-    text = f"{short(url)}: {error}"
+    text = f"{shorten_url(url)}: {error}"
     if getattr(error, "errno", None) in OWN_ERRORS:  # no connection was made
         return FetchError("resources_exhausted", text, transient=True, attempts=0)
     return FetchError("image_unreachable", text, transient=True, host_failed=True)

@@ -3,7 +3,7 @@
 import base64
 import binascii
 
-from streams.images.blobs import reference_of
+from streams.images.blobs import blob_reference
 from streams.images.errors import FetchError
 
 
@@ -27,6 +27,6 @@ def decode_base64(text: str, limit: int) -> bytes:
 def inline_reference(text: str, limit: int) -> str | None:
     """Return what names an inline image in any blob store; None for what cannot be decoded."""
     try:
-        return reference_of(decode_base64(text, limit))
+        return blob_reference(decode_base64(text, limit))
     except FetchError:
         return None

@@ -8,25 +8,25 @@ from urllib.parse import unquote, urlsplit
 FILE = "file:"
 
 
-def folders_of(roots: Iterable[Path]) -> list[Path]:
+def absolute_folders(roots: Iterable[Path]) -> list[Path]:
     """Return folders as absolute paths without `..`."""
     return [_without_dots(str(root.absolute())) for root in roots]
 
 
-def path_of(url: str) -> Path:
+def file_url_path(url: str) -> Path:
     """Return the path of a `file:` URL without `..`. Raises ValueError for what is no URL."""
     return _without_dots(unquote(urlsplit(url).path))
 
 
-def root_of(url: str, roots: Sequence[Path]) -> Path | None:
-    """Return the root, of those from `folders_of`, that a `file:` URL points below.
+def matching_root(url: str, roots: Sequence[Path]) -> Path | None:
+    """Return the root, of those from `absolute_folders`, that a `file:` URL points below.
 
     None for other URLs and other folders.
     """
     if not url.startswith(FILE):
         return None
     try:
-        path = path_of(url)
+        path = file_url_path(url)
     except ValueError:
         return None
     return next((root for root in roots if path.is_relative_to(root)), None)

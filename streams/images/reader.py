@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from streams.images.circuit_breaker import Hosts
-from streams.images.errors import Fetched, FetchError
+from streams.images.circuit_breaker import HostCircuitBreakers
+from streams.images.errors import FetchedImage, FetchError
 from streams.images.fetcher import Fetcher
 from streams.images.inline import decode_base64
 from visualsearch.contracts.events import ImageSource
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 class Tier:
     """The permits of a retry tier, and the time for one fetch; None is that of the fetcher."""
 
-    hosts: Hosts
+    hosts: HostCircuitBreakers
     timeout_s: float | None = None
 
 
@@ -39,8 +39,8 @@ class ImageReader:
 
     @asynccontextmanager
     async def read(
-        self, source: ImageSource, known: Fetched | None, *, retry_tier: bool
-    ) -> AsyncIterator[Fetched | None]:
+        self, source: ImageSource, known: FetchedImage | None, *, retry_tier: bool
+    ) -> AsyncIterator[FetchedImage | None]:
         """Give an image's bytes, or None if its host says that they are as `known`.
 
         Its place in memory is held until the block ends. It is taken after the permit of the
@@ -50,7 +50,7 @@ class ImageReader:
         async with tier.hosts.permit(source.url or "") as permit:
             await self._memory.acquire()
             try:
-                permit.begin()
+                permit.start()
                 fetched = await self._bytes(source, known, tier.timeout_s)
             except BaseException:
                 self._memory.release()
@@ -61,11 +61,13 @@ class ImageReader:
             self._memory.release()
 
     async def _bytes(
-        self, source: ImageSource, known: Fetched | None, timeout_s: float | None
-    ) -> Fetched | None:
+        self, source: ImageSource, known: FetchedImage | None, timeout_s: float | None
+    ) -> FetchedImage | None:
         try:
             if (data := source.data) is not None:
-                return Fetched(await asyncio.to_thread(decode_base64, data, self._inline_limit))
+                return FetchedImage(
+                    await asyncio.to_thread(decode_base64, data, self._inline_limit)
+                )
             if known is not None:
                 return await self._fetcher.fetch_changed(
                     source.url or "", known, timeout_s=timeout_s

@@ -11,9 +11,9 @@ from typing import Any
 from streams.config.settings import Settings
 from streams.images.blobs import SCHEME as BLOB
 from streams.images.blobs import BlobMissingError, BlobStore
-from streams.images.bounded_threads import BoundedThreads, NotBegunError
-from streams.images.errors import OWN_ERRORS, FetchError, short
-from streams.images.places import FILE, folders_of, path_of, root_of
+from streams.images.bounded_threads import BoundedThreads, NoThreadError
+from streams.images.errors import OWN_ERRORS, FetchError, shorten_url
+from streams.images.places import FILE, absolute_folders, file_url_path, matching_root
 
 READERS = 16  # of one place, at the same time
 _FOR_GOOD = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
@@ -37,7 +37,7 @@ class StoredImage:
         try:
             async with self._readers.permit():
                 yield
-        except NotBegunError as error:
+        except NoThreadError as error:
             text = f"{self._place}: not read, {error}"
             raise FetchError("image_host_down", text, transient=True, attempts=0) from None
 
@@ -48,7 +48,7 @@ class StoredImage:
         except FetchError:
             raise
         except ValueError as error:  # a null byte in a path
-            raise FetchError("image_url_invalid", f"{short(self.url)}: {error}") from None
+            raise FetchError("image_url_invalid", f"{shorten_url(self.url)}: {error}") from None
         except BlobMissingError as error:  # it may be stored later than it is named
             raise FetchError("image_unreachable", str(error), transient=True) from None
         except OSError as error:
@@ -56,7 +56,7 @@ class StoredImage:
         except MemoryError as error:
             raise _short_of_resources(self.url, error) from None
         except Exception as error:  # a store's own
-            text = f"{short(self.url)}: {error!r}"
+            text = f"{shorten_url(self.url)}: {error!r}"
             raise FetchError("image_unreachable", text, transient=True) from error
 
 
@@ -66,7 +66,7 @@ class StoredImages:
     def __init__(self, settings: Settings, blobs: BlobStore) -> None:
         self._blobs = blobs
         self._limit = settings.image_max_bytes
-        self._folders = folders_of(settings.file_roots)
+        self._folders = absolute_folders(settings.file_roots)
         self._stores = tuple(f"{root.rstrip('/')}/" for root in settings.store_roots)
         places = [BLOB, FILE, *map(str, self._folders), *self._stores]
         self._readers = {place: BoundedThreads("store", READERS) for place in places}
@@ -76,7 +76,7 @@ class StoredImages:
         if url.startswith(BLOB):
             return self._image(url, self._blobs.get, BLOB)
         if url.startswith(FILE):
-            place = str(root_of(url, self._folders) or FILE)
+            place = str(matching_root(url, self._folders) or FILE)
             return self._image(url, self._file, place)
         # A store's names are no paths, but a local one behind fsspec would follow the dots.
         if url.startswith(self._stores) and ".." not in url.split("/"):
@@ -88,12 +88,14 @@ class StoredImages:
         return StoredImage(url, read, place, self._readers[place])
 
     def _file(self, url: str) -> bytes:
-        path = path_of(url)
-        if root_of(url, self._folders) is None:  # nothing outside is touched, not even resolved
-            raise _outside(url)
+        path = file_url_path(url)
+        if (
+            matching_root(url, self._folders) is None
+        ):  # nothing outside is touched, not even resolved
+            raise _outside_roots(url)
         path = path.resolve()
         if not any(path.is_relative_to(root.resolve()) for root in self._folders):
-            raise _outside(url)
+            raise _outside_roots(url)
         # Opening may already do something to a device. What was opened is looked at again: the
         # name may stand for something else by now.
         _check_regular(url, os.lstat(path))
@@ -112,18 +114,18 @@ class StoredImages:
 
     def _within_limit(self, url: str, data: bytes) -> bytes:
         if len(data) > self._limit:
-            raise FetchError("image_too_large", f"{short(url)}: over {self._limit} bytes")
+            raise FetchError("image_too_large", f"{shorten_url(url)}: over {self._limit} bytes")
         return data
 
 
-def _outside(url: str) -> FetchError:
-    text = f"{short(url)}: outside of the folders in `file_roots`"
+def _outside_roots(url: str) -> FetchError:
+    text = f"{shorten_url(url)}: outside of the folders in `file_roots`"
     return FetchError("image_url_forbidden", text)
 
 
 def _check_regular(url: str, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        text = f"{short(url)}: no regular file, but a folder, pipe, socket, device or link"
+        text = f"{shorten_url(url)}: no regular file, but a folder, pipe, socket, device or link"
         raise FetchError("image_url_invalid", text)
 
 
@@ -131,11 +133,11 @@ def _unreadable(url: str, error: OSError) -> FetchError:
     """Return the FetchError of an OSError: of the file, of its root or of this process."""
     if error.errno in OWN_ERRORS:
         return _short_of_resources(url, error)
-    text = f"{short(url)}: {error}"
+    text = f"{shorten_url(url)}: {error}"
     for_good = isinstance(error, _FOR_GOOD) or error.errno in _FOR_GOOD_NUMBERS
     return FetchError("image_unreachable", text, transient=not for_good, host_failed=not for_good)
 
 
 def _short_of_resources(url: str, error: Exception) -> FetchError:
-    text = f"{short(url)}: not read, the worker is short of resources: {error!r}"
+    text = f"{shorten_url(url)}: not read, the worker is short of resources: {error!r}"
     return FetchError("resources_exhausted", text, transient=True, attempts=0)

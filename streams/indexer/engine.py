@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import replace
 from typing import Any
 
-from streams.config.process import give_back
+from streams.config.process import trim_memory
 from streams.config.settings import Settings
 from streams.metrics import Metrics
 from visualsearch.engine import Engine, Hooks, Layout
@@ -37,13 +37,13 @@ def engine_options(settings: Settings, metrics: Metrics) -> dict[str, Any]:
         log.error("the index writer failed and goes on: %s", error, exc_info=error)
 
     return {
-        "tuning": _tuning(settings),
+        "tuning": _planner_tuning(settings),
         "layout": Layout(threads=settings.index_threads, probe_share=settings.recall_probe_share),
-        "hooks": Hooks(on_error=tell, on_recall=note, on_freed=give_back),
+        "hooks": Hooks(on_error=tell, on_recall=note, on_freed=trim_memory),
     }
 
 
-def _tuning(settings: Settings) -> Tuning:
+def _planner_tuning(settings: Settings) -> Tuning:
     """Return the planner's parameters; settings that are absent keep its defaults."""
     tuning = Tuning(recall_target=settings.recall_target)
     if settings.overfetch is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from streams.indexer.ledger import Dirty, Ledger
+from streams.indexer.ledger import DirtyEntry, Ledger
 from streams.kafka.scan import Scanner
 from streams.metrics import Metrics
 from visualsearch.client.messages import Headers, OutgoingMessage
@@ -37,7 +37,7 @@ class LogRecord:
     headers: Headers
 
 
-Newest = Callable[[int, Mapping[bytes, Order], threading.Event], dict[bytes, LogRecord]]
+FindNewest = Callable[[int, Mapping[bytes, Order], threading.Event], dict[bytes, LogRecord]]
 """Searches (partition, least order by key, stopping) for the newest record of each key.
 
 Keys of which the log has no record of at least that order are left out. A search that is stopped
@@ -45,14 +45,14 @@ returns what it has.
 """
 
 
-class Search:
+class NewestRecordCollector:
     """Collects the newest record of each wanted key while a partition is read."""
 
     def __init__(self, wanted: Mapping[bytes, Order]) -> None:
         self._least = dict(wanted)
         self.found: dict[bytes, LogRecord] = {}
 
-    def see(self, key: bytes | None, value: bytes | None, headers: Headers) -> None:
+    def observe(self, key: bytes | None, value: bytes | None, headers: Headers) -> None:
         """Look at the next record; of equal orders the later one counts, as it does live.
 
         One that is newer than what is wanted, and not yet read by the reader, will do as well.
@@ -80,7 +80,7 @@ class LogHealer:
         self,
         topic: str,
         ledger: Ledger,
-        newest: Newest,
+        newest: FindNewest,
         append: Callable[[OutgoingMessage], "Future[None]"],
         metrics: Metrics,
         *,
@@ -121,14 +121,14 @@ class LogHealer:
         """
         if not self._ready():
             return 0
-        due = self._ledger.due()
+        due = self._ledger.due_keys()
         appended = 0
         for partition in sorted({dirty.partition for dirty in due.values()}):
             here = (item for item in due.items() if item[1].partition == partition)
             appended += self._heal_partition(partition, dict(islice(here, KEYS_AT_ONCE)))
         return appended
 
-    def _heal_partition(self, partition: int, due: Mapping[bytes, Dirty]) -> int:
+    def _heal_partition(self, partition: int, due: Mapping[bytes, DirtyEntry]) -> int:
         orders = {key: dirty.order for key, dirty in due.items()}
         found = self._newest(partition, orders, self._stopping)
         futures = []
@@ -138,7 +138,7 @@ class LogHealer:
             if (record := found.get(key)) is None:
                 self._report_lost(key, dirty)
             elif self._ledger.claim(key, dirty.order):
-                futures.append(self._append(_again(record, self._topic, partition)))
+                futures.append(self._append(_healing_message(record, self._topic, partition)))
         for future in futures:
             future.result(APPEND_TIMEOUT_S)
             self._metrics.healed.inc()
@@ -146,14 +146,14 @@ class LogHealer:
             log.info("healed %d keys of %s[%d]", len(futures), self._topic, partition)
         return len(futures)
 
-    def _report_lost(self, key: bytes, dirty: Dirty) -> None:
-        if self._ledger.lost(key, dirty.order):
+    def _report_lost(self, key: bytes, dirty: DirtyEntry) -> None:
+        if self._ledger.mark_lost(key, dirty.order):
             log.error("%s[%d] has no record %s of order %s any more: a replay will give an older "
                       "state; publish the product again",
                       self._topic, dirty.partition, key, dirty.order)  # fmt: skip
 
 
-def _again(record: LogRecord, topic: str, partition: int) -> OutgoingMessage:
+def _healing_message(record: LogRecord, topic: str, partition: int) -> OutgoingMessage:
     """Return the message that appends a record again, with the time of the append."""
     kept = tuple(header for header in record.headers if header[0] != HEALED)
     return OutgoingMessage(
@@ -175,12 +175,12 @@ class PartitionScan:
 
         Raises TopicError when the broker is silent or away.
         """
-        search = Search(wanted)
+        search = NewestRecordCollector(wanted)
         tuning = {"queued.max.messages.kbytes": 16384}
         tail = Tail(self._options, "index", reset="earliest", tuning=tuning)
         with Scanner(self._options, tail) as scanner:
-            spans = scanner.spans(self._topic, [partition])
+            spans = scanner.offset_ranges(self._topic, [partition])
             for scanned in scanner.read(spans, keys=wanted, stop=stopping.is_set):
                 found = scanned.message
-                search.see(found.key, found.value, found.headers)
+                search.observe(found.key, found.value, found.headers)
         return search.found

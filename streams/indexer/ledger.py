@@ -14,7 +14,7 @@ LOST_PAUSE_S = 3600.0  # a newest record that the log no longer has will hardly 
 
 
 @dataclass(frozen=True, slots=True)
-class Dirty:
+class DirtyEntry:
     """A key whose last record is not its newest one."""
 
     partition: int
@@ -34,14 +34,14 @@ class Ledger:
         self._grace_s = grace_s
         self._now = now
         self._lock = threading.Lock()
-        self._dirty: dict[bytes, Dirty] = {}
+        self._dirty: dict[bytes, DirtyEntry] = {}
         self._ends: dict[int, float] = {}
 
     def __len__(self) -> int:
         """Return how many keys are dirty."""
         return len(self._dirty)
 
-    def dirty(self) -> dict[bytes, Dirty]:
+    def dirty_keys(self) -> dict[bytes, DirtyEntry]:
         """Return the dirty keys of this moment."""
         with self._lock:
             return dict(self._dirty)
@@ -52,9 +52,9 @@ class Ledger:
         Their grace time starts again, since later records may have corrected them.
         """
         for key, partition, newest in dirty:
-            self.stale(key, partition, newest)
+            self.mark_stale(key, partition, newest)
 
-    def stale(self, key: bytes, partition: int, newest: Order) -> None:
+    def mark_stale(self, key: bytes, partition: int, newest: Order) -> None:
         """Note that the key's last record is older than `newest`, which was read before it.
 
         Further stale records do not postpone the healing.
@@ -62,20 +62,20 @@ class Ledger:
         with self._lock:
             known = self._dirty.get(key)
             due_s = self._now() + self._grace_s if known is None else known.due_s
-            self._dirty[key] = Dirty(partition, newest, due_s)
+            self._dirty[key] = DirtyEntry(partition, newest, due_s)
 
-    def current(self, key: bytes, order: Order) -> None:
+    def mark_current(self, key: bytes, order: Order) -> None:
         """Note that the key's last record is not older than what is known."""
         if key in self._dirty:  # nearly never: a replay of millions must not pay for a lock
             with self._lock:
                 if order >= self._dirty[key].order:
                     del self._dirty[key]
 
-    def met_end(self, partition: int) -> None:
+    def mark_end(self, partition: int) -> None:
         """Note that the partition was read to its end at this moment."""
         self._ends[partition] = self._now()
 
-    def due(self) -> dict[bytes, Dirty]:
+    def due_keys(self) -> dict[bytes, DirtyEntry]:
         """Return the keys to heal now."""
         with self._lock:
             never = float("-inf")
@@ -91,19 +91,19 @@ class Ledger:
         False if a newer record was read meanwhile. A claimed key is due again after another grace
         time, in case the append fails.
         """
-        return self._put_off(key, order, self._grace_s)
+        return self._postpone(key, order, self._grace_s)
 
-    def lost(self, key: bytes, order: Order) -> bool:
+    def mark_lost(self, key: bytes, order: Order) -> bool:
         """Return whether a key, whose newest record the log does not have, is still dirty.
 
         It stays dirty, so the metric shows it, and is searched for again in an hour.
         """
-        return self._put_off(key, order, LOST_PAUSE_S)
+        return self._postpone(key, order, LOST_PAUSE_S)
 
-    def _put_off(self, key: bytes, order: Order, by_s: float) -> bool:
+    def _postpone(self, key: bytes, order: Order, by_s: float) -> bool:
         with self._lock:
             known = self._dirty.get(key)
             if known is None or known.order != order:
                 return False
-            self._dirty[key] = Dirty(known.partition, order, self._now() + by_s)
+            self._dirty[key] = DirtyEntry(known.partition, order, self._now() + by_s)
             return True

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from streams.indexer.healer import HEALED
 from streams.indexer.ledger import Ledger
-from streams.indexer.records import engine_record
+from streams.indexer.records import to_engine_record
 from streams.indexer.watermark import Watermark
 from streams.metrics import Metrics
 from visualsearch.client.messages import read_headers
@@ -38,7 +38,7 @@ _FRESH = {
 }
 
 
-class Index(Protocol):
+class ApplyTarget(Protocol):
     """Where records are applied."""
 
     def apply(self, records: Sequence[Record]) -> list[Applied]:
@@ -59,7 +59,7 @@ class LogReader:
         self,
         options: dict[str, str | int],
         topic: str,
-        index: Index,
+        index: ApplyTarget,
         ledger: Ledger,
         metrics: Metrics,
         now: Callable[[], float],
@@ -108,9 +108,9 @@ class LogReader:
 
     def positions(self) -> dict[int, int]:
         """Return the offset up to which each partition is applied; none before its first read."""
-        return {partition: at.offset for partition, at in self.applied().items()}
+        return {partition: at.offset for partition, at in self.positions_with_epochs().items()}
 
-    def applied(self) -> dict[int, Position]:
+    def positions_with_epochs(self) -> dict[int, Position]:
         """Return the positions with leader epochs; read the ledger after them."""
         return dict(self._positions)
 
@@ -150,7 +150,7 @@ class LogReader:
         for message in polled.messages:
             try:
                 product_id, record = decode_record(message.key(), message.value())
-                records.append(engine_record(product_id, record))
+                records.append(to_engine_record(product_id, record))
                 sources.append(message)
             except (UnknownRecordError, ValueError) as error:
                 reason = getattr(error, "reason", "undecodable")
@@ -162,7 +162,7 @@ class LogReader:
         self._note_positions(polled)  # after the ledger: a snapshot asks for them before it
         self._observe(records, sources, applied)
         for _, partition in polled.ends:
-            self.watermark.end(partition)
+            self.watermark.mark_end(partition)
             self._ends.add(partition)
 
     def _note_orders(
@@ -177,12 +177,12 @@ class LogReader:
             return  # a replay of millions must not pay for what is rare
         for record, message, result in zip(records, sources, applied, strict=True):
             if result.outcome is not Outcome.STALE:
-                self._ledger.current(message.key(), record.order)
+                self._ledger.mark_current(message.key(), record.order)
                 continue
             product = self._index.product(record.product_id)
             newest = product.orders[_KINDS[type(record)]] if product else None
             if newest is not None:
-                self._ledger.stale(message.key(), message.partition(), newest)
+                self._ledger.mark_stale(message.key(), message.partition(), newest)
 
     def _note_positions(self, polled: Polled) -> None:
         """Note how far each partition was read, its last record's epoch, and the newest time."""
@@ -193,7 +193,7 @@ class LogReader:
             last[partition] = message
             times[partition] = max(message.timestamp()[1], times.get(partition, 0))
         for partition, time_ms in times.items():
-            self.watermark.applied(partition, time_ms / 1000)
+            self.watermark.advance(partition, time_ms / 1000)
         for partition, message in last.items():
             self._positions[partition] = Position(message.offset() + 1, message.leader_epoch())
         self._pass(((number, offset) for (_, number), offset in polled.ends.items()))
@@ -213,7 +213,7 @@ class LogReader:
         positions = self.positions()
         for partition, high in self._highs.items():
             if positions.get(partition, -1) >= high:
-                self._ledger.met_end(partition)
+                self._ledger.mark_end(partition)
             if positions.get(partition, -1) >= self._first_highs[partition]:
                 self._ends.add(partition)
         if len(self._ends) == self._partitions:

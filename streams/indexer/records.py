@@ -3,14 +3,14 @@
 import numpy as np
 
 from visualsearch import types
-from visualsearch.contracts.records import Base, IndexRecord, Offer
+from visualsearch.contracts.records import BaseLogRecord, IndexRecord, OfferLogRecord
 
 HALF = np.dtype("<f2")
 
 
-def engine_record(product_id: str, record: IndexRecord) -> types.Record:
+def to_engine_record(product_id: str, record: IndexRecord) -> types.Record:
     """Convert a log record; vectors become float16 views of the message's bytes."""
-    if isinstance(record, Base):
+    if isinstance(record, BaseLogRecord):
         return types.BaseRecord(
             product_id,
             record.order,
@@ -23,7 +23,7 @@ def engine_record(product_id: str, record: IndexRecord) -> types.Record:
             attributes=record.attributes or types.NO_ATTRIBUTES,
             url=record.url,
         )
-    if isinstance(record, Offer):
+    if isinstance(record, OfferLogRecord):
         return types.OfferRecord(
             product_id,
             record.order,

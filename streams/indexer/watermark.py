@@ -11,12 +11,12 @@ class Watermark:
         self._times: list[float | None] = [None] * partitions
         self._at_end = [False] * partitions
 
-    def applied(self, partition: int, timestamp_s: float) -> None:
+    def advance(self, partition: int, timestamp_s: float) -> None:
         """Note a record's time."""
         self._times[partition] = max(timestamp_s, self._times[partition] or 0.0)
         self._at_end[partition] = False
 
-    def end(self, partition: int) -> None:
+    def mark_end(self, partition: int) -> None:
         """Note that nothing was left to read."""
         self._at_end[partition] = True
 

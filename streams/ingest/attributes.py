@@ -5,7 +5,7 @@ Pure functions.
 
 from streams.images.inline import inline_reference
 from streams.ingest.dead_letters import Fault
-from streams.ingest.outcome import OrderedEvent, Outcome
+from streams.ingest.outcome import EventOutcome, OrderedEvent
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.events import (
     ImageSource,
@@ -15,25 +15,31 @@ from visualsearch.contracts.events import (
     ProductOfferUpdated,
     ProductUpdated,
 )
-from visualsearch.contracts.events import Offer as OfferEvent
-from visualsearch.contracts.records import Base, ImageRef, IndexRecord, Offer, Order
+from visualsearch.contracts.events import ProductOffer as OfferEvent
+from visualsearch.contracts.records import (
+    BaseLogRecord,
+    IndexRecord,
+    LogImageRef,
+    OfferLogRecord,
+    Order,
+)
 
 ORDER_CODES = frozenset({"version_missing", "order_header_invalid"})
 
 
-def attributes_outcome(event: OrderedEvent | SchemaError, inline_limit: int) -> Outcome:
+def attributes_outcome(event: OrderedEvent | SchemaError, inline_limit: int) -> EventOutcome:
     """Return the `base` and `offer` records of an event, or the dead letter of what is none."""
     if isinstance(event, SchemaError):
         stage = "order" if event.code in ORDER_CODES else "decode"
-        return Outcome("dead_lettered", faults=[Fault(stage, event.code, str(event))])
+        return EventOutcome("dead_lettered", faults=[Fault(stage, event.code, str(event))])
     records = [(event.product_id, record, event) for record in _records(event, inline_limit)]
-    return Outcome("indexed", type=event.type, records=records)
+    return EventOutcome("indexed", type=event.type, records=records)
 
 
 def _records(ordered: OrderedEvent, inline_limit: int) -> list[IndexRecord]:
     event, order = ordered.event, ordered.order
     if isinstance(event, ProductDeleted):
-        return [Base(order=order, deleted=True), Offer(order=order, deleted=True)]
+        return [BaseLogRecord(order=order, deleted=True), OfferLogRecord(order=order, deleted=True)]
     if isinstance(event, ProductOfferUpdated):
         return [offer_record(event.product, order)]
     if isinstance(event, ProductCreated | ProductUpdated):
@@ -47,7 +53,7 @@ def _records(ordered: OrderedEvent, inline_limit: int) -> list[IndexRecord]:
     raise TypeError(event)  # pragma: no cover - the union is closed
 
 
-def _ref(number: int, image: ImageSource, inline_limit: int) -> ImageRef | None:
+def _ref(number: int, image: ImageSource, inline_limit: int) -> LogImageRef | None:
     """Return where an image is; None for an inline one that the embedding pipeline dead-letters.
 
     It is named here and stored there: a blob store that is full must not hold up a price.
@@ -55,7 +61,7 @@ def _ref(number: int, image: ImageSource, inline_limit: int) -> ImageRef | None:
     url = image.url if image.data is None else inline_reference(image.data, inline_limit)
     if url is None:
         return None
-    return ImageRef(image_id=image_id(number, image), url=url, kind=image.kind)
+    return LogImageRef(image_id=image_id(number, image), url=url, kind=image.kind)
 
 
 def image_id(number: int, image: ImageSource) -> str:
@@ -63,9 +69,9 @@ def image_id(number: int, image: ImageSource) -> str:
     return image.image_id if image.image_id is not None else str(number)
 
 
-def base_record(product: Product, order: Order, images: list[ImageRef]) -> Base:
+def base_record(product: Product, order: Order, images: list[LogImageRef]) -> BaseLogRecord:
     """Return what a product is, as the log keeps it."""
-    return Base(
+    return BaseLogRecord(
         order=order,
         title=product.title,
         description=product.description,
@@ -78,8 +84,8 @@ def base_record(product: Product, order: Order, images: list[ImageRef]) -> Base:
     )
 
 
-def offer_record(product: Product | OfferEvent, order: Order) -> Offer:
+def offer_record(product: Product | OfferEvent, order: Order) -> OfferLogRecord:
     """Return what a product costs and whether it can be had, as the log keeps it."""
-    return Offer(
+    return OfferLogRecord(
         order=order, price=product.price, currency=product.currency, in_stock=product.in_stock
     )

@@ -6,8 +6,8 @@ import itertools
 import time
 from collections.abc import Callable
 
-from streams.ingest.retry import not_before_ms, original_place
-from streams.kafka.consumer_group import Finished, Sink
+from streams.ingest.retry import not_before_ms, original_source
+from streams.kafka.consumer_group import Acknowledge, Sink
 from streams.kafka.messages import SourceMessage
 from streams.kafka.window import failure_of
 
@@ -17,7 +17,7 @@ LOOK_S = 0.05
 SETTLE_S = 1.0  # after a rebalance, for what is already in the topic to be read
 
 
-class Delay:
+class DelayQueue:
     """A sink in front of another. `longest_s` limits the delay if a clock is wrong.
 
     The heap is ordered by due time, so long delays do not block short ones. Only the last message
@@ -32,7 +32,7 @@ class Delay:
         self._now = now
         # By time.monotonic; the ticket keeps equals in their order and tells which is the last.
         self._due: list[tuple[float, int, str]] = []
-        self._held: dict[str, tuple[int, SourceMessage, Finished]] = {}  # by the event's place
+        self._held: dict[str, tuple[int, SourceMessage, Acknowledge]] = {}  # by the event's place
         self._ticket = itertools.count()
         self._start_at: float | None = None
         self._bytes = 0
@@ -48,7 +48,7 @@ class Delay:
         """Whether more may be held."""
         return not self._closed and len(self._held) < HELD and self._bytes < HELD_BYTES
 
-    def take(self, message: SourceMessage, finished: Finished) -> None:
+    def take(self, message: SourceMessage, finished: Acknowledge) -> None:
         """Hold an event until it is due; once closed it is left to the partition's next owner."""
         if self._closed:
             return
@@ -56,19 +56,19 @@ class Delay:
         if self._start_at is None:
             self._start_at = now + SETTLE_S
         wait_s = min(max(not_before_ms(message) / 1000 - self._now(), 0.0), self._longest_s)
-        event, ticket = original_place(message), next(self._ticket)
-        self._drop(event)
+        event, ticket = original_source(message), next(self._ticket)
+        self._supersede(event)
         self._held[event] = (ticket, message, finished)
         self._bytes += message.size
         heapq.heappush(self._due, (now + wait_s, ticket, event))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work())
-            self._task.add_done_callback(self._note)
+            self._task.add_done_callback(self._on_done)
 
-    def _note(self, task: "asyncio.Task[None]") -> None:
+    def _on_done(self, task: "asyncio.Task[None]") -> None:
         self.failure = failure_of(task, "the delay") or self.failure
 
-    def _drop(self, event: str) -> None:
+    def _supersede(self, event: str) -> None:
         """Finish with a message of an event that a later one has replaced."""
         if (known := self._held.pop(event, None)) is not None:
             self._bytes -= known[1].size

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 from streams.images.blob_writer import FAILED as NOT_STORED
 from streams.images.blob_writer import InlineImages
-from streams.images.errors import Fetched, FetchError
+from streams.images.errors import FetchedImage, FetchError
 from streams.images.reader import ImageReader
 from streams.ingest.dead_letters import Fault
 from streams.ingest.retry import Attempt
-from streams.model.batcher import Embedded, Embedder
+from streams.model.batcher import Embedded, EmbeddingBatcher
 from streams.model.model import ModelError
 from visualsearch.contracts.events import ImageSource
 from visualsearch.errors import ImageError
@@ -58,13 +58,19 @@ class ImageVectors:
     """The stage between an event and its record: fetch → embed → guess attributes."""
 
     def __init__(
-        self, reader: ImageReader, inline: InlineImages, embedder: Embedder, guess: Guess | None
+        self,
+        reader: ImageReader,
+        inline: InlineImages,
+        embedder: EmbeddingBatcher,
+        guess: Guess | None,
     ) -> None:
         self._reader = reader
         self._inline = inline
         self._embedder = embedder
         self._guess = guess
-        self._seen = Lru[str, tuple[str, Fetched]](REMEMBERED)  # by URL; a version has no bytes
+        self._seen = Lru[str, tuple[str, FetchedImage]](
+            REMEMBERED
+        )  # by URL; a version has no bytes
 
     async def embed(self, sources: Sequence[ImageSource], attempt: Attempt) -> EventImages:
         """Return a result per image, but not for those that are dead-lettered already."""
@@ -95,7 +101,7 @@ class ImageVectors:
     async def _embedded(self, image: ImageResult, *, retry_tier: bool) -> ImageResult:
         url = image.source.url or ""
         digest, version = self._seen.get(url) or ("", None)
-        known = self._embedder.known(digest)
+        known = self._embedder.cached_vector(digest)
         version = version if known else None  # without a vector the bytes are needed
         try:
             async with self._reader.read(image.source, version, retry_tier=retry_tier) as fetched:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from streams.ingest.outcome import Outcome
+from streams.ingest.outcome import EventOutcome
 from visualsearch.contracts.records import Order
 from visualsearch.lru import Lru
 
@@ -18,7 +18,7 @@ REMEMBERED = 100_000  # products
 
 
 @dataclass(slots=True)
-class _Turn:
+class _ProductLock:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     users: int = 0  # who has the lock or waits for it
 
@@ -28,7 +28,7 @@ class LatestOrder:
 
     def __init__(self) -> None:
         self._orders = Lru[str, Order](REMEMBERED)
-        self._writing: dict[str, _Turn] = {}
+        self._writing: dict[str, _ProductLock] = {}
 
     def is_stale(self, product_id: str, order: Order) -> bool:
         """Return whether a newer record is written already."""
@@ -36,7 +36,7 @@ class LatestOrder:
         return known is not None and order < known
 
     @asynccontextmanager
-    async def turn(self, outcome: Outcome) -> AsyncIterator[Outcome]:
+    async def turn(self, outcome: EventOutcome) -> AsyncIterator[EventOutcome]:
         """Give what is to be written of an event: `superseded` where a newer one was quicker.
 
         One product's records are written one at a time. A record counts as written when the block
@@ -46,12 +46,12 @@ class LatestOrder:
             yield outcome
             return
         product_id, record, _ = outcome.records[0]
-        turn = self._writing.setdefault(product_id, _Turn())
+        turn = self._writing.setdefault(product_id, _ProductLock())
         turn.users += 1
         try:
             async with turn.lock:
                 if self.is_stale(product_id, record.order):
-                    yield Outcome("superseded", outcome.type, faults=outcome.faults)
+                    yield EventOutcome("superseded", outcome.type, faults=outcome.faults)
                 else:
                     yield outcome
                     self._orders.put(product_id, record.order)

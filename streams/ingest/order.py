@@ -19,7 +19,7 @@ _PLACE = re.compile(rb"(-1|[0-9]{1,19}),([0-9]{1,19})")  # -1 is Kafka's "no tim
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class OriginalPosition:
     """Timestamp and offset of an event's first publication, from which its order is made."""
 
     timestamp_ms: int
@@ -36,25 +36,25 @@ def is_replay(message: SourceMessage) -> bool:
     return message.header(ORDER_HEADER) is not None
 
 
-def parse_place(header: bytes) -> Place | None:
+def parse_original_position(header: bytes) -> OriginalPosition | None:
     """Read the value of an order header; None if it is not `timestamp_ms,offset`."""
     found = _PLACE.fullmatch(header)
     if found is None:
         return None
     timestamp_ms, offset = int(found[1]), int(found[2])
-    return Place(timestamp_ms, offset) if max(timestamp_ms, offset) <= LARGEST else None
+    return OriginalPosition(timestamp_ms, offset) if max(timestamp_ms, offset) <= LARGEST else None
 
 
-def place_of(message: SourceMessage) -> Place:
+def original_position(message: SourceMessage) -> OriginalPosition:
     """Return where a message stands or, if it is a replay, where its original stood.
 
     Raises SchemaError `order_header_invalid`: guessing would put an old event before newer ones.
     """
     headers = [value for name, value in message.headers if name == ORDER_HEADER]
     if not headers:
-        return Place(message.timestamp_ms, message.offset)
+        return OriginalPosition(message.timestamp_ms, message.offset)
     found = headers[-1] or b""
-    place = parse_place(found)
+    place = parse_original_position(found)
     if place is None:
         text = f"the header {ORDER_HEADER} is {found[:100]!r}, not `timestamp_ms,offset`"
         raise SchemaError("order_header_invalid", text, field=ORDER_HEADER)
@@ -69,7 +69,7 @@ def order_of(event: ProductEvent, message: SourceMessage, mode: OrderMode) -> Or
     version, a null delete among them.
     """
     rank = TYPE_RANK[TYPE_NAMES[type(event)]]
-    place = place_of(message)
+    place = original_position(message)
     if mode == "timestamp":
         return (place.timestamp_ms, place.offset, rank)
     if event.version is None:

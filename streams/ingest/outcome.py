@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from streams.ingest.dead_letters import Fault
-from streams.ingest.order import OrderMode, is_replay, order_of, place_of
+from streams.ingest.order import OrderMode, is_replay, order_of, original_position
 from streams.ingest.retry import Retry
 from streams.kafka.messages import SourceMessage
 from visualsearch.client.messages import Headers, OutgoingMessage
@@ -45,20 +45,20 @@ class OrderedEvent:
         return "retry" if self.retried else "live"
 
 
-Entry = tuple[str, IndexRecord, OrderedEvent]
+RecordEntry = tuple[str, IndexRecord, OrderedEvent]
 """A product, a record of it and the event that made it."""
 
 
 @dataclass(slots=True)
-class Outcome:
+class EventOutcome:
     """The outcome of one message: records to write, faults to dead-letter, a label for metrics.
 
     With `retry` the event is also retried later.
     """
 
-    word: str
+    label: str
     type: str = "unknown"
-    records: list[Entry] = field(default_factory=list)
+    records: list[RecordEntry] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     retry: Retry | None = None
 
@@ -71,7 +71,7 @@ def read_event(message: SourceMessage, mode: OrderMode) -> OrderedEvent:
         message.value,
         key=message.key,
         headers=message.headers,
-        timestamp_ms=place_of(message).timestamp_ms,
+        timestamp_ms=original_position(message).timestamp_ms,
         source=message.source,
     )
     return OrderedEvent(event, order_of(event, message, mode), message)
@@ -87,9 +87,9 @@ def decode(
         return error
 
 
-def newest_records(outcomes: Iterable[Outcome]) -> list[tuple[bytes, Entry]]:
+def latest_records(outcomes: Iterable[EventOutcome]) -> list[tuple[bytes, RecordEntry]]:
     """Return the records of a batch by log key, only the newest per product and kind."""
-    newest: dict[bytes, Entry] = {}
+    newest: dict[bytes, RecordEntry] = {}
     for outcome in outcomes:
         for entry in outcome.records:
             product_id, record, _ = entry
@@ -100,7 +100,7 @@ def newest_records(outcomes: Iterable[Outcome]) -> list[tuple[bytes, Entry]]:
     return list(newest.items())
 
 
-def index_message(key: bytes, entry: Entry, topic: str, partitions: int) -> OutgoingMessage:
+def index_message(key: bytes, entry: RecordEntry, topic: str, partitions: int) -> OutgoingMessage:
     """Encode a record for the index log."""
     product_id, record, event = entry
     return OutgoingMessage(
@@ -118,7 +118,7 @@ def _record_headers(event: OrderedEvent) -> Headers:
         ("event_id", event.event.event_id.encode()),
         ("event_type", event.type.encode()),
         ("source", event.message.source.encode()),
-        ("source_timestamp", str(place_of(event.message).timestamp_ms).encode()),
+        ("source_timestamp", str(original_position(event.message).timestamp_ms).encode()),
         ("path", event.path.encode()),
     ]
     if trace := event.message.header("traceparent"):

@@ -10,7 +10,7 @@ from streams.ingest.dead_letters import Fault
 from streams.ingest.images import ImageVectors
 from streams.ingest.latest import LatestOrder
 from streams.ingest.order import OrderMode
-from streams.ingest.outcome import OrderedEvent, Outcome, decode
+from streams.ingest.outcome import EventOutcome, OrderedEvent, decode
 from streams.ingest.publisher import Publisher
 from streams.ingest.retry import FIRST, Attempt, RetryError, parse_retry
 from streams.ingest.vectors import sources_of, vectors_outcome
@@ -49,11 +49,11 @@ class EmbeddingPipeline:
         """Bring an event to Kafka's acknowledgement. Raises nothing but errors of ours."""
         event = await self._decode(message, attempt)  # codec + order
         if isinstance(event, SchemaError):
-            outcome = Outcome("skipped")  # the attribute pipeline dead-letters it
+            outcome = EventOutcome("skipped")  # the attribute pipeline dead-letters it
         elif isinstance(event.event, ProductOfferUpdated):
-            outcome = Outcome("skipped", event.type)  # it says nothing of images
+            outcome = EventOutcome("skipped", event.type)  # it says nothing of images
         elif self._latest.is_stale(event.product_id, event.order):
-            outcome = Outcome("superseded", event.type)
+            outcome = EventOutcome("superseded", event.type)
         else:
             images = await self._images.embed(sources_of(event), attempt)  # fetch → embed
             outcome = vectors_outcome(event, images, attempt, self._delays_s)  # pure
@@ -66,7 +66,7 @@ class EmbeddingPipeline:
             original, attempt = parse_retry(message)
         except RetryError as error:
             fault = Fault("decode", error.code, str(error))
-            await self._publisher.write([message], [Outcome("dead_lettered", faults=[fault])])
+            await self._publisher.write([message], [EventOutcome("dead_lettered", faults=[fault])])
         else:
             await self.handle(original, attempt)
 
@@ -105,7 +105,7 @@ class AttributePipeline:
         """Dead-letter an event that an error of ours keeps from its end."""
         await self._publisher.write([message], [internal_failure(self.name, message, error)])
 
-    def _outcome(self, message: SourceMessage) -> Outcome:
+    def _outcome(self, message: SourceMessage) -> EventOutcome:
         try:
             event = decode(message, self._mode)  # codec + order
             return attributes_outcome(event, self._inline_limit)  # pure
@@ -113,8 +113,8 @@ class AttributePipeline:
             return internal_failure(self.name, message, error)
 
 
-def internal_failure(pipeline: str, message: SourceMessage, error: Exception) -> Outcome:
+def internal_failure(pipeline: str, message: SourceMessage, error: Exception) -> EventOutcome:
     """Log an error of ours; its message is dead-lettered: raising would stop the partition."""
     log.error("%s: %s failed", pipeline, message.source, exc_info=error)
     fault = Fault("lane", "internal", f"an error of the service: {error!r}")
-    return Outcome("dead_lettered", faults=[fault])
+    return EventOutcome("dead_lettered", faults=[fault])

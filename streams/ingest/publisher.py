@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from streams.config.settings import Settings
 from streams.ingest.dead_letters import ROOM, Fault, dead_letter
-from streams.ingest.outcome import Entry, Outcome, index_message, newest_records
+from streams.ingest.outcome import EventOutcome, RecordEntry, index_message, latest_records
 from streams.ingest.retry import Retry, retry_message
 from streams.kafka.delivery import Write, deliver
 from streams.kafka.messages import SourceMessage
@@ -26,7 +26,7 @@ class _Planned:
 
     message: OutgoingMessage
     source: SourceMessage
-    carries: Entry | Retry | Fault
+    carries: RecordEntry | Retry | Fault
     required: bool = False
 
 
@@ -55,9 +55,11 @@ class Publisher:
         self._now = now
         self._jitter = jitter  # of a retry's delay
 
-    async def write(self, messages: Sequence[SourceMessage], outcomes: Sequence[Outcome]) -> None:
+    async def write(
+        self, messages: Sequence[SourceMessage], outcomes: Sequence[EventOutcome]
+    ) -> None:
         """Write one outcome per message. Returns only when nothing can be lost any more."""
-        outcomes = list(map(_keepable, messages, outcomes))
+        outcomes = list(map(_dead_letter_if_too_large, messages, outcomes))
         plan = self._plan(messages, outcomes)
         what = f"{self._pipeline}: a batch of {len(messages)} events"
         failures = self._metrics.write_failures.labels(self._pipeline)
@@ -72,11 +74,11 @@ class Publisher:
         self._count(outcomes)
 
     def _plan(
-        self, messages: Sequence[SourceMessage], outcomes: Sequence[Outcome]
+        self, messages: Sequence[SourceMessage], outcomes: Sequence[EventOutcome]
     ) -> list[_Planned]:
-        plan = [self._record(key, entry) for key, entry in newest_records(outcomes)]
+        plan = [self._record(key, entry) for key, entry in latest_records(outcomes)]
         for message, outcome in zip(messages, outcomes, strict=True):
-            plan += [self._letter(message, fault) for fault in outcome.faults]
+            plan += [self._dead_letter_write(message, fault) for fault in outcome.faults]
             if outcome.retry is not None:
                 plan.append(self._retry(message, outcome.retry))
         return plan
@@ -84,15 +86,15 @@ class Publisher:
     def _instead(self, planned: _Planned, error: SendError) -> _Planned:
         """Return what to write instead of what is refused for good."""
         if isinstance(planned.carries, Fault):
-            return self._letter(planned.source, planned.carries, bare=True)
+            return self._dead_letter_write(planned.source, planned.carries, bare=True)
         if isinstance(planned.carries, Retry):
-            return self._counted_letter(planned.source, _given_up(planned.carries))
+            return self._counted_letter(planned.source, _exhausted_fault(planned.carries))
         size = len(planned.message.value or b"")
         code = "record_too_large" if error.too_large else "internal"
         fault = Fault("log", code, f"its record of {size} bytes is refused: {error}")
         return self._counted_letter(planned.source, fault)
 
-    def _record(self, key: bytes, entry: Entry) -> _Planned:
+    def _record(self, key: bytes, entry: RecordEntry) -> _Planned:
         """Return the record, or a dead letter if the record is too large for the log."""
         message = index_message(key, entry, self._topics.index_log, self._partitions)
         source, size = entry[2].message, len(message.value or b"")
@@ -108,7 +110,9 @@ class Publisher:
         kept = retry_message(self._topics.product_retry, message, later, now_ms=now_ms)
         return _Planned(kept, message, retry)
 
-    def _letter(self, message: SourceMessage, fault: Fault, *, bare: bool = False) -> _Planned:
+    def _dead_letter_write(
+        self, message: SourceMessage, fault: Fault, *, bare: bool = False
+    ) -> _Planned:
         """Return the dead letter. A `bare` one says where the event stands, and has to be taken."""
         letter = dead_letter(self._topics.dead_letters, message, fault, bare=bare)
         return _Planned(letter, message, fault, required=bare)
@@ -116,24 +120,24 @@ class Publisher:
     def _counted_letter(self, message: SourceMessage, fault: Fault) -> _Planned:
         """Return the dead letter of a fault that no outcome tells of."""
         self._metrics.dead_letters.labels(fault.code).inc()
-        return self._letter(message, fault)
+        return self._dead_letter_write(message, fault)
 
-    def _count(self, outcomes: Sequence[Outcome]) -> None:
+    def _count(self, outcomes: Sequence[EventOutcome]) -> None:
         for outcome in outcomes:
-            self._metrics.events.labels(self._pipeline, outcome.type, outcome.word).inc()
+            self._metrics.events.labels(self._pipeline, outcome.type, outcome.label).inc()
             for fault in outcome.faults:
                 self._metrics.dead_letters.labels(fault.code).inc()
 
 
-def _keepable(message: SourceMessage, outcome: Outcome) -> Outcome:
+def _dead_letter_if_too_large(message: SourceMessage, outcome: EventOutcome) -> EventOutcome:
     """Return the outcome; an event too large for the retry topic is dead-lettered."""
     headers = sum(len(name.encode()) + len(value or b"") for name, value in message.headers)
     size = message.size + len(message.key or b"") + headers
     if outcome.retry is None or size <= ROOM:
         return outcome
-    faults = [*outcome.faults, _given_up(outcome.retry)]
-    return replace(outcome, word="dead_lettered", faults=faults, retry=None)
+    faults = [*outcome.faults, _exhausted_fault(outcome.retry)]
+    return replace(outcome, label="dead_lettered", faults=faults, retry=None)
 
 
-def _given_up(retry: Retry) -> Fault:
-    return Fault("fetch", retry.code, retry.message, retry.attempt.tries)
+def _exhausted_fault(retry: Retry) -> Fault:
+    return Fault("fetch", retry.code, retry.message, retry.attempt.total_attempts)

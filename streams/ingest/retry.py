@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from streams.ingest.dead_letters import Fault
 from streams.kafka.messages import SourceMessage
-from streams.kafka.numbers import whole_number
+from streams.kafka.numbers import parse_int64
 from visualsearch.client.messages import Headers, OutgoingMessage
 
 PREFIX = "__visualsearch.retry."
@@ -36,9 +36,9 @@ class Attempt:
     `dead_lettered` are done with. `passes` counts how often the event came by, tried or not.
     """
 
-    passes: int = 0
-    rounds: Mapping[int, int] = field(default_factory=dict)
-    tries: int = 0
+    deliveries: int = 0
+    failed_rounds: Mapping[int, int] = field(default_factory=dict)
+    total_attempts: int = 0
     dead_lettered: frozenset[int] = frozenset()
     retry_tier: bool = False  # from `product-retry`: it may take its time and keeps nobody waiting
 
@@ -73,26 +73,26 @@ def next_retry(
     rounds: dict[int, int] = {}
     for number in sorted(transient):
         asked = faults[number].attempts > 0
-        count = attempt.rounds.get(number, 0) + asked
+        count = attempt.failed_rounds.get(number, 0) + asked
         if count <= len(delays_s) and (asked or _waited_s(attempt, delays_s) < UNASKED_S):
             rounds[number] = count
     if not rounds:
         return None
     causes = [faults[number] for number in rounds]
     following = Attempt(
-        attempt.passes + 1,
+        attempt.deliveries + 1,
         rounds,
-        attempt.tries + max(cause.attempts for cause in causes),
+        attempt.total_attempts + max(cause.attempts for cause in causes),
         attempt.dead_lettered | (faults.keys() - rounds.keys()),
     )
-    pause_s = delays_s[min(attempt.passes, len(delays_s) - 1)]
+    pause_s = delays_s[min(attempt.deliveries, len(delays_s) - 1)]
     return Retry(following, pause_s, causes[0].code, causes[0].message)
 
 
 def _waited_s(attempt: Attempt, delays_s: Sequence[float]) -> float:
     """Return the pauses of an event so far: its age, but for the work on it."""
-    listed = delays_s[: attempt.passes]
-    return sum(listed) + (attempt.passes - len(listed)) * delays_s[-1]
+    listed = delays_s[: attempt.deliveries]
+    return sum(listed) + (attempt.deliveries - len(listed)) * delays_s[-1]
 
 
 def retry_message(
@@ -104,9 +104,11 @@ def retry_message(
         "partition": str(message.partition),
         "offset": str(message.offset),
         "timestamp": str(message.timestamp_ms),
-        "rounds": ",".join(f"{n}:{count}" for n, count in sorted(retry.attempt.rounds.items())),
-        "passes": str(retry.attempt.passes),
-        "tries": str(retry.attempt.tries),
+        "rounds": ",".join(
+            f"{n}:{count}" for n, count in sorted(retry.attempt.failed_rounds.items())
+        ),
+        "passes": str(retry.attempt.deliveries),
+        "tries": str(retry.attempt.total_attempts),
         "told": ",".join(map(str, sorted(retry.attempt.dead_lettered))),
         "not_before": str(now_ms + round(retry.delay_s * 1000)),
         "code": retry.code,
@@ -118,10 +120,10 @@ def retry_message(
 
 def not_before_ms(message: SourceMessage) -> int:
     """Return the time before which a message must not be retried; 0 without one."""
-    return whole_number(message.header(f"{PREFIX}not_before")) or 0
+    return parse_int64(message.header(f"{PREFIX}not_before")) or 0
 
 
-def original_place(message: SourceMessage) -> str:
+def original_source(message: SourceMessage) -> str:
     """Return the source of the original event; for a foreign message its own source."""
     try:
         return parse_retry(message)[0].source
@@ -142,30 +144,30 @@ def parse_retry(message: SourceMessage) -> tuple[SourceMessage, Attempt]:
     try:
         original = replace(
             message,
-            topic=_topic(facts["topic"]),
-            partition=_number(facts["partition"]),
-            offset=_number(facts["offset"]),
-            timestamp_ms=-1 if facts["timestamp"] == "-1" else _number(facts["timestamp"]),
+            topic=_valid_topic(facts["topic"]),
+            partition=_valid_number(facts["partition"]),
+            offset=_valid_number(facts["offset"]),
+            timestamp_ms=-1 if facts["timestamp"] == "-1" else _valid_number(facts["timestamp"]),
             headers=kept,
         )
-        dead_lettered = frozenset(map(_number, _listed(facts["told"])))
-        pairs = (pair.split(":") for pair in _listed(facts["rounds"]))
-        rounds = {_number(number): _number(count) for number, count in pairs}
-        passes, tries = _number(facts["passes"]), _number(facts["tries"])
+        dead_lettered = frozenset(map(_valid_number, _split_entries(facts["told"])))
+        pairs = (pair.split(":") for pair in _split_entries(facts["rounds"]))
+        rounds = {_valid_number(number): _valid_number(count) for number, count in pairs}
+        passes, tries = _valid_number(facts["passes"]), _valid_number(facts["tries"])
         return original, Attempt(passes, rounds, tries, dead_lettered, retry_tier=True)
     except (KeyError, ValueError) as error:
         raise RetryError(f"no message of a worker: {error!r}") from None
 
 
-def _number(text: str) -> int:
+def _valid_number(text: str) -> int:
     """Read a number. Raises ValueError, as `int` does, but for more than Kafka can hold, too."""
-    number = whole_number(text)
+    number = parse_int64(text)
     if number is None:
         raise ValueError(f"not a number: {text[:40]!r}")
     return number
 
 
-def _listed(text: str) -> list[str]:
+def _split_entries(text: str) -> list[str]:
     """Split a list with an entry per image. Raises ValueError for more than a product may have."""
     entries = [entry for entry in text.split(",", _IMAGES + 1) if entry]
     if len(entries) > _IMAGES:
@@ -173,7 +175,7 @@ def _listed(text: str) -> list[str]:
     return entries
 
 
-def _topic(text: str) -> str:
+def _valid_topic(text: str) -> str:
     """Return the name of a topic. Raises ValueError for one that Kafka does not allow."""
     if not 0 < len(text) <= _LONGEST_TOPIC:
         raise ValueError(f"not a topic: {text[:40]!r}")

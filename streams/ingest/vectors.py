@@ -10,10 +10,10 @@ from dataclasses import replace
 from streams.images.blobs import SCHEME as BLOB
 from streams.ingest.attributes import image_id
 from streams.ingest.images import EventImages, ImageResult
-from streams.ingest.outcome import Entry, OrderedEvent, Outcome
+from streams.ingest.outcome import EventOutcome, OrderedEvent, RecordEntry
 from streams.ingest.retry import Attempt, next_retry
 from visualsearch.contracts.events import ImageSource, Product, ProductDeleted
-from visualsearch.contracts.records import ImageVector, Vectors
+from visualsearch.contracts.records import LogImageVector, VectorsLogRecord
 
 
 def sources_of(event: OrderedEvent) -> Sequence[ImageSource]:
@@ -24,35 +24,35 @@ def sources_of(event: OrderedEvent) -> Sequence[ImageSource]:
 
 def vectors_outcome(
     event: OrderedEvent, images: EventImages, attempt: Attempt, delays_s: Sequence[float]
-) -> Outcome:
+) -> EventOutcome:
     """Return what is to be written of an event; a next attempt where a fault may pass."""
     faults = {result.number: result.fault for result in images.results if result.fault is not None}
     transient = {result.number for result in images.results if result.transient}
     retry = next_retry(faults, transient, attempt, delays_s)
-    retried = retry.attempt.rounds if retry is not None else ()
+    retried = retry.attempt.failed_rounds if retry is not None else ()
     final = [
-        replace(fault, attempts=fault.attempts + attempt.tries)
+        replace(fault, attempts=fault.attempts + attempt.total_attempts)
         for number, fault in faults.items()
         if number not in retried
     ]
     record = vectors_record(event, images)
-    records: list[Entry] = [] if record is None else [(event.product_id, record, event)]
+    records: list[RecordEntry] = [] if record is None else [(event.product_id, record, event)]
     word = "retried" if retry else "dead_lettered" if final else "indexed"
-    return Outcome(word, event.type, records, final, retry)
+    return EventOutcome(word, event.type, records, final, retry)
 
 
-def vectors_record(event: OrderedEvent, images: EventImages) -> Vectors | None:
+def vectors_record(event: OrderedEvent, images: EventImages) -> VectorsLogRecord | None:
     """Return the record of the images that are embedded.
 
     None where the product has images and none is embedded: the old vectors stay searchable until
     new ones are there.
     """
     if isinstance(event.event, ProductDeleted):
-        return Vectors(order=event.order, deleted=True)
+        return VectorsLogRecord(order=event.order, deleted=True)
     vectors = [vector for result in images.results if (vector := _image_vector(result)) is not None]
     if not vectors and sources_of(event):
         return None
-    return Vectors(
+    return VectorsLogRecord(
         order=event.order,
         model=images.model,
         images=vectors,
@@ -61,10 +61,10 @@ def vectors_record(event: OrderedEvent, images: EventImages) -> Vectors | None:
     )
 
 
-def _image_vector(result: ImageResult) -> ImageVector | None:
+def _image_vector(result: ImageResult) -> LogImageVector | None:
     if (found := result.embedded) is None:
         return None
-    return ImageVector(
+    return LogImageVector(
         image_id=image_id(result.number, result.source),
         vector=found.vector,
         url=result.source.url or BLOB + found.digest,

@@ -5,9 +5,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from streams.kafka.consumer_group import Finished
+from streams.kafka.consumer_group import Acknowledge
 from streams.kafka.messages import SourceMessage
-from streams.kafka.retry_forever import three_tries
+from streams.kafka.retry_forever import retry_three_times
 from streams.kafka.window import GiveUp, failure_of
 
 HandleBatch = Callable[[Sequence[SourceMessage]], Awaitable[None]]
@@ -26,7 +26,7 @@ class Batches:
         self._events = events
         self._size = size
         self._bytes = 0
-        self._waiting: deque[tuple[SourceMessage, Finished]] = deque()
+        self._waiting: deque[tuple[SourceMessage, Acknowledge]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._closed = False
         self.failure: BaseException | None = None  # why this process should be restarted
@@ -37,7 +37,7 @@ class Batches:
         fits = len(self._waiting) < self._events and self._bytes < self._size
         return not self._closed and fits
 
-    def take(self, message: SourceMessage, finished: Finished) -> None:
+    def take(self, message: SourceMessage, finished: Acknowledge) -> None:
         """Add a message; once closed it is the next owner's."""
         if self._closed:
             return
@@ -63,7 +63,7 @@ class Batches:
     async def _handle_or_give_up(self, messages: Sequence[SourceMessage]) -> None:
         what = f"a batch of {len(messages)} messages from {messages[0].source}"
         try:
-            await three_tries(partial(self._handle, messages), what=what)
+            await retry_three_times(partial(self._handle, messages), what=what)
         except Exception as error:
             if len(messages) == 1:
                 await self._give_up(messages[0], error)

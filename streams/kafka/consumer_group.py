@@ -14,11 +14,11 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from functools import partial
 from typing import Any, Protocol
 
-from streams.kafka.in_order import InOrder
+from streams.kafka.in_order import OrderedAcks
 from streams.kafka.messages import SourceMessage
 from streams.metrics import Metrics
 from visualsearch.client.options import consumer_limits
-from visualsearch.client.unreadable import step_over
+from visualsearch.client.unreadable import skip_unreadable_batch
 
 log = logging.getLogger(__name__)
 BATCH = 100  # messages of one look at the queue
@@ -26,8 +26,8 @@ BATCH_BYTES = 8 * 1024 * 1024
 POLL_S = 0.2
 SETTLE_S = 5.0  # longer than any `settle` waits by itself
 FULL_S = 0.05  # how long to wait for room before partitions are paused
-Finished = Callable[[], None]
-Place = tuple[str, int]
+Acknowledge = Callable[[], None]
+PartitionKey = tuple[str, int]
 """A topic and a partition."""
 
 
@@ -38,7 +38,7 @@ class Sink(Protocol):
     def has_room(self) -> bool:
         """Whether more messages may come; messages that were read already come all the same."""
 
-    def take(self, message: SourceMessage, finished: Finished) -> None:
+    def take(self, message: SourceMessage, finished: Acknowledge) -> None:
         """Start processing a message; call `finished` once its results are acknowledged."""
 
     def cancel(self) -> None:
@@ -48,7 +48,7 @@ class Sink(Protocol):
         """Accept no more messages and wait for those in progress, at most `timeout_s`."""
 
 
-class GroupReader:
+class GroupConsumer:
     """Reads topics for a sink on the running loop; blocking calls run in a thread.
 
     Offsets are committed every `commit_s` and before a rebalance. `settle` runs on the loop before
@@ -85,9 +85,9 @@ class GroupReader:
         self._metrics = metrics
         self._commit_s = commit_s
         self._settle = settle
-        self._in_order = InOrder()
-        self._done: dict[Place, int] = {}  # the offset to go on from
-        self._committed: dict[Place, int] = {}
+        self._in_order = OrderedAcks()
+        self._done: dict[PartitionKey, int] = {}  # the offset to go on from
+        self._committed: dict[PartitionKey, int] = {}
         self._commit_at = 0.0
         self._read_epoch = self._epoch = 0  # of the assignment: as read, and as worked on
         self._room = asyncio.Event()  # something was finished
@@ -118,7 +118,7 @@ class GroupReader:
             consumer = await self._call(self._join)
             try:
                 while not self._stopping:
-                    await self._turn(consumer)
+                    await self._poll_once(consumer)
             finally:
                 await self._call(partial(self._commit, consumer, wait=True))
                 await self._call(consumer.close)
@@ -146,7 +146,7 @@ class GroupReader:
             log.warning("%s: %d partitions lost: the group went on without us", self.group,
                         len(places))  # fmt: skip
 
-        consumer = Consumer(self._options | {"on_commit": self._note_commit})
+        consumer = Consumer(self._options | {"on_commit": self._on_commit})
         consumer.subscribe(self._topics, on_assign=assigned, on_revoke=revoked, on_lost=lost)
         return consumer
 
@@ -160,19 +160,19 @@ class GroupReader:
         except (TimeoutError, CancelledError):  # what is not committed comes again
             settling.cancel()
 
-    async def _turn(self, consumer: Any) -> None:
+    async def _poll_once(self, consumer: Any) -> None:
         if not self._sink.has_room:
             await self._wait_for_room()
         if self._sink.has_room == self._paused:
             await self._call(partial(self._throttle, consumer))
-        for epoch, message in await self._call(partial(self._read, consumer)):
-            self._enter(epoch)
+        for epoch, message in await self._call(partial(self._poll_batch, consumer)):
+            self._start_epoch(epoch)
             # Of a former assignment, or read while closing: it is read again by its owner.
             if epoch == self._read_epoch and not self._closing:
                 place = (message.topic, message.partition)
                 finished = self._in_order.add(place, partial(self._finish, place, message))
                 self._sink.take(message, finished)
-        self._enter(self._read_epoch)
+        self._start_epoch(self._read_epoch)
         if time.monotonic() >= self._commit_at:
             self._commit_at = time.monotonic() + self._commit_s
             await self._call(partial(self._commit, consumer))
@@ -185,11 +185,11 @@ class GroupReader:
                     self._room.clear()
                     await self._room.wait()
 
-    def _finish(self, place: Place, message: SourceMessage) -> None:
+    def _finish(self, place: PartitionKey, message: SourceMessage) -> None:
         self._done[place] = message.next_offset
         self._room.set()
 
-    def _read(self, consumer: Any) -> list[tuple[int, SourceMessage]]:
+    def _poll_batch(self, consumer: Any) -> list[tuple[int, SourceMessage]]:
         """Return messages, each with the assignment that it belongs to.
 
         `poll`, not `consume`: a rebalance comes between two polls and never inside of a batch.
@@ -198,7 +198,7 @@ class GroupReader:
         size = 0
         message = consumer.poll(0.01 if self._paused else POLL_S)
         while message is not None:
-            taken = self._taken(consumer, message)
+            taken = self._to_source_message(consumer, message)
             if taken is not None:
                 found.append((self._read_epoch, taken))
                 size += taken.size
@@ -207,24 +207,24 @@ class GroupReader:
             message = consumer.poll(0)
         return found
 
-    def _taken(self, consumer: Any, message: Any) -> SourceMessage | None:
+    def _to_source_message(self, consumer: Any, message: Any) -> SourceMessage | None:
         """Return a message, or a placeholder for an unreadable batch; None for other errors."""
         error = message.error()
         if error is None:
             return SourceMessage.from_confluent(message)
         if error.fatal():
             raise RuntimeError(error.str())
-        if (batch := step_over(consumer, self._connection, message)) is not None:
+        if (batch := skip_unreadable_batch(consumer, self._connection, message)) is not None:
             return SourceMessage.from_unreadable(batch)
         log.warning("%s: %s", self.group, error.str())
         return None
 
-    def _enter(self, epoch: int) -> None:
+    def _start_epoch(self, epoch: int) -> None:
         """After a rebalance drop messages in progress: uncommitted ones are read again."""
         if epoch != self._epoch:
             self._epoch = epoch
             self._sink.cancel()
-            self._in_order.forget()
+            self._in_order.clear()
             self._done.clear()
             self._committed.clear()
             self._paused = False
@@ -252,7 +252,7 @@ class GroupReader:
         except KafkaException as error:
             self._commit_failed(error.args[0].str())
 
-    def _note_commit(self, error: Any, offsets: Sequence[Any]) -> None:
+    def _on_commit(self, error: Any, offsets: Sequence[Any]) -> None:
         """Handle the result of a commit: failed offsets are committed again."""
         failed = [at for at in offsets if error is not None or at.error is not None]
         for at in failed:

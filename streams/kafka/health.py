@@ -22,9 +22,12 @@ class BrokerWatch:
     """Checks the broker every few seconds; `answers` may block for its own timeout."""
 
     def __init__(
-        self, answers: Callable[[], bool], up: "Gauge", now: Callable[[], float] = time.monotonic
+        self,
+        is_reachable: Callable[[], bool],
+        up: "Gauge",
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._answers = answers
+        self._answers = is_reachable
         self._up = up
         self._now = now
         self._away_since: float | None = None
@@ -33,10 +36,10 @@ class BrokerWatch:
     async def run(self) -> None:
         """Check until cancelled."""
         while True:
-            self.note(up=await self._ask())
+            self.record(up=await self._check())
             await asyncio.sleep(EVERY_S)
 
-    async def _ask(self) -> bool:
+    async def _check(self) -> bool:
         """Return whether Kafka answers; a client error is logged and counts as no answer."""
         try:
             return await asyncio.to_thread(self._answers)
@@ -44,7 +47,7 @@ class BrokerWatch:
             log.exception("the broker check failed")
             return False
 
-    def note(self, *, up: bool) -> None:
+    def record(self, *, up: bool) -> None:
         """Set the metric; log each change, and a reminder once a minute while Kafka is away."""
         self._up.set(up)
         now = self._now()

@@ -35,7 +35,7 @@ class SkewWatch:
         self._skewed = False
         self._said_at = 0.0
 
-    def note(self, offset_s: float, now_s: float) -> None:
+    def record(self, offset_s: float, now_s: float) -> None:
         """Set the metric; log a change, and once a minute that it lasts. `now_s` is monotonic."""
         self._offset.set(offset_s)
         skewed = abs(offset_s) > SKEWED_S
@@ -112,7 +112,7 @@ class Heartbeat:
         self._announced = state.worker_id
         self._send(producer, state.worker_id, encode_heartbeat(state))
         if self._clock.measured:
-            self._skew.note(self._clock.offset_s, self._clock.monotonic())
+            self._skew.record(self._clock.offset_s, self._clock.monotonic())
             self._measured.set()
 
     def _send(self, producer: Any, worker_id: str, value: bytes | None) -> None:

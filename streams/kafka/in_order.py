@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-class InOrder:
+class OrderedAcks:
     """Calls `done` of finished items in the order of arrival, per partition.
 
     Every item before a called one is finished too, so its offset may be committed.
@@ -27,7 +27,7 @@ class InOrder:
 
         return finished
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Drop unfinished items: the partitions' owners read them again."""
         for queue in self._waiting.values():
             queue.clear()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from streams.kafka.messages import MESSAGE_UNREADABLE, SourceMessage
 from streams.kafka.offsets import GroupOffsets
-from streams.kafka.scan import Scanner, Span
+from streams.kafka.scan import OffsetRange, Scanner
 from visualsearch.client.offsets import OffsetsError, Partition
 from visualsearch.client.tail import Tail
 
@@ -55,7 +55,7 @@ class Backlog:
         return small and self.size < COUNTED_BYTES
 
     @property
-    def at_most(self) -> int:
+    def upper_bound(self) -> int:
         """How many messages there are, with those that were not looked at."""
         return self.messages + self.stop - self.position
 
@@ -77,7 +77,7 @@ def measure_backlog(
 ) -> dict[Partition, Backlog]:
     """Return what stands in each range, as far as there is time to see."""
     left = {at: Backlog(start, stop) for at, (start, stop) in ranges.items()}
-    spans = [Span(*at, start, stop) for at, (start, stop) in ranges.items()]
+    spans = [OffsetRange(*at, start, stop) for at, (start, stop) in ranges.items()]
     give_up_at = time.monotonic() + timeout_s
     for scanned in scanner.read(spans, stop=lambda: time.monotonic() >= give_up_at):
         message = scanned.message
@@ -154,7 +154,7 @@ class PipelineLag:
             records: Counter[str] = Counter()
             first_ms: dict[str, int] = {}
             for (topic, _), found in left.items():
-                records[topic] += found.at_most
+                records[topic] += found.upper_bound
                 if found.first_ms is not None:
                     first_ms[topic] = min(found.first_ms, first_ms.get(topic, found.first_ms))
             for topic in {topic for topic, _ in own}:
@@ -179,6 +179,6 @@ class PipelineLag:
                 ranges[part] = begin, bounds[part][1]
         left = measure_backlog(scanner, ranges) if ranges else {}
         for part, found in left.items():
-            if not found.at_most:
+            if not found.upper_bound:
                 self._empty[group, part] = starts[part], found.stop
         return left

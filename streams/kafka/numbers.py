@@ -7,7 +7,7 @@ LARGEST = 2**63 - 1
 """Of Kafka's offsets and times."""
 
 
-def whole_number(text: str | bytes | None) -> int | None:
+def parse_int64(text: str | bytes | None) -> int | None:
     """Read digits of ASCII as a number of 0 to 2**63 - 1; None for anything else.
 
     `int` raises ValueError for more than 4,300 digits, and reads digits of any script.

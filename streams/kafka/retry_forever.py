@@ -24,7 +24,7 @@ _PASSING = frozenset({
 Sleep = Callable[[float], Awaitable[None]]
 
 
-def may_pass(error: Exception) -> bool:
+def is_transient(error: Exception) -> bool:
     """Return whether the same call may succeed later: Kafka, or the way to it, is at fault."""
     from confluent_kafka import KafkaException
 
@@ -48,14 +48,14 @@ async def retry_forever(
         try:
             return await call()
         except Exception as error:
-            if not may_pass(error):
+            if not is_transient(error):
                 raise
             log.warning("%s: not written, again in %.1f s: %s", what, pause_s, error)
         await sleep(pause_s)
         pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
 
-async def three_tries(
+async def retry_three_times(
     call: Callable[[], Awaitable[T]], *, what: str, sleep: Sleep = asyncio.sleep
 ) -> T:
     """Call at most three times, with a growing pause; return its result.

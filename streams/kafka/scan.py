@@ -21,7 +21,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class OffsetRange:
     """The offsets of one partition that are to be read: `start` up to, not including, `end`.
 
     `leader_epoch` is that of the record before `start`, where it is known.
@@ -35,14 +35,14 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Scanned:
+class ScannedMessage:
     """A message, and whether its timestamp is its producer's (CreateTime) or the broker's."""
 
     message: SourceMessage
     by_producer: bool
 
 
-def since_ms(text: str, now: datetime) -> int:
+def parse_since_ms(text: str, now: datetime) -> int:
     """Read `90s`, `30m`, `12h`, `7d` or an ISO 8601 time (UTC unless it says otherwise), as ms.
 
     Raises ValueError.
@@ -65,7 +65,7 @@ class Scanner(Closing):
     def __init__(self, options: Mapping[str, str | int], tail: Tail | None = None) -> None:
         self._bootstrap = options["bootstrap.servers"]
         self._tail = tail or Tail(options, "scan", reset="earliest")
-        self._left: dict[Partition, Span] = {}
+        self._left: dict[Partition, OffsetRange] = {}
         self._reached: dict[Partition, int] = {}
 
     def partitions(self, topic: str) -> int:
@@ -75,9 +75,9 @@ class Scanner(Closing):
         except OffsetsError as error:
             raise self._unreachable(error) from error
 
-    def spans(
+    def offset_ranges(
         self, topic: str, partitions: Sequence[int] | None = None, since: int | None = None
-    ) -> list[Span]:
+    ) -> list[OffsetRange]:
         """Return what a topic holds now, in the given partitions or all, since a time in ms."""
         numbers = range(self.partitions(topic)) if partitions is None else partitions
         chosen = [(topic, number) for number in numbers]
@@ -89,16 +89,16 @@ class Scanner(Closing):
         spans = []
         for partition, (start, end) in bounds.items():
             first = at.get(partition, start)
-            spans.append(Span(*partition, first if 0 <= first <= end else end, end))
+            spans.append(OffsetRange(*partition, first if 0 <= first <= end else end, end))
         return spans
 
     def read(
         self,
-        spans: Sequence[Span],
+        spans: Sequence[OffsetRange],
         progress: Callable[[int, int], None] = lambda _, __: None,
         keys: Container[bytes] | None = None,
         stop: Callable[[], bool] = lambda: False,
-    ) -> Iterator[Scanned]:
+    ) -> Iterator[ScannedMessage]:
         """Yield the messages of the spans, or those with the given keys alone, until `stop()`.
 
         `progress` gets offsets passed and offsets in all.
@@ -139,7 +139,7 @@ class Scanner(Closing):
         """Leave."""
         self._tail.close()
 
-    def _within(self, polled: Polled, keys: Container[bytes] | None) -> Iterator[Scanned]:
+    def _within(self, polled: Polled, keys: Container[bytes] | None) -> Iterator[ScannedMessage]:
         """Yield what belongs to the spans, and note how far they are read."""
         for message in polled.messages:
             at, offset = (message.topic(), message.partition()), message.offset()
@@ -153,7 +153,7 @@ class Scanner(Closing):
             if (span := self._left.get(at)) is None:
                 continue
             if batch.first < span.end and keys is None:
-                yield Scanned(SourceMessage.from_unreadable(batch), by_producer=False)
+                yield ScannedMessage(SourceMessage.from_unreadable(batch), by_producer=False)
             self._reach(at, batch.last + 1)
         for at in polled.ends:
             if (span := self._left.get(at)) is not None:
@@ -177,8 +177,8 @@ class Scanner(Closing):
         return TopicError(text, code="unreachable")
 
 
-def _scanned(message: Any) -> Scanned:
+def _scanned(message: Any) -> ScannedMessage:
     from confluent_kafka import TIMESTAMP_CREATE_TIME
 
     by_producer = message.timestamp()[0] == TIMESTAMP_CREATE_TIME
-    return Scanned(SourceMessage.from_confluent(message), by_producer)
+    return ScannedMessage(SourceMessage.from_confluent(message), by_producer)

@@ -15,7 +15,7 @@ AGAIN_S = 0.05
 ASK_S = 10.0
 
 
-def unled_topics(
+def leaderless_topics(
     connect: Callable[[str], "AdminClient"],
     bootstrap: str,
     names: Sequence[str],
@@ -32,12 +32,12 @@ def unled_topics(
     end = now() + timeout_s
     while True:
         left_s = min(max(end - now(), 1.0), ASK_S)
-        if not (lacking := _lacking(connect, bootstrap, names, left_s)) or now() > end:
+        if not (lacking := _without_leader(connect, bootstrap, names, left_s)) or now() > end:
             return lacking
         sleep(AGAIN_S)
 
 
-def _lacking(
+def _without_leader(
     connect: Callable[[str], "AdminClient"], bootstrap: str, names: Sequence[str], timeout_s: float
 ) -> list[str]:
     from confluent_kafka import KafkaException
@@ -56,10 +56,10 @@ def _lacking(
             return list(names)
         topics |= {name: known.get(name) for name in names if not _is_led(known.get(name))}
     lacking = [name for name, topic in topics.items() if not _is_led(topic)]
-    return lacking or _not_leading(admin, topics, timeout_s)
+    return lacking or _not_ready_leaders(admin, topics, timeout_s)
 
 
-def _not_leading(admin: "AdminClient", topics: dict[str, Any], timeout_s: float) -> list[str]:
+def _not_ready_leaders(admin: "AdminClient", topics: dict[str, Any], timeout_s: float) -> list[str]:
     """Return the topics whose leaders do not answer ListOffsets, which only a leader does."""
     from confluent_kafka import KafkaException, TopicPartition
     from confluent_kafka.admin import OffsetSpec

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from streams.config.topics import TopicSpec
-from streams.kafka.topic_leaders import unled_topics
+from streams.kafka.topic_leaders import leaderless_topics
 from visualsearch.errors import VisualSearchError
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def _wait_for_leaders(bootstrap: str, names: Sequence[str], timeout_s: float) ->
     from confluent_kafka import KafkaException
 
     try:
-        unled = unled_topics(admin_client, bootstrap, names, timeout_s)
+        unled = leaderless_topics(admin_client, bootstrap, names, timeout_s)
     except KafkaException as error:
         text = f"No answer from Kafka at {bootstrap}: {error.args[0].str()}"
         raise TopicError(text, code="unreachable") from error

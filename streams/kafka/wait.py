@@ -36,7 +36,7 @@ class KafkaWait:
         self._sleep = sleep
         self._said_at = 0.0
 
-    async def answer(self, ask: Callable[[], T]) -> T:
+    async def wait_for(self, ask: Callable[[], T]) -> T:
         """Return what `ask` does, called in a thread until Kafka and the topics are there.
 
         Raises what `ask` raises for any other reason.
@@ -47,7 +47,7 @@ class KafkaWait:
             except TopicError as error:
                 if error.code not in WAITED_FOR:
                     raise
-                self._note(error)
+                self._log_reason(error)
                 await self._sleep(AGAIN_S)
             else:
                 if self.reason is not None:
@@ -55,7 +55,7 @@ class KafkaWait:
                 self.reason = None
                 return found
 
-    def _note(self, error: TopicError) -> None:
+    def _log_reason(self, error: TopicError) -> None:
         missing = error.code == "topics_missing"
         reason = f"waiting for {error}" if missing else f"waiting for Kafka at {self._bootstrap}"
         now = self._now()

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from streams.kafka.consumer_group import Finished
+from streams.kafka.consumer_group import Acknowledge
 from streams.kafka.messages import SourceMessage
-from streams.kafka.retry_forever import three_tries
+from streams.kafka.retry_forever import retry_three_times
 
 log = logging.getLogger(__name__)
 Handle = Callable[[SourceMessage], Awaitable[None]]
@@ -57,27 +57,27 @@ class Window:
         fits = len(self._tasks) < self._events and self._bytes < self._size
         return not self._closed and fits
 
-    def take(self, message: SourceMessage, finished: Finished) -> None:
+    def take(self, message: SourceMessage, finished: Acknowledge) -> None:
         """Start work on a message; once the window is closed it is the next owner's."""
         if self._closed:
             return
         self._bytes += message.size
-        task = asyncio.create_task(self._one(message, finished))
+        task = asyncio.create_task(self._handle_one(message, finished))
         self._tasks[task] = False
-        task.add_done_callback(partial(self._leave, message.size))
+        task.add_done_callback(partial(self._on_done, message.size))
 
-    async def _one(self, message: SourceMessage, finished: Finished) -> None:
+    async def _handle_one(self, message: SourceMessage, finished: Acknowledge) -> None:
         """Handle a message, or give it up: an offset never released would stop its partition."""
         async with self._slots:
             if (task := asyncio.current_task()) is not None:
                 self._tasks[task] = True
             try:
-                await three_tries(partial(self._handle, message), what=message.source)
+                await retry_three_times(partial(self._handle, message), what=message.source)
             except Exception as error:
                 await self._give_up(message, error)
         finished()
 
-    def _leave(self, size: int, task: "asyncio.Task[None]") -> None:
+    def _on_done(self, size: int, task: "asyncio.Task[None]") -> None:
         del self._tasks[task]
         self._bytes -= size
         self.failure = failure_of(task, "the window") or self.failure

@@ -9,7 +9,7 @@ import numpy as np
 from streams.config.settings import Settings
 from visualsearch.attributes.guesser import Guesser
 from visualsearch.attributes.store import built_in, load
-from visualsearch.attributes.taxonomy import DEFAULT, read_taxonomy
+from visualsearch.attributes.taxonomy import DEFAULT, read_attribute_taxonomy
 from visualsearch.encoders.protocol import Encoder
 from visualsearch.types import Guess
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 OFF, BUILT_IN = "off", "built-in"
 
 
-def guesser_of(settings: Settings, encoder: Encoder) -> Guesser | None:
+def build_guesser(settings: Settings, encoder: Encoder) -> Guesser | None:
     """Return the guesser that the settings name; None if guessing is off.
 
     Without trained heads a model guesses only if its temperatures were calibrated. Raises
@@ -28,7 +28,7 @@ def guesser_of(settings: Settings, encoder: Encoder) -> Guesser | None:
         return None
     if settings.attributes != BUILT_IN:
         return load(Path(settings.attributes), encoder.model_id, least)
-    taxonomy = read_taxonomy(settings.attribute_taxonomy or DEFAULT)
+    taxonomy = read_attribute_taxonomy(settings.attribute_taxonomy or DEFAULT)
     found = built_in(encoder.model_id, encoder.encode_texts, taxonomy, least)
     if found is None:
         log.info(
@@ -39,7 +39,9 @@ def guesser_of(settings: Settings, encoder: Encoder) -> Guesser | None:
     return found
 
 
-def of_bytes(guesser: Guesser | None) -> Callable[[Sequence[bytes]], Mapping[str, Guess]] | None:
+def guess_from_bytes(
+    guesser: Guesser | None,
+) -> Callable[[Sequence[bytes]], Mapping[str, Guess]] | None:
     """Return a guesser of vectors as the log carries them: float16, little-endian."""
     if guesser is None:
         return None

@@ -32,7 +32,7 @@ class _Job:
     vector: "asyncio.Future[bytes]"
 
 
-class Embedder:
+class EmbeddingBatcher:
     """Embeds bytes that it has not seen; `step` images to a call, so that no query waits long."""
 
     def __init__(self, model: Model, *, step: int, known: int = KNOWN) -> None:
@@ -44,7 +44,7 @@ class Embedder:
         self._pending: dict[str, asyncio.Task[bytes]] = {}
         self._working: asyncio.Task[None] | None = None
 
-    def known(self, digest: str) -> Embedded | None:
+    def cached_vector(self, digest: str) -> Embedded | None:
         """Return the vector of the bytes of this digest if they were embedded lately."""
         vector = self._cache.get(digest)
         return None if vector is None else Embedded(vector, digest)
@@ -54,8 +54,10 @@ class Embedder:
 
         Raises ImageError for what is no usable image, ModelError when the model fails.
         """
-        digest = await self._model.aside(Priority.INDEX, lambda: hashlib.sha256(data).hexdigest())
-        if (known := self.known(digest)) is not None:
+        digest = await self._model.run_on_cpu_pool(
+            Priority.INDEX, lambda: hashlib.sha256(data).hexdigest()
+        )
+        if (known := self.cached_vector(digest)) is not None:
             return known
         if (pending := self._pending.get(digest)) is None:
             pending = asyncio.create_task(self._embed(digest, data))

@@ -82,7 +82,7 @@ class MemoryBudget:
     def _next(self) -> Priority | None:
         """Return the class whose first request is granted now; None if all must wait."""
         query, indexing = self._first(Priority.QUERY), self._first(Priority.INDEX)
-        if indexing is not None and indexing.due is None and self._may_index(indexing):
+        if indexing is not None and indexing.due is None and self._indexing_fits(indexing):
             indexing.due = next(self._ticket)
         due = None if indexing is None else indexing.due
         if query is not None and (due is None or query.ticket < due):
@@ -102,7 +102,7 @@ class MemoryBudget:
             waiting.popleft()
         return waiting[0] if waiting else None
 
-    def _may_index(self, waiting: _Waiting) -> bool:
+    def _indexing_fits(self, waiting: _Waiting) -> bool:
         """Tell whether nothing else of indexing keeps it waiting."""
         used = self._used[Priority.INDEX]
         return used == 0 or used + waiting.size <= self._for_indexing

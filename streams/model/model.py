@@ -18,10 +18,10 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from streams.config.process import give_back
+from streams.config.process import trim_memory
 from streams.metrics import Metrics
 from streams.model.memory_budget import MemoryBudget
-from streams.model.priority_pool import Compute, Priority
+from streams.model.priority_pool import Priority, PriorityPool
 from visualsearch.encoders.image_files import MAX_MEMORY
 from visualsearch.encoders.images import decode_memory
 from visualsearch.encoders.protocol import Encoder, Prepared
@@ -55,14 +55,14 @@ class Model:
         self.encoder = encoder
         self.failure: str | None = None  # why this process should be restarted
         self._metrics = metrics
-        self._calls = Compute(name="model")
-        self._hands = Compute(threads or _cores(), name="images")
+        self._calls = PriorityPool(name="model")
+        self._hands = PriorityPool(threads or _cores(), name="images")
         self._memory = MemoryBudget(
             DECODE_MEMORY, for_queries=QUERY_MEMORY, changed=metrics.decode_memory.set
         )
         self._fits = sys.maxsize  # images in one call, as far as is known
 
-    async def aside(self, priority: Priority, work: Callable[[], T]) -> T:
+    async def run_on_cpu_pool(self, priority: Priority, work: Callable[[], T]) -> T:
         """Run image preprocessing on one of the CPU threads.
 
         Raises what `work` raises, and ResourceError for a lack of memory, disk or descriptors.
@@ -79,7 +79,7 @@ class Model:
 
         Raises what `work` raises, and ResourceError for a lack of memory, disk or descriptors.
         """
-        size = await self.aside(priority, lambda: decode_memory(data))
+        size = await self.run_on_cpu_pool(priority, lambda: decode_memory(data))
         reserved = await self._memory.reserve(priority, size)
         loop = asyncio.get_running_loop()
         began = False
@@ -91,11 +91,11 @@ class Model:
                 return work()
             finally:  # not before: who waits may give up while the thread still decodes
                 if size > LARGE_DECODE:
-                    give_back()
+                    trim_memory()
                 loop.call_soon_threadsafe(reserved.release)
 
         try:
-            return await self.aside(priority, measured)
+            return await self.run_on_cpu_pool(priority, measured)
         finally:
             if not began:
                 reserved.release()
@@ -104,7 +104,7 @@ class Model:
         """Decode an image and bring it into the model's shape. Raises ImageError, ResourceError."""
         if isinstance(image, bytes):
             return await self.decode(priority, image, lambda: self.encoder.prepare(image))
-        return await self.aside(priority, lambda: self.encoder.prepare(image))
+        return await self.run_on_cpu_pool(priority, lambda: self.encoder.prepare(image))
 
     async def images(self, priority: Priority, prepared: Sequence[Prepared]) -> FloatArray:
         """Return (n, dim) float32 unit rows. Raises ModelError."""
@@ -136,12 +136,12 @@ class Model:
 
         return await self._calls.run(priority, call)
 
-    def stuck(self) -> str | None:
+    def stuck_reason(self) -> str | None:
         """Return why this process should be restarted: the model failed or a thread hangs."""
         if self.failure is not None:
             return self.failure
         for what, threads in (("a call of the model", self._calls), ("a decode", self._hands)):
-            if (seconds := threads.longest_s()) > STUCK_S:
+            if (seconds := threads.longest_running_s()) > STUCK_S:
                 return f"{what} has been running for {seconds:.0f} s"
         return None
 

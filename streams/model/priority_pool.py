@@ -23,7 +23,7 @@ class Priority(IntEnum):
     INDEX = 1
 
 
-class Compute:
+class PriorityPool:
     """Runs calls by priority; calls of equal priority run in order of arrival."""
 
     def __init__(self, threads: int = 1, name: str = "compute") -> None:
@@ -63,7 +63,7 @@ class Compute:
             self._changed.notify()
         return await result
 
-    def longest_s(self) -> float:
+    def longest_running_s(self) -> float:
         """Return the running time of the longest current call in seconds."""
         with self._changed:
             return time.monotonic() - min(self._began.values(), default=time.monotonic())

@@ -6,15 +6,21 @@ from dataclasses import dataclass
 from streams.searcher.vectors import IndexQuery
 from visualsearch.contracts.explained import (
     ClauseVerdict,
+    HigherRankedHit,
     HitExplanation,
     PartScore,
     ProductExplanation,
-    Rival,
 )
 from visualsearch.contracts.search import SearchHit, SearchRequest
 from visualsearch.engine import Engine
-from visualsearch.search.explain import Clause, Scored, clauses, scored, why_not
-from visualsearch.search.fuse import fused
+from visualsearch.search.explain import (
+    ClauseResult,
+    ExplainedScore,
+    evaluate_clauses,
+    explain_score,
+    why_not,
+)
+from visualsearch.search.fuse import fuse_answers
 from visualsearch.types import Answer, Hit, Query
 
 RANKED = 10_000  # products among which a rank is worked out
@@ -38,22 +44,26 @@ class Answered:
 def explain_hits(engine: Engine, answered: Answered, hits: Sequence[SearchHit]) -> None:
     """Add to each hit why it is one."""
     for rank, hit in enumerate(hits, 1):
-        verdicts, found = _judged(engine, answered, hit.product_id)
+        verdicts, found = _evaluate(engine, answered, hit.product_id)
         hit.explain = HitExplanation(rank=rank, filters=_verdicts(verdicts), parts=_parts(found))
 
 
 def explain_products(engine: Engine, answered: Answered) -> list[ProductExplanation]:
     """Return why each of the products that the request names is or is not among the hits."""
     named = answered.request.explain
-    return [_explained(engine, answered, name) for name in named] if isinstance(named, list) else []
+    return (
+        [_explain_product(engine, answered, name) for name in named]
+        if isinstance(named, list)
+        else []
+    )
 
 
-def _explained(engine: Engine, answered: Answered, product_id: str) -> ProductExplanation:
+def _explain_product(engine: Engine, answered: Answered, product_id: str) -> ProductExplanation:
     state = engine.product(product_id)
     if (why := why_not(state)) is not None:
         text = f"a search cannot find it: {_NOT_SEARCHABLE[why]}; visualsearch explain says more"
         return ProductExplanation(product_id=product_id, status="not_searchable", text=text)
-    verdicts, found = _judged(engine, answered, product_id)
+    verdicts, found = _evaluate(engine, answered, product_id)
     product = ProductExplanation(
         product_id=product_id,
         status="filtered",
@@ -66,13 +76,15 @@ def _explained(engine: Engine, answered: Answered, product_id: str) -> ProductEx
     )
     failed = [verdict for verdict in verdicts if not verdict.passed]
     if failed or found is None:
-        product.text = "the filters leave it out: " + "; ".join(_why(verdict) for verdict in failed)
+        product.text = "the filters leave it out: " + "; ".join(
+            _clause_text(verdict) for verdict in failed
+        )
         return product
-    _place(engine, answered, product)
+    _fill_position(engine, answered, product)
     return product
 
 
-def _place(engine: Engine, answered: Answered, product: ProductExplanation) -> None:
+def _fill_position(engine: Engine, answered: Answered, product: ProductExplanation) -> None:
     """Fill in the rank and status of a product that satisfies the filters."""
     hits = answered.answer.hits
     place = next((n for n, hit in enumerate(hits, 1) if hit.product_id == product.product_id), None)
@@ -84,15 +96,15 @@ def _place(engine: Engine, answered: Answered, product: ProductExplanation) -> N
     for hit in hits:
         # Answers without near-duplicates say whom each hit stands for.
         if any(each.product_id == product.product_id for each in hit.variants):
-            product.status, product.pushed_out_by = "collapsed", _rival(hit)
+            product.status, product.pushed_out_by = "collapsed", _higher_ranked(hit)
             product.text = f"it is a near-duplicate of {hit.product_id}, which stands for it"
             return
     if hits:
-        product.pushed_out_by = _rival(hits[-1])
+        product.pushed_out_by = _higher_ranked(hits[-1])
     if product.rank is not None and product.rank <= answered.request.top_k:
         product.status = "passed_over"
         product.text = (
-            f"by score alone it is number {product.rank} {of}, but {_passed_over(answered)}"
+            f"by score alone it is number {product.rank} {of}, but {_passed_over_reason(answered)}"
         )
         return
     product.status = "outranked"
@@ -101,7 +113,7 @@ def _place(engine: Engine, answered: Answered, product: ProductExplanation) -> N
     product.text = f"it is {where} {of}: it scores {product.score:.3f}{last}"
 
 
-def _passed_over(answered: Answered) -> str:
+def _passed_over_reason(answered: Answered) -> str:
     if answered.request.diversity:
         return "diversity put others before it"
     if answered.request.collapse_duplicates:
@@ -119,37 +131,39 @@ def _rank(engine: Engine, answered: Answered, product_id: str) -> int | None:
             engine.search(Query(view.vector, answered.query.filters, min(count, RANKED), 1.0))
             for view in answered.query.views
         ]
-        hits = fused(answers, RANKED).hits
+        hits = fuse_answers(answers, RANKED).hits
         for rank, hit in enumerate(hits, 1):
             if hit.product_id == product_id:
                 return rank
     return None
 
 
-def _judged(
+def _evaluate(
     engine: Engine, answered: Answered, product_id: str
-) -> tuple[list[Clause], Scored | None]:
-    both = engine.pictured(product_id)
+) -> tuple[list[ClauseResult], ExplainedScore | None]:
+    both = engine.product_with_vectors(product_id)
     if both is None or not both[0].searchable:  # gone since it was found
         return [], None
     state, vectors = both
     query = answered.query
-    return clauses(state, query.filters), scored(query.views, state, vectors, query.filters)
+    return evaluate_clauses(state, query.filters), explain_score(
+        query.views, state, vectors, query.filters
+    )
 
 
-def _why(clause: Clause) -> str:
+def _clause_text(clause: ClauseResult) -> str:
     has = "nothing" if clause.has is None else clause.has
     return f"{clause.field} wants {clause.wanted}, and it has {has}"
 
 
-def _verdicts(found: Sequence[Clause]) -> list[ClauseVerdict]:
+def _verdicts(found: Sequence[ClauseResult]) -> list[ClauseVerdict]:
     return [
         ClauseVerdict(field=one.field, wanted=one.wanted, has=one.has, passed=one.passed)
         for one in found
     ]
 
 
-def _parts(found: Scored | None) -> list[PartScore]:
+def _parts(found: ExplainedScore | None) -> list[PartScore]:
     return [] if found is None else [
         PartScore(
             field=one.field, weight=one.weight, similarity=one.similarity,
@@ -159,5 +173,5 @@ def _parts(found: Scored | None) -> list[PartScore]:
     ]  # fmt: skip
 
 
-def _rival(hit: Hit) -> Rival:
-    return Rival(product_id=hit.product_id, title=hit.title, score=hit.score)
+def _higher_ranked(hit: Hit) -> HigherRankedHit:
+    return HigherRankedHit(product_id=hit.product_id, title=hit.title, score=hit.score)

@@ -37,7 +37,7 @@ class QueryImages:
         self._find_subject = find_subject
 
     @classmethod
-    def of(cls, settings: Settings, model: Model, fetcher: Fetcher) -> "QueryImages":
+    def from_settings(cls, settings: Settings, model: Model, fetcher: Fetcher) -> "QueryImages":
         """Return it as the settings say. Raises EncoderError for a background model."""
         find_subject = subject_finder(settings.background_model)
         return cls(model, fetcher, limit=settings.image_max_bytes, find_subject=find_subject)
@@ -49,7 +49,9 @@ class QueryImages:
     async def _fetch(self, field: str, image: QueryImage) -> bytes:
         try:
             if (data := image.data) is not None:
-                return await self._model.aside(QUERY, lambda: decode_base64(data, self._limit))
+                return await self._model.run_on_cpu_pool(
+                    QUERY, lambda: decode_base64(data, self._limit)
+                )
             return (await self._fetcher.fetch(image.url or "")).data
         except FetchError as error:
             text = f"{field}: {error}; send the image itself, in base64, or another address"
@@ -69,7 +71,7 @@ class QueryImages:
 
         def decoded() -> Image.Image:
             image = decode_image(data)
-            return photos.even_light(image) if wanted.lighting else image
+            return photos.equalize_lighting(image) if wanted.lighting else image
 
         return await self._decode(field, data, decoded)
 
@@ -86,7 +88,7 @@ class QueryImages:
             return [prepare(data)]
         image = decode_image(data)
         if wanted.lighting:
-            image = photos.even_light(image)
+            image = photos.equalize_lighting(image)
         if wanted.background:
-            image = photos.without_ground(image, self._find_subject)
+            image = photos.remove_background(image, self._find_subject)
         return [prepare(view) for view in (photos.crops(image) if wanted.crops else [image])]

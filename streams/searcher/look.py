@@ -15,13 +15,13 @@ from streams.searcher.request import ParsedRequest
 from streams.searcher.vectors import IndexQuery, QueryVectors
 from visualsearch.engine import Engine
 from visualsearch.lru import Lru
-from visualsearch.search.compose import Part
+from visualsearch.search.compose import QueryPart
 from visualsearch.search.look.boxes import Box, crop
 from visualsearch.search.look.checkpoint import CheckpointDetector
 from visualsearch.search.look.prompts import PromptDetector, prompts_of
 from visualsearch.search.look.regions import Detector, Photo, Proposal, Region
-from visualsearch.search.look.shelves import narrowed, shelves, spoken
-from visualsearch.search.look.taxonomy import Taxonomy, read_taxonomy
+from visualsearch.search.look.shelves import category_words, match_categories, narrow_to_filter
+from visualsearch.search.look.taxonomy import Taxonomy, read_look_categories
 from visualsearch.types import FloatArray
 
 QUERY = Priority.QUERY
@@ -47,13 +47,15 @@ class Detection:
         cls, categories: Path | None, checkpoint: Path | None, labels: Path | None
     ) -> "Detection":
         """Read the files. Raises VisualSearchError, which names the one that will not do."""
-        taxonomy = read_taxonomy() if categories is None else read_taxonomy(categories)
+        taxonomy = (
+            read_look_categories() if categories is None else read_look_categories(categories)
+        )
         if checkpoint is None or labels is None:
             return cls(taxonomy)
         return cls(taxonomy, CheckpointDetector.load(checkpoint, labels))
 
 
-class Look:
+class LookSearch:
     """Finds the regions of a photo; the model's calls are short, for others wait too."""
 
     def __init__(
@@ -84,9 +86,13 @@ class Look:
         categories = await self._catalog_categories(regions)
         queries: list[IndexQuery] = []
         for region in regions:
-            category = narrowed(categories.get(region.category or "", ()), parsed.filters.category)
+            category = narrow_to_filter(
+                categories.get(region.category or "", ()), parsed.filters.category
+            )
             if category is not None:
-                view = self._vectors.compose([Part(region.vector, image.weight, "query")], texts)
+                view = self._vectors.compose(
+                    [QueryPart(region.vector, image.weight, "query")], texts
+                )
                 filters = replace(parsed.filters, category=category)
                 queries.append(IndexQuery([view], filters, region))
         return queries
@@ -103,9 +109,9 @@ class Look:
             given = [Proposal(_box(each.box), each.category) for each in request.boxes]
             return prompts.name(photo, given, await self._embedded(image, given))
         detector: Detector = self._detection.checkpoint or prompts
-        proposals = await self._model.aside(QUERY, lambda: detector.propose(photo))
+        proposals = await self._model.run_on_cpu_pool(QUERY, lambda: detector.propose(photo))
         vectors = await self._embedded(image, proposals)
-        chosen = await self._model.aside(
+        chosen = await self._model.run_on_cpu_pool(
             QUERY, lambda: detector.choose(photo, proposals, vectors, request.max_regions)
         )
         return chosen or [Region(WHOLE, None, 0.0, whole)]
@@ -124,7 +130,7 @@ class Look:
         rows = [np.zeros((0, encoder.dim), dtype=np.float32)]
         for start in range(0, len(proposals), step):
             boxes = [each.box for each in proposals[start : start + step]]
-            prepared = await self._model.aside(
+            prepared = await self._model.run_on_cpu_pool(
                 QUERY,
                 lambda boxes=boxes: [encoder.prepare(crop(image, b)) for b in boxes],  # type: ignore[misc]
             )
@@ -140,12 +146,12 @@ class Look:
         known = dict(prompts.categories)
         if self._detection.checkpoint is not None:
             known |= self._detection.checkpoint.categories
-        catalog = await self._model.aside(QUERY, self._engine.categories)
+        catalog = await self._model.run_on_cpu_pool(QUERY, self._engine.categories)
         prompt_words = [word for words in known.values() for word in words]
-        vectors = await self._word_vectors([*prompt_words, *map(spoken, catalog)])
-        found = shelves(
+        vectors = await self._word_vectors([*prompt_words, *map(category_words, catalog)])
+        found = match_categories(
             {name: np.stack([vectors[word] for word in words]) for name, words in known.items()},
-            {name: vectors[spoken(name)] for name in catalog},
+            {name: vectors[category_words(name)] for name in catalog},
         )
         own = {region.category for region in regions} - known.keys() - {None}
         return found | {name: (name,) for name in own if name is not None}

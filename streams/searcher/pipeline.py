@@ -9,7 +9,7 @@ from streams.indexer.watermark import Watermark
 from streams.metrics import Metrics
 from streams.model.model import Model, ModelError
 from streams.searcher.images import QueryImages
-from streams.searcher.look import Detection, Look
+from streams.searcher.look import Detection, LookSearch
 from streams.searcher.request import RequestError, parse
 from streams.searcher.result import failure, to_result
 from streams.searcher.search import IndexSearch
@@ -36,7 +36,7 @@ class SearchPipeline:
         self._metrics = metrics
         self._images = images
         self._vectors = QueryVectors(engine, model, images)
-        self._look = Look(engine, model, images, self._vectors, detection)
+        self._look = LookSearch(engine, model, images, self._vectors, detection)
         self._index = IndexSearch(engine, metrics, watermark, threads=threads)
 
     async def answer(self, request: SearchRequest, *, remaining_s: float) -> SearchResult:

@@ -14,7 +14,7 @@ from visualsearch.contracts.search import (
     SearchVariant,
 )
 from visualsearch.search.hints import Hint
-from visualsearch.search.look.regions import Region, boosted, united
+from visualsearch.search.look.regions import Region, boost_shared_products, merge_regions
 from visualsearch.types import Hit, OfferRecord, Plan
 
 MOST_VARIANTS = 1000  # of one hit: a placeholder image may stand for half a catalog
@@ -47,8 +47,8 @@ def failure(request_id: str, fault: SearchFault) -> SearchResult:
 
 def _add_regions(result: SearchResult, found: Found) -> None:
     """Add the regions of a photo, each with its hits, and the best hits of all of them."""
-    lists = boosted([answer.hits for answer in found.answers])
-    result.hits = [_search_hit(hit) for hit in united(lists, found.parsed.request.top_k)]
+    lists = boost_shared_products([answer.hits for answer in found.answers])
+    result.hits = [_search_hit(hit) for hit in merge_regions(lists, found.parsed.request.top_k)]
     result.regions = [
         _look_region(query.region, hits, answer.plan)
         for query, hits, answer in zip(found.queries, lists, found.answers, strict=True)

@@ -16,9 +16,9 @@ from streams.searcher.request import ParsedRequest
 from streams.searcher.vectors import IndexQuery
 from visualsearch.contracts.search import IndexInfo, SearchRequest, SearchResult
 from visualsearch.engine import Engine
-from visualsearch.search.fuse import fused
+from visualsearch.search.fuse import fuse_answers
 from visualsearch.search.hints import Hint
-from visualsearch.search.varied import varied
+from visualsearch.search.varied import diversify
 from visualsearch.types import Answer, Query
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ class IndexSearch:
         if len(queries) == 1:
             return await self._run(lambda: self._engine.search(queries[0]))
         searches = (self._run(lambda q=q: self._engine.search(q)) for q in queries)  # type: ignore[misc]
-        return fused(await asyncio.gather(*searches), top_k)
+        return fuse_answers(await asyncio.gather(*searches), top_k)
 
     def _varied(self, request: SearchRequest, queries: Sequence[Query], deadline: float) -> Answer:
         """Run on a search thread, which no cancellation reaches: it looks at the clock itself."""
@@ -96,10 +96,12 @@ class IndexSearch:
         def find(count: int) -> Answer:
             if time.perf_counter() > deadline:
                 raise TimeoutError
-            return fused([self._engine.search(replace(q, top_k=count)) for q in queries], count)
+            return fuse_answers(
+                [self._engine.search(replace(q, top_k=count)) for q in queries], count
+            )
 
-        return varied(
-            find, self._engine.pictures, request.top_k,
+        return diversify(
+            find, self._engine.hit_vectors, request.top_k,
             diversity=request.diversity, collapse=request.collapse_duplicates,
         )  # fmt: skip
 

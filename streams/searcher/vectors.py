@@ -11,8 +11,8 @@ from streams.searcher.images import QueryImages
 from streams.searcher.request import ParsedRequest, RequestError
 from visualsearch.contracts.search import QueryImage
 from visualsearch.engine import Engine
-from visualsearch.search.align import LEAST_KNOWN, aligned
-from visualsearch.search.compose import Composed, Part, composed
+from visualsearch.search.align import LEAST_KNOWN, remove_photo_mean
+from visualsearch.search.compose import ComposedQuery, QueryPart, compose_query
 from visualsearch.search.look.regions import Region
 from visualsearch.types import Filters, FloatArray
 
@@ -21,7 +21,7 @@ from visualsearch.types import Filters, FloatArray
 class IndexQuery:
     """One question to the index; a product counts by the nearest of the views."""
 
-    views: Sequence[Composed]
+    views: Sequence[ComposedQuery]
     filters: Filters
     region: Region | None = None  # of the photo, in mode look
 
@@ -45,27 +45,27 @@ class QueryVectors:
             for (field, image), data in zip(parsed.images, images, strict=True)
         ]
         texts = await self.texts(parsed)
-        others = [self._stored(field, name) for field, name in parsed.similar_to]
+        others = [self._product_part(field, name) for field, name in parsed.similar_to]
         if parsed.request.query.vector is not None:
             given = np.asarray(parsed.request.query.vector, dtype=np.float64)
-            others.append(Part(given, None, "query.vector"))
+            others.append(QueryPart(given, None, "query.vector"))
         views = [
             self.compose([*view, *others], texts)
             for view in (zip(*embedded, strict=True) if embedded else [()])
         ]
         return [IndexQuery(views, parsed.filters)]
 
-    async def texts(self, parsed: ParsedRequest) -> list[Part]:
+    async def texts(self, parsed: ParsedRequest) -> list[QueryPart]:
         """Return the request's words as parts of its query. Raises ModelError."""
         if not parsed.texts:
             return []
         rows = await self._model.texts(Priority.QUERY, [text for _, text, _ in parsed.texts])
-        return [Part(v, w, f) for v, (f, _, w) in zip(rows, parsed.texts, strict=True)]
+        return [QueryPart(v, w, f) for v, (f, _, w) in zip(rows, parsed.texts, strict=True)]
 
-    def compose(self, images: Sequence[Part], texts: Sequence[Part]) -> Composed:
+    def compose(self, images: Sequence[QueryPart], texts: Sequence[QueryPart]) -> ComposedQuery:
         """Return one view of the parts, weighted as the encoder asks. Raises QueryError."""
         encoder = self._model.encoder
-        return composed(images, texts, dim=encoder.dim, text_weight=encoder.default_alpha)
+        return compose_query(images, texts, dim=encoder.dim, text_weight=encoder.default_alpha)
 
     def _photo_mean(self, parsed: ParsedRequest) -> FloatArray | None:
         """Return what photos have in common, if the request wants that taken from its own."""
@@ -88,13 +88,13 @@ class QueryVectors:
         image: QueryImage,
         data: bytes,
         mean: FloatArray | None,
-    ) -> list[Part]:
+    ) -> list[QueryPart]:
         vectors = await self._images.vectors(field, data, parsed.request.preprocess)
         if mean is not None:
-            vectors = aligned(vectors, mean)
-        return [Part(vector, image.weight, field) for vector in vectors]
+            vectors = remove_photo_mean(vectors, mean)
+        return [QueryPart(vector, image.weight, field) for vector in vectors]
 
-    def _stored(self, field: str, product_id: str) -> Part:
+    def _product_part(self, field: str, product_id: str) -> QueryPart:
         vectors = [vector for _, vector in self._engine.vectors_of(product_id)]
         if not vectors:
             raise RequestError(
@@ -103,4 +103,4 @@ class QueryVectors:
                 "visualsearch explain says why",
                 field,
             )
-        return Part(np.mean(vectors, axis=0), None, field)
+        return QueryPart(np.mean(vectors, axis=0), None, field)

@@ -9,7 +9,13 @@ from functools import partial
 from pathlib import Path
 
 from streams.metrics import Metrics
-from streams.snapshots.source import LogIdentity, RefusedError, Source, read_source, require_log
+from streams.snapshots.source import (
+    LogIdentity,
+    SnapshotSource,
+    UnusableSnapshotError,
+    read_source,
+    require_log,
+)
 from streams.snapshots.store import SnapshotStore, StoreError
 from visualsearch.client.tail import Position
 from visualsearch.snapshot import folder as local
@@ -22,11 +28,11 @@ Restore = Callable[[Path], Restored]
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenSnapshot:
     """What a worker starts from."""
 
     path: Path
-    source: Source
+    source: SnapshotSource
     restored: Restored
     seconds: Mapping[str, float]  # by step: choose, download, and those of the restore
 
@@ -42,30 +48,30 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class SnapshotValidator:
     """Validates a manifest against this worker's model and log, before the snapshot is read."""
 
-    here: LogIdentity
+    log_identity: LogIdentity
     model: str
     dim: int
-    require_readable: Callable[[Source], None]  # raises RefusedError
+    require_readable: Callable[[SnapshotSource], None]  # raises RefusedError
 
-    def __call__(self, manifest: Manifest) -> Source:
+    def __call__(self, manifest: Manifest) -> SnapshotSource:
         """Return where a replay begins. Raises RefusedError, SnapshotError."""
         if (manifest.model, manifest.dim) != (self.model, self.dim):
-            raise RefusedError(
+            raise UnusableSnapshotError(
                 f"its model is {manifest.model} with {manifest.dim} dimensions, here it is "
                 f"{self.model} with {self.dim}",
                 code="model_foreign",
             )
         source = read_source(manifest.source)
-        require_log(source, self.here)
+        require_log(source, self.log_identity)
         self.require_readable(source)
         return source
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class SnapshotCandidate:
     """A snapshot here or in the store; both functions raise SnapshotError, StoreError, OSError."""
 
     name: str
@@ -73,14 +79,14 @@ class Candidate:
     fetch: Callable[[], Path]  # its folder here, copied there if need be
 
 
-class Choice:
+class SnapshotChooser:
     """Tries the local snapshots, then those of the store, each time the newest first."""
 
     def __init__(
         self,
         folder: Path,
         store: SnapshotStore | None,
-        judge: Judge,
+        judge: SnapshotValidator,
         restore: Restore,
         metrics: Metrics,
     ) -> None:
@@ -91,29 +97,29 @@ class Choice:
         self._metrics = metrics
         self._seconds = {"choose": 0.0, "download": 0.0}
 
-    def choose(self) -> Chosen | None:
+    def choose(self) -> ChosenSnapshot | None:
         """Return the first that can be used; None if the log has to be replayed from its start."""
         for candidate in self._candidates():
             try:
                 return self._use(candidate)
-            except (SnapshotError, RefusedError, StoreError) as error:
+            except (SnapshotError, UnusableSnapshotError, StoreError) as error:
                 self._refuse(candidate.name, error.code, error)
             except OSError as error:
                 self._refuse(candidate.name, "unreadable", error)
         return None
 
-    def _use(self, candidate: Candidate) -> Chosen:
+    def _use(self, candidate: SnapshotCandidate) -> ChosenSnapshot:
         with self._timed("choose"):
             source = self._judge(candidate.manifest())
         with self._timed("download"):
             path = candidate.fetch()
         restored = self._restore(path)
         self._metrics.snapshots.labels("restored").inc()
-        return Chosen(path, source, restored, self._seconds | restored.seconds)
+        return ChosenSnapshot(path, source, restored, self._seconds | restored.seconds)
 
-    def _candidates(self) -> Iterator[Candidate]:
-        for path in local.listed(self._folder):
-            yield Candidate(path.name, partial(read_manifest, path), partial(Path, path))
+    def _candidates(self) -> Iterator[SnapshotCandidate]:
+        for path in local.list_snapshots(self._folder):
+            yield SnapshotCandidate(path.name, partial(read_manifest, path), partial(Path, path))
         if self._store is None:
             return
         try:
@@ -123,7 +129,9 @@ class Choice:
             return
         for name in names:
             fetch = partial(self._store.download, name, self._folder)
-            yield Candidate(f"{name} of the store", partial(self._store.manifest, name), fetch)
+            yield SnapshotCandidate(
+                f"{name} of the store", partial(self._store.manifest, name), fetch
+            )
 
     @contextmanager
     def _timed(self, step: str) -> Iterator[None]:

@@ -14,7 +14,7 @@ LOOKED_AT = 1_000  # products among which one with an image is looked for
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class DownloadedSnapshot:
     """The downloaded snapshot, None without a usable one, and the rejected ones."""
 
     path: Path | None
@@ -34,32 +34,32 @@ class Fetched:
         return told
 
 
-def fetch(
+def download_snapshot(
     store: SnapshotStore, folder: Path, name: str | None, progress: Progress = lambda *_: None
-) -> Fetched:
+) -> DownloadedSnapshot:
     """Return the named snapshot, or the newest that can serve, copied into `folder`.
 
     Raises StoreError; of a named one SnapshotError, else what is wrong is in `refused`.
     """
     if name is not None:
-        return _serving(store.download(name, folder, progress), {})
+        return _checked(store.download(name, folder, progress), {})
     refused: dict[str, str] = {}
     for each in store.listed():
         try:
-            return _serving(store.download(each, folder, progress), refused)
+            return _checked(store.download(each, folder, progress), refused)
         except SnapshotError as error:
             refused[each] = error.code
-    return Fetched(None, refused=refused)
+    return DownloadedSnapshot(None, refused=refused)
 
 
-def _serving(path: Path, refused: dict[str, str]) -> Fetched:
+def _checked(path: Path, refused: dict[str, str]) -> DownloadedSnapshot:
     """Restore a snapshot and search it with a vector of its own. Raises SnapshotError."""
     from visualsearch.snapshot.manifest import read_manifest
 
     said = read_manifest(path)
     restored = restore(path, model=said.model, dim=said.dim)
     engine = restored.engine
-    for state in engine.known(0, LOOKED_AT):
+    for state in engine.list_products(0, LOOKED_AT):
         vectors = engine.vectors_of(state.product_id) if state.searchable else []
         if not vectors:
             continue
@@ -69,4 +69,4 @@ def _serving(path: Path, refused: dict[str, str]) -> Fetched:
             text = f"{path.name} does not find {state.product_id} by its own image"
             raise SnapshotError(text, code="unreadable")
         break
-    return Fetched(path, restored.manifest, restored.seconds, refused)
+    return DownloadedSnapshot(path, restored.manifest, restored.seconds, refused)

@@ -6,17 +6,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from streams.snapshots.source import RefusedError, read_source
+from streams.snapshots.source import UnusableSnapshotError, read_source
 from streams.snapshots.store import SnapshotStore, StoreError
 from visualsearch.snapshot.errors import SnapshotError
-from visualsearch.snapshot.folder import listed
+from visualsearch.snapshot.folder import list_snapshots
 from visualsearch.snapshot.manifest import Manifest, check_sizes, read_manifest
 
 Where = Literal["folder", "store"]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SnapshotEntry:
     """A snapshot, here or in the store; without a manifest, `error` says why it has none."""
 
     name: str
@@ -40,7 +40,7 @@ class Entry:
         }
 
 
-def in_folder(folder: Path) -> list[Entry]:
+def in_folder(folder: Path) -> list[SnapshotEntry]:
     """Return those of a folder, the newest first; missing and short files are found."""
 
     def manifest(name: str) -> Manifest:
@@ -48,10 +48,10 @@ def in_folder(folder: Path) -> list[Entry]:
         check_sizes(folder / name, found)
         return found
 
-    return list(_entries((path.name for path in listed(folder)), "folder", manifest))
+    return list(_entries((path.name for path in list_snapshots(folder)), "folder", manifest))
 
 
-def in_store(url: str) -> list[Entry]:
+def in_store(url: str) -> list[SnapshotEntry]:
     """Return those of a store, the newest first. Raises StoreError."""
     store = SnapshotStore(url)
     return list(_entries(store.listed(), "store", store.manifest))
@@ -59,12 +59,12 @@ def in_store(url: str) -> list[Entry]:
 
 def _entries(
     names: Iterable[str], where: Where, manifest: Callable[[str], Manifest]
-) -> "Iterable[Entry]":
+) -> "Iterable[SnapshotEntry]":
     for name in names:
         try:
             found = manifest(name)
             read_source(found.source)
-        except (SnapshotError, RefusedError, StoreError) as error:
-            yield Entry(name, where, None, error.code)
+        except (SnapshotError, UnusableSnapshotError, StoreError) as error:
+            yield SnapshotEntry(name, where, None, error.code)
         else:
-            yield Entry(name, where, found)
+            yield SnapshotEntry(name, where, found)

@@ -2,9 +2,14 @@
 
 from collections.abc import Mapping
 
-from streams.kafka.scan import Scanner, Span
+from streams.kafka.scan import OffsetRange, Scanner
 from streams.kafka.topics import topic_identity
-from streams.snapshots.source import LogIdentity, RefusedError, Source, require_offsets
+from streams.snapshots.source import (
+    LogIdentity,
+    SnapshotSource,
+    UnusableSnapshotError,
+    require_offsets,
+)
 from visualsearch.client.tail import LogCutError, Tail
 
 ANSWER_S = 30.0  # a partition may be without its leader for a while
@@ -19,7 +24,7 @@ def identify(bootstrap: str, topic: str) -> LogIdentity:
     return LogIdentity(found.cluster_id, topic, found.topic_id, found.partitions)
 
 
-def require_readable(options: Mapping[str, str | int], source: Source) -> None:
+def require_readable(options: Mapping[str, str | int], source: SnapshotSource) -> None:
     """Refuse a snapshot whose next records the log does not have, as it is now.
 
     Raises RefusedError, also `log_truncated` where the leader epoch tells that records behind an
@@ -27,9 +32,9 @@ def require_readable(options: Mapping[str, str | int], source: Source) -> None:
     """
     topic, numbers = source.log.topic, range(source.log.partitions)
     with _scanner(options) as scanner:
-        spans = scanner.spans(topic, numbers)
+        spans = scanner.offset_ranges(topic, numbers)
     require_offsets(source, {span.partition: (span.start, span.end) for span in spans})
-    nexts = [Span(topic, number, at.offset, at.offset + 1, at.leader_epoch)
+    nexts = [OffsetRange(topic, number, at.offset, at.offset + 1, at.leader_epoch)
              for number, at in enumerate(source.positions)]  # fmt: skip
     # A new one: a client that knows the leader already does not compare epochs when assigned.
     with _scanner(options) as scanner:
@@ -37,7 +42,7 @@ def require_readable(options: Mapping[str, str | int], source: Source) -> None:
             for _ in scanner.read(nexts):  # of each partition the next record, or the end
                 pass
         except LogCutError as error:
-            raise RefusedError(str(error), code="log_truncated") from error
+            raise UnusableSnapshotError(str(error), code="log_truncated") from error
 
 
 def _scanner(options: Mapping[str, str | int]) -> Scanner:

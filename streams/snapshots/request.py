@@ -14,13 +14,13 @@ from visualsearch.errors import VisualSearchError
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-class AskError(VisualSearchError):
+class SnapshotRequestError(VisualSearchError):
     """A worker that gave no snapshot: `worker_unreachable`, `worker_foreign`, or its own code."""
 
     code = "worker_unreachable"
 
 
-def ask_for_snapshot(
+def request_snapshot(
     url: str,
     progress: Callable[[str, int, int], object] = lambda *_: None,
     *,
@@ -34,7 +34,7 @@ def ask_for_snapshot(
     try:
         with _OPENER.open(request, timeout=timeout_s) as answer:
             for line in answer:
-                said = _said(line, url)
+                said = _parse_line(line, url)
                 if "progress" in said:
                     step = said["progress"]
                     progress(step["step"], step["done"], step["total"])
@@ -44,20 +44,22 @@ def ask_for_snapshot(
     except urllib.error.HTTPError as error:
         with error:
             if error.code == 503:
-                _said(error.read(), url)
+                _parse_line(error.read(), url)
         text = f"{url} answers {error.code}: is it a worker with the role `search`?"
-        raise AskError(text, code="worker_foreign") from None
+        raise SnapshotRequestError(text, code="worker_foreign") from None
     except (OSError, HTTPException, ValueError) as error:
-        raise AskError(f"{url}: {error}") from None
-    raise AskError(f"{url} ended before the snapshot did")
+        raise SnapshotRequestError(f"{url}: {error}") from None
+    raise SnapshotRequestError(f"{url} ended before the snapshot did")
 
 
-def _said(line: bytes, url: str) -> dict[str, Any]:
+def _parse_line(line: bytes, url: str) -> dict[str, Any]:
     """Return what a line says. Raises AskError for an error, and for what is no such line."""
     try:
         said = msgspec.json.decode(line, type=dict[str, dict[str, Any]])
     except msgspec.DecodeError as error:
-        raise AskError(f"{url}: {error}: {line[:200]!r}", code="worker_foreign") from None
+        raise SnapshotRequestError(
+            f"{url}: {error}: {line[:200]!r}", code="worker_foreign"
+        ) from None
     if (fault := said.get("error")) is not None:
-        raise AskError(str(fault.get("message")), code=str(fault.get("code")))
+        raise SnapshotRequestError(str(fault.get("message")), code=str(fault.get("code")))
     return said

@@ -12,12 +12,12 @@ from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
 from streams.kafka.topics import TopicError
 from streams.metrics import Metrics
-from streams.snapshots.choice import Choice, Chosen, Judge
+from streams.snapshots.choice import ChosenSnapshot, SnapshotChooser, SnapshotValidator
 from streams.snapshots.log_state import identify, require_readable
-from streams.snapshots.scheduler import Keeper, Triggers
+from streams.snapshots.scheduler import SnapshotScheduler, SnapshotTriggers
 from streams.snapshots.source import LogIdentity
 from streams.snapshots.store import SnapshotStore
-from streams.snapshots.take import Keep, Taking
+from streams.snapshots.take import Retention, SnapshotTaker
 from visualsearch.client.tail import Position
 from visualsearch.contracts.records import Order
 from visualsearch.engine import Engine
@@ -27,18 +27,20 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
+class RestoredIndex:
     """The index to start with, and the log positions to read from."""
 
     engine: Engine
-    here: LogIdentity | None  # None: the broker does not say; then no snapshots are taken either
+    log_identity: (
+        LogIdentity | None
+    )  # None: the broker does not say; then no snapshots are taken either
     store: SnapshotStore | None
-    chosen: Chosen | None = None
-    starts: Mapping[int, Position] = field(default_factory=dict)
+    chosen: ChosenSnapshot | None = None
+    start_positions: Mapping[int, Position] = field(default_factory=dict)
     dirty: Iterable[tuple[bytes, int, Order]] = ()
 
 
-def begin(settings: Settings, model: str, dim: int, metrics: Metrics) -> Beginning:
+def restore_index(settings: Settings, model: str, dim: int, metrics: Metrics) -> RestoredIndex:
     """Restore the newest usable snapshot; rejected ones are logged and counted.
 
     Raises TopicError if the broker does not answer.
@@ -50,11 +52,11 @@ def begin(settings: Settings, model: str, dim: int, metrics: Metrics) -> Beginni
         if error.code == "unreachable":
             raise
         log.warning("no snapshots: %s", error)
-        return Beginning(empty(), None, None)
+        return RestoredIndex(empty(), None, None)
     store = SnapshotStore(settings.snapshots_url) if settings.snapshots_url else None
-    judge = Judge(here, model, dim, partial(require_readable, settings.kafka()))
+    judge = SnapshotValidator(here, model, dim, partial(require_readable, settings.kafka()))
     options = engine_options(settings, metrics)
-    choice = Choice(
+    choice = SnapshotChooser(
         settings.snapshots,
         store,
         judge,
@@ -64,13 +66,13 @@ def begin(settings: Settings, model: str, dim: int, metrics: Metrics) -> Beginni
     chosen = choice.choose()
     if chosen is None:
         log.info("no snapshot to begin with: the index log is replayed from its beginning")
-        return Beginning(empty(), here, store)
+        return RestoredIndex(empty(), here, store)
     for step, seconds in chosen.seconds.items():
         metrics.restore.labels(step).set(seconds)
     age_s = time.time() - chosen.created_at
     log.info("restored %s, %.0f s old, in %.1f s", chosen.path.name, age_s,
              sum(chosen.seconds.values()))  # fmt: skip
-    return Beginning(
+    return RestoredIndex(
         chosen.restored.engine,
         here,
         store,
@@ -80,18 +82,29 @@ def begin(settings: Settings, model: str, dim: int, metrics: Metrics) -> Beginni
     )
 
 
-def build_keeper(
-    settings: Settings, beginning: Beginning, reader: LogReader, ledger: Ledger, metrics: Metrics
-) -> Keeper | None:
+def build_scheduler(
+    settings: Settings,
+    beginning: RestoredIndex,
+    reader: LogReader,
+    ledger: Ledger,
+    metrics: Metrics,
+) -> SnapshotScheduler | None:
     """Return the snapshot scheduler, not started; None if the log cannot be identified."""
-    if beginning.here is None:
+    if beginning.log_identity is None:
         return None
-    keep = Keep(settings.snapshot_keep, settings.snapshot_max_age_s)
-    taking = Taking(
-        beginning.engine, reader, ledger, beginning.here, settings.snapshots, beginning.store,
-        keep, metrics, time.time,
-    )  # fmt: skip
-    triggers = Triggers(
+    keep = Retention(settings.snapshot_keep, settings.snapshot_max_age_s)
+    taking = SnapshotTaker(
+        beginning.engine,
+        reader,
+        ledger,
+        beginning.log_identity,
+        settings.snapshots,
+        beginning.store,
+        keep,
+        metrics,
+        time.time,
+    )
+    triggers = SnapshotTriggers(
         settings.snapshot_interval_s, settings.snapshot_changes, settings.snapshot_at_stop
     )
-    return Keeper(taking, triggers, metrics, newest=beginning.chosen)
+    return SnapshotScheduler(taking, triggers, metrics, newest=beginning.chosen)

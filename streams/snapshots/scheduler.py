@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 from streams.metrics import Metrics
-from streams.snapshots.take import Positions, Taken, Taking
+from streams.snapshots.take import Positions, SnapshotTaker, TakenSnapshot
 from visualsearch.errors import VisualSearchError
-from visualsearch.snapshot.write import Progress, rest
+from visualsearch.snapshot.write import Progress, yield_to_searches
 
 log = logging.getLogger(__name__)
 TICK_S = 0.5
@@ -26,7 +26,7 @@ class SnapshotRefusedError(VisualSearchError):
     code = "not_ready"
 
 
-class Newest(Protocol):
+class NewestSnapshot(Protocol):
     """The newest snapshot: what is asked of it to say when the next is due."""
 
     @property
@@ -47,7 +47,7 @@ class _StoppedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Triggers:
+class SnapshotTriggers:
     """When a snapshot is taken; 0 disables a trigger."""
 
     interval_s: float
@@ -55,7 +55,7 @@ class Triggers:
     at_stop: bool
 
 
-class Keeper:
+class SnapshotScheduler:
     """A thread that takes snapshots and copies them to the store.
 
     Errors are logged, counted and retried; they never stop the worker. The upload of the newest
@@ -64,11 +64,11 @@ class Keeper:
 
     def __init__(
         self,
-        taking: Taking,
-        triggers: Triggers,
+        taking: SnapshotTaker,
+        triggers: SnapshotTriggers,
         metrics: Metrics,
         *,
-        newest: Newest | None = None,
+        newest: NewestSnapshot | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -80,9 +80,9 @@ class Keeper:
         self._now = now
         self._newest = newest
         self._tried_at = clock()
-        self._asked: list[tuple[Future[Taken], Progress]] = []
-        self._promised: list[Future[Taken]] = []
-        self._to_upload = newest.path if newest and taking.stored else None
+        self._asked: list[tuple[Future[TakenSnapshot], Progress]] = []
+        self._promised: list[Future[TakenSnapshot]] = []
+        self._to_upload = newest.path if newest and taking.has_store else None
         self._upload_at = 0.0
         self._pause_s = FIRST_RETRY_S
         self._wake = threading.Condition()
@@ -94,12 +94,12 @@ class Keeper:
         """Start."""
         self._thread.start()
 
-    def request(self, progress: Progress = lambda *_: None) -> "Future[Taken]":
+    def request(self, progress: Progress = lambda *_: None) -> "Future[TakenSnapshot]":
         """Have a snapshot taken now, or after the one under way.
 
         Its error is SnapshotError, or SnapshotRefusedError.
         """
-        future: Future[Taken] = Future()
+        future: Future[TakenSnapshot] = Future()
         with self._wake:
             if self._stopping:
                 error = SnapshotRefusedError("the worker is stopping", code="stopping")
@@ -131,9 +131,9 @@ class Keeper:
             self._thread.join(timeout_s)
         error = SnapshotRefusedError("there was no time for it", code="stopping")
         for future in self._promised:  # who waits for one that goes on beyond its time
-            _settle(future, error)
+            _resolve(future, error)
 
-    def turn(self) -> bool:
+    def run_due(self) -> bool:
         """Run what is due now; return whether the thread should stop."""
         with self._wake:
             stopping, asked, self._asked = self._stopping, self._asked, []
@@ -144,16 +144,16 @@ class Keeper:
         return stopping
 
     def _run(self) -> None:
-        while not self._turned():
+        while not self._run_due_safely():
             with self._wake:
                 if not self._stopping and not self._asked:
                     self._wake.wait(TICK_S)
 
-    def _turned(self) -> bool:
+    def _run_due_safely(self) -> bool:
         """Do as `turn`; what it raises is logged and counted, and the thread goes on."""
         stopping = self._stopping
         try:
-            return self.turn()
+            return self.run_due()
         except Exception as error:
             self._fail([], error)
             return stopping
@@ -175,7 +175,7 @@ class Keeper:
         held = sum(at.offset for at in self._newest.positions) if self._newest else 0
         return sum(at.offset for at in self._taking.positions()) - held
 
-    def _take(self, asked: list[tuple[Future[Taken], Progress]]) -> None:
+    def _take(self, asked: list[tuple[Future[TakenSnapshot], Progress]]) -> None:
         self._tried_at = self._clock()
 
         def progress(step: str, done: int, total: int) -> None:
@@ -193,24 +193,24 @@ class Keeper:
             self._fail(asked, error)
             return
         self._newest = taken
-        if self._taking.stored:
+        if self._taking.has_store:
             self._to_upload = taken.path  # a store that is away keeps its pause, also at the end
         for future, _ in asked:
-            _settle(future, taken)
+            _resolve(future, taken)
         try:
             self._taking.prune()
         except Exception as error:  # the snapshot is there all the same
-            log.warning("old snapshots are still there: %s", error, exc_info=_unforeseen(error))
+            log.warning("old snapshots are still there: %s", error, exc_info=_is_unexpected(error))
 
     def _pause(self) -> None:
         if not self._stopping:  # then time is short
-            rest()
+            yield_to_searches()
 
-    def _fail(self, asked: list[tuple[Future[Taken], Progress]], error: Exception) -> None:
+    def _fail(self, asked: list[tuple[Future[TakenSnapshot], Progress]], error: Exception) -> None:
         self._metrics.snapshots.labels("failed").inc()
-        log.warning("no snapshot: %s", error, exc_info=_unforeseen(error))
+        log.warning("no snapshot: %s", error, exc_info=_is_unexpected(error))
         for future, _ in asked:
-            _settle(future, error)
+            _resolve(future, error)
 
     def _upload(self, snapshot: Path) -> None:
         if not snapshot.is_dir():  # who shares the folder has newer ones and removed it
@@ -221,14 +221,14 @@ class Keeper:
         except Exception as error:
             self._metrics.snapshots.labels("upload_failed").inc()
             log.warning("%s is not in the store, again in %.0f s: %s", snapshot.name,
-                        self._pause_s, error, exc_info=_unforeseen(error))  # fmt: skip
+                        self._pause_s, error, exc_info=_is_unexpected(error))  # fmt: skip
             self._upload_at = self._clock() + self._pause_s
             self._pause_s = min(2 * self._pause_s, LAST_RETRY_S)
         else:
             self._to_upload, self._upload_at, self._pause_s = None, 0.0, FIRST_RETRY_S
 
 
-def _settle(future: Future[Taken], result: Taken | Exception) -> None:
+def _resolve(future: Future[TakenSnapshot], result: TakenSnapshot | Exception) -> None:
     """Give a future its result, unless it has one: `close` does not wait forever."""
     with contextlib.suppress(InvalidStateError):
         if isinstance(result, Exception):
@@ -237,6 +237,6 @@ def _settle(future: Future[Taken], result: Taken | Exception) -> None:
             future.set_result(result)
 
 
-def _unforeseen(error: Exception) -> bool:
+def _is_unexpected(error: Exception) -> bool:
     """Return whether a traceback would tell something that the message does not."""
     return not isinstance(error, VisualSearchError)

@@ -16,7 +16,7 @@ from visualsearch.contracts.records import Order
 from visualsearch.errors import VisualSearchError
 
 
-class RefusedError(VisualSearchError):
+class UnusableSnapshotError(VisualSearchError):
     """A snapshot that may not be used; `code` says why in a word, the message in a sentence."""
 
 
@@ -29,7 +29,7 @@ class LogIdentity(Struct, frozen=True):
     partitions: int
 
 
-class DirtyKey(Struct, frozen=True):
+class SavedDirtyKey(Struct, frozen=True):
     """A key whose last record before the offsets is older than its newest: it is to be healed."""
 
     key: str  # base64
@@ -37,7 +37,7 @@ class DirtyKey(Struct, frozen=True):
     order: Order  # of the newest
 
     @classmethod
-    def of(cls, key: bytes, partition: int, order: Order) -> "DirtyKey":
+    def of(cls, key: bytes, partition: int, order: Order) -> "SavedDirtyKey":
         """Return it as JSON can hold it."""
         return cls(base64.b64encode(key).decode(), partition, order)
 
@@ -47,12 +47,12 @@ class DirtyKey(Struct, frozen=True):
         return base64.b64decode(self.key, validate=True)
 
 
-class Source(Struct, frozen=True):
+class SnapshotSource(Struct, frozen=True):
     """Where in which log a replay after a restore has to begin."""
 
     log: LogIdentity
     positions: tuple[Position, ...]  # by partition
-    dirty: tuple[DirtyKey, ...] = ()
+    dirty: tuple[SavedDirtyKey, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return what a manifest holds."""
@@ -60,23 +60,23 @@ class Source(Struct, frozen=True):
         return found
 
 
-def read_source(given: Mapping[str, Any]) -> Source:
+def read_source(given: Mapping[str, Any]) -> SnapshotSource:
     """Return the source of a manifest. Raises RefusedError `source_unreadable`."""
     try:
-        source = msgspec.convert(given, Source)
+        source = msgspec.convert(given, SnapshotSource)
         for dirty in source.dirty:
             _ = dirty.raw_key
     except ValueError as error:
-        raise RefusedError(
+        raise UnusableSnapshotError(
             f"its source cannot be read: {error}", code="source_unreadable"
         ) from None
     if len(source.positions) != source.log.partitions:
         text = f"{len(source.positions)} offsets for {source.log.partitions} partitions"
-        raise RefusedError(text, code="source_unreadable")
+        raise UnusableSnapshotError(text, code="source_unreadable")
     return source
 
 
-def require_log(source: Source, here: LogIdentity) -> None:
+def require_log(source: SnapshotSource, here: LogIdentity) -> None:
     """Refuse a snapshot of another log. Raises RefusedError."""
     told = source.log
     for code, what, theirs, ours in (
@@ -86,10 +86,12 @@ def require_log(source: Source, here: LogIdentity) -> None:
         ("partitions_changed", "number of partitions", told.partitions, here.partitions),
     ):
         if theirs != ours:
-            raise RefusedError(f"it is of another {what}: {theirs}, here {ours}", code=code)
+            raise UnusableSnapshotError(
+                f"it is of another {what}: {theirs}, here {ours}", code=code
+            )
 
 
-def require_offsets(source: Source, watermarks: Mapping[int, tuple[int, int]]) -> None:
+def require_offsets(source: SnapshotSource, watermarks: Mapping[int, tuple[int, int]]) -> None:
     """Refuse offsets that the log does not hold, given (beginning, end) by partition.
 
     Between its offset and a later beginning would be records that nobody can read any more; an
@@ -100,6 +102,8 @@ def require_offsets(source: Source, watermarks: Mapping[int, tuple[int, int]]) -
         at = f"{source.log.topic}[{partition}]@{position.offset}"
         if position.offset < beginning:
             text = f"{at} is older than the log's beginning, {beginning}"
-            raise RefusedError(text, code="offset_before_beginning")
+            raise UnusableSnapshotError(text, code="offset_before_beginning")
         if position.offset > end:
-            raise RefusedError(f"{at} is past the log's end, {end}", code="offset_past_end")
+            raise UnusableSnapshotError(
+                f"{at} is past the log's end, {end}", code="offset_past_end"
+            )

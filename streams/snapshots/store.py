@@ -12,13 +12,13 @@ from pathlib import Path
 
 import fsspec
 
-from streams.config.private_files import hide, make_folder
+from streams.config.private_files import make_folder, restrict_to_owner
 from visualsearch import private
 from visualsearch.errors import VisualSearchError
 from visualsearch.snapshot import folder as local
 from visualsearch.snapshot.errors import SnapshotError
 from visualsearch.snapshot.manifest import NAME as MANIFEST
-from visualsearch.snapshot.manifest import Manifest, decoded, read_manifest
+from visualsearch.snapshot.manifest import Manifest, decode_manifest, read_manifest
 
 STRAY_S = 24 * 3600.0  # an upload without a manifest for so long has died
 Progress = Callable[[int, int], None]
@@ -32,7 +32,7 @@ class StoreError(VisualSearchError):
 
 
 @contextlib.contextmanager
-def _telling(what: str) -> Iterator[None]:
+def _store_errors(what: str) -> Iterator[None]:
     """Turn whatever a file system raises into StoreError; its clients know no common error."""
     try:
         yield
@@ -47,7 +47,7 @@ class SnapshotStore:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        with _telling(url):
+        with _store_errors(url):
             try:
                 self._fs, self._root = fsspec.core.url_to_fs(self.url)
             except ImportError as error:
@@ -56,20 +56,20 @@ class SnapshotStore:
 
     def listed(self) -> list[str]:
         """Return the names of the complete snapshots, newest first."""
-        with _telling(f"{self.url} cannot be listed"):
+        with _store_errors(f"{self.url} cannot be listed"):
             self._fs.invalidate_cache()
             found = self._fs.glob(f"{self._root}/{local.PREFIX}*/{MANIFEST}")
         return sorted((Path(path).parent.name for path in found), reverse=True)
 
     def manifest(self, name: str) -> Manifest:
         """Return a snapshot's manifest. Raises SnapshotError too, for one that is damaged."""
-        with _telling(f"{self.url}/{name}"):
+        with _store_errors(f"{self.url}/{name}"):
             try:
                 data: bytes = self._fs.cat_file(self._path(name, MANIFEST))
             except FileNotFoundError:
                 text = f"{name} has no {MANIFEST} in the store"
                 raise SnapshotError(text, code="file_missing") from None
-        return decoded(data)
+        return decode_manifest(data)
 
     def upload(self, snapshot: Path, progress: Progress = lambda _, __: None) -> bool:
         """Copy a local snapshot; return False if it is there already.
@@ -80,7 +80,7 @@ class SnapshotStore:
         if snapshot.name in self.listed():
             return False
         done = 0
-        with _telling(f"{snapshot.name} cannot be uploaded to {self.url}"):
+        with _store_errors(f"{snapshot.name} cannot be uploaded to {self.url}"):
             make_folder(self._fs, f"{self._root}/{snapshot.name}")
             for name, file in manifest.files.items():
                 self._put(snapshot / name, snapshot.name)
@@ -118,26 +118,26 @@ class SnapshotStore:
         What an upload that died has left goes after a day.
         """
         names = self.listed()
-        oldest = None if max_age_s is None else local.name_of(now - max_age_s)
+        oldest = None if max_age_s is None else local.snapshot_name(now - max_age_s)
         gone = [
             name
             for number, name in enumerate(names)
             if number and (number >= keep or (oldest is not None and name < oldest))
         ]
-        for name in [*gone, *self._strays(names, now)]:
+        for name in [*gone, *self._abandoned_uploads(names, now)]:
             self._remove(name)
         return gone
 
-    def _strays(self, complete: list[str], now: float) -> list[str]:
-        with _telling(f"{self.url} cannot be listed"):
+    def _abandoned_uploads(self, complete: list[str], now: float) -> list[str]:
+        with _store_errors(f"{self.url} cannot be listed"):
             paths = self._fs.ls(self._root, detail=False) if self._fs.exists(self._root) else []
         names = {Path(path).name for path in paths}
-        latest = local.name_of(now - STRAY_S)
+        latest = local.snapshot_name(now - STRAY_S)
         return [n for n in names - set(complete) if n.startswith(local.PREFIX) and n < latest]
 
     def _remove(self, name: str) -> None:
         """Remove a snapshot, its manifest first: from then on it is not listed."""
-        with _telling(f"{self.url}/{name} cannot be removed"):
+        with _store_errors(f"{self.url}/{name} cannot be removed"):
             with contextlib.suppress(FileNotFoundError):
                 self._fs.rm_file(self._path(name, MANIFEST))
             with contextlib.suppress(FileNotFoundError):
@@ -146,21 +146,21 @@ class SnapshotStore:
     def _put(self, file: Path, name: str) -> None:
         path = self._path(name, file.name)
         self._fs.put_file(str(file), path)
-        hide(self._fs, path)
+        restrict_to_owner(self._fs, path)
 
     def _get_all(self, manifest: Manifest, name: str, target: Path, progress: Progress) -> None:
         done = 0
         for file, said in (*manifest.files.items(), (MANIFEST, None)):
             path = target / file
             self._get(self._path(name, file), path)
-            private.hide(path)
+            private.restrict_to_owner(path)
             local.sync(path)
             if said is not None:
                 done += said.bytes
                 progress(done, manifest.bytes)
 
     def _get(self, remote: str, path: Path) -> None:
-        with _telling(f"{self.url} cannot be read"):
+        with _store_errors(f"{self.url} cannot be read"):
             try:
                 self._fs.get_file(remote, str(path))
             except FileNotFoundError:

@@ -10,20 +10,20 @@ from typing import Any
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
 from streams.metrics import Metrics
-from streams.snapshots.source import DirtyKey, LogIdentity, Source
+from streams.snapshots.source import LogIdentity, SavedDirtyKey, SnapshotSource
 from streams.snapshots.store import SnapshotStore
 from visualsearch.client.tail import Position
 from visualsearch.engine import Engine
 from visualsearch.snapshot.folder import prune
 from visualsearch.snapshot.manifest import read_manifest
-from visualsearch.snapshot.write import Progress, rest, write
+from visualsearch.snapshot.write import Progress, write, yield_to_searches
 
 log = logging.getLogger(__name__)
 Positions = tuple[Position, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class Retention:
     """How many snapshots are kept, and for how long; the newest one always is."""
 
     count: int
@@ -31,7 +31,7 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class TakenSnapshot:
     """A snapshot that is on the disk."""
 
     path: Path
@@ -54,7 +54,7 @@ class Taken:
         }
 
 
-class Taking:
+class SnapshotTaker:
     """Takes snapshots of one index, and copies them."""
 
     def __init__(
@@ -65,7 +65,7 @@ class Taking:
         here: LogIdentity,
         folder: Path,
         store: SnapshotStore | None,
-        keep: Keep,
+        keep: Retention,
         metrics: Metrics,
         now: Callable[[], float],
     ) -> None:
@@ -85,16 +85,18 @@ class Taking:
         return self._reader.caught_up.is_set()
 
     @property
-    def stored(self) -> bool:
+    def has_store(self) -> bool:
         """Whether there is a store."""
         return self._store is not None
 
     def positions(self) -> Positions:
         """Return how far each partition is applied, those without a read record included."""
-        applied = self._reader.applied()
+        applied = self._reader.positions_with_epochs()
         return tuple(applied.get(n, Position(0)) for n in range(self._here.partitions))
 
-    def take(self, progress: Progress, pause: Callable[[], object] = rest) -> Taken:
+    def take(
+        self, progress: Progress, pause: Callable[[], object] = yield_to_searches
+    ) -> TakenSnapshot:
         """Write a snapshot, with pauses for searches.
 
         Raises SnapshotError, and what `progress` raises.
@@ -106,9 +108,9 @@ class Taking:
         started = time.perf_counter()
         created_at = self._now()
         positions = self.positions()
-        dirty = self._ledger.dirty().items()
-        keys = tuple(DirtyKey.of(key, each.partition, each.order) for key, each in dirty)
-        source = Source(self._here, positions, keys)
+        dirty = self._ledger.dirty_keys().items()
+        keys = tuple(SavedDirtyKey.of(key, each.partition, each.order) for key, each in dirty)
+        source = SnapshotSource(self._here, positions, keys)
         path = write(
             self._engine,
             self._folder,
@@ -119,7 +121,7 @@ class Taking:
         )
         manifest = read_manifest(path)
         seconds = time.perf_counter() - started
-        taken = Taken(
+        taken = TakenSnapshot(
             path, positions, created_at, seconds, manifest.products, manifest.rows, manifest.bytes
         )
         self._metrics.snapshots.labels("taken").inc()

@@ -15,21 +15,21 @@ _FETCH_S = 5.0
 _LARGEST = 20_000_000
 _THREADS = 4
 
-Show = Callable[[SearchHit], str]
+HitImageUrl = Callable[[SearchHit], str]
 """Return the URL of a hit's image, which may be a `data:` URL."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class GallerySection:
     """One search on the page: the query (its images are JPEGs) and the hits, best first.
 
     `marks` says for each hit whether it is relevant, where that is known.
     """
 
-    asked: str
+    query_text: str
     note: str
     hits: Sequence[SearchHit]
-    pictures: Sequence[bytes] = ()
+    query_images: Sequence[bytes] = ()
     marks: Sequence[bool] | None = None
 
     def marked(self) -> Iterable[tuple[SearchHit, bool | None]]:
@@ -41,14 +41,14 @@ class Answered:
 def gallery_page(
     title: str,
     lead: str,
-    groups: Mapping[str, Sequence[Answered]],
-    show: Show,
+    groups: Mapping[str, Sequence[GallerySection]],
+    show: HitImageUrl,
     facts: Mapping[str, str] | None = None,
 ) -> str:
     """Return the HTML of a page: a heading per group, a row of hits per search."""
     return render(
         "gallery.html", title=title, lead=lead, groups=groups, facts=facts or {}, show=show,
-        jpeg_url=jpeg_url, price_of=price_of,
+        jpeg_url=jpeg_url, price_of=format_price,
     )  # fmt: skip
 
 
@@ -57,21 +57,21 @@ def jpeg_url(data: bytes, kind: str = "image/jpeg") -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def picture_link(worker: str, hit: SearchHit) -> str:
+def image_link(worker: str, hit: SearchHit) -> str:
     """Return where a worker serves the image of a hit that fits best."""
     query = urlencode({"image_id": hit.image_id})
     return f"{worker.rstrip('/')}/v1/images/{quote(hit.product_id, safe='')}?{query}"
 
 
-def embedded_pictures(worker: str, hits: Sequence[SearchHit]) -> Show:
+def inline_image_urls(worker: str, hits: Sequence[SearchHit]) -> HitImageUrl:
     """Fetch the hits' images from a worker; an image that cannot be fetched stays a link."""
-    links = {picture_link(worker, hit) for hit in hits}
+    links = {image_link(worker, hit) for hit in hits}
     with ThreadPoolExecutor(_THREADS) as pool:
-        found = dict(zip(links, pool.map(_embedded, links), strict=True))
-    return lambda hit: found[picture_link(worker, hit)]
+        found = dict(zip(links, pool.map(_inline_or_link, links), strict=True))
+    return lambda hit: found[image_link(worker, hit)]
 
 
-def _embedded(link: str) -> str:
+def _inline_or_link(link: str) -> str:
     try:
         with urlopen(link, timeout=_FETCH_S) as answer:  # noqa: S310 - the user named the worker
             kind = answer.headers.get_content_type()
@@ -81,6 +81,6 @@ def _embedded(link: str) -> str:
     return jpeg_url(data, kind) if kind.startswith("image/") and len(data) <= _LARGEST else link
 
 
-def price_of(hit: SearchHit) -> str:
+def format_price(hit: SearchHit) -> str:
     """Return the price as a person reads it; empty where it is unknown."""
     return "" if hit.price is None else f"{hit.price:,.2f} {hit.currency or ''}".strip()

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import msgspec
 
-from streams.kafka.numbers import whole_number
+from streams.kafka.numbers import parse_int64
 from visualsearch.engine import Engine
 from visualsearch.index.state import ProductState
 from visualsearch.types import BaseRecord, FloatArray, OfferRecord
@@ -50,7 +50,7 @@ class ProductsQuery:
         vectors, limit = given.get("vectors", "0"), given.get("limit")
         if vectors not in _VECTORS:
             raise ValueError(f"vectors is {vectors[:40]!r}; give 0 or 1")
-        if limit is not None and whole_number(limit) is None:
+        if limit is not None and parse_int64(limit) is None:
             raise ValueError(
                 f"limit is {limit[:40]!r} ({len(limit)} characters); "
                 "give a whole number from 0 to 2**63 - 1"
@@ -58,7 +58,7 @@ class ProductsQuery:
         return cls(
             vectors=_VECTORS[vectors],
             product_id=given.get("product_id"),
-            limit=whole_number(limit),
+            limit=parse_int64(limit),
         )
 
 
@@ -86,7 +86,7 @@ def _slices(
         return
     for start in itertools.count(0, SLICE):
         count = SLICE if limit is None else min(SLICE, limit - start)
-        states = engine.known(start, count) if count > 0 else []
+        states = engine.list_products(start, count) if count > 0 else []
         if not states:
             return
         yield states
@@ -94,7 +94,7 @@ def _slices(
 
 def _row(engine: Engine, state: ProductState, *, vectors: bool) -> dict[str, Any]:
     rows: FloatArray | None = None
-    if vectors and (both := engine.pictured(state.product_id)) is not None:
+    if vectors and (both := engine.product_with_vectors(state.product_id)) is not None:
         state, rows = both  # of one moment: the product may have changed since it was listed
     images: list[dict[str, Any]] = [
         {"image_id": image.image_id, "kind": image.kind, "url": image.url} for image in state.images

@@ -14,7 +14,7 @@ STALLED_S = 60.0  # a reader that has taken nothing for so long has gone
 
 
 @web.middleware
-async def cut_stalled(request: web.Request, handler: "Handler") -> web.StreamResponse:
+async def abort_stalled(request: web.Request, handler: "Handler") -> web.StreamResponse:
     """Send a handler's answer within STALLED_S, or close the connection.
 
     An HTTPException of a handler or of the router is an answer too.
@@ -30,10 +30,10 @@ async def cut_stalled(request: web.Request, handler: "Handler") -> web.StreamRes
 
 async def _send(request: web.Request, response: web.StreamResponse) -> None:
     with contextlib.suppress(ConnectionError):
-        await _taken(request, _sent(request, response))
+        await _send_with_timeout(request, _send_all(request, response))
 
 
-async def _sent(request: web.Request, response: web.StreamResponse) -> None:
+async def _send_all(request: web.Request, response: web.StreamResponse) -> None:
     await response.prepare(request)
     await response.write_eof()
 
@@ -48,16 +48,16 @@ async def stream_lines(
     response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
     with contextlib.suppress(ConnectionError):  # who asked has seen enough
         async with contextlib.aclosing(pieces):
-            await _taken(request, response.prepare(request))
+            await _send_with_timeout(request, response.prepare(request))
             if request.method == "HEAD":  # a body would be taken for the next answer
                 return response
             async for piece in pieces:
-                await _taken(request, response.write(piece))
-            await _taken(request, response.write_eof())
+                await _send_with_timeout(request, response.write(piece))
+            await _send_with_timeout(request, response.write_eof())
     return response
 
 
-async def _taken(request: web.Request, sending: Awaitable[object]) -> None:
+async def _send_with_timeout(request: web.Request, sending: Awaitable[object]) -> None:
     """Send. Raises ConnectionError where the reader takes nothing."""
     try:
         async with asyncio.timeout(STALLED_S):

@@ -13,16 +13,16 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from streams.images.errors import FetchError
 from streams.images.fetcher import Fetcher
 from streams.searcher.result import failure
-from streams.snapshots.scheduler import Keeper, SnapshotRefusedError
+from streams.snapshots.scheduler import SnapshotRefusedError, SnapshotScheduler
 from streams.web.pages import render
 from streams.web.product_state import product_json
 from streams.web.products import ProductsQuery, product_lines
-from streams.web.responses import cut_stalled, stream_lines
-from streams.web.snapshots import create_snapshot, refused
+from streams.web.responses import abort_stalled, stream_lines
+from streams.web.snapshots import create_snapshot, refusal_response
 from visualsearch.client.producer import SendError
 from visualsearch.client.search_client import NO_ANSWER, ClientClosedError, SearchClient
 from visualsearch.contracts.errors import SchemaError
-from visualsearch.contracts.request_id import salvage_request_id, with_id
+from visualsearch.contracts.request_id import salvage_request_id, with_request_id
 from visualsearch.contracts.search import SearchFault, SearchRequest, SearchResult, decode_request
 from visualsearch.engine import Engine
 
@@ -30,7 +30,7 @@ MAX_BODY = 14 * 1024 * 1024  # a 10 MiB request and some
 BODY_S = 30.0  # to receive a request's body
 GRACE_S = 3.0  # past a search's deadline
 IMAGE_S = 15.0  # to find a stored image, waiting for a turn included
-Probe = Callable[[], str | None]
+HealthCheck = Callable[[], str | None]
 _STATUS = {
     "deadline_exceeded": 504,
     "embed_failed": 503,
@@ -42,20 +42,20 @@ _STATUS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
+class ServedIndex:
     """The live index as the server needs it; `keeper` is None if no snapshots are taken."""
 
     engine: Engine
     fetcher: Fetcher
     positions: Callable[[], Mapping[int, int]]
-    keeper: Keeper | None = None
+    snapshots: SnapshotScheduler | None = None
 
 
 @dataclass(slots=True)
 class SearchParts:
     """What the search routes need. A worker attaches each part once it has it."""
 
-    index: Index | None = None
+    index: ServedIndex | None = None
     client: SearchClient | None = None
 
 
@@ -70,8 +70,8 @@ class Web:
         self,
         registry: CollectorRegistry,
         *,
-        live: Probe,
-        ready: Probe,
+        live: HealthCheck,
+        ready: HealthCheck,
         refresh: Callable[[], None],
         search: SearchParts | None = None,
     ) -> None:
@@ -83,7 +83,7 @@ class Web:
 
     def app(self) -> web.Application:
         """Return the aiohttp application."""
-        app = web.Application(client_max_size=MAX_BODY, middlewares=[cut_stalled])
+        app = web.Application(client_max_size=MAX_BODY, middlewares=[abort_stalled])
         app.router.add_get("/", self.page)
         app.router.add_get("/metrics", self.metrics)
         app.router.add_get("/livez", self.livez)
@@ -96,22 +96,22 @@ class Web:
             app.router.add_post("/v1/snapshots", self.snapshot)
         return app
 
-    def _index(self) -> Index:
+    def _index(self) -> ServedIndex:
         """Return the index. Raises HTTPServiceUnavailable while there is none."""
         if self._parts is None or self._parts.index is None:
-            raise web.HTTPServiceUnavailable(text=f"{self._why_not()}\n")
+            raise web.HTTPServiceUnavailable(text=f"{self._not_ready_reason()}\n")
         return self._parts.index
 
-    def _why_not(self) -> str:
+    def _not_ready_reason(self) -> str:
         return self._ready() or "starting"
 
     async def livez(self, _: web.Request) -> web.Response:
         """Answer 200, or 503 with the reason why this process should be restarted."""
-        return _probe(self._live())
+        return _health_response(self._live())
 
     async def readyz(self, _: web.Request) -> web.Response:
         """Answer 200, or 503 with the reason why it is not ready."""
-        return _probe(self._ready())
+        return _health_response(self._ready())
 
     async def page(self, _: web.Request) -> web.Response:
         """Serve the search page."""
@@ -135,10 +135,10 @@ class Web:
             async with asyncio.timeout(BODY_S):
                 body = await request.read()
         except (web.HTTPRequestEntityTooLarge, TimeoutError, *_BROKEN_BODY) as error:
-            fault, status = _unread(error)
+            fault, status = _body_fault(error)
             return _json(failure("", fault), status)
         try:
-            search = decode_request(with_id(body))
+            search = decode_request(with_request_id(body))
         except SchemaError as error:
             request_id = salvage_request_id(body, None)
             fault = SearchFault(error.code, str(error), error.field)
@@ -148,14 +148,14 @@ class Web:
     async def _ask(self, search: SearchRequest) -> tuple[SearchResult, int]:
         client = self._parts.client if self._parts is not None else None
         if client is None:
-            fault = SearchFault("not_ready", self._why_not())
+            fault = SearchFault("not_ready", self._not_ready_reason())
             return failure(search.request_id, fault), 503
         try:
             # The client's own limit is kept by a thread; this one is kept whatever that does.
             async with asyncio.timeout(search.deadline_ms / 1000 + GRACE_S):
                 result = await asyncio.wrap_future(client.submit(search))
         except Exception as error:
-            fault, status = _unanswered(error)
+            fault, status = _no_result_fault(error)
             return failure(search.request_id, fault), status
         return result, _STATUS.get(result.error.code, 400) if result.error else 200
 
@@ -204,8 +204,8 @@ class Web:
     async def snapshot(self, request: web.Request) -> web.StreamResponse:
         """Have a snapshot taken; 404 where this worker takes none."""
         if self._parts is None or self._parts.index is None:
-            return refused(SnapshotRefusedError(self._why_not()))
-        if (keeper := self._parts.index.keeper) is None:
+            return refusal_response(SnapshotRefusedError(self._not_ready_reason()))
+        if (keeper := self._parts.index.snapshots) is None:
             raise web.HTTPNotFound(text="this worker takes no snapshots\n")
         return await create_snapshot(keeper, request)
 
@@ -213,7 +213,7 @@ class Web:
 _BROKEN_BODY = (RequestPayloadError, BadHttpMessage)  # cut off, or not in its own encoding
 
 
-def _unread(error: Exception) -> tuple[SearchFault, int]:
+def _body_fault(error: Exception) -> tuple[SearchFault, int]:
     """Return the error and status for a body that could not be read."""
     if isinstance(error, web.HTTPRequestEntityTooLarge):
         text = f"the request is larger than {MAX_BODY} bytes"
@@ -223,7 +223,7 @@ def _unread(error: Exception) -> tuple[SearchFault, int]:
     return SearchFault("body_invalid", f"the body cannot be read: {error}"), 400
 
 
-def _unanswered(error: Exception) -> tuple[SearchFault, int]:
+def _no_result_fault(error: Exception) -> tuple[SearchFault, int]:
     """Return the error and status for a search without a result."""
     if isinstance(error, ClientClosedError):
         return SearchFault("stopping", "this worker is stopping; ask another one"), 503
@@ -247,7 +247,7 @@ async def _in_thread(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
         yield piece
 
 
-def _probe(reason: str | None) -> web.Response:
+def _health_response(reason: str | None) -> web.Response:
     return web.Response(text=f"{reason or 'ok'}\n", status=503 if reason else 200)
 
 

@@ -14,15 +14,15 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from streams.snapshots.scheduler import Keeper
-from streams.snapshots.take import Taken
+from streams.snapshots.scheduler import SnapshotScheduler
+from streams.snapshots.take import TakenSnapshot
 from streams.web.responses import stream_lines
 
 NEWS_S = 0.1
 SILENT_S = 600.0  # without progress: a disk may hang
 
 
-class News:
+class ProgressStream:
     """Progress lines from the snapshot thread to the event loop of the HTTP request."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class News:
         self._step = ""
         self._told_at = 0.0
 
-    def tell(self, step: str, done: int, total: int) -> None:
+    def report(self, step: str, done: int, total: int) -> None:
         """Note progress; what comes too often is passed over."""
         now = time.monotonic()
         if step == self._step and done < total and now - self._told_at < NEWS_S:
@@ -52,23 +52,25 @@ class News:
             self._loop.call_soon_threadsafe(self._lines.put_nowait, line)
 
 
-async def create_snapshot(keeper: Keeper, request: web.Request) -> web.StreamResponse:
+async def create_snapshot(keeper: SnapshotScheduler, request: web.Request) -> web.StreamResponse:
     """Have a snapshot taken and stream its progress; 503 if it cannot be had now."""
-    news = News()
-    future = keeper.request(news.tell)
+    news = ProgressStream()
+    future = keeper.request(news.report)
     if future.done() and (error := future.exception()) is not None:
-        return refused(error)
+        return refusal_response(error)
     future.add_done_callback(news.end)
     # Who asked may go: the snapshot is taken all the same.
     return await stream_lines(request, _lines(news, future))
 
 
-def refused(error: BaseException) -> web.Response:
+def refusal_response(error: BaseException) -> web.Response:
     """Return the answer where a snapshot cannot be had now."""
     return web.json_response(_fault(error), status=503)
 
 
-async def _lines(news: News, future: Future[Taken]) -> AsyncGenerator[bytes, None]:
+async def _lines(
+    news: ProgressStream, future: Future[TakenSnapshot]
+) -> AsyncGenerator[bytes, None]:
     try:
         while (line := await asyncio.wait_for(news.next(), SILENT_S)) is not None:
             yield _line(line)

@@ -13,34 +13,34 @@ import visualsearch
 from streams.config.settings import Settings
 from streams.images.blob_writer import InlineImages
 from streams.images.blobs import BlobStore
-from streams.images.circuit_breaker import Hosts
+from streams.images.circuit_breaker import HostCircuitBreakers
 from streams.images.fetcher import Fetcher
 from streams.images.reader import ImageReader, Tier
 from streams.indexer.active_engine import ActiveEngineGauge
 from streams.indexer.healer import LogHealer, PartitionScan
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
-from streams.ingest.delay import Delay
+from streams.ingest.delay import DelayQueue
 from streams.ingest.images import ImageVectors
 from streams.ingest.latest import LatestOrder
 from streams.ingest.pipeline import AttributePipeline, EmbeddingPipeline
 from streams.ingest.publisher import Publisher
 from streams.kafka.batches import Batches
-from streams.kafka.consumer_group import GroupReader, Sink
+from streams.kafka.consumer_group import GroupConsumer, Sink
 from streams.kafka.heartbeat import Heartbeat
 from streams.kafka.lag import PipelineLag
 from streams.kafka.window import Window
 from streams.metrics import Metrics
-from streams.model.attribute_guesses import guesser_of, of_bytes
-from streams.model.batcher import Embedder
+from streams.model.attribute_guesses import build_guesser, guess_from_bytes
+from streams.model.batcher import EmbeddingBatcher
 from streams.model.model import Model
 from streams.searcher.consumer import QueryConsumer
 from streams.searcher.faust_app import QueryApp
 from streams.searcher.images import QueryImages
 from streams.searcher.look import Detection
 from streams.searcher.pipeline import SearchPipeline
-from streams.snapshots.restore import Beginning, begin, build_keeper
-from streams.snapshots.scheduler import Keeper
+from streams.snapshots.restore import RestoredIndex, build_scheduler, restore_index
+from streams.snapshots.scheduler import SnapshotScheduler
 from streams.worker.topic_check import require_topics
 from visualsearch.client.clock import BrokerClock
 from visualsearch.client.options import MIB
@@ -60,7 +60,7 @@ WINDOW_BYTES = 64 * MIB  # of events in work: inline images, mostly
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class WorkerResources:
     """The components that ingest and search share."""
 
     settings: Settings
@@ -73,18 +73,18 @@ class Shared:
 
 
 @dataclass(frozen=True, slots=True)
-class IngestSide:
+class IngestParts:
     """The readers of both pipelines, and what they have in work."""
 
-    readers: tuple[GroupReader, ...]
-    sinks: tuple[Batches | Window | Delay, ...]  # of all readers
+    readers: tuple[GroupConsumer, ...]
+    sinks: tuple[Batches | Window | DelayQueue, ...]  # of all readers
     window: Window
-    waiting: Delay
-    hosts: Hosts
+    delay: DelayQueue
+    hosts: HostCircuitBreakers
 
 
 @dataclass(frozen=True, slots=True)
-class SearchSide:
+class SearchComponents:
     """The live index, who feeds it and keeps its log whole, and what answers from it."""
 
     engine: Engine
@@ -95,9 +95,9 @@ class SearchSide:
     pipeline: SearchPipeline
     app: QueryApp
     window: Window  # of requests, in front of the app
-    requests: GroupReader  # reads them for the window
+    requests: GroupConsumer  # reads them for the window
     active_engine: ActiveEngineGauge
-    keeper: Keeper | None  # None where snapshots cannot be told apart
+    snapshots: SnapshotScheduler | None  # None where snapshots cannot be told apart
 
 
 def build_shared(
@@ -105,7 +105,7 @@ def build_shared(
     encoder: Encoder | None = None,
     clock: BrokerClock | None = None,
     metrics: Metrics | None = None,
-) -> Shared:
+) -> WorkerResources:
     """Load and warm the encoder, unless given one, and open the producer.
 
     Raises VisualSearchError.
@@ -119,7 +119,7 @@ def build_shared(
     metrics.build_info.labels(visualsearch.__version__, encoder.model_id).set(1)
     blobs = BlobStore(settings.blobs)
     clock = clock or BrokerClock()
-    return Shared(
+    return WorkerResources(
         settings=settings,
         metrics=metrics,
         model=Model(encoder, metrics),
@@ -130,13 +130,13 @@ def build_shared(
     )
 
 
-def build_heartbeat(shared: Shared, state: Callable[[], WorkerHeartbeat]) -> Heartbeat:
+def build_heartbeat(shared: WorkerResources, state: Callable[[], WorkerHeartbeat]) -> Heartbeat:
     """Return the heartbeat of this worker, which measures the shared clock; not started."""
     settings, offset = shared.settings, shared.metrics.clock_offset
     return Heartbeat(settings.kafka(), settings.topics.workers, state, shared.clock, offset)
 
 
-def build_lag(shared: Shared, roles: Container[str]) -> PipelineLag:
+def build_lag(shared: WorkerResources, roles: Container[str]) -> PipelineLag:
     """Return the lag exporter of these roles' consumer groups; not started."""
     settings, topics = shared.settings, shared.settings.topics
     ingest = {
@@ -149,7 +149,7 @@ def build_lag(shared: Shared, roles: Container[str]) -> PipelineLag:
     return PipelineLag(settings.kafka(), groups, shared.metrics, shared.clock.now)
 
 
-def build_ingest(shared: Shared, index_partitions: int) -> IngestSide:
+def build_ingest(shared: WorkerResources, index_partitions: int) -> IngestParts:
     """Return the two pipelines and who reads what is tried again, none of them started."""
     settings, topics = shared.settings, shared.settings.topics
     publishers = {
@@ -166,7 +166,9 @@ def build_ingest(shared: Shared, index_partitions: int) -> IngestSide:
     attributes = AttributePipeline(
         settings.order_mode, publishers["attributes"], inline_limit=settings.inline_max_bytes
     )
-    hosts = Hosts(settings.fetch_per_host, settings.fetch_timeout_s, roots=settings.file_roots)
+    hosts = HostCircuitBreakers(
+        settings.fetch_per_host, settings.fetch_timeout_s, roots=settings.file_roots
+    )
     embedding = EmbeddingPipeline(
         settings.order_mode,
         _image_vectors(shared, hosts),
@@ -179,13 +181,13 @@ def build_ingest(shared: Shared, index_partitions: int) -> IngestSide:
     window = Window(embedding.handle, give_up, events=events, size=WINDOW_BYTES)
     again = Window(embedding.handle_retry, give_up, events=events, size=WINDOW_BYTES)
     longest_s = 2 * max(settings.retry_delays_s, default=0.0)
-    waiting = Delay(again, longest_s=longest_s, now=shared.clock.now)
+    waiting = DelayQueue(again, longest_s=longest_s, now=shared.clock.now)
     events = settings.attribute_batch
     batches = Batches(attributes.handle, attributes.give_up, events=events, size=WINDOW_BYTES)
 
-    def reader(name: str, topics: Sequence[str], sink: Sink) -> GroupReader:
+    def reader(name: str, topics: Sequence[str], sink: Sink) -> GroupConsumer:
         group, timeout_s = settings.group(name), settings.session_timeout_s
-        return GroupReader(
+        return GroupConsumer(
             settings.kafka(), group, topics, sink, shared.metrics, session_timeout_s=timeout_s
         )
 
@@ -194,14 +196,14 @@ def build_ingest(shared: Shared, index_partitions: int) -> IngestSide:
         reader("embedding", topics.product_topics(), window),
         reader("retry", [topics.product_retry], waiting),
     )
-    return IngestSide(readers, (batches, window, again, waiting), window, waiting, hosts)
+    return IngestParts(readers, (batches, window, again, waiting), window, waiting, hosts)
 
 
-def _image_vectors(shared: Shared, hosts: Hosts) -> ImageVectors:
+def _image_vectors(shared: WorkerResources, hosts: HostCircuitBreakers) -> ImageVectors:
     settings, model = shared.settings, shared.model
     step = settings.embed_step or (CPU_STEP if model.encoder.device == "cpu" else GPU_STEP)
     longest_s = settings.retry_timeout_s
-    retry_hosts = Hosts(settings.fetch_per_host, longest_s, roots=settings.file_roots)
+    retry_hosts = HostCircuitBreakers(settings.fetch_per_host, longest_s, roots=settings.file_roots)
     reader = ImageReader(
         shared.fetcher,
         Tier(hosts),
@@ -212,21 +214,23 @@ def _image_vectors(shared: Shared, hosts: Hosts) -> ImageVectors:
     return ImageVectors(
         reader,
         InlineImages(shared.blobs, shared.metrics, inline_limit=settings.inline_max_bytes),
-        Embedder(model, step=step),
-        of_bytes(guesser_of(settings, model.encoder)),
+        EmbeddingBatcher(model, step=step),
+        guess_from_bytes(build_guesser(settings, model.encoder)),
     )
 
 
-def begun(shared: Shared) -> Beginning:
+def load_index(shared: WorkerResources) -> RestoredIndex:
     """Return the index, restored if it can be: blocks while a snapshot is read.
 
     Raises TopicError.
     """
     encoder = shared.model.encoder
-    return begin(shared.settings, encoder.model_id, encoder.dim, shared.metrics)
+    return restore_index(shared.settings, encoder.model_id, encoder.dim, shared.metrics)
 
 
-def build_search(shared: Shared, index_partitions: int, beginning: Beginning) -> SearchSide:
+def build_search(
+    shared: WorkerResources, index_partitions: int, beginning: RestoredIndex
+) -> SearchComponents:
     """Return the reader of the index and the query app, none of them started."""
     settings, topics = shared.settings, shared.settings.topics
     engine = beginning.engine
@@ -242,7 +246,7 @@ def build_search(shared: Shared, index_partitions: int, beginning: Beginning) ->
         shared.metrics,
         shared.clock.now,
         partitions=index_partitions,
-        starts=beginning.starts,
+        starts=beginning.start_positions,
     )
     healer = LogHealer(
         topics.index_log,
@@ -254,7 +258,7 @@ def build_search(shared: Shared, index_partitions: int, beginning: Beginning) ->
         interval_s=settings.heal_grace_s / 3,
     )
     fetcher = Fetcher(settings, shared.blobs, shared.metrics)
-    images = QueryImages.of(settings, shared.model, fetcher)
+    images = QueryImages.from_settings(settings, shared.model, fetcher)
     pipeline = SearchPipeline(
         engine,
         shared.model,
@@ -284,7 +288,7 @@ def build_search(shared: Shared, index_partitions: int, beginning: Beginning) ->
         at_once=settings.query_concurrency,
         finish_begun=True,
     )
-    requests = GroupReader(
+    requests = GroupConsumer(
         settings.kafka(),
         settings.group("search"),
         [topics.search_requests],
@@ -297,8 +301,8 @@ def build_search(shared: Shared, index_partitions: int, beginning: Beginning) ->
     active_engine = ActiveEngineGauge(
         shared.metrics, time.monotonic() if beginning.chosen else None
     )
-    keeper = build_keeper(settings, beginning, reader, ledger, shared.metrics)
-    return SearchSide(
+    keeper = build_scheduler(settings, beginning, reader, ledger, shared.metrics)
+    return SearchComponents(
         engine,
         reader,
         ledger,

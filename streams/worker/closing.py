@@ -5,17 +5,17 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 
 log = logging.getLogger(__name__)
-Step = tuple[str, Callable[[], Awaitable[object]]]
+CloseStep = tuple[str, Callable[[], Awaitable[object]]]
 """The name of a component, and the function that closes it."""
 
 
-async def close_in_order(steps: Iterable[Step]) -> None:
+async def close_in_order(steps: Iterable[CloseStep]) -> None:
     """Close components one after the other. An error is logged and does not stop the rest."""
     for name, close in steps:
         await _close(name, close)
 
 
-async def close_together(steps: Iterable[Step]) -> None:
+async def close_concurrently(steps: Iterable[CloseStep]) -> None:
     """Close components concurrently. An error is logged; all are waited for."""
     await asyncio.gather(*(_close(name, close) for name, close in steps))
 

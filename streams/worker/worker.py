@@ -23,20 +23,20 @@ from streams.kafka.health import BrokerWatch
 from streams.kafka.log_limit import limit_client_logs
 from streams.kafka.wait import KafkaWait
 from streams.metrics import Metrics
-from streams.web.server import Index, SearchParts, Web
+from streams.web.server import SearchParts, ServedIndex, Web
 from streams.worker.build import (
-    IngestSide,
-    SearchSide,
-    Shared,
-    begun,
+    IngestParts,
+    SearchComponents,
+    WorkerResources,
     build_heartbeat,
     build_ingest,
     build_lag,
     build_search,
     build_shared,
     index_log_partitions,
+    load_index,
 )
-from streams.worker.closing import Step, close_in_order, close_together
+from streams.worker.closing import CloseStep, close_concurrently, close_in_order
 from visualsearch import __version__
 from visualsearch.client.clock import BrokerClock
 from visualsearch.client.search_client import SearchClient
@@ -76,10 +76,10 @@ class Worker:
         self._id = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
         self._started_at = datetime.now(UTC)
         self._reporting: tuple[Heartbeat | PipelineLag, ...] = ()
-        self._shared: Shared | None = None
-        self._side: SearchSide | None = None
+        self._shared: WorkerResources | None = None
+        self._side: SearchComponents | None = None
         self._client: SearchClient | None = None
-        self._ingest: IngestSide | None = None
+        self._ingest: IngestParts | None = None
         self._parts = SearchParts()
         self._runner: web.AppRunner | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -96,9 +96,9 @@ class Worker:
         """
         settings = self._settings
         metrics = Metrics(CollectorRegistry())
-        await self._serve(metrics.registry)
+        await self._start_http(metrics.registry)
         ask = partial(index_log_partitions, settings, timeout_s=ASK_S)
-        partitions = await self._wait.answer(ask)
+        partitions = await self._wait.wait_for(ask)
         self._shared = shared = await asyncio.to_thread(
             build_shared, settings, self._encoder, self._clock, metrics
         )
@@ -106,10 +106,10 @@ class Worker:
         self._reporting = (heartbeat, build_lag(shared, self._roles))
         for thread in self._reporting:
             thread.start()
-        watch = BrokerWatch(shared.producer.answers, shared.metrics.broker_up)
+        watch = BrokerWatch(shared.producer.is_broker_reachable, shared.metrics.broker_up)
         self._watching = asyncio.create_task(watch.run())
         if "search" in self._roles:
-            beginning = await self._wait.answer(partial(begun, shared))
+            beginning = await self._wait.wait_for(partial(load_index, shared))
             self._side = build_search(shared, partitions, beginning)
             self._side.engine.start()
             self._side.reader.start()
@@ -133,8 +133,8 @@ class Worker:
                     raise RuntimeError("the index log cannot be read, see the log")
                 await asyncio.sleep(0.05)
             shared.metrics.restore.labels("replay").set(time.monotonic() - replaying_since)
-            if self._side.keeper is not None:
-                self._side.keeper.start()
+            if self._side.snapshots is not None:
+                self._side.snapshots.start()
             await asyncio.to_thread(self._client.wait_ready)
             await self._side.app.start()
             await asyncio.to_thread(adopt_commits, settings)
@@ -156,7 +156,9 @@ class Worker:
         closing = asyncio.create_task(asyncio.to_thread(client.close)) if client else None
         await close_in_order(self._steps_to_stop(stop_by, closing))
 
-    def _steps_to_stop(self, stop_by: float, closing: asyncio.Task[None] | None) -> Iterator[Step]:
+    def _steps_to_stop(
+        self, stop_by: float, closing: asyncio.Task[None] | None
+    ) -> Iterator[CloseStep]:
         """Yield the parts in the order of their stop."""
         side, ingest, shared = self._side, self._ingest, self._shared
         if side is not None:
@@ -164,11 +166,11 @@ class Worker:
             yield "the query app", partial(side.app.stop, QUERY_STOP_S)
         if ingest is not None:
             readers = [(reader.group, partial(reader.close, DRAIN_S)) for reader in ingest.readers]
-            yield "the ingest readers", partial(close_together, readers)
-        if side is not None and side.keeper is not None:
+            yield "the ingest readers", partial(close_concurrently, readers)
+        if side is not None and side.snapshots is not None:
             left_s = max(stop_by - time.monotonic(), 0.0)
-            yield "the snapshots", partial(asyncio.to_thread, side.keeper.close, left_s)
-        yield "the HTTP server", self._unserve
+            yield "the snapshots", partial(asyncio.to_thread, side.snapshots.close, left_s)
+        yield "the HTTP server", self._stop_http
         if closing is not None:
             yield "the search client", lambda: closing
         if side is not None:
@@ -194,7 +196,7 @@ class Worker:
         listens = runner is not None and runner.addresses
         return WorkerHeartbeat(
             worker_id=self._id,
-            url=f"http://{_reachable(host)}:{self.port}" if listens else None,
+            url=f"http://{_reachable_host(host)}:{self.port}" if listens else None,
             roles=sorted(self._roles),
             version=__version__,
             ready=self.ready() is None,
@@ -202,12 +204,14 @@ class Worker:
             started_at=self._started_at,
         )
 
-    def _attach(self, side: SearchSide, client: SearchClient) -> None:
+    def _attach(self, side: SearchComponents, client: SearchClient) -> None:
         """Attach the index and the client to the search routes."""
-        self._parts.index = Index(side.engine, side.fetcher, side.reader.positions, side.keeper)
+        self._parts.index = ServedIndex(
+            side.engine, side.fetcher, side.reader.positions, side.snapshots
+        )
         self._parts.client = client
 
-    async def _serve(self, registry: CollectorRegistry) -> None:
+    async def _start_http(self, registry: CollectorRegistry) -> None:
         """Serve all routes of this worker's roles."""
         site = Web(
             registry,
@@ -228,7 +232,7 @@ class Worker:
         await web.TCPSite(self._runner, self._settings.http_host, self.port).start()
         self.port = self._runner.addresses[0][1]
 
-    async def _unserve(self) -> None:
+    async def _stop_http(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -238,7 +242,7 @@ class Worker:
         while True:
             await asyncio.sleep(1.0)
             if self._side is not None:
-                self._side.active_engine.update(self._side.engine.serving)
+                self._side.active_engine.update(self._side.engine.active_strategy)
             if (reason := self.live()) is not None:
                 raise RuntimeError(reason)
 
@@ -247,7 +251,7 @@ class Worker:
         if (failure := self._event_failure()) is not None:
             return failure
         shared = self._shared
-        if shared is not None and (lost := shared.model.stuck() or shared.producer.failure):
+        if shared is not None and (lost := shared.model.stuck_reason() or shared.producer.failure):
             return lost
         if self._side is None:
             return None
@@ -271,7 +275,7 @@ class Worker:
                 return f"messages cannot be finished: {sink.failure!r}"
         return None
 
-    def _query_failure(self, side: SearchSide) -> str | None:
+    def _query_failure(self, side: SearchComponents) -> str | None:
         """Return why the query app or the results' client has failed; None if neither has."""
         if (crash := side.app.crash) is not None:
             return f"{side.requests.group} crashed: {crash!r}"
@@ -281,7 +285,7 @@ class Worker:
 
     def ready(self) -> str | None:
         """Return why this worker is not ready; None if it is."""
-        if self._shared is not None and (stuck := self._shared.model.stuck()) is not None:
+        if self._shared is not None and (stuck := self._shared.model.stuck_reason()) is not None:
             return stuck
         if self._ready:
             return None
@@ -298,8 +302,8 @@ class Worker:
         metrics = self._shared.metrics
         if self._ingest is not None:
             metrics.in_work.set(len(self._ingest.window))
-            metrics.retries_waiting.set(len(self._ingest.waiting))
-            metrics.hosts_down.set(self._ingest.hosts.down())
+            metrics.retries_waiting.set(len(self._ingest.delay))
+            metrics.hosts_down.set(self._ingest.hosts.open_count())
         if self._side is None:
             return
         stats = self._side.engine.stats()
@@ -311,8 +315,8 @@ class Worker:
         metrics.pieces.set(stats.pieces)
         metrics.merge_progress.set(stats.merged_rows / max(stats.merging_rows, 1))
         metrics.dirty_keys.set(len(self._side.ledger))
-        self._side.active_engine.update(self._side.engine.serving)
-        if self._side.keeper is not None and (age_s := self._side.keeper.age_s()) is not None:
+        self._side.active_engine.update(self._side.engine.active_strategy)
+        if self._side.snapshots is not None and (age_s := self._side.snapshots.age_s()) is not None:
             metrics.snapshot_age.set(age_s)
         for partition, lag in self._side.reader.lag().items():
             metrics.lag_records.labels(str(partition)).set(lag)
@@ -321,7 +325,7 @@ class Worker:
             metrics.lag_seconds.set(max(self._shared.clock.now() - watermark, 0.0))
 
 
-def _reachable(host: str) -> str:
+def _reachable_host(host: str) -> str:
     """Return the host to reach a server by; the hostname if it listens on all addresses."""
     return socket.gethostname() if host in ("", "0.0.0.0", "::") else host  # noqa: S104
 

@@ -30,13 +30,13 @@ from prometheus_client import CollectorRegistry
 from streams.config.settings import load_settings
 from streams.images.blob_writer import InlineImages
 from streams.images.blobs import BlobStore
-from streams.images.circuit_breaker import Hosts
+from streams.images.circuit_breaker import HostCircuitBreakers
 from streams.images.fetcher import Fetcher
 from streams.images.reader import ImageReader, Tier
 from streams.ingest.images import ImageVectors
 from streams.ingest.retry import FIRST
 from streams.metrics import Metrics
-from streams.model.batcher import Embedder
+from streams.model.batcher import EmbeddingBatcher
 from streams.model.model import Model
 from streams.worker.build import CPU_STEP, GPU_STEP
 from tests.bench.bare import Bare, bare_of
@@ -134,19 +134,19 @@ class Bench:
         model = Model(self.encoder, Metrics(CollectorRegistry()))
         step = CPU_STEP if self.encoder.device == "cpu" else GPU_STEP
         for calls in sorted({1, step, *self.batches}):
-            embedder = Embedder(model, step=calls, known=1)
+            embedder = EmbeddingBatcher(model, step=calls, known=1)
 
-            async def one(embedder: Embedder = embedder) -> None:
+            async def one(embedder: EmbeddingBatcher = embedder) -> None:
                 await embedder.embed(next(self._fresh))
 
             rate = await self._rate(one, max(AT_ONCE, 2 * calls))
             note = " (as a worker does)" if calls == step else ""
             print(f"end to end, calls of at most {calls}{note}: {rate}", flush=True)
-        embedder = Embedder(model, step=step, known=1)
+        embedder = EmbeddingBatcher(model, step=step, known=1)
         print(f"fetched over HTTP: {await self._fetched(embedder)}", flush=True)
         model.close()
 
-    async def _fetched(self, embedder: Embedder) -> Rate:
+    async def _fetched(self, embedder: EmbeddingBatcher) -> Rate:
         async def picture(_: web.Request) -> web.Response:
             return web.Response(body=next(self._fresh))
 
@@ -158,7 +158,7 @@ class Bench:
         with tempfile.TemporaryDirectory() as folder:
             settings = load_settings(fetch_allow=("127.0.0.1",), data_dir=Path(folder))
             fetcher = Fetcher(settings, BlobStore(folder), Metrics(CollectorRegistry()))
-            hosts = Hosts(settings.fetch_per_host, 60.0)
+            hosts = HostCircuitBreakers(settings.fetch_per_host, 60.0)
             reader = ImageReader(fetcher, Tier(hosts), Tier(hosts), inline_limit=1, in_memory=64)
             inline = InlineImages(BlobStore(folder), Metrics(CollectorRegistry()), inline_limit=1)
             images = ImageVectors(reader, inline, embedder, None)

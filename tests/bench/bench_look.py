@@ -26,8 +26,8 @@ from visualsearch.search.look.boxes import Box, crop, overlaps
 from visualsearch.search.look.notebook import crops_of
 from visualsearch.search.look.prompts import PromptDetector, prompts_of
 from visualsearch.search.look.regions import Photo, Proposal, Region
-from visualsearch.search.look.taxonomy import read_taxonomy
-from visualsearch.search.photos import subject_by_grabcut, without_ground
+from visualsearch.search.look.taxonomy import read_look_categories
+from visualsearch.search.photos import remove_background, subject_by_grabcut
 
 LEAST, FOUND, MOST = 0.15, 0.4, 8
 LABELS = {
@@ -80,7 +80,7 @@ class Ways:
     """The ways to find regions, and to name given boxes; the crops are embedded once."""
 
     def __init__(self, encoder: Encoder) -> None:
-        taxonomy = read_taxonomy()
+        taxonomy = read_look_categories()
         texts = encoder.encode_texts(prompts_of(taxonomy))
         self._encoder = encoder
         self.detector = PromptDetector(taxonomy, texts)
@@ -111,7 +111,9 @@ class Ways:
         regions = self.detector.name(photo, given, crops_of(photo, given, self._encoder))
         yield "boxes given", time.process_time() - started, regions
         started = time.process_time()
-        crops = [without_ground(crop(photo.image, box), subject_by_grabcut) for _, box in garments]
+        crops = [
+            remove_background(crop(photo.image, box), subject_by_grabcut) for _, box in garments
+        ]
         regions = self.detector.name(photo, given, self._encoder.encode_images(crops))
         yield "boxes given, ground off", time.process_time() - started, regions
 

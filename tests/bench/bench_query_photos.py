@@ -19,7 +19,12 @@ from visualsearch import load_encoder
 from visualsearch.encoders.images import decode_image
 from visualsearch.encoders.protocol import Encoder
 from visualsearch.evaluation.sampling import estimate
-from visualsearch.search.photos import crops, even_light, subject_by_grabcut, without_ground
+from visualsearch.search.photos import (
+    crops,
+    equalize_lighting,
+    remove_background,
+    subject_by_grabcut,
+)
 from visualsearch.types import FloatArray
 
 Views = Callable[[Image.Image], list[Image.Image]]
@@ -29,17 +34,17 @@ STEP = 16  # images per call
 
 def cut(image: Image.Image) -> Image.Image:
     """Take the background off as a worker without a model does."""
-    return without_ground(image, subject_by_grabcut)
+    return remove_background(image, subject_by_grabcut)
 
 
 WAYS: dict[str, Views] = {
     "as it is": lambda image: [image],
-    "lighting": lambda image: [even_light(image)],
+    "lighting": lambda image: [equalize_lighting(image)],
     "background": lambda image: [cut(image)],
     "crops": crops,
-    "lighting, crops": lambda image: crops(even_light(image)),
+    "lighting, crops": lambda image: crops(equalize_lighting(image)),
     "background, crops": lambda image: crops(cut(image)),
-    "all": lambda image: crops(cut(even_light(image))),
+    "all": lambda image: crops(cut(equalize_lighting(image))),
 }
 
 

@@ -17,7 +17,7 @@ import click
 from confluent_kafka import Consumer, Producer
 from prometheus_client import CollectorRegistry
 
-from streams.config.process import tune
+from streams.config.process import tune_process
 from streams.config.topics import TopicNames, topic_specs
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
@@ -28,7 +28,12 @@ from streams.tools.broker import start_broker, stop_broker
 from visualsearch.client.options import by_assignment
 from visualsearch.client.partitioner import partition_of
 from visualsearch.client.tail import is_end, topic_partition
-from visualsearch.contracts.records import ImageVector, Vectors, encode_record, record_key
+from visualsearch.contracts.records import (
+    LogImageVector,
+    VectorsLogRecord,
+    encode_record,
+    record_key,
+)
 from visualsearch.engine import Engine
 
 PARTITIONS = 8
@@ -52,9 +57,11 @@ def fill(bootstrap: str, records: int, dim: int) -> int:
         rows, _ = drawn.rows(min(10_000, records - part), part)
         for number, row in enumerate(rows.astype("<f2"), part):
             name = f"product-{number}"
-            image = ImageVector(image_id="0", vector=row.tobytes(), url=f"https://x/{name}.jpg",
+            image = LogImageVector(image_id="0", vector=row.tobytes(), url=f"https://x/{name}.jpg",
                                 content_hash=f"{number:064x}")  # fmt: skip
-            value = encode_record(Vectors(order=(number, number, 0), model=MODEL, images=[image]))
+            value = encode_record(
+                VectorsLogRecord(order=(number, number, 0), model=MODEL, images=[image])
+            )
             total += len(value)
             producer.produce(TOPIC, value, record_key("vectors", name), headers=HEADERS,
                              partition=partition_of(name, PARTITIONS))  # fmt: skip
@@ -128,7 +135,7 @@ def replay(bootstrap: str, records: int, dim: int, *, indexing: bool) -> Took:
 @click.option("--json", "as_json", is_flag=True)
 def main(records: int, dim: int, *, as_json: bool) -> None:
     """Print records a second, of each way the median of three runs, and the ratio to the loop."""
-    tune()
+    tune_process()
     with tempfile.TemporaryDirectory() as folder:
         info = start_broker(Path(folder))
         try:

@@ -30,10 +30,10 @@ from streams.tools.bench.clustered import Clustered
 from streams.tools.broker import start_broker, stop_broker
 from visualsearch.client.partitioner import partition_of
 from visualsearch.contracts.records import (
-    Base,
-    ImageVector,
-    Offer,
-    Vectors,
+    BaseLogRecord,
+    LogImageVector,
+    OfferLogRecord,
+    VectorsLogRecord,
     encode_record,
     record_key,
 )
@@ -93,13 +93,20 @@ def load(settings: Settings, rows: FloatArray) -> None:
     topic = settings.topics.index_log
     for number, row in enumerate(rows.astype("<f2")):
         name, order = f"p-{number}", (1000, number, 0)
-        image = ImageVector(image_id="0", vector=row.tobytes(), url="http://x/", content_hash="0")
+        image = LogImageVector(
+            image_id="0", vector=row.tobytes(), url="http://x/", content_hash="0"
+        )
         records = (
-            Base(order=order, title=f"Product {number}", category=f"C{number % 20}", brand="B",
-                 attributes={"color": "red", "material": "wool"}),
-            Offer(order=order, price=float(number % 100), currency="EUR", in_stock=True),
-            Vectors(order=order, model="fake", images=[image]),
-        )  # fmt: skip
+            BaseLogRecord(
+                order=order,
+                title=f"Product {number}",
+                category=f"C{number % 20}",
+                brand="B",
+                attributes={"color": "red", "material": "wool"},
+            ),
+            OfferLogRecord(order=order, price=float(number % 100), currency="EUR", in_stock=True),
+            VectorsLogRecord(order=order, model="fake", images=[image]),
+        )
         for record in records:
             key = record_key(record.__struct_config__.tag, name)  # type: ignore[arg-type]
             producer.produce(topic, encode_record(record), key, partition_of(name, 8))

@@ -17,8 +17,8 @@ from tests.support.hits import hit_of
 from visualsearch import load_encoder
 from visualsearch.encoders.protocol import Encoder
 from visualsearch.evaluation.sampling import estimate
-from visualsearch.search.align import aligned
-from visualsearch.search.duplicates import STYLE_ATTRIBUTES, grouped
+from visualsearch.search.align import remove_photo_mean
+from visualsearch.search.duplicates import STYLE_ATTRIBUTES, group_duplicates
 from visualsearch.search.mmr import mmr
 from visualsearch.search.varied import LEAST_POOL
 from visualsearch.types import BaseRecord, FloatArray, Hit
@@ -54,7 +54,7 @@ def variety(encoder: Encoder, folder: Path) -> None:
     truth = np.array([row["attributes"].get("style_group", row["product_id"]) for row in rows])
     kinds = np.array([row["category"] for row in rows])
     hits = [_hit(row) for row in rows]
-    groups = grouped(hits, shown, len(hits))
+    groups = group_duplicates(hits, shown, len(hits))
     group_of = np.empty(len(rows), dtype=np.int64)
     for number, group in enumerate(groups):
         group_of[group] = number
@@ -101,7 +101,7 @@ def alignment(encoder: Encoder, folder: Path) -> None:
     moved = photos.copy()
     half = np.random.default_rng(0).permutation(len(photos))
     for one, other in ((half[::2], half[1::2]), (half[1::2], half[::2])):
-        moved[other] = aligned(photos[other], photos[one].mean(axis=0))
+        moved[other] = remove_photo_mean(photos[other], photos[one].mean(axis=0))
     plain, better = (_ranks(each @ catalogue.T, wanted) for each in (photos, moved))
     for top in (1, 5):
         before, after = (plain < top).astype(float), (better < top).astype(float)

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from streams.ingest.delay import Delay
+from streams.ingest.delay import DelayQueue
 from streams.ingest.retry import FIRST, Retry, retry_message
 from streams.kafka.batches import Batches
 from streams.kafka.consumer_group import Sink
@@ -31,7 +31,7 @@ class TestBehindADelayInMemory(InMemory, SideBySideContract):
 
     async def run(self, handle: Handle, done: asyncio.Event, *, events: int = 100) -> int:
         """Put a delay in front."""
-        sink = Delay(Window(handle, self.given_up, events=events, size=1000), longest_s=1.0)
+        sink = DelayQueue(Window(handle, self.given_up, events=events, size=1000), longest_s=1.0)
         return await self.finished(VALUES, sink, done)
 
 
@@ -47,7 +47,7 @@ def window(handle: Handle) -> Sink:
 
 def delay(handle: Handle) -> Sink:
     """Return the sink of what is tried again."""
-    return Delay(window(handle), longest_s=1.0)
+    return DelayQueue(window(handle), longest_s=1.0)
 
 
 def batches(handle: Handle) -> Sink:
@@ -92,7 +92,7 @@ async def test_what_is_not_due_is_left_to_the_next_owner() -> None:
     async def handle(message: SourceMessage) -> None:
         seen.append(message.value)
 
-    sink = Delay(window(handle), longest_s=60.0, now=lambda: 0.0)
+    sink = DelayQueue(window(handle), longest_s=60.0, now=lambda: 0.0)
     headers = (("__visualsearch.retry.not_before", b"30000"),)
     sink.take(SourceMessage("t", 0, 0, 0, b"k", b"later", headers), lambda: seen.append(b"done"))
     sink.take(SourceMessage("t", 0, 1, 0, b"k", b"now"), lambda: None)
@@ -114,7 +114,7 @@ async def test_a_clock_that_was_set_back_makes_nobody_wait_for_years() -> None:
     async def handle(_: SourceMessage) -> None:
         done.set()
 
-    sink = Delay(window(handle), longest_s=0.1, now=lambda: 0.0)
+    sink = DelayQueue(window(handle), longest_s=0.1, now=lambda: 0.0)
     headers = (("__visualsearch.retry.not_before", b"1700000000000"),)
     sink.take(SourceMessage("t", 0, 0, 0, b"k", b"x", headers), lambda: None)
     await asyncio.wait_for(done.wait(), 5)
@@ -135,7 +135,7 @@ async def test_of_one_event_only_the_last_message_is_tried() -> None:
         return SourceMessage("product-retry", 0, offset, 0, sent.key, sent.value, sent.headers)
 
     released: list[int] = []
-    sink = Delay(window(handle), longest_s=60.0)
+    sink = DelayQueue(window(handle), longest_s=60.0)
     for offset, (event, value) in enumerate([(1, b"a"), (2, b"b"), (1, b"a again")]):
         sink.take(message(offset, event, value), partial(released.append, offset))
     assert (released, len(sink)) == ([0], 2)

@@ -125,7 +125,7 @@ def test_a_dead_reader_fails_who_waits_and_who_comes_later(
     def broken(_: float) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(client, "_sweep", broken)
+    monkeypatch.setattr(client, "_expire_and_resend", broken)
     with pytest.raises(ConnectionError, match="a bug"):
         waiting.result(20)
     with pytest.raises(ConnectionError, match="a bug"):

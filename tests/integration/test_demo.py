@@ -10,7 +10,7 @@ import pytest
 
 from streams.config.topics import topic_specs
 from streams.tools.broker import BrokerInfo
-from streams.tools.demo.stage import StageError, WorkerProcess
+from streams.tools.demo.stage import DemoError, WorkerProcess
 from tests.support.commands import GRACE_S, ROOT, run_to_end
 from tests.support.fakes import jpeg
 
@@ -104,7 +104,7 @@ def test_a_worker_that_fails_is_said_with_the_end_of_its_log(tmp_path: Path) -> 
     log.write_text("Error: topics are missing [topics_missing]\n")
     with subprocess.Popen(["false"]) as gone:
         gone.wait()
-    with pytest.raises(StageError, match="topics_missing"):
+    with pytest.raises(DemoError, match="topics_missing"):
         WorkerProcess(gone, log).wait_ready()
 
 

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 from streams.tools.broker import BrokerInfo
 from streams.tools.fsck.check import Check, Options
 from streams.tools.fsck.report import Report
-from streams.tools.fsck.worker import Worker
+from streams.tools.fsck.worker import WorkerClient
 from tests.support.fakes import unit
 from tests.support.harness import (
     Path,
@@ -29,11 +29,11 @@ from visualsearch.client.messages import OutgoingMessage
 from visualsearch.client.partitioner import partition_of
 from visualsearch.contracts.events import ImageSource
 from visualsearch.contracts.records import (
-    Base,
-    ImageVector,
+    BaseLogRecord,
     IndexRecord,
-    Offer,
-    Vectors,
+    LogImageVector,
+    OfferLogRecord,
+    VectorsLogRecord,
     encode_record,
     record_key,
 )
@@ -50,7 +50,7 @@ class Silent:
 async def fsck(path: Path, **options: Any) -> Report:
     """Check the path's worker with all of its vectors."""
     chosen = Options(**({"sample": None, "wait_s": 60.0} | options))
-    check = Check(path.settings, Worker(path.url), lambda: path.encoder, chosen, Silent())
+    check = Check(path.settings, WorkerClient(path.url), lambda: path.encoder, chosen, Silent())
     return await asyncio.to_thread(check.run)
 
 
@@ -76,10 +76,10 @@ async def plant(path: Path, product_id: str, *records: IndexRecord) -> None:
     )
 
 
-def image(seed: str, image_id: str = "0", url: str = "blob:00") -> ImageVector:
+def image(seed: str, image_id: str = "0", url: str = "blob:00") -> LogImageVector:
     """Return an image with a vector of its own."""
     vector = unit(seed).astype("<f2").tobytes()
-    return ImageVector(image_id=image_id, vector=vector, url=url, content_hash="")
+    return LogImageVector(image_id=image_id, vector=vector, url=url, content_hash="")
 
 
 async def catalogue(path: Path, host: PictureHost) -> None:
@@ -116,12 +116,12 @@ async def test_a_path_in_order_is_clean_and_each_planted_damage_is_named(
         assert clean.pictures == 8
         state = path.engine.product("p2")
         later = (state.base.order[0] + 5_000, 0, 0)
-        await plant(path, "p1", Base(order=later, deleted=True))
-        await plant(path, "p2", Vectors(order=state.vectors_order, model="fake",
+        await plant(path, "p1", BaseLogRecord(order=later, deleted=True))
+        await plant(path, "p2", VectorsLogRecord(order=state.vectors_order, model="fake",
                                         images=[image("another picture")]))  # fmt: skip
-        await plant(path, "p4", Offer(order=later, price=0.01))
-        ghost = (Base(order=later, title="Ghost"),
-                 Vectors(order=later, model="fake", images=[image("ghost")]))  # fmt: skip
+        await plant(path, "p4", OfferLogRecord(order=later, price=0.01))
+        ghost = (BaseLogRecord(order=later, title="Ghost"),
+                 VectorsLogRecord(order=later, model="fake", images=[image("ghost")]))  # fmt: skip
         await plant(path, "p3", *ghost)
         await plant(path, "ghost", *ghost)
         found = await fsck(path)
@@ -170,7 +170,7 @@ async def test_beside_live_traffic_nothing_is_called_wrong(
         assert await busy > 30
         for report in reports:
             assert report.status == 0, named(report)
-            assert report.pictures >= 10  # of those that nobody changed
+            assert report.images_compared >= 10  # of those that nobody changed
 
 
 async def test_changed_and_vanished_pictures_are_unchecked_not_wrong(
@@ -209,8 +209,12 @@ async def test_truncated_topics_are_told_and_the_log_speaks_for_what_is_gone(
         assert "truncated" in report.notes[0]
         state = path.engine.product("p4")
         later = (state.base.order[0] + 5_000, 0, 0)
-        await plant(path, "p3", Base(order=later, title="Ghost"),
-                    Vectors(order=later, model="fake", images=[image("ghost")]))  # fmt: skip
+        await plant(
+            path,
+            "p3",
+            BaseLogRecord(order=later, title="Ghost"),
+            VectorsLogRecord(order=later, model="fake", images=[image("ghost")]),
+        )
         assert named(await fsck(path)).get("resurrected") == ["p3"]
 
 
@@ -247,7 +251,7 @@ async def test_vectors_that_are_no_longer_the_models_are_found_in_float16(
         turned /= np.linalg.norm(turned)
         digest = image("p")
         digest.vector = turned.astype("<f2").tobytes()
-        await plant(path, "p", Vectors(order=order, model="fake", images=[digest]))
+        await plant(path, "p", VectorsLogRecord(order=order, model="fake", images=[digest]))
         assert named(await fsck(path)) == {"wrong_vectors": ["p"]}
 
 

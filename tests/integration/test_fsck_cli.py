@@ -13,7 +13,7 @@ from tests.support.harness import make_settings, make_topics
 from visualsearch.client.messages import OutgoingMessage
 from visualsearch.client.partitioner import partition_of
 from visualsearch.client.producer import Producer
-from visualsearch.contracts.records import Base, encode_record, record_key
+from visualsearch.contracts.records import BaseLogRecord, encode_record, record_key
 
 pytestmark = pytest.mark.deep
 
@@ -41,7 +41,7 @@ def test_the_command_says_clean_then_what_was_lost(kafka: BrokerInfo, tmp_path: 
         assert report["model"].startswith("lite")
         with Producer(settings.kafka()) as producer:
             log = settings.topics.index_log
-            record = encode_record(Base(order=(2**50, 0, 0), deleted=True))
+            record = encode_record(BaseLogRecord(order=(2**50, 0, 0), deleted=True))
             partition = partition_of("red", 2)
             key = record_key("base", "red")
             asyncio.run(producer.send([OutgoingMessage(log, key, record, partition)]))

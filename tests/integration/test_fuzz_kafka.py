@@ -18,7 +18,7 @@ from confluent_kafka import Producer
 from streams.config.settings import Settings
 from streams.tools.broker import BrokerInfo
 from streams.tools.fsck.check import Check, Options
-from streams.tools.fsck.worker import Worker
+from streams.tools.fsck.worker import WorkerClient
 from tests.integration.test_fsck import Silent, named
 from tests.support.fakes import FakeEncoder
 from tests.support.fault.fleet import Life
@@ -132,9 +132,12 @@ def survive(hostile: Hostile, count: int, capsys: pytest.CaptureFixture[str]) ->
     assert answered == wanted, f"seed {SEED}: {(wanted - answered, answered - wanted)}"
     assert found.total() == total, f"seed {SEED}: {found - wanted}"
     check = Check(
-        hostile.settings, Worker(hostile.life.url), FakeEncoder, Options(sample=None, wait_s=120.0),
+        hostile.settings,
+        WorkerClient(hostile.life.url),
+        FakeEncoder,
+        Options(sample=None, wait_s=120.0),
         Silent(),
-    )  # fmt: skip
+    )
     report = asyncio.run(asyncio.to_thread(check.run))
     assert named(report) == {}, f"seed {SEED}: {report.findings}"
     for probe in ("livez", "readyz"):

@@ -16,7 +16,7 @@ from streams.tools.catalog.pictures import shrink
 from tests.support.commands import Commands, commands
 from visualsearch.client.search_client import SearchClient
 from visualsearch.contracts.search import SearchRequest
-from visualsearch.datasets.drawn import draw_catalogue, draw_photo
+from visualsearch.datasets.drawn import draw_catalog, draw_photo
 
 PRODUCTS = 40
 PHOTOS_TIMEOUT_S = 900
@@ -39,7 +39,7 @@ def write_lines(path: Path, rows: list[dict[str, Any]]) -> Path:
 def drawn_rows(folder: Path) -> list[dict[str, Any]]:
     """Draw a small catalog, its images as files."""
     rows = []
-    for drawn in draw_catalogue(PRODUCTS):
+    for drawn in draw_catalog(PRODUCTS):
         images = []
         for image in drawn.images:
             name = f"{drawn.product_id}-{image.image_id}.jpg"
@@ -134,7 +134,7 @@ def _refused(shell: Commands) -> None:
 
 def _a_folder_and_the_page(shell: Commands, shop: Path) -> None:
     """Load a folder of category folders; its image comes back as it was sent."""
-    (drawn,) = draw_catalogue(1)
+    (drawn,) = draw_catalog(1)
     (shop / "Dresses").mkdir(parents=True)
     (shop / "Dresses" / "red one.jpg").write_bytes(drawn.images[0].data)
     assert shell.json("load", shop, "--wait")["searchable"] == 1

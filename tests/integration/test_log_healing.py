@@ -41,7 +41,12 @@ from tests.support.waiting import until
 from visualsearch.client.messages import OutgoingMessage
 from visualsearch.client.partitioner import partition_of
 from visualsearch.client.producer import Producer
-from visualsearch.contracts.records import Base, Offer, decode_record, encode_record
+from visualsearch.contracts.records import (
+    BaseLogRecord,
+    OfferLogRecord,
+    decode_record,
+    encode_record,
+)
 from visualsearch.engine import Engine
 
 pytestmark = pytest.mark.deep
@@ -87,7 +92,7 @@ def compact(settings: Settings, producer: Producer) -> None:
         time.sleep(0.5)
         fillers = [
             OutgoingMessage(
-                topic, f"offer:{name}".encode(), encode_record(Offer(order=(0, 0, 0))), p
+                topic, f"offer:{name}".encode(), encode_record(OfferLogRecord(order=(0, 0, 0))), p
             )
             for p, name in enumerate(names)
         ]
@@ -262,7 +267,7 @@ async def test_nothing_is_appended_during_a_replay(kafka: BrokerInfo, tmp_path: 
     topic, products = settings.topics.index_log, [f"p{n}" for n in range(100)]
 
     def record(product_id: str, version: int) -> OutgoingMessage:
-        value = encode_record(Base(order=(version, 0, 0), title=f"v{version}"))
+        value = encode_record(BaseLogRecord(order=(version, 0, 0), title=f"v{version}"))
         place = partition_of(product_id, PARTITIONS)
         return OutgoingMessage(topic, f"base:{product_id}".encode(), value, place)
 

@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, TopicPartition
 from prometheus_client import CollectorRegistry
 
 from streams.config.topics import TopicSpec
-from streams.kafka.consumer_group import GroupReader, Sink
+from streams.kafka.consumer_group import GroupConsumer, Sink
 from streams.kafka.topics import create_topics
 from streams.metrics import Metrics
 from streams.tools.broker import BrokerInfo
@@ -36,7 +36,9 @@ class OnKafka:
         with Producer(settings.kafka()) as producer:
             await producer.send(OutgoingMessage(topic, b"k", value) for value in values)
         metrics = Metrics(CollectorRegistry())
-        reader = GroupReader(settings.kafka(), group, [topic], sink, metrics, session_timeout_s=6.0)
+        reader = GroupConsumer(
+            settings.kafka(), group, [topic], sink, metrics, session_timeout_s=6.0
+        )
         reader.start()
         try:
             await asyncio.wait_for(done.wait(), 60)

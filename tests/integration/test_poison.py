@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from streams.tools.broker import BrokerInfo
 from streams.tools.fsck.check import Check, Options
-from streams.tools.fsck.worker import Worker
+from streams.tools.fsck.worker import WorkerClient
 from tests.integration.test_fsck import Silent, named
 from tests.support.bomb import publish_bomb
 from tests.support.commands import Commands
@@ -21,7 +21,7 @@ from tests.support.raw_producer import RawMessage, publish
 from tests.support.waiting import until
 from visualsearch.client.partitioner import partition_of
 from visualsearch.contracts.events import encode_event
-from visualsearch.contracts.records import Base, encode_record, record_key
+from visualsearch.contracts.records import BaseLogRecord, encode_record, record_key
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NOT_UTF8 = ((b"\xff\xfe\x80", b"v"), (b"correlation_id", b"c"))
@@ -102,7 +102,7 @@ async def test_a_request_with_a_header_that_is_no_text_is_answered_with_its_hits
 async def test_headers_that_are_no_text_stop_no_reader_of_any_topic(path: Path) -> None:
     """The index log, the results, the retries and the dead letters: anyone may write there."""
     topics = path.topics
-    record = encode_record(Base(order=(1, 0, 0), title="in the log"))
+    record = encode_record(BaseLogRecord(order=(1, 0, 0), title="in the log"))
     key = record_key("base", "logged")
     partition = partition_of("logged", 2)
     await poison(
@@ -160,9 +160,12 @@ async def test_the_tools_go_on(path: Path) -> None:
     """`fsck` finds what is wrong alone, `explain` and `dlq` read past what they cannot read."""
     runner = Commands(path.settings, path.url)
     check = Check(
-        path.settings, Worker(path.url), lambda: path.encoder, Options(sample=None, wait_s=60.0),
+        path.settings,
+        WorkerClient(path.url),
+        lambda: path.encoder,
+        Options(sample=None, wait_s=60.0),
         Silent(),
-    )  # fmt: skip
+    )
     report = await asyncio.to_thread(check.run)
     assert named(report) == {"stale": ["logged"]}  # the record that no event stands behind
     explained = await asyncio.to_thread(runner.json, "explain", "after-5", "--http", path.url)

@@ -8,7 +8,7 @@ import pytest
 
 from streams.ingest.order import is_replay
 from streams.kafka.messages import SourceMessage
-from streams.kafka.retry_forever import three_tries
+from streams.kafka.retry_forever import retry_three_times
 from streams.tools.broker import BrokerInfo
 from tests.support.harness import picture, running_path
 from tests.support.path_events import created
@@ -106,7 +106,7 @@ async def test_a_callback_into_a_higher_room_is_seen() -> None:
         return is_replay(message)
 
     with calls.installed(), calls.recorded() as found:
-        assert await three_tries(look_at_order, what="a test") is False
+        assert await retry_three_times(look_at_order, what="a test") is False
     assert upwards(path_of(found)) == [
-        "streams.kafka.retry_forever:three_tries -> streams.ingest.order:is_replay"
+        "streams.kafka.retry_forever:retry_three_times -> streams.ingest.order:is_replay"
     ]

@@ -10,10 +10,10 @@ from pathlib import Path as Folder
 import pytest
 
 from streams.config.settings import Settings
-from streams.snapshots.request import AskError, ask_for_snapshot
+from streams.snapshots.request import SnapshotRequestError, request_snapshot
 from streams.snapshots.source import read_source
 from streams.tools.broker import BrokerInfo
-from streams.tools.fsck.worker import Worker
+from streams.tools.fsck.worker import WorkerClient
 from tests.support.fault.fleet import Fleet, Life, until
 from tests.support.fault.stage import environ_of
 from tests.support.harness import inline, make_settings, make_topics, read_topic
@@ -70,7 +70,7 @@ class Shop:
 
 def found(life: Life) -> dict[str, float | None]:
     """Return the price of each product that a worker serves."""
-    served = Worker(life.url).products()
+    served = WorkerClient(life.url).products()
     return {each.product_id: each.offer.price for each in served if each.searchable and each.offer}
 
 
@@ -101,7 +101,7 @@ def test_a_killed_worker_comes_back_from_its_snapshot(shop: Shop) -> None:
     shop.publish(deleted("p0"))
     expected: dict[str, float | None] = {f"p{n}": 1.0 for n in range(1, PRODUCTS)}
     until(lambda: found(first) == expected, "all is indexed")
-    taken = ask_for_snapshot(first.url)
+    taken = request_snapshot(first.url)
     assert taken["products"] == PRODUCTS
     shop.publish(offer("p2", price=9.0), deleted("p1"), created("new", inline(99), price=3.0))
     del expected["p1"]
@@ -125,7 +125,7 @@ def test_one_killed_at_each_step_of_a_snapshot_comes_back(shop: Shop) -> None:
     shop.publish(*(created(f"p{n}", inline(n), price=1.0) for n in range(PRODUCTS)))
     prices: dict[str, float | None] = {f"p{n}": 1.0 for n in range(PRODUCTS)}
     until(lambda: found(life) == prices, "all is indexed")
-    ask_for_snapshot(life.url)
+    request_snapshot(life.url)
     for number, point in enumerate(
         ("freeze the index: after", "copy the vectors: after", "fsync a snapshot: before",
          "rename a snapshot: before", "rename a snapshot: after", "prune snapshots: before")
@@ -134,9 +134,9 @@ def test_one_killed_at_each_step_of_a_snapshot_comes_back(shop: Shop) -> None:
         prices["p1"] = float(number)
         until(lambda life=life: found(life) == prices, f"price {number}")
         life.trap(point, 1, signal.SIGKILL)
-        with contextlib.suppress(AskError):
+        with contextlib.suppress(SnapshotRequestError):
             for _ in range(100):  # the trap is set when the worker has heard of it
-                ask_for_snapshot(life.url)
+                request_snapshot(life.url)
         life.process.wait(30)
         assert life.hit == (point, "SIGKILL")
         life = shop.start()

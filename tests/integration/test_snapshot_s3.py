@@ -18,7 +18,7 @@ from tests.support.path_events import created, deleted, offer
 from tests.support.s3 import BUCKET, S3, SECRET, s3_server
 from tests.support.snapshot_parts import snapshot_in
 from tests.support.waiting import until
-from visualsearch.snapshot.folder import listed
+from visualsearch.snapshot.folder import list_snapshots
 from visualsearch.snapshot.read import check
 
 PRODUCTS = 12
@@ -53,7 +53,7 @@ async def test_an_empty_disk_is_filled_from_s3(
         await path.settled()
     assert settings.snapshots_url is not None
     store = SnapshotStore(settings.snapshots_url)
-    assert store.listed() == [listed(settings.snapshots)[0].name]
+    assert store.listed() == [list_snapshots(settings.snapshots)[0].name]
     shutil.rmtree(settings.data_dir / "snapshots")
     async with path_of(settings) as path:
         assert path.metric("snapshots_total", outcome="restored") == 1
@@ -67,7 +67,7 @@ async def test_an_empty_disk_is_filled_from_s3(
             assert path.worker._side is not None
             assert path.worker._side.keeper is not None
             await asyncio.to_thread(path.worker._side.keeper.request().result)
-            name = listed(settings.snapshots)[0].name
+            name = list_snapshots(settings.snapshots)[0].name
             await until(lambda name=name: name in store.listed())
         await until(lambda: len(store.listed()) == 2)
     manifests = [json.dumps(dict(store.manifest(name).source)) for name in store.listed()]
@@ -91,7 +91,7 @@ async def test_a_store_that_is_away_costs_nothing_but_a_warning(
         assert await path.names_showing(1) == ["p1"]
         assert path.worker.live() is None
         assert path.worker.ready() is None
-    assert check(listed(settings.snapshots)[0]).products == 3
+    assert check(list_snapshots(settings.snapshots)[0]).products == 3
     assert SECRET not in caplog.text
 
 

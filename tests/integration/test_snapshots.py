@@ -16,13 +16,13 @@ from streams.config.settings import Settings
 from streams.config.topics import topic_specs
 from streams.kafka.topics import admin_client
 from streams.snapshots.log_state import identify, require_readable
-from streams.snapshots.source import RefusedError, Source, read_source
+from streams.snapshots.source import SnapshotSource, UnusableSnapshotError, read_source
 from streams.tools.broker import BrokerInfo
 from tests.support.harness import Path, inline, make_settings, make_topics, path_of
 from tests.support.path_events import created, deleted, offer
 from tests.support.waiting import until
 from visualsearch.client.tail import Position
-from visualsearch.snapshot.folder import listed
+from visualsearch.snapshot.folder import list_snapshots
 from visualsearch.snapshot.manifest import read_manifest
 
 PRODUCTS = 12
@@ -46,9 +46,9 @@ async def filled(settings: Settings) -> AsyncIterator[Path]:
         yield path
 
 
-def source_of(settings: Settings) -> Source:
+def source_of(settings: Settings) -> SnapshotSource:
     """Return the source of the newest snapshot."""
-    return read_source(read_manifest(listed(settings.snapshots)[0]).source)
+    return read_source(read_manifest(list_snapshots(settings.snapshots)[0]).source)
 
 
 def records_read(path: Path) -> int:
@@ -83,8 +83,10 @@ async def test_a_worker_reads_on_where_its_snapshot_ends(settings: Settings) -> 
         await path.publish(offer("p1", price=9.0), created("new", inline(99)), deleted("p2"))
         await path.settled()
         tail = records_read(path)
-    assert len(listed(settings.snapshots)) == 2
-    shutil.rmtree(listed(settings.snapshots)[0])  # as if it had been killed before the last one
+    assert len(list_snapshots(settings.snapshots)) == 2
+    shutil.rmtree(
+        list_snapshots(settings.snapshots)[0]
+    )  # as if it had been killed before the last one
     async with path_of(settings) as path:
         assert records_read(path) == tail  # ready means that the tail is applied
         assert [hit.price for hit in await path.showing(1)] == [9.0]
@@ -97,10 +99,10 @@ async def test_what_has_not_changed_is_not_written_again(settings: Settings) -> 
     """Restarting a quiet worker ten times must not push the older snapshots out."""
     async with filled(settings):
         pass
-    (only,) = listed(settings.snapshots)
+    (only,) = list_snapshots(settings.snapshots)
     async with path_of(settings) as path:
         assert path.worker._side.keeper.age_s() == 0.0  # type: ignore[union-attr]
-    assert listed(settings.snapshots) == [only]
+    assert list_snapshots(settings.snapshots) == [only]
 
 
 async def test_the_clock_and_the_changes_have_snapshots_taken(
@@ -116,7 +118,7 @@ async def test_the_clock_and_the_changes_have_snapshots_taken(
             await path.publish(offer("p1", price=float(number)))
             await until(lambda taken=taken: path.metric("snapshots_total", outcome="taken") > taken)
         assert path.metric("snapshot_seconds") > 0
-    assert len(listed(settings.snapshots)) == 2
+    assert len(list_snapshots(settings.snapshots)) == 2
 
 
 async def test_a_topic_that_was_made_again_is_another_one(settings: Settings) -> None:
@@ -141,7 +143,7 @@ async def test_a_log_that_begins_later_cannot_be_read_on(settings: Settings) -> 
     async with path_of(settings) as path:
         await path.publish(*(offer(f"p{n}", price=2.0) for n in range(1, PRODUCTS)))
         await path.settled()
-    shutil.rmtree(listed(settings.snapshots)[0])
+    shutil.rmtree(list_snapshots(settings.snapshots)[0])
     topic = settings.topics.index_log
     cut = [TopicPartition(topic, n, at.offset + 1) for n, at in enumerate(early.positions)]
     admin = admin_client(settings.bootstrap)  # its futures live as long as it does
@@ -171,8 +173,8 @@ async def test_offsets_that_the_log_cannot_have_given_are_refused(
         pass
     source = source_of(settings)
     await asyncio.to_thread(require_readable, settings.kafka(), source)
-    wrong = Source(source.log, (changed, source.positions[1]))
-    with pytest.raises(RefusedError) as raised:
+    wrong = SnapshotSource(source.log, (changed, source.positions[1]))
+    with pytest.raises(UnusableSnapshotError) as raised:
         await asyncio.to_thread(require_readable, settings.kafka(), wrong)
     assert raised.value.code == code
 
@@ -184,7 +186,7 @@ async def test_a_damaged_snapshot_is_passed_over_for_an_older_one(settings: Sett
     async with path_of(settings) as path:
         await path.publish(offer("p1", price=9.0))
         await path.settled()
-    newest, older = listed(settings.snapshots)
+    newest, older = list_snapshots(settings.snapshots)
     victim = newest / next(iter(read_manifest(newest).files))
     data = bytearray(victim.read_bytes())
     data[len(data) // 2] ^= 1
@@ -217,12 +219,12 @@ async def test_dirty_keys_travel_with_the_snapshot(settings: Settings) -> None:
     """Or nobody would heal them: the stale record lies before the offsets."""
     async with filled(settings) as path:
         assert path.worker._side is not None
-        path.worker._side.ledger.stale(b"base:p1", 0, (1, 2, 3))
+        path.worker._side.ledger.mark_stale(b"base:p1", 0, (1, 2, 3))
     source = source_of(settings)
     assert [(d.raw_key, d.partition, d.order) for d in source.dirty] == [(b"base:p1", 0, (1, 2, 3))]
     async with path_of(settings) as path:
         assert path.worker._side is not None
-        assert path.worker._side.ledger.dirty()[b"base:p1"].order == (1, 2, 3)
+        assert path.worker._side.ledger.dirty_keys()[b"base:p1"].order == (1, 2, 3)
 
 
 async def test_what_a_log_is_is_told_by_the_broker(settings: Settings) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.ingest.dead_letters import Fault, dead_letter
-from streams.ingest.order import ORDER_HEADER, OrderMode, parse_place
+from streams.ingest.order import ORDER_HEADER, OrderMode, parse_original_position
 from streams.ingest.outcome import read_event
 from streams.kafka.messages import SourceMessage
 from streams.tools.dlq.dead_letters import DeadLetter
@@ -72,7 +72,7 @@ def test_a_replayed_event_has_the_order_of_its_original(replays: Replays) -> Non
 def test_any_order_header_is_an_order_or_a_schema_error(value: bytes) -> None:
     """Whoever wrote it: no other exception, and never a number that the log cannot hold."""
     message = SourceMessage("t", 0, 7, 1000, b"p", None, ((ORDER_HEADER, value),))
-    place, refused = parse_place(value), None
+    place, refused = parse_original_position(value), None
     try:
         order = read_event(message, "timestamp").order
     except SchemaError as error:
@@ -82,6 +82,6 @@ def test_any_order_header_is_an_order_or_a_schema_error(value: bytes) -> None:
     elif refused is None:
         assert order[:2] == (place.timestamp_ms, place.offset)
         assert max(order) < 2**63
-        assert parse_place(place.header[1]) == place
+        assert parse_original_position(place.header[1]) == place
     else:
         assert refused == "timestamp_invalid"  # a null has no other time than this

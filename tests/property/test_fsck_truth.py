@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.images.errors import Fetched, FetchError
-from streams.indexer.records import engine_record
+from streams.images.errors import FetchedImage, FetchError
+from streams.indexer.records import to_engine_record
 from streams.ingest.dead_letters import dead_letter
-from streams.ingest.outcome import Outcome, newest_records
+from streams.ingest.outcome import EventOutcome, latest_records
 from streams.ingest.pipeline import AttributePipeline
 from streams.kafka.messages import SourceMessage
 from streams.tools.fsck.compare import differences, may_be_searchable, must_be_searchable
 from streams.tools.fsck.history import History, Mode
 from streams.tools.fsck.letters import failures
-from streams.tools.fsck.values import Message, Served
+from streams.tools.fsck.values import Message, ServedProduct
 from streams.web.products import ProductsQuery, product_lines
 from tests.support.fakes import DIM, jpeg
 from tests.support.lane_events import embedding_pipeline, fake_model
@@ -37,12 +37,12 @@ LIMIT = 4096
 class Pictures:
     """A fetcher of which one image is missing and one is none."""
 
-    async def fetch(self, url: str, *, timeout_s: float | None = None) -> Fetched:
+    async def fetch(self, url: str, *, timeout_s: float | None = None) -> FetchedImage:
         """Return an image. Raises FetchError."""
         assert timeout_s is None
         if url not in PICTURES:
             raise FetchError("image_http_404", "absent")
-        return Fetched(b"text" if url.endswith("3") else PICTURES[url])
+        return FetchedImage(b"text" if url.endswith("3") else PICTURES[url])
 
 
 images = st.fixed_dictionaries(
@@ -102,9 +102,11 @@ async def indexed(
     class Applied:
         """A publisher whose records are applied at once."""
 
-        async def write(self, batch: Sequence[SourceMessage], outcomes: Sequence[Outcome]) -> None:
-            records = [entry[:2] for _, entry in newest_records(outcomes)]
-            engine.apply([engine_record(*record) for record in records])
+        async def write(
+            self, batch: Sequence[SourceMessage], outcomes: Sequence[EventOutcome]
+        ) -> None:
+            records = [entry[:2] for _, entry in latest_records(outcomes)]
+            engine.apply([to_engine_record(*record) for record in records])
             for source, outcome in zip(batch, outcomes, strict=True):
                 letters.extend(dead_letter("dead", source, fault) for fault in outcome.faults)
 
@@ -123,10 +125,10 @@ async def indexed(
     ]
 
 
-def served_by(engine: Engine) -> dict[str, Served]:
+def served_by(engine: Engine) -> dict[str, ServedProduct]:
     """Return what a worker with this engine would serve."""
     lines = b"".join(product_lines(engine, {}, ProductsQuery())).splitlines()
-    rows = [msgspec.json.decode(line, type=Served) for line in lines[1:-1]]
+    rows = [msgspec.json.decode(line, type=ServedProduct) for line in lines[1:-1]]
     return {row.product_id: row for row in rows}
 
 

@@ -7,7 +7,7 @@ from unittest.mock import patch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.kafka.consumer_group import GroupReader
+from streams.kafka.consumer_group import GroupConsumer
 from tests.support.consumer_group import PARTITIONS, Group, Member, Working
 from tests.support.log_replica import METRICS, TOPIC
 
@@ -20,7 +20,7 @@ async def _life(rng: random.Random) -> Group:
     """Return a group after a reader has lived in it, at first among troubles."""
     group = Group([rng.randint(0, MESSAGES) for _ in range(PARTITIONS)])
     member, sink = Member(rng, group), Working(rng, group)
-    reader = GroupReader({}, "g", [TOPIC], sink, METRICS, session_timeout_s=6.0, commit_s=0.0)
+    reader = GroupConsumer({}, "g", [TOPIC], sink, METRICS, session_timeout_s=6.0, commit_s=0.0)
     try:
         with patch("confluent_kafka.Consumer", member.configure):
             consumer = await reader._call(reader._join)

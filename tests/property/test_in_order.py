@@ -6,7 +6,7 @@ from typing import Literal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.kafka.in_order import InOrder
+from streams.kafka.in_order import OrderedAcks
 
 PARTITIONS = 2
 Step = tuple[Literal["add", "finish", "forget"], int]
@@ -25,7 +25,7 @@ def check_in_order(steps: list[Step]) -> None:
 
     A completion may come twice, or for an item of a former assignment. Neither acknowledges.
     """
-    in_order = InOrder()
+    in_order = OrderedAcks()
     acknowledged: list[int] = []
     completions = []
     unacknowledged: list[list[int]] = [[] for _ in range(PARTITIONS)]

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from streams.images.errors import Fetched
-from streams.indexer.records import engine_record
+from streams.images.errors import FetchedImage
+from streams.indexer.records import to_engine_record
 from streams.ingest.order import OrderMode
 from streams.ingest.pipeline import AttributePipeline
 from streams.kafka.batches import Batches
@@ -35,9 +35,9 @@ EVENTS, AT_ONCE = 20, 5
 class Pictures:
     """A host that has an image at each address."""
 
-    async def fetch(self, url: str, **_: float | None) -> Fetched:
+    async def fetch(self, url: str, **_: float | None) -> FetchedImage:
         """Return the image."""
-        return Fetched(_picture(int(url.rpartition("/")[2])))
+        return FetchedImage(_picture(int(url.rpartition("/")[2])))
 
 
 @cache
@@ -104,7 +104,7 @@ def replayed(log: Log) -> dict[str, Any]:
     """Return what the exact twin makes of a log."""
     twin = ExactIndex(FakeEncoder.model_id, DIM)
     for entry in (entry for entries in log.entries for entry in entries):
-        twin.apply([engine_record(*decode_record(entry.key(), entry.value()))])
+        twin.apply([to_engine_record(*decode_record(entry.key(), entry.value()))])
     return {
         name: (twin.product(name), [(i, row.tobytes()) for i, row in twin.vectors_of(name)])
         for name in PRODUCTS

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from streams.ingest.dead_letters import Fault
 from streams.ingest.latest import Newest
-from streams.ingest.outcome import Outcome
+from streams.ingest.outcome import EventOutcome
 from streams.kafka.messages import SourceMessage
-from visualsearch.contracts.records import Order, Vectors
+from visualsearch.contracts.records import Order, VectorsLogRecord
 
 PRODUCTS = ("a", "b")
 TRIES = 3
@@ -37,10 +37,10 @@ class Write:
         return (self.version // 2, self.version % 2, 0)
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> EventOutcome:
         """What the pipeline publishes: the record, and a dead letter for one of its images."""
-        record: Any = (self.product_id, Vectors(order=self.order, deleted=True), None)
-        return Outcome("indexed", "product-updated", [record], FAULTS)
+        record: Any = (self.product_id, VectorsLogRecord(order=self.order, deleted=True), None)
+        return EventOutcome("indexed", "product-updated", [record], FAULTS)
 
 
 WRITES = st.lists(
@@ -79,7 +79,7 @@ class Publishing:
             return
 
     async def _attempt(self, write: Write, *, fails: bool) -> None:
-        async def publish(_: Sequence[SourceMessage], outcomes: Sequence[Outcome]) -> None:
+        async def publish(_: Sequence[SourceMessage], outcomes: Sequence[EventOutcome]) -> None:
             await _turns(write.takes)
             if fails:
                 raise ConnectionError("the broker is away")
@@ -87,7 +87,7 @@ class Publishing:
 
         await self.latest.publish(MESSAGE, write.outcome, publish)
 
-    def _append(self, write: Write, outcome: Outcome) -> None:
+    def _append(self, write: Write, outcome: EventOutcome) -> None:
         """Append to the log. Superseded are only records older than one that is written."""
         self.published += 1
         written = self.log[write.product_id]

@@ -70,7 +70,7 @@ def _step(ledger: Ledger, model: Model, action: str, key: bytes, order: Order) -
         ledger.current(key, order)
         model.current(key, order)
     elif action == "met_end":
-        ledger.met_end(KEYS[key])
+        ledger.mark_end(KEYS[key])
         model.ends[KEYS[key]] = model.now_s
     elif action == "claim":
         assert ledger.claim(key, order) == model.put_off(key, order, GRACE_S)

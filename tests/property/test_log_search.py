@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.indexer.healer import LogRecord, Search
-from visualsearch.contracts.records import Base, Order, encode_record
+from streams.indexer.healer import LogRecord, NewestRecordCollector
+from visualsearch.contracts.records import BaseLogRecord, Order, encode_record
 
 KEYS = (b"base:p", b"base:q", b"base:r")
 ORDERS = [(1, 0, 0), (2, 0, 0), (2, 1, 0)]
@@ -22,10 +22,10 @@ def check_search(search: tuple[Log, Wanted]) -> None:
     A key whose newest record is older than what is wanted is not found.
     """
     log, wanted = search
-    searching = Search(wanted)
+    searching = NewestRecordCollector(wanted)
     found: dict[bytes, LogRecord] = {}
     for offset, (key, order) in enumerate(log):
-        value = encode_record(Base(order=order, title=str(offset)))
+        value = encode_record(BaseLogRecord(order=order, title=str(offset)))
         searching.see(key, value, (("offset", b"%d" % offset),))
         newest = max(o for k, o in log if k == key)
         if key in wanted and order == newest >= wanted[key]:

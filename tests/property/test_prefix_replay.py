@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
-from streams.indexer.records import engine_record
+from streams.indexer.records import to_engine_record
 from streams.ingest.order import OrderMode
 from tests.support.log_catalogue import PRODUCTS
 from tests.support.log_history import History
@@ -99,7 +99,7 @@ def wrong_after_crashes(
     wrong = 0
     applied = START
     for prefix, entry in prefixes(rng, log):
-        twin.apply([engine_record(*decode_record(entry.key(), entry.value()))])
+        twin.apply([to_engine_record(*decode_record(entry.key(), entry.value()))])
         replay(rng, prefix, from_start, START)
         earlier = [rng.randint(0, end) for end in applied]
         replay(rng, prefix, from_any, [offset + skip for offset in earlier])

@@ -11,7 +11,7 @@ from visualsearch.errors import QueryError
 from visualsearch.index.exact import ExactIndex
 from visualsearch.index.planner import Costs, Tuning
 from visualsearch.index.state import satisfies
-from visualsearch.search.duplicates import grouped
+from visualsearch.search.duplicates import group_duplicates
 from visualsearch.search.mmr import mmr
 from visualsearch.types import Filters, Query, Record
 
@@ -49,7 +49,11 @@ def test_never_short_all_matching_each_once(
         Query(pool()[number], chosen, top_k, diversity=diversity, collapse=collapse)
     )
     matching = twin.search(Query(pool()[number], chosen, 1000)).hits
-    there = len(grouped(matching, engine.pictures(matching), 1000)) if collapse else len(matching)
+    there = (
+        len(group_duplicates(matching, engine.hit_vectors(matching), 1000))
+        if collapse
+        else len(matching)
+    )
     assert len(answer.hits) == min(top_k, there)
     assert answer.plan.matches == len(matching)
     shown = [hit.product_id for hit in answer.hits]

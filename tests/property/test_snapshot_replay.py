@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
-from streams.snapshots.source import Source, read_source
-from streams.snapshots.take import Keep, Taking
+from streams.snapshots.source import SnapshotSource, read_source
+from streams.snapshots.take import Retention, SnapshotTaker
 from tests.property.test_prefix_replay import MODES, state
 from tests.support.log_catalogue import PRODUCTS
 from tests.support.log_history import History
@@ -45,7 +45,7 @@ Lived = tuple[dict[str, Any], dict[bytes, Order]]
 class Life:
     """A worker's reader on a log, from where its snapshot ends."""
 
-    def __init__(self, log: Log, engine: Engine, source: Source | None = None) -> None:
+    def __init__(self, log: Log, engine: Engine, source: SnapshotSource | None = None) -> None:
         self.engine = engine
         self.consumer = LogConsumer(log)
         self.ledger = Ledger(1.0, lambda: 0.0)
@@ -68,13 +68,22 @@ class Life:
         """Read to the ends; return what the index holds, and the newest orders of dirty keys."""
         while not self.reader.caught_up.is_set():
             self.read(rng)
-        return state(self.engine), {k: dirty.order for k, dirty in self.ledger.dirty().items()}
+        return state(self.engine), {k: dirty.order for k, dirty in self.ledger.dirty_keys().items()}
 
 
 def snapshot(life: Life, folder: Path, rng: random.Random) -> Path:
     """Take a snapshot while records go on being applied."""
-    taking = Taking(life.engine, life.reader, life.ledger, HERE, folder, None, Keep(1, None),
-                    METRICS, lambda: START_S)  # fmt: skip
+    taking = SnapshotTaker(
+        life.engine,
+        life.reader,
+        life.ledger,
+        HERE,
+        folder,
+        None,
+        Retention(1, None),
+        METRICS,
+        lambda: START_S,
+    )
 
     def meanwhile(*_: object) -> None:
         if rng.random() < 0.5:
@@ -99,7 +108,7 @@ def survivor_and_successor(
     path = snapshot(life, folder, rng)
     source = read_source(read_manifest(path).source)
     further = tuple(Position(at.offset + skip) for at in source.positions)
-    source = Source(source.log, further, () if forget else source.dirty)
+    source = SnapshotSource(source.log, further, () if forget else source.dirty)
     engine = restore(path, model=MODEL, dim=DIM, layout=SMALL).engine
     return life.lived(rng), Life(history.log, engine, source).lived(rng)
 

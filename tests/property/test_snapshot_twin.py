@@ -39,7 +39,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def assert_equal(engine: Engine, twin: ExactIndex, queries: list[Query]) -> None:
     """Assert that the engine knows and finds what the twin does."""
     check_storage(engine)
-    names = {state.product_id for state in engine.known(0, 10_000)}
+    names = {state.product_id for state in engine.list_products(0, 10_000)}
     assert names == {*twin._base, *twin._offer, *twin._vectors}
     for name in names:
         assert engine.product(name) == twin.product(name)
@@ -106,9 +106,9 @@ def test_deleted_products_stay_deleted(records: list[Record]) -> None:
     engine = tiny_engine("exact")
     engine.apply(records)
     again = reborn(reborn(engine, "exact"), "exact")
-    assert again.known(0, 1_000) == engine.known(0, 1_000)
+    assert again.known(0, 1_000) == engine.list_products(0, 1_000)
     mine, its = again.stats(), engine.stats()
     assert (mine.products, mine.vectors) == (its.products, its.vectors)
     assert mine.rows == mine.fresh_rows, "dead rows are left behind"
     assert again.apply(records) == engine.apply(records)
-    assert again.known(0, 1_000) == engine.known(0, 1_000)
+    assert again.known(0, 1_000) == engine.list_products(0, 1_000)

@@ -6,11 +6,16 @@ from itertools import permutations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.indexer.records import engine_record
+from streams.indexer.records import to_engine_record
 from streams.indexer.watermark import Watermark
-from streams.kafka.in_order import InOrder
+from streams.kafka.in_order import OrderedAcks
 from tests.support.fakes import DIM
-from visualsearch.contracts.records import Base, IndexRecord, Offer, Vectors
+from visualsearch.contracts.records import (
+    BaseLogRecord,
+    IndexRecord,
+    OfferLogRecord,
+    VectorsLogRecord,
+)
 from visualsearch.engine import Engine
 
 
@@ -19,7 +24,7 @@ def test_acknowledgements_come_in_order_of_arrival_and_never_early(
     partitions: list[int], rng: random.Random
 ) -> None:
     """Whatever finishes first: per partition a prefix is done, all of it finished."""
-    in_order, done = InOrder(), dict.fromkeys(range(3), 0)
+    in_order, done = OrderedAcks(), dict.fromkeys(range(3), 0)
     done_by: dict[int, list[int]] = {p: [] for p in range(3)}
     finishers = []
     for number, partition in enumerate(partitions):
@@ -49,9 +54,12 @@ def records(draw: st.DrawFn) -> list[IndexRecord]:
     some = st.lists(orders, unique=True, max_size=3)
     gone = st.booleans()
     return [
-        *(Base(order=order, deleted=draw(gone), title=str(order)) for order in draw(some)),
-        *(Offer(order=order, deleted=draw(gone), price=float(order[0])) for order in draw(some)),
-        *(Vectors(order=order, deleted=True) for order in draw(some)),
+        *(BaseLogRecord(order=order, deleted=draw(gone), title=str(order)) for order in draw(some)),
+        *(
+            OfferLogRecord(order=order, deleted=draw(gone), price=float(order[0]))
+            for order in draw(some)
+        ),
+        *(VectorsLogRecord(order=order, deleted=True) for order in draw(some)),
     ]
 
 
@@ -65,7 +73,7 @@ def test_the_same_records_in_any_order_give_the_same_state(
     states = []
     for sequence in (given_records, shuffled):
         engine = Engine("fake", DIM)
-        engine.apply([engine_record("p", record) for record in sequence])
+        engine.apply([to_engine_record("p", record) for record in sequence])
         states.append(engine.product("p"))
     assert states[0] == states[1]
 
@@ -85,7 +93,7 @@ def test_the_watermark_is_that_of_the_slowest_partition(applied: list[tuple[int,
     watermark = Watermark(3)
     newest: dict[int, float] = {}
     for partition, time_s in applied:
-        watermark.applied(partition, time_s)
+        watermark.advance(partition, time_s)
         newest[partition] = max(time_s, newest.get(partition, 0.0))
     assert watermark.time_s == (min(newest.values()) if len(newest) == 3 else None)
 
@@ -93,13 +101,13 @@ def test_the_watermark_is_that_of_the_slowest_partition(applied: list[tuple[int,
 def test_a_partition_at_its_end_follows_the_clock_until_a_record_comes() -> None:
     """A quiet topic is not an old one."""
     watermark = Watermark(2)
-    watermark.applied(0, 5.0)
-    watermark.end(1)
+    watermark.advance(0, 5.0)
+    watermark.mark_end(1)
     watermark.tick(100.0)
     assert watermark.time_s == 5.0
-    watermark.end(0)
+    watermark.mark_end(0)
     watermark.tick(101.0)
     assert watermark.time_s == 101.0
-    watermark.applied(1, 50.0)  # an old record: what was true at 101 stays true
+    watermark.advance(1, 50.0)  # an old record: what was true at 101 stays true
     watermark.tick(200.0)
     assert watermark.time_s == 101.0

@@ -7,7 +7,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from streams.kafka.consumer_group import Finished
+from streams.kafka.consumer_group import Acknowledge
 from streams.kafka.messages import SourceMessage
 from tests.support.log_replica import TOPIC, Entry
 
@@ -103,10 +103,10 @@ class Working:
     def __init__(self, rng: random.Random, group: Group) -> None:
         self._rng = rng
         self._group = group
-        self._work: list[tuple[SourceMessage, Finished]] = []
-        self._cancelled: list[tuple[SourceMessage, Finished]] = []
+        self._work: list[tuple[SourceMessage, Acknowledge]] = []
+        self._cancelled: list[tuple[SourceMessage, Acknowledge]] = []
 
-    def take(self, message: SourceMessage, finished: Finished) -> None:
+    def take(self, message: SourceMessage, finished: Acknowledge) -> None:
         """Start on a message, which nobody here is working on."""
         at = (message.partition, message.offset)
         assert at not in [(m.partition, m.offset) for m, _ in self._work], "in work twice"

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from streams.ingest.outcome import Outcome, index_message, newest_records
+from streams.ingest.outcome import EventOutcome, index_message, latest_records
 from streams.kafka.consumer_group import Sink
-from streams.kafka.in_order import InOrder
+from streams.kafka.in_order import OrderedAcks
 from streams.kafka.messages import SourceMessage
 from tests.support.log_replica import PARTITIONS, TOPIC, Log
 
@@ -38,9 +38,9 @@ class Machine:
             raise Crash
         self.steps += 1
 
-    async def write(self, _: Sequence[SourceMessage], outcomes: Sequence[Outcome]) -> None:
+    async def write(self, _: Sequence[SourceMessage], outcomes: Sequence[EventOutcome]) -> None:
         """Write the records one by one."""
-        for key, entry in newest_records(outcomes):
+        for key, entry in latest_records(outcomes):
             self.step()
             await asyncio.sleep(0)  # others may go on meanwhile
             self.log.append(index_message(key, entry, TOPIC, PARTITIONS), 0.0)
@@ -70,7 +70,7 @@ async def live(machine: Machine, sink: Sink, *, hasty: bool = False) -> None:
 
 
 async def _feed(machine: Machine, sink: Sink, *, hasty: bool) -> None:
-    in_order = InOrder()
+    in_order = OrderedAcks()
     for message in machine.messages[machine.acked :]:
         while not sink.has_room:  # noqa: ASYNC110 - as the reader looks, now and then
             await asyncio.sleep(0)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from streams.kafka.consumer_group import Sink
-from streams.kafka.in_order import InOrder
+from streams.kafka.in_order import OrderedAcks
 from streams.kafka.messages import SourceMessage
 
 
@@ -15,7 +15,7 @@ class Feeder:
     def __init__(self, sink: Sink) -> None:
         self.released: list[int] = []
         self._sink = sink
-        self._in_order = InOrder()
+        self._in_order = OrderedAcks()
 
     async def feed(self, values: Iterable[bytes]) -> None:
         """Give messages of one partition, from offset 0 on, each when there is room."""
@@ -29,7 +29,7 @@ class Feeder:
     def rebalance(self) -> None:
         """Take the partition away."""
         self._sink.cancel()
-        self._in_order.forget()
+        self._in_order.clear()
 
 
 class InMemory:

@@ -17,14 +17,14 @@ from streams.config.settings import Settings, load_settings
 from streams.config.topics import TopicNames, topic_specs
 from streams.kafka.topics import create_topics
 from streams.tools.fsck.cluster import Cluster
-from streams.tools.fsck.lateness import behind
+from streams.tools.fsck.lateness import unprocessed_ranges
 from streams.worker.worker import Worker
 from tests.support.fakes import FakeEncoder, jpeg
 from tests.support.waiting import PATIENCE_S
 from visualsearch.client.messages import OutgoingMessage, read_headers
 from visualsearch.client.producer import Producer
 from visualsearch.client.search_client import SearchClient
-from visualsearch.client.unreadable import step_over
+from visualsearch.client.unreadable import skip_unreadable_batch
 from visualsearch.contracts.events import ImageSource, ProductEvent, encode_event
 from visualsearch.contracts.search import QuerySpec, SearchHit, SearchRequest, SearchResult
 
@@ -114,7 +114,9 @@ class Path:
         """Return how many messages a group has not committed; transactions' markers are none."""
         own = {"search": [self.topics.search_requests], "retry": [self.topics.product_retry]}
         bounds = self._cluster.bounds(own.get(lane) or self.topics.product_topics())
-        left = behind(bounds, self._cluster.committed(self.settings.group(lane), bounds))
+        left = unprocessed_ranges(
+            bounds, self._cluster.committed(self.settings.group(lane), bounds)
+        )
         return sum(1 for _ in self._cluster.read(left))
 
     def _log_lag(self) -> int:
@@ -276,7 +278,7 @@ def read_topic(settings: Settings, topic: str) -> list[Message]:
                 elif message.error().code() == KafkaError._PARTITION_EOF:
                     ended.add(message.partition())
                 else:
-                    step_over(consumer, settings.kafka(), message)
+                    skip_unreadable_batch(consumer, settings.kafka(), message)
     finally:
         consumer.close()
     return found

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from streams.ingest.outcome import Outcome
+from streams.ingest.outcome import EventOutcome
 from streams.ingest.pipeline import internal_failure
 from streams.kafka.batches import Batches
 from streams.kafka.consumer_group import Sink
@@ -13,7 +13,7 @@ from streams.kafka.retry_forever import retry_forever
 MESSAGES = 7
 
 
-Publish = Callable[[Sequence[SourceMessage], Sequence[Outcome]], Awaitable[None]]
+Publish = Callable[[Sequence[SourceMessage], Sequence[EventOutcome]], Awaitable[None]]
 
 
 class EchoPipeline:
@@ -28,7 +28,7 @@ class EchoPipeline:
         """Write one outcome per message."""
         if any(message.value == b"poison" for message in messages):
             raise RuntimeError("a defect")
-        await self._publish(messages, [Outcome("indexed") for _ in messages])
+        await self._publish(messages, [EventOutcome("indexed") for _ in messages])
 
     async def give_up(self, message: SourceMessage, error: Exception) -> None:
         """Write the dead letter."""
@@ -59,7 +59,9 @@ class LaneAcksContract:
         seen: list[bytes | None] = []
         done = asyncio.Event()
 
-        async def publish(messages: Sequence[SourceMessage], outcomes: Sequence[Outcome]) -> None:
+        async def publish(
+            messages: Sequence[SourceMessage], outcomes: Sequence[EventOutcome]
+        ) -> None:
             assert len(messages) == len(outcomes) <= EchoPipeline.batch
             seen.extend(message.value for message in messages)
             if len(seen) == MESSAGES:
@@ -74,7 +76,7 @@ class LaneAcksContract:
         tries = 0
         done = asyncio.Event()
 
-        async def publish(_: Sequence[SourceMessage], __: Sequence[Outcome]) -> None:
+        async def publish(_: Sequence[SourceMessage], __: Sequence[EventOutcome]) -> None:
             async def write() -> None:
                 nonlocal tries
                 tries += 1
@@ -92,7 +94,7 @@ class LaneAcksContract:
         tries = written = 0
         done = asyncio.Event()
 
-        async def publish(messages: Sequence[SourceMessage], _: Sequence[Outcome]) -> None:
+        async def publish(messages: Sequence[SourceMessage], _: Sequence[EventOutcome]) -> None:
             async def write() -> None:
                 nonlocal tries, written
                 tries += 1
@@ -111,7 +113,7 @@ class LaneAcksContract:
         tries = 0
         done = asyncio.Event()
 
-        async def publish(_: Sequence[SourceMessage], __: Sequence[Outcome]) -> None:
+        async def publish(_: Sequence[SourceMessage], __: Sequence[EventOutcome]) -> None:
             nonlocal tries
             tries += 1
             if tries == 1:
@@ -123,11 +125,13 @@ class LaneAcksContract:
 
     async def test_what_cannot_be_published_is_dead_lettered_alone(self) -> None:
         """An error of ours that stays: three tries, its neighbors written, all acknowledged."""
-        seen: dict[bytes | None, Outcome] = {}
+        seen: dict[bytes | None, EventOutcome] = {}
         alone = 0
         done = asyncio.Event()
 
-        async def publish(messages: Sequence[SourceMessage], outcomes: Sequence[Outcome]) -> None:
+        async def publish(
+            messages: Sequence[SourceMessage], outcomes: Sequence[EventOutcome]
+        ) -> None:
             nonlocal alone
             bad = any(m.value == b"bad" and not o.faults
                       for m, o in zip(messages, outcomes, strict=True))  # fmt: skip
@@ -143,15 +147,21 @@ class LaneAcksContract:
 
         assert await self.acked([b"a", b"bad", b"b", b"c"], publish, done) == 4
         assert [fault.code for fault in seen[b"bad"].faults] == ["internal"]
-        assert {value for value, out in seen.items() if out.word == "indexed"} == {b"a", b"b", b"c"}
+        assert {value for value, out in seen.items() if out.label == "indexed"} == {
+            b"a",
+            b"b",
+            b"c",
+        }
         assert alone == 3
 
     async def test_a_message_that_breaks_the_pipeline_is_dead_lettered_alone(self) -> None:
         """Its neighbors in the batch are indexed, and all are acknowledged."""
-        seen: dict[bytes | None, Outcome] = {}
+        seen: dict[bytes | None, EventOutcome] = {}
         done = asyncio.Event()
 
-        async def publish(messages: Sequence[SourceMessage], outcomes: Sequence[Outcome]) -> None:
+        async def publish(
+            messages: Sequence[SourceMessage], outcomes: Sequence[EventOutcome]
+        ) -> None:
             seen.update(
                 (message.value, outcome)
                 for message, outcome in zip(messages, outcomes, strict=True)
@@ -161,4 +171,8 @@ class LaneAcksContract:
 
         assert await self.acked([b"a", b"poison", b"b", b"c"], publish, done) == 4
         assert [fault.code for fault in seen[b"poison"].faults] == ["internal"]
-        assert {value for value, out in seen.items() if out.word == "indexed"} == {b"a", b"b", b"c"}
+        assert {value for value, out in seen.items() if out.label == "indexed"} == {
+            b"a",
+            b"b",
+            b"c",
+        }

@@ -7,18 +7,18 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from streams.images.circuit_breaker import Hosts
-from streams.images.errors import Fetched, FetchError
+from streams.images.circuit_breaker import HostCircuitBreakers
+from streams.images.errors import FetchedImage, FetchError
 from streams.images.reader import ImageReader, Tier
 from streams.ingest.images import ImageVectors
 from streams.ingest.latest import LatestOrder
 from streams.ingest.order import OrderMode
-from streams.ingest.outcome import Outcome
+from streams.ingest.outcome import EventOutcome
 from streams.ingest.pipeline import EmbeddingPipeline
 from streams.ingest.retry import FIRST, Attempt
 from streams.kafka.messages import SourceMessage
 from streams.metrics import Metrics
-from streams.model.batcher import Embedder
+from streams.model.batcher import EmbeddingBatcher
 from streams.model.model import Model
 from tests.support.fakes import FakeEncoder, jpeg
 from visualsearch.contracts.events import ImageSource
@@ -61,13 +61,15 @@ class Written:
     """A publisher that keeps what it is given."""
 
     def __init__(self) -> None:
-        self.outcomes: list[tuple[SourceMessage, Outcome]] = []
+        self.outcomes: list[tuple[SourceMessage, EventOutcome]] = []
 
-    async def write(self, messages: Sequence[SourceMessage], outcomes: Sequence[Outcome]) -> None:
+    async def write(
+        self, messages: Sequence[SourceMessage], outcomes: Sequence[EventOutcome]
+    ) -> None:
         """Keep the outcomes."""
         self.outcomes += zip(messages, outcomes, strict=True)
 
-    def of(self, message: SourceMessage) -> Outcome:
+    def of(self, message: SourceMessage) -> EventOutcome:
         """Return the last outcome of this message."""
         return next(found for source, found in reversed(self.outcomes) if source is message)
 
@@ -82,9 +84,13 @@ def embedding_pipeline(
 ) -> EmbeddingPipeline:
     """Return a pipeline with two images per model call and four places in memory."""
     reader = ImageReader(
-        fetcher, Tier(Hosts(8, 10.0)), Tier(Hosts(8, 60.0), 60.0), inline_limit=LIMIT, in_memory=4
+        fetcher,
+        Tier(HostCircuitBreakers(8, 10.0)),
+        Tier(HostCircuitBreakers(8, 60.0), 60.0),
+        inline_limit=LIMIT,
+        in_memory=4,
     )
-    images = ImageVectors(reader, inline or Unstored(), Embedder(model, step=2), None)
+    images = ImageVectors(reader, inline or Unstored(), EmbeddingBatcher(model, step=2), None)
     return EmbeddingPipeline(mode, images, LatestOrder(), publisher, delays_s=delays_s)
 
 
@@ -103,7 +109,7 @@ class Embedding:
         self.inline = inline
         self.pipeline = embedding_pipeline(mode, model, fetcher, self.written, delays_s, inline)
 
-    async def process(self, message: SourceMessage, attempt: Attempt = FIRST) -> Outcome:
+    async def process(self, message: SourceMessage, attempt: Attempt = FIRST) -> EventOutcome:
         """Return what became of an event."""
         await self.pipeline.handle(message, attempt)
         return self.written.of(message)
@@ -118,17 +124,17 @@ class Pictures:
         self.etag = '"1"'
         self.unchanged = 0  # of these, answered without the image
 
-    async def fetch(self, url: str, *, timeout_s: float | None = None) -> Fetched:
+    async def fetch(self, url: str, *, timeout_s: float | None = None) -> FetchedImage:
         """Return the image, or raise what is there instead of it."""
         self.asked.append((url, timeout_s))
         found = self.pictures.get(url, FetchError("image_http_404", "absent", attempts=2))
         if isinstance(found, Exception):
             raise found
-        return Fetched(found, etag=self.etag)
+        return FetchedImage(found, etag=self.etag)
 
     async def fetch_changed(
-        self, url: str, known: Fetched, *, timeout_s: float | None = None
-    ) -> Fetched | None:
+        self, url: str, known: FetchedImage, *, timeout_s: float | None = None
+    ) -> FetchedImage | None:
         """Return the image unless it is still of the version that is known."""
         fetched = await self.fetch(url, timeout_s=timeout_s)
         if fetched.etag != known.etag:

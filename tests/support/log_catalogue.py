@@ -10,14 +10,14 @@ from streams.ingest.outcome import OrderedEvent, decode
 from streams.kafka.messages import SourceMessage
 from visualsearch.contracts.events import (
     TYPE_NAMES,
-    Deleted,
     ImageSource,
-    Offer,
     Product,
     ProductCreated,
     ProductDeleted,
     ProductEvent,
+    ProductOffer,
     ProductOfferUpdated,
+    ProductReference,
     ProductUpdated,
     encode_event,
 )
@@ -69,10 +69,10 @@ class Catalogue:
         }  # fmt: skip
         draw = rng.random()
         if draw < 0.3:
-            return ProductDeleted(**head, product=Deleted(product_id=product_id))
+            return ProductDeleted(**head, product=ProductReference(product_id=product_id))
         if draw < 0.5:
             return ProductOfferUpdated(
-                **head, product=Offer(product_id=product_id, price=float(number))
+                **head, product=ProductOffer(product_id=product_id, price=float(number))
             )
         images = [self._picture(number * 2 + n) for n in range(rng.randrange(3))]
         price = float(number) if rng.random() < 0.5 else None

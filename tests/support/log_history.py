@@ -15,13 +15,13 @@ import numpy as np
 
 from streams.ingest.attributes import attributes_outcome
 from streams.ingest.order import OrderMode
-from streams.ingest.outcome import Outcome, decode, index_message, newest_records
+from streams.ingest.outcome import EventOutcome, decode, index_message, latest_records
 from streams.kafka.messages import SourceMessage
 from tests.support.log_catalogue import Catalogue, newest_orders
 from tests.support.log_replica import DIM, MODEL, PARTITIONS, TOPIC, Log, Replica
 from visualsearch.client.messages import OutgoingMessage
-from visualsearch.contracts.events import Deleted, Offer
-from visualsearch.contracts.records import ImageVector, Order, Vectors
+from visualsearch.contracts.events import ProductOffer, ProductReference
+from visualsearch.contracts.records import LogImageVector, Order, VectorsLogRecord
 
 LAG_S = 70.0  # `min.compaction.lag.ms`: the time in which somebody must have healed
 FORCED_S = 15.0  # a reader is never away for longer
@@ -81,15 +81,15 @@ class Lane:
             outcomes = [self._vectors(read) for read in reads]
         else:
             outcomes = [attributes_outcome(read, INLINE_LIMIT) for read in reads]
-        return [index_message(k, e, TOPIC, PARTITIONS) for k, e in newest_records(outcomes)]
+        return [index_message(k, e, TOPIC, PARTITIONS) for k, e in latest_records(outcomes)]
 
-    def _vectors(self, read: Any) -> Outcome:
+    def _vectors(self, read: Any) -> EventOutcome:
         """Embed as a model does that gives slightly different vectors from batch to batch."""
         product = read.event.product
-        if isinstance(product, Offer):
-            return Outcome("skipped")
+        if isinstance(product, ProductOffer):
+            return EventOutcome("skipped")
         images = [
-            ImageVector(
+            LogImageVector(
                 image_id=str(n),
                 vector=vector(int(read.event.event_id[1:]) * 8 + n * 2 + self._rng.randrange(2)),
                 url=image.url or "",
@@ -97,9 +97,11 @@ class Lane:
             )
             for n, image in enumerate(getattr(product, "images", ()))
         ]
-        gone = isinstance(product, Deleted)
-        record = Vectors(order=read.order, deleted=gone, model="" if gone else MODEL, images=images)
-        return Outcome("indexed", records=[(read.product_id, record, read)])
+        gone = isinstance(product, ProductReference)
+        record = VectorsLogRecord(
+            order=read.order, deleted=gone, model="" if gone else MODEL, images=images
+        )
+        return EventOutcome("indexed", records=[(read.product_id, record, read)])
 
 
 class History:

@@ -10,7 +10,7 @@ from typing import Any
 from confluent_kafka import KafkaError
 from prometheus_client import CollectorRegistry
 
-from streams.indexer.healer import LogHealer, LogRecord, Search
+from streams.indexer.healer import LogHealer, LogRecord, NewestRecordCollector
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
 from streams.metrics import Metrics
@@ -199,9 +199,9 @@ class Replica:
         take(self.reader, self._consumer)
 
     def _newest(self, partition: int, wanted: Mapping[bytes, Order], _: object) -> Found:
-        search = Search(wanted)
+        search = NewestRecordCollector(wanted)
         for entry in self._log.read(partition, 0, 1_000_000):
-            search.see(entry.key(), entry.value(), entry.headers())
+            search.observe(entry.key(), entry.value(), entry.headers())
         assert search.found.keys() == wanted.keys(), "compaction took what was to be healed"
         self._searched()
         return search.found

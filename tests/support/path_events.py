@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from visualsearch.contracts.events import (
-    Deleted,
     ImageSource,
-    Offer,
     Product,
     ProductCreated,
     ProductDeleted,
+    ProductOffer,
     ProductOfferUpdated,
+    ProductReference,
     ProductUpdated,
 )
 
@@ -47,9 +47,11 @@ def updated(
 
 def offer(product_id: str, version: int | None = None, **fields: Any) -> ProductOfferUpdated:
     """Return a product-offer-updated event."""
-    return ProductOfferUpdated(**_head(version), product=Offer(product_id=product_id, **fields))
+    return ProductOfferUpdated(
+        **_head(version), product=ProductOffer(product_id=product_id, **fields)
+    )
 
 
 def deleted(product_id: str, version: int | None = None) -> ProductDeleted:
     """Return a product-deleted event."""
-    return ProductDeleted(**_head(version), product=Deleted(product_id=product_id))
+    return ProductDeleted(**_head(version), product=ProductReference(product_id=product_id))

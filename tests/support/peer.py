@@ -64,5 +64,7 @@ class Peer:
 def named(partition: int, word: str, deadline_ms: int = 100_000) -> SearchRequest:
     """Return a request whose first send goes into a partition."""
     routes = Routes(PARTITIONS)
-    name = next(n for n in (f"{word}-{k}" for k in range(100)) if routes.first(n) == partition)
+    name = next(
+        n for n in (f"{word}-{k}" for k in range(100)) if routes.partition_for(n) == partition
+    )
     return SearchRequest(request_id=name, query=QuerySpec(text="x"), deadline_ms=deadline_ms)

@@ -7,7 +7,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from streams.images.errors import Fetched
+from streams.images.errors import FetchedImage
 from streams.indexer.watermark import Watermark
 from streams.metrics import Metrics
 from streams.searcher.images import QueryImages
@@ -32,7 +32,7 @@ def request(**query: Any) -> SearchRequest:
 class SlowFetcher:
     """An image host that takes its time."""
 
-    async def fetch(self, _: str) -> Fetched:
+    async def fetch(self, _: str) -> FetchedImage:
         """Return never."""
         await asyncio.Event().wait()
         raise AssertionError("unreachable")

@@ -9,10 +9,10 @@ from prometheus_client import CollectorRegistry
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
 from streams.metrics import Metrics
-from streams.snapshots.choice import Choice, Judge
-from streams.snapshots.source import DirtyKey, LogIdentity, Source
+from streams.snapshots.choice import SnapshotChooser, SnapshotValidator
+from streams.snapshots.source import LogIdentity, SavedDirtyKey, SnapshotSource
 from streams.snapshots.store import SnapshotStore
-from streams.snapshots.take import Keep, Taking
+from streams.snapshots.take import Retention, SnapshotTaker
 from tests.support.log_history import vector
 from tests.support.log_replica import DIM, MODEL, SMALL, TOPIC
 from visualsearch.client.tail import Position
@@ -22,7 +22,9 @@ from visualsearch.snapshot.write import write
 from visualsearch.types import BaseRecord, ImageVector, VectorsRecord
 
 HERE = LogIdentity("cluster", TOPIC, "id", 2)
-SOURCE = Source(HERE, (Position(5, 0), Position(7, None)), (DirtyKey.of(b"base:p", 0, (1, 2, 0)),))
+SOURCE = SnapshotSource(
+    HERE, (Position(5, 0), Position(7, None)), (SavedDirtyKey.of(b"base:p", 0, (1, 2, 0)),)
+)
 START_S = 1_750_000_000.0
 
 
@@ -37,7 +39,7 @@ def engine_with(count: int) -> Engine:
 
 
 def snapshot_in(
-    folder: Path, *, at: float = START_S, count: int = 3, source: Source = SOURCE
+    folder: Path, *, at: float = START_S, count: int = 3, source: SnapshotSource = SOURCE
 ) -> Path:
     """Write a snapshot of some products and return its path."""
     return write(engine_with(count), folder, source=source.as_json(), created_at=at)
@@ -60,13 +62,13 @@ def choice(
     *,
     here: LogIdentity = HERE,
     model: str = MODEL,
-    require_readable: Callable[[Source], None] = lambda _: None,
-) -> Choice:
+    require_readable: Callable[[SnapshotSource], None] = lambda _: None,
+) -> SnapshotChooser:
     """Return a choice of a worker on this log."""
-    return Choice(
+    return SnapshotChooser(
         folder,
         store,
-        Judge(here, model, DIM, require_readable),
+        SnapshotValidator(here, model, DIM, require_readable),
         lambda path: restore(path, model=model, dim=DIM, layout=SMALL),
         metrics,
     )
@@ -90,10 +92,12 @@ def taking(
     clock: Clock,
     store: SnapshotStore | None = None,
     offsets: Sequence[int] = (5, 7),
-) -> Taking:
+) -> SnapshotTaker:
     """Return who takes snapshots of a worker that has applied its log up to these offsets."""
     ledger = Ledger(30.0, clock)
     starts = {n: Position(offset, 0) for n, offset in enumerate(offsets)}
     reader = LogReader({}, TOPIC, engine, ledger, metrics, clock, partitions=2, starts=starts)
     reader.caught_up.set()
-    return Taking(engine, reader, ledger, HERE, folder, store, Keep(3, None), metrics, clock)
+    return SnapshotTaker(
+        engine, reader, ledger, HERE, folder, store, Retention(3, None), metrics, clock
+    )

@@ -2,7 +2,7 @@
 
 PHOTOS holds `luma/` and `clothing/`. Of the photos that the encoder has not seen in training, one
 half fits a temperature for each attribute that they have labels of, the other half measures it.
-Writes `calibrated.json` and prints it (two minutes on two cores).
+Writes `calibrate_heads.json` and prints it (two minutes on two cores).
 """
 
 import argparse
@@ -15,9 +15,9 @@ import numpy as np
 
 from visualsearch.attributes.calibration import fit_temperature
 from visualsearch.attributes.guesser import Head
-from visualsearch.attributes.heads import Labelled, measured_on
+from visualsearch.attributes.heads import LabeledProduct, measure
 from visualsearch.attributes.store import CALIBRATED
-from visualsearch.attributes.taxonomy import Attribute, read_taxonomy
+from visualsearch.attributes.taxonomy import GuessableAttribute, read_attribute_taxonomy
 from visualsearch.encoders import load_encoder
 from visualsearch.encoders.lite.training import photos as lite_photos
 from visualsearch.encoders.lite.training.photos import Labels
@@ -27,7 +27,7 @@ _BATCH = 32
 FEWEST = 40  # products of a half: with fewer no figure is worth keeping
 
 
-def held_out(encoder: Encoder, folder: Path) -> list[Labelled]:
+def held_out(encoder: Encoder, folder: Path) -> list[LabeledProduct]:
     """Return the products that the lite encoder was not trained on, as the taxonomy names them."""
     photos = [*lite_photos.luma(folder / "luma"), *lite_photos.clothing(folder / "clothing")]
     unseen = [(labels, data) for labels, data in photos if labels.held_out]
@@ -39,16 +39,16 @@ def held_out(encoder: Encoder, folder: Path) -> list[Labelled]:
     for place, (labels, _) in enumerate(unseen):
         places.setdefault(labels.product, []).append(place)
     return [
-        Labelled(rows[mine], _labels(unseen[mine[0]][0]), unseen[mine[0]][0].style or name)
+        LabeledProduct(rows[mine], _labels(unseen[mine[0]][0]), unseen[mine[0]][0].style or name)
         for name, mine in places.items()
     ]
 
 
-def calibrated(
-    taxonomy: Iterable[Attribute], products: Sequence[Labelled], encoder: Encoder
+def calibrate_heads(
+    taxonomy: Iterable[GuessableAttribute], products: Sequence[LabeledProduct], encoder: Encoder
 ) -> list[Head]:
     """Return a measured zero-shot head for each attribute that the products have labels of."""
-    halves: tuple[list[Labelled], list[Labelled]] = ([], [])
+    halves: tuple[list[LabeledProduct], list[LabeledProduct]] = ([], [])
     for product in products:
         halves[lite_photos.digest(product.group) // 2 % 2].append(product)
     found = []
@@ -62,7 +62,7 @@ def calibrated(
         right = [values.index(product.labels[attribute.name]) for product in fitted]
         similarity = [head.similarity(product.vectors) for product in fitted]
         temperature = fit_temperature(similarity, right)
-        measured = measured_on(Head(attribute.name, values, weights, temperature), halves[1])
+        measured = measure(Head(attribute.name, values, weights, temperature), halves[1])
         if measured is not None:
             found.append(measured)
     return found
@@ -79,7 +79,7 @@ def main() -> int:
     parser.add_argument("photos", type=Path, help="folder that holds luma/ and clothing/")
     options = parser.parse_args()
     encoder = load_encoder("lite")
-    heads = calibrated(read_taxonomy(), held_out(encoder, options.photos), encoder)
+    heads = calibrate_heads(read_attribute_taxonomy(), held_out(encoder, options.photos), encoder)
     model = {
         head.name: {
             "temperature": round(head.temperature, 5),

@@ -21,7 +21,9 @@ def probabilities(similarity: npt.NDArray[np.floating], temperature: float) -> D
     return found
 
 
-def pooled(similarity: Sequence[npt.NDArray[np.floating]], temperature: float) -> Doubles:
+def mean_probabilities(
+    similarity: Sequence[npt.NDArray[np.floating]], temperature: float
+) -> Doubles:
     """Return a row of probabilities per product: the mean of those of its images."""
     return np.array([probabilities(rows, temperature).mean(axis=0) for rows in similarity])
 

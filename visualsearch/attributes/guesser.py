@@ -6,12 +6,12 @@ from typing import Literal
 
 import numpy as np
 
-from visualsearch.attributes.calibration import Doubles, pooled
-from visualsearch.attributes.taxonomy import Attribute, Texts
+from visualsearch.attributes.calibration import Doubles, mean_probabilities
+from visualsearch.attributes.taxonomy import GuessableAttribute, Texts
 from visualsearch.index.arrays import IntArray
 from visualsearch.types import FloatArray, Guess
 
-Source = Literal["zero-shot", "trained"]
+HeadSource = Literal["zero-shot", "trained"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,7 +26,7 @@ class Head:
     values: tuple[str, ...]
     weights: FloatArray
     temperature: float
-    source: Source = "zero-shot"
+    source: HeadSource = "zero-shot"
     accuracy: float | None = None
     error: float | None = None
     products: int = 0
@@ -36,9 +36,11 @@ class Head:
         scores: FloatArray = vectors.astype(np.float32) @ self.weights.T
         return scores
 
-    def shares(self, products: Sequence[FloatArray]) -> Doubles:
+    def probabilities(self, products: Sequence[FloatArray]) -> Doubles:
         """Return probabilities of shape (products, values)."""
-        return pooled([self.similarity(vectors) for vectors in products], self.temperature)
+        return mean_probabilities(
+            [self.similarity(vectors) for vectors in products], self.temperature
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +83,7 @@ class Guesser:
 
 
 def zero_shot(
-    taxonomy: Sequence[Attribute],
+    taxonomy: Sequence[GuessableAttribute],
     encode_texts: Texts,
     temperatures: Mapping[str, float],
 ) -> tuple[Head, ...]:

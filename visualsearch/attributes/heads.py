@@ -11,9 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from visualsearch.attributes.calibration import calibration_error, fit_temperature, pooled
+from visualsearch.attributes.calibration import (
+    calibration_error,
+    fit_temperature,
+    mean_probabilities,
+)
 from visualsearch.attributes.guesser import Head
-from visualsearch.attributes.taxonomy import Attribute, Texts
+from visualsearch.attributes.taxonomy import GuessableAttribute, Texts
 from visualsearch.types import FloatArray
 
 FOLDS = 5
@@ -27,7 +31,7 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Labelled:
+class LabeledProduct:
     """One product: its vectors (images, dim), its labels, and what must not be torn apart.
 
     Products of a `group` (a style in several colors) are in the same fold, or a head would be
@@ -39,7 +43,7 @@ class Labelled:
     group: str
 
 
-def learnable(products: Sequence[Labelled]) -> dict[str, tuple[str, ...]]:
+def learnable_attributes(products: Sequence[LabeledProduct]) -> dict[str, tuple[str, ...]]:
     """Return the attributes that can be learned, each with its values, the most frequent first."""
     counts: dict[str, dict[str, int]] = {}
     for product in products:
@@ -57,10 +61,10 @@ def learnable(products: Sequence[Labelled]) -> dict[str, tuple[str, ...]]:
 
 
 def train(
-    products: Sequence[Labelled],
+    products: Sequence[LabeledProduct],
     name: str,
     values: Sequence[str],
-    known: Attribute | None,
+    known: GuessableAttribute | None,
     encode_texts: Texts,
 ) -> tuple[Head, Head]:
     """Return (trained head, zero-shot head) of one attribute, both measured by cross-validation.
@@ -71,22 +75,22 @@ def train(
     place = {value: number for number, value in enumerate(values)}
     mine = [product for product in products if product.labels.get(name) in place]
     right = np.array([place[product.labels[name]] for product in mine])
-    described = _described(name, values, known)
+    described = _with_synonyms(name, values, known)
     prior = described.directions(encode_texts)
     folds = _folds([product.group for product in mine])
     words = [product.vectors.astype(np.float32) @ prior.T for product in mine]
-    zero = _measured(Head(name, tuple(values), prior, 1.0), words, right)
+    zero = _measure_fitted(Head(name, tuple(values), prior, 1.0), words, right)
     best: tuple[float, float, list[FloatArray]] | None = None
     for strength in STRENGTHS:
         held = _held_out(mine, right, folds, prior, zero.temperature, strength)
         temperature = fit_temperature(held, right.tolist())
-        shares = pooled(held, temperature)[np.arange(len(right)), right]
+        shares = mean_probabilities(held, temperature)[np.arange(len(right)), right]
         loss = float(-np.log(np.maximum(shares, 1e-12)).mean())
         if best is None or loss < best[0]:
             best = (loss, strength, held)
     assert best is not None  # noqa: S101 - there are strengths
     weights = fit(*_rows(mine, right), prior / zero.temperature, best[1])
-    trained = _measured(Head(name, tuple(values), weights, 1.0, "trained"), best[2], right)
+    trained = _measure_fitted(Head(name, tuple(values), weights, 1.0, "trained"), best[2], right)
     return trained, zero
 
 
@@ -113,7 +117,7 @@ def fit(
     return found
 
 
-def measured_on(head: Head, products: Sequence[Labelled]) -> Head | None:
+def measure(head: Head, products: Sequence[LabeledProduct]) -> Head | None:
     """Return the head with figures measured on other products; None if none has its values."""
     place = {value: number for number, value in enumerate(head.values)}
     mine = [product for product in products if product.labels.get(head.name) in place]
@@ -124,14 +128,14 @@ def measured_on(head: Head, products: Sequence[Labelled]) -> Head | None:
     return _figures(head, similarity, right, head.temperature)
 
 
-def _measured(head: Head, similarity: list[FloatArray], right: npt.NDArray[np.int64]) -> Head:
+def _measure_fitted(head: Head, similarity: list[FloatArray], right: npt.NDArray[np.int64]) -> Head:
     return _figures(head, similarity, right, fit_temperature(similarity, right.tolist()))
 
 
 def _figures(
     head: Head, similarity: list[FloatArray], right: npt.NDArray[np.int64], temperature: float
 ) -> Head:
-    shares = pooled(similarity, temperature)
+    shares = mean_probabilities(similarity, temperature)
     hits = shares.argmax(axis=1) == right
     return Head(
         head.name, head.values, head.weights, temperature, head.source, float(hits.mean()),
@@ -140,7 +144,7 @@ def _figures(
 
 
 def _held_out(
-    products: Sequence[Labelled],
+    products: Sequence[LabeledProduct],
     right: npt.NDArray[np.int64],
     folds: npt.NDArray[np.int64],
     prior: FloatArray,
@@ -159,7 +163,7 @@ def _held_out(
 
 
 def _rows(
-    products: Sequence[Labelled], right: npt.NDArray[np.int64]
+    products: Sequence[LabeledProduct], right: npt.NDArray[np.int64]
 ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
     counts = [len(product.vectors) for product in products]
     vectors = np.concatenate([product.vectors for product in products]).astype(np.float32)
@@ -176,11 +180,13 @@ def _folds(groups: Sequence[str]) -> npt.NDArray[np.int64]:
     return np.array([fold[group] for group in groups])
 
 
-def _described(name: str, values: Sequence[str], known: Attribute | None) -> Attribute:
+def _with_synonyms(
+    name: str, values: Sequence[str], known: GuessableAttribute | None
+) -> GuessableAttribute:
     """Return the attribute with the catalog's values, described as the taxonomy does."""
     if known is None:
-        return Attribute(name, dict.fromkeys(values, ()))
+        return GuessableAttribute(name, dict.fromkeys(values, ()))
     synonyms = {value.lower(): words for value, words in known.values.items()}
-    return Attribute(
+    return GuessableAttribute(
         name, {value: synonyms.get(value.lower(), ()) for value in values}, known.prompts
     )

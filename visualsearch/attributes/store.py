@@ -9,7 +9,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from visualsearch.attributes.guesser import Guesser, Head, zero_shot
-from visualsearch.attributes.taxonomy import Attribute, Texts, read_taxonomy
+from visualsearch.attributes.taxonomy import GuessableAttribute, Texts, read_attribute_taxonomy
 from visualsearch.errors import VisualSearchError
 
 FORMAT = 1
@@ -68,7 +68,7 @@ def load(path: Path, model: str, least: float = LEAST) -> Guesser:
 def built_in(
     model: str,
     encode_texts: Texts,
-    taxonomy: tuple[Attribute, ...] | None = None,
+    taxonomy: tuple[GuessableAttribute, ...] | None = None,
     least: float = LEAST,
 ) -> Guesser | None:
     """Return the zero-shot guesser of a model whose temperatures are known, None for others."""
@@ -76,7 +76,7 @@ def built_in(
     if known is None:
         return None
     temperatures = {name: one["temperature"] for name, one in known.items()}
-    heads = zero_shot(taxonomy or read_taxonomy(), encode_texts, temperatures)
+    heads = zero_shot(taxonomy or read_attribute_taxonomy(), encode_texts, temperatures)
     measured = tuple(
         Head(
             head.name, head.values, head.weights, head.temperature, "zero-shot",

@@ -22,7 +22,7 @@ class TaxonomyError(VisualSearchError):
 
 
 @dataclass(frozen=True, slots=True)
-class Attribute:
+class GuessableAttribute:
     """One attribute. A value is described by its own name and by its synonyms, in each prompt."""
 
     name: str
@@ -40,7 +40,7 @@ class Attribute:
         return np.array(rows, dtype=np.float32)
 
 
-def read_taxonomy(path: Path = DEFAULT) -> tuple[Attribute, ...]:
+def read_attribute_taxonomy(path: Path = DEFAULT) -> tuple[GuessableAttribute, ...]:
     """Read `{"attributes": {name: {"prompts": […], "values": {value: [synonym, …]}}}}`.
 
     Raises TaxonomyError, which names what is wrong.
@@ -55,7 +55,7 @@ def read_taxonomy(path: Path = DEFAULT) -> tuple[Attribute, ...]:
     return tuple(_attribute(path, name, given) for name, given in listed.items())
 
 
-def _attribute(path: Path, name: str, given: Any) -> Attribute:
+def _attribute(path: Path, name: str, given: Any) -> GuessableAttribute:
     where = f"{path}: attributes.{name}"
     values = given.get("values") if isinstance(given, dict) else None
     if not isinstance(values, dict) or len(values) < 2:
@@ -66,7 +66,9 @@ def _attribute(path: Path, name: str, given: Any) -> Attribute:
     prompts = given.get("prompts", ["{value}"])
     if not _texts(prompts) or not prompts or not all("{value}" in one for one in prompts):
         raise TaxonomyError(f"{where}.prompts: expected texts that hold {{value}}")
-    return Attribute(name, {value: tuple(s) for value, s in values.items()}, tuple(prompts))
+    return GuessableAttribute(
+        name, {value: tuple(s) for value, s in values.items()}, tuple(prompts)
+    )
 
 
 def _texts(given: Any) -> bool:

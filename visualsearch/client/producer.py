@@ -35,7 +35,7 @@ class SendError(Exception):
         self.refused = too_large or refused
 
 
-Told = Callable[[SendError | None], None]
+DeliveryCallback = Callable[[SendError | None], None]
 """Delivery callback, on any thread: None once the brokers have acknowledged the message."""
 
 
@@ -49,7 +49,7 @@ class _Deliveries:
         self._count = count
         self._told = itertools.count(1)  # its next() is atomic: deliveries are told by threads
 
-    def told(self, number: int, error: SendError | None) -> None:
+    def delivered(self, number: int, error: SendError | None) -> None:
         """Record the delivery of the message with this index."""
         self._errors[number] = error
         if next(self._told) == self._count:
@@ -147,11 +147,11 @@ class Producer(Closing):
         deliveries = _Deliveries(len(messages))
         for number, message in enumerate(messages):
             # The client tells nobody that it has room again.
-            while not self._produce(message, partial(deliveries.told, number)):  # noqa: ASYNC110
+            while not self._produce(message, partial(deliveries.delivered, number)):  # noqa: ASYNC110
                 await asyncio.sleep(ROOM_S)
         return await deliveries.errors()
 
-    def _produce(self, message: OutgoingMessage, told: Told) -> bool:
+    def _produce(self, message: OutgoingMessage, told: DeliveryCallback) -> bool:
         """Pass a message to the client with its callback; False if the local queue is full."""
         from confluent_kafka import KafkaException
 
@@ -197,7 +197,7 @@ class Producer(Closing):
             refused=code in (KafkaError.INVALID_TIMESTAMP, KafkaError.INVALID_RECORD),
         )
 
-    def answers(self, timeout_s: float = 3.0) -> bool:
+    def is_broker_reachable(self, timeout_s: float = 3.0) -> bool:
         """Return whether a broker answers now."""
         from confluent_kafka import KafkaException
 

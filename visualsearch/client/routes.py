@@ -17,16 +17,16 @@ class Routes:
         self._rng = rng or random.Random()
         self._answered: dict[int, None] = {}  # the last one at the end
 
-    def first(self, request_id: str) -> int:
+    def partition_for(self, request_id: str) -> int:
         """Return the partition that a producer puts the request into by its key."""
         return partition_of(request_id, self._partitions)
 
-    def answered(self, partition: int) -> None:
+    def record_answer(self, partition: int) -> None:
         """Note that a send to the partition was answered."""
         self._answered.pop(partition, None)
         self._answered[partition] = None
 
-    def again(self, first: int) -> int:
+    def resend_partition(self, first: int) -> int:
         """Return where to send again what was sent to `first`.
 
         Any other partition as long as none has answered; `first` where there is no other.

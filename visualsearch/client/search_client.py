@@ -42,7 +42,7 @@ class _Pending:
     future: "Future[SearchResult]" = field(default_factory=Future)
     sends: list[bytes] = field(default_factory=list)
 
-    def settle(self, outcome: SearchResult | BaseException) -> None:
+    def resolve(self, outcome: SearchResult | BaseException) -> None:
         """Set the caller's result or error, unless it has one or was cancelled."""
         with contextlib.suppress(InvalidStateError):
             if isinstance(outcome, BaseException):
@@ -100,7 +100,7 @@ class SearchClient:
         """Return once positioned. Raises ConnectionError with the reason otherwise."""
         positioned = self._positioned.wait(timeout_s)
         if self._ended is not None:
-            raise _copy(self._ended)
+            raise _copy_error(self._ended)
         if not positioned:
             reason = self._reason or f"no answer from {self._options['bootstrap.servers']}"
             raise ConnectionError(f"cannot read topic {self._results}: {reason}")
@@ -127,9 +127,9 @@ class SearchClient:
             if ended is None:
                 self._pending.add(pending)
         if ended is not None:
-            pending.settle(_copy(ended))
+            pending.resolve(_copy_error(ended))
         elif positioned:
-            self._send(pending, self._routes.first(request_id))
+            self._send(pending, self._routes.partition_for(request_id))
         return pending.future
 
     def search(self, request: SearchRequest) -> SearchResult:
@@ -140,7 +140,7 @@ class SearchClient:
     def close(self) -> None:
         """Fail the requests that still wait with ClientClosedError, and stop."""
         self._stopping.set()
-        self._end(ClientClosedError("the search client is closed"))
+        self._fail_all(ClientClosedError("the search client is closed"))
         self._thread.join()
         self._sender.shutdown(wait=False, cancel_futures=True)
         self._producer.close()
@@ -163,21 +163,23 @@ class SearchClient:
 
         def sent(done: "Future[None]") -> None:
             if (error := done.exception()) is not None:
-                self._not_sent(pending, correlation_id, error)
+                self._on_send_failed(pending, correlation_id, error)
 
         try:
             self._producer.submit(message).add_done_callback(sent)
         except Exception as error:
-            self._not_sent(pending, correlation_id, error)
+            self._on_send_failed(pending, correlation_id, error)
 
-    def _not_sent(self, pending: _Pending, correlation_id: bytes, error: BaseException) -> None:
+    def _on_send_failed(
+        self, pending: _Pending, correlation_id: bytes, error: BaseException
+    ) -> None:
         """Fail a request once none of its sends can be answered."""
         with self._lock:
             if self._sends.pop(correlation_id, None) is not None:
                 pending.sends.remove(correlation_id)
             answerable = bool(pending.sends)
         if not answerable:
-            pending.settle(error)
+            pending.resolve(error)
 
     def _forget(self, pending: _Pending) -> None:
         """Release the state of a request that is answered, failed or cancelled."""
@@ -186,13 +188,13 @@ class SearchClient:
             for correlation_id in pending.sends:
                 self._sends.pop(correlation_id, None)
 
-    def _end(self, error: ConnectionError) -> None:
+    def _fail_all(self, error: ConnectionError) -> None:
         """Take no more requests, and fail those that wait."""
         with self._lock:
             self._ended = self._ended or error
             waiting = list(self._pending)
         for pending in waiting:  # without the lock: each forgets itself
-            pending.settle(_copy(error))
+            pending.resolve(_copy_error(error))
         self._positioned.set()  # nobody waits for that any more
 
     def _run(self) -> None:
@@ -201,24 +203,24 @@ class SearchClient:
         except Exception as error:
             log.exception("cannot read %s any more", self._results)
             self._failure = error
-            self._end(ConnectionError(f"cannot read topic {self._results}: {error!r}"))
+            self._fail_all(ConnectionError(f"cannot read topic {self._results}: {error!r}"))
 
     def _read(self) -> None:
         """Settle requests; results in a batch that was stepped over are asked for again."""
         tuning = {"fetch.wait.max.ms": 100}
         with Tail(self._options, "client", reset="latest", tuning=tuning,
                   answer_s=_BROKER_S) as tail:  # fmt: skip
-            self._position(tail)
-            self._send_held_back()
+            self._seek_to_end(tail)
+            self._send_queued()
             sweep_at = 0.0
             for polled in tail.polls(self._stopping.is_set, _RESULTS, _POLL_S):
                 for message in polled.messages:
-                    self._take(message)
+                    self._handle_result(message)
                 if (now := time.monotonic()) >= sweep_at:
-                    self._sweep(now)
+                    self._expire_and_resend(now)
                     sweep_at = now + _POLL_S
 
-    def _position(self, tail: Tail) -> None:
+    def _seek_to_end(self, tail: Tail) -> None:
         """Assign the results topic from its current end; count the partitions of the requests.
 
         A topic made a moment ago has no leader yet and a broker may be away, so this asks until it
@@ -230,20 +232,20 @@ class SearchClient:
                 tail.assign_ends(self._results)
             except OffsetsError as error:
                 self._reason = str(error)
-                self._sweep(time.monotonic())
+                self._expire_and_resend(time.monotonic())
                 self._stopping.wait(0.1)
             else:
                 return
 
-    def _send_held_back(self) -> None:
+    def _send_queued(self) -> None:
         """Send what was submitted before the client was positioned."""
         with self._lock:
             self._positioned.set()
             held_back = list(self._pending)
         for pending in held_back:
-            self._send(pending, self._routes.first(pending.request_id))
+            self._send(pending, self._routes.partition_for(pending.request_id))
 
-    def _take(self, message: Any) -> None:
+    def _handle_result(self, message: Any) -> None:
         headers = dict(read_headers(message) or ())  # unreadable: another writer's
         with self._lock:
             found = self._sends.get(headers.get(CORRELATION_ID) or b"")
@@ -256,21 +258,24 @@ class SearchClient:
             log.warning("skipped %s[%d]@%d: %s", message.topic(), message.partition(),
                         message.offset(), error)  # fmt: skip
             return
-        self._routes.answered(partition)
-        pending.settle(result)
+        self._routes.record_answer(partition)
+        pending.resolve(result)
 
-    def _sweep(self, now: float) -> None:
+    def _expire_and_resend(self, now: float) -> None:
         """Resend overdue requests and fail expired ones."""
         with self._lock:
             over = [pending for pending in self._pending if now >= pending.give_up_at]
             late = [p for p in self._pending if len(p.sends) == 1 and now >= p.resend_at]
         for pending in over:
-            pending.settle(TimeoutError(NO_ANSWER))
+            pending.resolve(TimeoutError(NO_ANSWER))
         for pending in late:
             pending.resend_at = math.inf
-            self._send(pending, self._routes.again(self._routes.first(pending.request_id)))
+            self._send(
+                pending,
+                self._routes.resend_partition(self._routes.partition_for(pending.request_id)),
+            )
 
 
-def _copy(error: ConnectionError) -> ConnectionError:
+def _copy_error(error: ConnectionError) -> ConnectionError:
     """Return a copy of an error for one caller, since raising changes its traceback."""
     return type(error)(*error.args)

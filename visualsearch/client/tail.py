@@ -9,7 +9,7 @@ from msgspec import Struct
 from visualsearch.client.closing import Closing
 from visualsearch.client.offsets import Offsets, Partition
 from visualsearch.client.options import by_assignment
-from visualsearch.client.unreadable import UnreadableBatch, is_unreadable, step_over
+from visualsearch.client.unreadable import UnreadableBatch, is_unreadable, skip_unreadable_batch
 
 ANSWER_S = 10.0
 Reset = Literal["earliest", "latest", "error"]
@@ -159,7 +159,7 @@ class Tail(Closing):
 
     def _unreadable(self, notice: Any) -> UnreadableBatch | None:
         if self._steps_over:
-            return step_over(self._consumer, self._options, notice)
+            return skip_unreadable_batch(self._consumer, self._options, notice)
         topic, number, offset = notice.topic(), notice.partition(), notice.offset()
         return UnreadableBatch(topic, number, offset, offset, notice.error().str())
 

@@ -33,7 +33,9 @@ class UnreadableBatch:
         return f"{self.topic}[{self.partition}]@{self.first}-{self.last}: {self.reason}"
 
 
-def step_over(consumer: Any, options: dict[str, str | int], notice: Any) -> UnreadableBatch | None:
+def skip_unreadable_batch(
+    consumer: Any, options: dict[str, str | int], notice: Any
+) -> UnreadableBatch | None:
     """Move a consumer behind the batch that its error `notice` is about.
 
     Return the batch. Return None if the error is about no single place, if the place can be read

@@ -11,15 +11,15 @@ from typing import Any
 
 import msgspec
 
-from visualsearch.contracts.errors import SchemaError, from_validation, shown
+from visualsearch.contracts.errors import SchemaError, from_validation, shorten_json
 from visualsearch.contracts.events import (
     CHOICES,
     EVENT_TYPES,
-    Deleted,
     ProductDeleted,
     ProductEvent,
+    ProductReference,
 )
-from visualsearch.contracts.limits import framed_by, json_text, require_shallow
+from visualsearch.contracts.limits import json_text, require_shallow, schema_registry_id
 
 Headers = Iterable[tuple[str, bytes | None]]
 _LONGEST_HEADER = 64 * 1024
@@ -35,12 +35,12 @@ def decode_event(
     its event id is `source` (topic[partition]@offset).
     Raises SchemaError, the only error it raises.
     """
-    product_id = _key_text(key, alone=value is None)
+    product_id = _product_id_of_key(key, alone=value is None)
     if value is None:
         return ProductDeleted(
             event_id=source,
-            occurred_at=_at_timestamp(timestamp_ms),
-            product=Deleted(product_id=product_id),
+            occurred_at=_time_of_timestamp(timestamp_ms),
+            product=ProductReference(product_id=product_id),
         )
     event = _to_event(_unwrap(_parse(value), _header_texts(headers)))
     if event.product.product_id != product_id:
@@ -55,7 +55,7 @@ def decode_event(
     return event
 
 
-def _key_text(key: bytes | None, *, alone: bool) -> str:
+def _product_id_of_key(key: bytes | None, *, alone: bool) -> str:
     """Return the product id in a message key. Raises SchemaError.
 
     `alone` is true for a tombstone, where only the key names the product. Two kinds of key are then
@@ -75,7 +75,7 @@ def _key_text(key: bytes | None, *, alone: bool) -> str:
         raise SchemaError("key_invalid", "the message key is not UTF-8") from None
     if len(text) > 256:
         raise SchemaError("key_invalid", "the message key is longer than 256 characters")
-    if alone and (kind := _json_kind(key)) is not None:
+    if alone and (kind := _json_type(key)) is not None:
         raise SchemaError(
             "key_invalid",
             f"the message key {text[:100]} is JSON, {kind}; publish with the product id as plain "
@@ -86,7 +86,7 @@ def _key_text(key: bytes | None, *, alone: bool) -> str:
 
 def _framed_key(key: bytes) -> SchemaError:
     """Return the error for a key that begins with a zero byte and is not the product's id."""
-    schema_id = framed_by(key)
+    schema_id = schema_registry_id(key)
     what = "a zero byte" if schema_id is None else f"a zero byte and schema id {schema_id}"
     return SchemaError(
         "key_invalid",
@@ -95,7 +95,7 @@ def _framed_key(key: bytes) -> SchemaError:
     )
 
 
-def _json_kind(key: bytes) -> str | None:
+def _json_type(key: bytes) -> str | None:
     """Return the JSON type of a key that a serializer may have written; None for any other key."""
     try:
         parsed = msgspec.json.decode(key)
@@ -105,7 +105,7 @@ def _json_kind(key: bytes) -> str | None:
     return next((name for kind, name in kinds.items() if isinstance(parsed, kind)), None)
 
 
-def _at_timestamp(timestamp_ms: int) -> datetime:
+def _time_of_timestamp(timestamp_ms: int) -> datetime:
     try:
         if timestamp_ms >= 0:  # -1 is Kafka's "none"
             return datetime.fromtimestamp(timestamp_ms / 1000, tz=UTC)
@@ -134,7 +134,8 @@ def _parse(value: bytes) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise SchemaError(
             "not_an_object",
-            f"the value is JSON but not an object: {shown(parsed)}; publish one event per message",
+            f"the value is JSON but not an object: {shorten_json(parsed)}; "
+            "publish one event per message",
         )
     return parsed
 
@@ -169,7 +170,7 @@ def _unwrap(body: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
     else:
         return body
     if not isinstance(data, dict):
-        text = f"data: expected an object; given was {shown(data)}"
+        text = f"data: expected an object; given was {shorten_json(data)}"
         raise SchemaError("field_invalid", text, field="data")
     inner = data if "product" in data else {"product": data}
     kind = envelope.get("type")
@@ -190,7 +191,7 @@ def _to_event(body: dict[str, Any]) -> ProductEvent:
             "field_missing", f"event_type is required: one of {known}", field="event_type"
         )
     if not isinstance(name, str):
-        text = f"event_type: expected one of {known}; given was {shown(name)}"
+        text = f"event_type: expected one of {known}; given was {shorten_json(name)}"
         raise SchemaError("field_invalid", text, field="event_type")
     if name not in EVENT_TYPES:
         raise SchemaError(
@@ -207,7 +208,7 @@ def _to_event(body: dict[str, Any]) -> ProductEvent:
     except OverflowError:  # the year 1 or 9999, beyond them in UTC
         raise SchemaError(
             "field_invalid",
-            f"occurred_at: out of range in UTC; given was {shown(body['occurred_at'])}",
+            f"occurred_at: out of range in UTC; given was {shorten_json(body['occurred_at'])}",
             field="occurred_at",
         ) from None
     return event

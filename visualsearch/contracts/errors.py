@@ -71,11 +71,11 @@ def from_validation(
     field = path or None
     message = f"{field or 'message'}: {what[:_LONGEST]}"
     if at is not None and what.startswith(("Expected", "Invalid", "Number", "Integer")):
-        message += _given(body, path, what, key=at["key"] is not None)
-    return SchemaError("field_invalid", message + _cure(path, what, choices or {}), field=field)
+        message += _describe_value(body, path, what, key=at["key"] is not None)
+    return SchemaError("field_invalid", message + _advice(path, what, choices or {}), field=field)
 
 
-def shown(value: Any) -> str:
+def shorten_json(value: Any) -> str:
     """Return a value as JSON, shortened, with its full length."""
     text = _as_json(value)
     if len(text) <= _SHOWN:
@@ -100,14 +100,14 @@ def _as_json(value: Any) -> str:
         return repr(value)  # of a catalog's own reader, or a number beyond 64 bits
 
 
-def _cure(path: str, what: str, choices: Mapping[str, Sequence[str]]) -> str:
+def _advice(path: str, what: str, choices: Mapping[str, Sequence[str]]) -> str:
     allowed = choices.get(path.rpartition(".")[2])
     if allowed and "enum" in what:
         return f"; expected one of {', '.join(allowed)}"
     return next((f"; {cure}" for pattern, cure in _CURES if pattern.search(what)), "")
 
 
-def _given(body: Any, path: str, what: str, *, key: bool) -> str:
+def _describe_value(body: Any, path: str, what: str, *, key: bool) -> str:
     """Return a text that shows the value at a path; in a map, the member that is likely wrong.
 
     msgspec does not name the keys of maps.
@@ -121,12 +121,12 @@ def _given(body: Any, path: str, what: str, *, key: bool) -> str:
                 value = value[int(step["number"])]
             else:
                 name = _likely_wrong(value, what)
-                return f"; given was {shown(name)}: {shown(value[name])}"
+                return f"; given was {shorten_json(name)}: {shorten_json(value[name])}"
         except (LookupError, TypeError, ValueError):
             return ""
     if key and isinstance(value, dict):
         value = max(value, key=len, default=_ABSENT)
-    return "" if value is _ABSENT else f"; given was {shown(value)}"
+    return "" if value is _ABSENT else f"; given was {shorten_json(value)}"
 
 
 def _likely_wrong(members: dict[str, Any], what: str) -> str:

@@ -82,7 +82,7 @@ class Product(Struct, omit_defaults=True, kw_only=True):
             raise ValueError("`images` holds two images with the same `image_id`")
 
 
-class Offer(Struct, omit_defaults=True, kw_only=True):
+class ProductOffer(Struct, omit_defaults=True, kw_only=True):
     """Price and stock of a product: replaces the whole offer and carries nothing else."""
 
     product_id: ProductId
@@ -95,7 +95,7 @@ class Offer(Struct, omit_defaults=True, kw_only=True):
     """Whether the product can be bought now; absent or null, that is unknown."""
 
 
-class Deleted(Struct, kw_only=True):
+class ProductReference(Struct, kw_only=True):
     """Reference to a deleted product."""
 
     product_id: ProductId
@@ -128,14 +128,14 @@ class ProductUpdated(_Event, tag="product-updated", kw_only=True):
 class ProductOfferUpdated(_Event, tag="product-offer-updated", kw_only=True):
     """A change of price or stock; no model is called for it."""
 
-    product: Offer
+    product: ProductOffer
     """The new offer of the product."""
 
 
 class ProductDeleted(_Event, tag="product-deleted", kw_only=True):
     """A product that is no longer sold. A message with a null value means the same."""
 
-    product: Deleted
+    product: ProductReference
     """The product that is gone."""
 
 

@@ -47,7 +47,7 @@ class HitExplanation(Struct, kw_only=True):
     """The parts of the query, and what each adds to the score."""
 
 
-class Rival(Struct, kw_only=True):
+class HigherRankedHit(Struct, kw_only=True):
     """A hit that ranks higher than the explained product."""
 
     product_id: str
@@ -81,5 +81,5 @@ class ProductExplanation(Struct, kw_only=True):
     """Rank by score alone among all products that satisfy the filters; null if not worked out."""
     matches: int | None = None
     """How many products satisfy the filters."""
-    pushed_out_by: Rival | None = None
+    pushed_out_by: HigherRankedHit | None = None
     """The last hit, or the hit that the product is a near-duplicate of."""

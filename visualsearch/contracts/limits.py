@@ -39,7 +39,7 @@ def json_text(value: bytes, code: TooLarge) -> bytes:
             code,
             f"the value has {len(value):,} bytes; at most {MAX_BYTES:,} are read; send less",
         )
-    if (schema_id := framed_by(value)) is not None:
+    if (schema_id := schema_registry_id(value)) is not None:
         raise SchemaError(
             "schema_registry_framed",
             f"the value begins with a zero byte and schema id {schema_id}, the frame of a schema "
@@ -50,7 +50,7 @@ def json_text(value: bytes, code: TooLarge) -> bytes:
     return text
 
 
-def framed_by(data: bytes) -> int | None:
+def schema_registry_id(data: bytes) -> int | None:
     """Return the schema id if bytes are framed as schema registries do: 0x00 and four bytes."""
     return int.from_bytes(data[1:_FRAME]) if data[:1] == b"\0" and len(data) >= _FRAME else None
 

@@ -19,7 +19,7 @@ _Price = Annotated[float, Meta(ge=0, le=1e300)]  # an upper limit refuses `inf`,
 _Share = Annotated[float, Meta(ge=0, le=1)]
 
 
-class ImageRef(Struct, omit_defaults=True, kw_only=True):
+class LogImageRef(Struct, omit_defaults=True, kw_only=True):
     """Where an image of a product is: a URL, or `blob:<sha256>` in the blob store."""
 
     image_id: str
@@ -27,13 +27,13 @@ class ImageRef(Struct, omit_defaults=True, kw_only=True):
     kind: Literal["catalog", "lifestyle"] = "catalog"
 
 
-class _Record(Struct, tag_field="kind", kw_only=True, omit_defaults=True):
+class _LogRecord(Struct, tag_field="kind", kw_only=True, omit_defaults=True):
     order: tuple[_Ordinal, _Ordinal, _Ordinal]
     deleted: bool = False
     format: int = FORMAT
 
 
-class Base(_Record, tag="base", kw_only=True, omit_defaults=True):
+class BaseLogRecord(_LogRecord, tag="base", kw_only=True, omit_defaults=True):
     """The product without its offer and vectors; written by the attribute pipeline."""
 
     title: str = ""
@@ -42,11 +42,11 @@ class Base(_Record, tag="base", kw_only=True, omit_defaults=True):
     category: str | None = None
     tags: list[str] = []
     attributes: dict[str, str] = {}
-    images: list[ImageRef] = []
+    images: list[LogImageRef] = []
     url: str | None = None
 
 
-class Offer(_Record, tag="offer", kw_only=True, omit_defaults=True):
+class OfferLogRecord(_LogRecord, tag="offer", kw_only=True, omit_defaults=True):
     """Price and stock; written by the attribute pipeline."""
 
     price: _Price | None = None
@@ -54,7 +54,7 @@ class Offer(_Record, tag="offer", kw_only=True, omit_defaults=True):
     in_stock: bool | None = None
 
 
-class ImageVector(Struct, omit_defaults=True, kw_only=True):
+class LogImageVector(Struct, omit_defaults=True, kw_only=True):
     """The embedding of an image; `vector` is a unit vector as little-endian float16."""
 
     image_id: str
@@ -65,18 +65,22 @@ class ImageVector(Struct, omit_defaults=True, kw_only=True):
     etag: str | None = None
 
 
-class Vectors(_Record, tag="vectors", kw_only=True, omit_defaults=True):
+class VectorsLogRecord(_LogRecord, tag="vectors", kw_only=True, omit_defaults=True):
     """The embeddings of all images of a product; written by the embedding pipeline."""
 
     model: str = ""
-    images: list[ImageVector] = []
+    images: list[LogImageVector] = []
     # Attributes guessed from the images, with confidences; the product's own attributes win.
     attributes: dict[str, str] = {}
     confidences: dict[str, _Share] = {}
 
 
-IndexRecord = Base | Offer | Vectors
-KINDS: dict[str, type[IndexRecord]] = {"base": Base, "offer": Offer, "vectors": Vectors}
+IndexRecord = BaseLogRecord | OfferLogRecord | VectorsLogRecord
+KINDS: dict[str, type[IndexRecord]] = {
+    "base": BaseLogRecord,
+    "offer": OfferLogRecord,
+    "vectors": VectorsLogRecord,
+}
 
 
 class UnknownRecordError(ValueError):
@@ -87,12 +91,12 @@ class UnknownRecordError(ValueError):
         self.reason = reason
 
 
-class _Peek(Struct):
+class _FormatOnly(Struct):
     format: Annotated[int, Meta(ge=1)] = FORMAT
 
 
 # Made here, not at the first call: see visualsearch/contracts/events.py.
-_PEEK = msgspec.msgpack.Decoder(_Peek)
+_PEEK = msgspec.msgpack.Decoder(_FormatOnly)
 _DECODERS = {kind: msgspec.msgpack.Decoder(record) for kind, record in KINDS.items()}
 
 

@@ -12,20 +12,20 @@ from msgspec import Raw, Struct
 _BLANKS = b" \t\r\n"
 
 
-class _Given(Struct):
+class _RawRequestId(Struct):
     request_id: Raw = Raw()
 
 
-class _Id(Struct):
+class _RequestId(Struct):
     request_id: str = ""
 
 
 # Made here, not at the first call: see visualsearch/contracts/events.py.
-_GIVEN = msgspec.json.Decoder(_Given)
-_IDS = msgspec.json.Decoder(_Id)
+_GIVEN = msgspec.json.Decoder(_RawRequestId)
+_IDS = msgspec.json.Decoder(_RequestId)
 
 
-def with_id(body: bytes) -> bytes:
+def with_request_id(body: bytes) -> bytes:
     """Add an id to a request without one. Any other body is returned as it is."""
     text = body.removeprefix(codecs.BOM_UTF8).lstrip(_BLANKS)
     try:

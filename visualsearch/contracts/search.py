@@ -88,12 +88,12 @@ def decode_request(value: bytes | None) -> SearchRequest:
     try:
         return _REQUESTS.decode(text)
     except msgspec.ValidationError as error:
-        raise from_validation(error, _plain(text), _CHOICES) from None
+        raise from_validation(error, _decode_untyped(text), _CHOICES) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SchemaError("not_json", f"the value is not JSON: {error}") from None
 
 
-def _plain(text: bytes) -> Any:
+def _decode_untyped(text: bytes) -> Any:
     """Return a request that does not fit as plain values, for an error to show."""
     try:
         return msgspec.json.decode(text)

@@ -75,8 +75,8 @@ def open_image(data: bytes, max_side: int) -> OpenedImage:
             code="image_too_large",
         )
     try:
-        image = _opened(data)
-        width, height, memory = _as_decoded(image, data, max_side)
+        image = _open_lazily(data)
+        width, height, memory = _set_decode_size(image, data, max_side)
     except ImageError:
         raise
     except UnidentifiedImageError:
@@ -85,7 +85,7 @@ def open_image(data: bytes, max_side: int) -> OpenedImage:
     except Image.DecompressionBombError as error:
         raise ImageError(str(error), code="image_too_many_pixels") from error
     except Exception as error:  # a header that breaks its decoder
-        raise_if_of_the_system(error, MAX_MEMORY)
+        reraise_system_error(error, MAX_MEMORY)
         raise ImageError(f"The image is damaged: {error}", code="image_truncated") from error
     if width * height > MAX_PIXELS or memory > MAX_MEMORY:
         raise ImageError(
@@ -96,7 +96,7 @@ def open_image(data: bytes, max_side: int) -> OpenedImage:
     return OpenedImage(image, width * height, memory)
 
 
-def raise_if_of_the_system(error: Exception, memory: int = 0) -> None:
+def reraise_system_error(error: Exception, memory: int = 0) -> None:
     """Return if an error is what a decoder, which needs `memory` bytes, says of the image.
 
     A decoder's own OSError has no number. Most say of a lack of memory only that they failed, so
@@ -117,7 +117,7 @@ def raise_if_of_the_system(error: Exception, memory: int = 0) -> None:
         raise MemoryError(str(error)) from error
 
 
-def _opened(data: bytes) -> ImageFile.ImageFile:
+def _open_lazily(data: bytes) -> ImageFile.ImageFile:
     if data.startswith(JPEG):
         # Not by `Image.open`: its limit on pixels counts those that a draft leaves out.
         return JpegImageFile(io.BytesIO(strip_jpeg(data)))
@@ -136,7 +136,9 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def _as_decoded(image: ImageFile.ImageFile, data: bytes, max_side: int) -> tuple[int, int, int]:
+def _set_decode_size(
+    image: ImageFile.ImageFile, data: bytes, max_side: int
+) -> tuple[int, int, int]:
     """Set the size to decode to. Return its width and height, and the bytes that it takes."""
     memory = 0
     (width, height), form = image.size, image.format
@@ -192,12 +194,12 @@ def _reduction(size: tuple[int, int], data: bytes, max_side: int) -> int:
     fitting = [
         reduction
         for reduction in range(1, levels + 1)
-        if min(size) >> reduction >= max_side and all(_halves_alike(n, reduction) for n in size)
+        if min(size) >> reduction >= max_side and all(_rounds_alike(n, reduction) for n in size)
     ]
     return max(fitting, default=0)
 
 
-def _halves_alike(length: int, reduction: int) -> bool:
+def _rounds_alike(length: int, reduction: int) -> bool:
     """Tell whether Pillow, which rounds, expects the length that the decoder, rounding up, gives.
 
     Where it does not, it takes the image for damaged.

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from PIL import Image, ImageChops, ImageCms, ImageFile
 
-from visualsearch.encoders.image_files import open_image, raise_if_of_the_system
+from visualsearch.encoders.image_files import open_image, reraise_system_error
 from visualsearch.encoders.image_metadata import (
     END_OF_JPEG,
     JPEG,
@@ -57,7 +57,7 @@ def decode_image(data: bytes, max_side: int = 1024) -> Image.Image:
         try:
             upright = _upright(_small(image, max_side), _orientation(image))
         except Exception as error:  # a mode that Pillow reads and cannot convert
-            raise_if_of_the_system(error)
+            reraise_system_error(error)
             text = f"The image's pixels, {image.mode}, cannot be used: {error}"
             raise ImageError(text, code="image_not_an_image") from error
     upright.info = {}  # all of it is applied
@@ -82,7 +82,7 @@ def _loaded(data: bytes, max_side: int) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise ImageError(str(error), code="image_too_many_pixels") from error
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, ...
-        raise_if_of_the_system(error, opened.memory)
+        reraise_system_error(error, opened.memory)
         if data.startswith(JPEG) and _has_most_rows(opened.image, data, max_side):
             return _loaded(data + END_OF_JPEG, max_side)
         raise ImageError(f"The image is cut off: {error}", code="image_truncated") from error

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from visualsearch.encoders.images import decode_image
-from visualsearch.encoders.open_clip_weights import Loaded, load
+from visualsearch.encoders.open_clip_weights import LoadedModel, load
 from visualsearch.errors import EncoderError
 from visualsearch.types import FloatArray
 
@@ -27,7 +27,7 @@ class OpenClipEncoder:
     model_id: str
     dim: int
     device: str
-    _loaded: Loaded
+    _loaded: LoadedModel
     _dtype: torch.dtype
     _prompts: tuple[str, ...] = ("{text}",)
     default_alpha: float = 0.43  # image and text at 0.7 to 0.3
@@ -75,8 +75,10 @@ class OpenClipEncoder:
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:
         """Return (n, dim) float32 unit rows."""
         if len(self._prompts) == 1:
-            return self._run([_said(self._prompts[0], text) for text in texts], self._text_rows)
-        said = [_said(prompt, text) for text in texts for prompt in self._prompts]
+            return self._run(
+                [_fill_prompt(self._prompts[0], text) for text in texts], self._text_rows
+            )
+        said = [_fill_prompt(prompt, text) for text in texts for prompt in self._prompts]
         rows = (
             self._run(said, self._text_rows).reshape(-1, len(self._prompts), self.dim).mean(axis=1)
         )
@@ -106,7 +108,7 @@ class OpenClipEncoder:
         return rows
 
 
-def _said(prompt: str, text: str) -> str:
+def _fill_prompt(prompt: str, text: str) -> str:
     return prompt.replace("{text}", text)
 
 

@@ -19,7 +19,7 @@ _DIGITS = 12  # of a checksum: enough to tell weights apart
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Loaded:
+class LoadedModel:
     """A model on the CPU, and how its input is made."""
 
     model_id: str
@@ -40,7 +40,7 @@ class _Source:
     instead: str = ""  # what to do without a network
 
 
-def load(name: str) -> Loaded:
+def load(name: str) -> LoadedModel:
     """Load `ARCH/TAG`, `ARCH//path/to/checkpoint`, `local-dir:/folder`, `hf-hub:ORG/REPO`.
 
     `ARCH/random` has seeded noise for weights. The id of weights from a file or folder names
@@ -69,11 +69,11 @@ def load(name: str) -> Loaded:
         ) from error
     *shape, _, scale = preprocess.transforms  # …, to floats, by mean and deviation
     channels = tuple(scale.mean), tuple(scale.std)
-    return Loaded(source.model_id, model, _Steps(tuple(shape)), channels, tokenize)
+    return LoadedModel(source.model_id, model, _ImageTransform(tuple(shape)), channels, tokenize)
 
 
 @dataclass(frozen=True, slots=True)
-class _Steps:
+class _ImageTransform:
     steps: tuple[Callable[[Image.Image], Image.Image], ...]
 
     def __call__(self, image: Image.Image) -> Image.Image:

@@ -8,7 +8,7 @@ SHARE = 0.75  # of the photos' mean; measured on phone photos against a grocer's
 LEAST_KNOWN = 50  # photos that a mean is told from
 
 
-def aligned(vectors: FloatArray, usual: FloatArray) -> FloatArray:
+def remove_photo_mean(vectors: FloatArray, usual: FloatArray) -> FloatArray:
     """Return unit rows without most of what is usual for photos.
 
     `vectors` are unit rows of shape (n, dim), `usual` the mean of unit vectors of photos, of

@@ -18,7 +18,7 @@ LARGEST_FLOAT = 1e30  # the same for single precision
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class QueryPart:
     """One thing to look for: a vector of shape (dim,), and its weight, negative to avoid it.
 
     Without a weight, images share 1 and texts share `text_weight` (1 if there is no image).
@@ -30,7 +30,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Weighed:
+class WeightedPart:
     """A part as it went into a query: its field, its weight and its unit vector (dim,)."""
 
     field: str
@@ -39,31 +39,31 @@ class Weighed:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Composed:
+class ComposedQuery:
     """A query vector of shape (dim,), and what it is the sum of."""
 
     vector: FloatArray
-    parts: tuple[Weighed, ...]
+    parts: tuple[WeightedPart, ...]
 
 
-def compose(
-    images: Sequence[Part] = (),
-    texts: Sequence[Part] = (),
+def compose_vector(
+    images: Sequence[QueryPart] = (),
+    texts: Sequence[QueryPart] = (),
     *,
     dim: int,
     text_weight: float = TEXT_WEIGHT,
 ) -> FloatArray:
     """Return `composed(…).vector`, and raise what that does."""
-    return composed(images, texts, dim=dim, text_weight=text_weight).vector
+    return compose_query(images, texts, dim=dim, text_weight=text_weight).vector
 
 
-def composed(
-    images: Sequence[Part] = (),
-    texts: Sequence[Part] = (),
+def compose_query(
+    images: Sequence[QueryPart] = (),
+    texts: Sequence[QueryPart] = (),
     *,
     dim: int,
     text_weight: float = TEXT_WEIGHT,
-) -> Composed:
+) -> ComposedQuery:
     """Return `normalize(sum of weight x unit vector)`, float32 of shape (dim,), and its parts.
 
     Raises QueryError: `query_empty` without parts, `vector_invalid` and `weight_invalid` for a
@@ -77,7 +77,7 @@ def composed(
             field="query",
         )
     total, weights = np.zeros(dim, dtype=np.float64), 0.0
-    weighed: list[Weighed] = []
+    weighed: list[WeightedPart] = []
     for parts, share in ((images, 1.0), (texts, text_weight if images else 1.0)):
         default = share / max(sum(part.weight is None for part in parts), 1)
         for part in parts:
@@ -90,7 +90,7 @@ def composed(
                 )
             weights += abs(weight)
             unit = unit_vector(part.vector, dim, field=part.field)
-            weighed.append(Weighed(part.field, weight, unit))
+            weighed.append(WeightedPart(part.field, weight, unit))
             total += weight * unit.astype(np.float64)
     if not float(np.linalg.norm(total)) > SMALLEST_SHARE * weights:
         raise QueryError(
@@ -99,7 +99,7 @@ def composed(
             field="query",
         )
     vector = unit_vector(total / weights, dim, field="query")  # only their ratio counts
-    return Composed(vector, tuple(weighed))
+    return ComposedQuery(vector, tuple(weighed))
 
 
 def unit_vector(vector: npt.ArrayLike, dim: int, *, field: str) -> FloatArray:

@@ -13,13 +13,13 @@ SAME_PICTURE = 0.97  # cosine above which two images are one, whatever the produ
 SAME_STYLE = 0.5  # cosine that products of one name must reach: "dress" names many
 STYLE_ATTRIBUTES = ("item_group_id", "style_group")  # catalogs that name the style themselves
 VARYING = ("color", "colour", "size")  # attributes whose words are no part of a style's name
-_COLOURS = """
+_COLOR_WORDS = """
 amber aqua beige black blue bronze brown burgundy camel charcoal copper coral cream cyan dark
 ecru fuchsia gold golden gray green grey indigo ivory khaki lavender light lilac lime magenta
 maroon mint multicolor multicolor mustard navy nude olive orange peach pink plum purple red
 rose rust salmon sand silver tan taupe teal turquoise violet white wine yellow
 """
-COLOURS = frozenset(_COLOURS.split())
+COLOR_WORDS = frozenset(_COLOR_WORDS.split())
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -44,11 +44,11 @@ def style_of(hit: Hit) -> Style:
     group = next((attributes[name] for name in STYLE_ATTRIBUTES if attributes.get(name)), None)
     varying = {word for name in VARYING for word in _words(attributes.get(name, ""))}
     title = _words(hit.title)
-    name = tuple(word for word in title if word not in COLOURS and word not in varying)
+    name = tuple(word for word in title if word not in COLOR_WORDS and word not in varying)
     return Style(group, hit.brand, name)
 
 
-def grouped(hits: Sequence[Hit], vectors: FloatArray, wanted: int) -> list[list[int]]:
+def group_duplicates(hits: Sequence[Hit], vectors: FloatArray, wanted: int) -> list[list[int]]:
     """Return the places of the hits, group by group, each group's first the best of it.
 
     `vectors` are the unit vectors of the hits' images, of shape (hits, dim). A hit joins the
@@ -65,7 +65,7 @@ def grouped(hits: Sequence[Hit], vectors: FloatArray, wanted: int) -> list[list[
         alike = heads[: len(groups)] @ vectors[place]
         candidates = {number for key in style.keys for number in sharing[key]}
         candidates.update(np.flatnonzero(alike >= SAME_PICTURE).tolist())
-        joined = (n for n in sorted(candidates) if _variants(style, styles[n], float(alike[n])))
+        joined = (n for n in sorted(candidates) if _are_variants(style, styles[n], float(alike[n])))
         if (number := next(joined, None)) is not None:
             groups[number].append(place)
         elif len(groups) < wanted:
@@ -77,7 +77,7 @@ def grouped(hits: Sequence[Hit], vectors: FloatArray, wanted: int) -> list[list[
     return groups
 
 
-def _variants(one: Style, other: Style, similarity: float) -> bool:
+def _are_variants(one: Style, other: Style, similarity: float) -> bool:
     if similarity >= SAME_PICTURE:
         return True
     if one.group is not None and other.group is not None:

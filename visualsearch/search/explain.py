@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from visualsearch.index.state import ProductState, attributes, satisfies
-from visualsearch.search.compose import Composed
+from visualsearch.search.compose import ComposedQuery
 from visualsearch.types import Filters, FloatArray
 
 
 @dataclass(frozen=True, slots=True)
-class Clause:
+class ClauseResult:
     """One clause of the filters, what the product has there, and whether that will do."""
 
     field: str
@@ -31,7 +31,7 @@ class Contribution:
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ExplainedScore:
     """A product's best image for a query: the contributions add up to the score."""
 
     image_id: str
@@ -39,25 +39,25 @@ class Scored:
     parts: tuple[Contribution, ...]
 
 
-def clauses(state: ProductState, filters: Filters) -> list[Clause]:
+def evaluate_clauses(state: ProductState, filters: Filters) -> list[ClauseResult]:
     """Return a verdict for each clause of the filters, for a searchable product.
 
     Each is judged by the rules that all of them together are: see `satisfies`.
     """
     found = [
-        Clause(field, wanted, has, satisfies(state, alone))
-        for field, wanted, has, alone in _alone(state, filters)
+        ClauseResult(field, wanted, has, satisfies(state, alone))
+        for field, wanted, has, alone in _single_clauses(state, filters)
     ]
     if filters.image_kind is not None:
         kinds = sorted({image.kind for image in state.images})
         passed = filters.image_kind in kinds
-        found.append(Clause("image_kind", filters.image_kind, ", ".join(kinds), passed))
+        found.append(ClauseResult("image_kind", filters.image_kind, ", ".join(kinds), passed))
     return found
 
 
-def scored(
-    views: Sequence[Composed], state: ProductState, vectors: FloatArray, filters: Filters
-) -> Scored | None:
+def explain_score(
+    views: Sequence[ComposedQuery], state: ProductState, vectors: FloatArray, filters: Filters
+) -> ExplainedScore | None:
     """Return the score by the best image and the best view of the query.
 
     `vectors` are the product's images, of shape (images, dim). None if no image is of the
@@ -74,10 +74,12 @@ def scored(
         for row in rows for number, view in enumerate(views)
     )  # fmt: skip
     query, row = views[-view], vectors[-place]
-    return Scored(state.images[-place].image_id, float(row @ query.vector), _parts(query, row))
+    return ExplainedScore(
+        state.images[-place].image_id, float(row @ query.vector), _parts(query, row)
+    )
 
 
-def _parts(query: Composed, row: FloatArray) -> tuple[Contribution, ...]:
+def _parts(query: ComposedQuery, row: FloatArray) -> tuple[Contribution, ...]:
     total = np.sum([part.weight * part.vector.astype(np.float64) for part in query.parts], axis=0)
     length = float(np.linalg.norm(total))
     found = []
@@ -88,7 +90,9 @@ def _parts(query: Composed, row: FloatArray) -> tuple[Contribution, ...]:
     return tuple(found)
 
 
-def _alone(state: ProductState, filters: Filters) -> Iterator[tuple[str, str, str | None, Filters]]:
+def _single_clauses(
+    state: ProductState, filters: Filters
+) -> Iterator[tuple[str, str, str | None, Filters]]:
     """Yield each clause: its field, what it wants, what the product has, and it alone."""
     base, offer = state.base, state.offer
     if base is None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from visualsearch.types import Answer, Hit
 
 
-def fused(answers: Sequence[Answer], top_k: int) -> Answer:
+def fuse_answers(answers: Sequence[Answer], top_k: int) -> Answer:
     """Return the `top_k` products of all, equal scores by product id.
 
     Nothing is lost by fusing lists of `top_k`: a product that is not on the list on which it

@@ -12,7 +12,7 @@ from visualsearch.types import Filters
 
 CLOSE = 3  # names told of each
 ALIKE = 0.6  # difflib's ratio: one typing error in a word of four letters still counts
-TOLD = 5  # of a request with hundreds of unknown values
+MAX_HINTS = 5  # of a request with hundreds of unknown values
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Hint:
 
 
 def hints(filters: Filters, held: Held, slots: IntArray) -> tuple[Hint, ...]:
-    """Return a hint for each value that no product of these slots has, at most `TOLD`."""
+    """Return a hint for each value that no product of these slots has, at most `MAX_HINTS`."""
     found: list[Hint] = []
     if filters.category:
         paths = (path for each in held.categories(slots) for path in prefixes(each))
@@ -44,12 +44,12 @@ def hints(filters: Filters, held: Held, slots: IntArray) -> tuple[Hint, ...]:
             elif value not in values[name]:
                 near = close_names(value, values[name])
                 found.append(Hint(f"attributes.{name}", value, near))
-    return tuple(found[:TOLD])
+    return tuple(found[:MAX_HINTS])
 
 
 def _unknown(field: str, wanted: Iterable[str], known: Iterable[str]) -> list[Hint]:
     names = set(known)
-    missing = [(n, value) for n, value in enumerate(wanted) if value not in names][:TOLD]
+    missing = [(n, value) for n, value in enumerate(wanted) if value not in names][:MAX_HINTS]
     return [Hint(f"{field}[{n}]", value, close_names(value, names)) for n, value in missing]
 
 
@@ -58,15 +58,15 @@ def close_names(value: str, known: Iterable[str]) -> tuple[str, ...]:
 
     Of paths the last step counts as well: `dresses` is close to `Women/Dresses`.
     """
-    spelt: dict[str, list[str]] = {}
+    names_by_form: dict[str, list[str]] = {}
     for name in sorted(known):
         whole = name.casefold()
         for form in {whole, whole.rpartition(SEPARATOR)[2]}:
-            spelt.setdefault(form, []).append(name)
-    asked = value.casefold()
-    last = asked.rpartition(SEPARATOR)[2]
-    near = get_close_matches(asked, spelt, CLOSE, ALIKE)
-    if last != asked:
-        near += get_close_matches(last, spelt, CLOSE, ALIKE)
-    names = dict.fromkeys(name for form in near for name in spelt[form])
+            names_by_form.setdefault(form, []).append(name)
+    wanted = value.casefold()
+    last = wanted.rpartition(SEPARATOR)[2]
+    near = get_close_matches(wanted, names_by_form, CLOSE, ALIKE)
+    if last != wanted:
+        near += get_close_matches(last, names_by_form, CLOSE, ALIKE)
+    names = dict.fromkeys(name for form in near for name in names_by_form[form])
     return tuple(names)[:CLOSE]

@@ -16,12 +16,12 @@ FindSubject = Callable[[Image.Image], Mask]
 CLIP, TILES = 2.0, 8  # of CLAHE: how much contrast, in tiles of an eighth
 CROPS = (0.7,)  # sides of the crops around the center, beside the whole image
 MASK_SIDE = 160  # pixels: GrabCut's time grows with them, its outline hardly
-CENTRE = 0.8  # of each side: outside of it the image is taken for ground
+CENTER_SHARE = 0.8  # of each side: outside of it the image is taken for ground
 LEAST_SUBJECT = 0.03  # of the pixels: below it nothing was found
 MARGIN = 0.06  # around the subject, of its longer side
 
 
-def even_light(image: Image.Image) -> Image.Image:
+def equalize_lighting(image: Image.Image) -> Image.Image:
     """Even out the lighting: CLAHE on the L of Lab, so that no hue changes."""
     import cv2
 
@@ -39,7 +39,7 @@ def crops(image: Image.Image) -> list[Image.Image]:
     return found
 
 
-def without_ground(image: Image.Image, find: FindSubject) -> Image.Image:
+def remove_background(image: Image.Image, find: FindSubject) -> Image.Image:
     """Lay the subject on white and crop to it; the image itself where none is found."""
     mask = find(image)
     rows, columns = np.flatnonzero(mask.max(axis=1) > 127), np.flatnonzero(mask.max(axis=0) > 127)
@@ -62,8 +62,8 @@ def subject_by_grabcut(image: Image.Image) -> Mask:
     size = tuple(max(8, round(side * shrink)) for side in image.size)
     small = np.asarray(image.resize(size, Image.Resampling.BOX), dtype=np.uint8)  # type: ignore[arg-type]
     mask = np.full(small.shape[:2], cv2.GC_BGD, dtype=np.uint8)
-    _centre(mask, CENTRE)[:] = cv2.GC_PR_BGD
-    _centre(mask, CENTRE * 0.75)[:] = cv2.GC_PR_FGD
+    _center(mask, CENTER_SHARE)[:] = cv2.GC_PR_BGD
+    _center(mask, CENTER_SHARE * 0.75)[:] = cv2.GC_PR_FGD
     try:
         cv2.setRNGSeed(0)  # its color models start from random ones; the same photo, the same mask
         models = np.zeros((1, 65)), np.zeros((1, 65))
@@ -74,7 +74,7 @@ def subject_by_grabcut(image: Image.Image) -> Mask:
     return np.asarray(Image.fromarray(subject).resize(image.size, Image.Resampling.BILINEAR))
 
 
-def _centre(mask: Mask, share: float) -> Mask:
+def _center(mask: Mask, share: float) -> Mask:
     height, width = mask.shape
     top, left = round(height * (1 - share) / 2), round(width * (1 - share) / 2)
     return mask[top : height - top, left : width - left]

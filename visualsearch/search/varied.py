@@ -6,21 +6,26 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 
-from visualsearch.search.duplicates import grouped
+from visualsearch.search.duplicates import group_duplicates
 from visualsearch.search.mmr import mmr
 from visualsearch.types import Answer, FloatArray, Hit
 
-Find = Callable[[int], Answer]
+FetchHits = Callable[[int], Answer]
 """The best products of a search, as many as asked for, if so many match."""
-Pictures = Callable[[Sequence[Hit]], FloatArray]
+HitVectors = Callable[[Sequence[Hit]], FloatArray]
 """Unit rows of shape (hits, dim): each hit's best image."""
 
 POOL = 4  # candidates of each product wanted, that MMR chooses among
 LEAST_POOL = 40
 
 
-def varied(
-    find: Find, pictures: Pictures, top_k: int, *, diversity: float = 0.0, collapse: bool = False
+def diversify(
+    find: FetchHits,
+    pictures: HitVectors,
+    top_k: int,
+    *,
+    diversity: float = 0.0,
+    collapse: bool = False,
 ) -> Answer:
     """Return `top_k` products, or as many as there are (with `collapse`: groups of products).
 
@@ -35,7 +40,7 @@ def varied(
         answer = find(fetch)
         vectors = pictures(answer.hits)
         groups = (
-            grouped(answer.hits, vectors, pool)
+            group_duplicates(answer.hits, vectors, pool)
             if collapse
             else [[place] for place in range(min(pool, len(answer.hits)))]
         )

@@ -14,8 +14,8 @@ from visualsearch.index.codes import NO_LIST, sample_rows, trained
 from visualsearch.index.frozen import Frozen
 from visualsearch.index.lists import Coder
 from visualsearch.snapshot.coder import CoarseWriter
-from visualsearch.snapshot.manifest import PRODUCTS, ROWS, VECTORS, Kind
-from visualsearch.snapshot.products import BATCH, joined, part, schema
+from visualsearch.snapshot.manifest import PRODUCTS, ROWS, VECTORS, SnapshotKind
+from visualsearch.snapshot.products import BATCH, concat_batches, record_batch, schema
 
 SLICE = 64  # products that are copied under one hold of the lock, and built with the GIL held
 BLOCK_ROWS = 512  # that are gathered, written and coded at once: some 6 ms of a core
@@ -24,7 +24,7 @@ Progress = Callable[[str, int, int], object]
 Columns = dict[str, npt.NDArray[Any]]
 
 
-class Copy:
+class SnapshotCopy:
     """A snapshot on its way into a folder: its steps, to be called in the order of `STEPS`."""
 
     STEPS = ("freeze", "products", "vectors", "lists")
@@ -43,7 +43,7 @@ class Copy:
         self._lists: CoarseWriter | None = None
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> SnapshotKind:
         """Return whether there are lists."""
         return "flat" if self._lists is None else "ivfpq"
 
@@ -71,11 +71,11 @@ class Copy:
                     parts: list[Any] = []
                     for at in range(start, min(start + BATCH, total), SLICE):
                         copied = self.frozen.copied(at, min(SLICE, start + BATCH - at))
-                        parts.append(part(copied.states))
+                        parts.append(record_batch(copied.states))
                         rows.append(np.fromiter(chain.from_iterable(copied.rows), np.int64))
                         counts.append(np.fromiter(map(len, copied.rows), np.int64))
                         self._pause()
-                    file.write_batch(joined(parts))
+                    file.write_batch(concat_batches(parts))
                     self._progress("products", min(start + BATCH, total), total)
         self._rows = _owned(rows, counts)
         self.row_count = len(self._rows["row"])

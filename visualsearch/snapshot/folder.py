@@ -15,13 +15,13 @@ PREFIX = "snapshot-"
 WRITING, GONE = ".writing-", ".gone-"
 
 
-def name_of(created_at: float) -> str:
+def snapshot_name(created_at: float) -> str:
     """Return the name of a snapshot made then (seconds since 1970): names sort by time."""
     moment = datetime.fromtimestamp(created_at, UTC)
     return f"{PREFIX}{moment:%Y%m%dT%H%M%S}{moment.microsecond // 1000:03d}Z"
 
 
-def listed(folder: Path) -> list[Path]:
+def list_snapshots(folder: Path) -> list[Path]:
     """Return the snapshots of the folder, newest first, damaged ones included."""
     if not folder.is_dir():
         return []
@@ -39,7 +39,7 @@ def prune(folder: Path, *, keep: int, max_age_s: float | None = None, now: float
     """
     kept = 0
     gone: list[Path] = []
-    for path in listed(folder):
+    for path in list_snapshots(folder):
         try:
             manifest = read_manifest(path)
             check_sizes(path, manifest)

@@ -17,15 +17,15 @@ PRODUCTS, ROWS, VECTORS = "products.arrow", "rows.arrow", "vectors.i16"
 LISTS, CODER = "index.ivfpq", "coder.npz"
 BLOCK = 1 << 20
 
-Kind = Literal["flat", "ivfpq"]
-FILES: dict[Kind, frozenset[str]] = {
+SnapshotKind = Literal["flat", "ivfpq"]
+FILES: dict[SnapshotKind, frozenset[str]] = {
     "flat": frozenset({PRODUCTS, ROWS, VECTORS}),
     "ivfpq": frozenset({PRODUCTS, ROWS, VECTORS, LISTS, CODER}),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class FileEntry:
     """The size of a file and the SHA-256 of its bytes, in hexadecimal."""
 
     bytes: int
@@ -38,11 +38,11 @@ class Manifest:
 
     model: str
     dim: int
-    index: Kind
+    index: SnapshotKind
     products: int  # known ones, delete markers and half-known ones included
     rows: int  # vectors
     created_at: float  # seconds since 1970, UTC
-    files: Mapping[str, File]
+    files: Mapping[str, FileEntry]
     source: Mapping[str, Any]
     format: int = FORMAT
 
@@ -52,7 +52,7 @@ class Manifest:
         return sum(file.bytes for file in self.files.values())
 
 
-def encoded(manifest: Manifest) -> bytes:
+def encode_manifest(manifest: Manifest) -> bytes:
     """Return the manifest as JSON with a checksum of its own."""
     return _signed(asdict(manifest))
 
@@ -63,14 +63,14 @@ def read_manifest(path: Path) -> Manifest:
     Raises SnapshotError: `file_missing`, `format_newer`, `checksum_wrong`, `unreadable`.
     """
     try:
-        return decoded((path / NAME).read_bytes())
+        return decode_manifest((path / NAME).read_bytes())
     except FileNotFoundError:
         raise SnapshotError(f"{path.name} has no {NAME}", code="file_missing") from None
     except OSError as error:
         raise SnapshotError(f"{NAME} cannot be read: {error}") from error
 
 
-def decoded(data: bytes) -> Manifest:
+def decode_manifest(data: bytes) -> Manifest:
     """Return the manifest that the JSON holds. Raises SnapshotError as `read_manifest`."""
     try:
         fields = json.loads(data)
@@ -110,10 +110,10 @@ def check_sizes(path: Path, manifest: Manifest) -> None:
             )
 
 
-def check_file(path: Path, name: str, file: File) -> None:
+def check_file(path: Path, name: str, file: FileEntry) -> None:
     """Raise SnapshotError unless the file has its checksum; 1 GB takes about a second."""
     try:
-        found = digest(path / name)
+        found = sha256_of(path / name)
     except FileNotFoundError:
         raise SnapshotError(f"{name} is missing", code="file_missing") from None
     except OSError as error:
@@ -122,7 +122,7 @@ def check_file(path: Path, name: str, file: File) -> None:
         raise SnapshotError(f"{name} does not have its checksum", code="checksum_wrong")
 
 
-def digest(file: Path) -> str:
+def sha256_of(file: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal, read in blocks."""
     hasher = hashlib.sha256()
     with file.open("rb", buffering=0) as stream:

@@ -60,7 +60,7 @@ def schema() -> Any:
     )
 
 
-def part(states: Sequence[ProductState]) -> Any:
+def record_batch(states: Sequence[ProductState]) -> Any:
     """Return products as a record batch; a few microseconds each, with the GIL held."""
     import pyarrow as pa
 
@@ -84,7 +84,7 @@ def part(states: Sequence[ProductState]) -> Any:
     return pa.RecordBatch.from_arrays(arrays, schema=types)
 
 
-def joined(parts: Iterable[Any]) -> Any:
+def concat_batches(parts: Iterable[Any]) -> Any:
     """Return record batches as one."""
     import pyarrow as pa
 

@@ -24,7 +24,7 @@ def _ignore(*_: object) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerifyReport:
     """What a snapshot is worth: the share of the exact answers' products that it finds at once.
 
     `recall` is by the number of products asked for, 10 and 100, and empty where there is nothing
@@ -46,7 +46,7 @@ def verify(
     seed: int = 0,
     progress: Progress = _ignore,
     timer: Callable[[], float] = time.perf_counter,
-) -> Verified:
+) -> VerifyReport:
     """Compute all checksums again, restore, and search by the lists beside exact scans.
 
     Queries are stored images with some of another. Raises SnapshotError as `restore`.
@@ -54,21 +54,21 @@ def verify(
     manifest = read_manifest(path)
     restored = restore(path, model=manifest.model, dim=manifest.dim, timer=timer)
     engine = restored.engine
-    asked = _asked(engine, queries, seed)
+    asked = _sample_queries(engine, queries, seed)
     shares: dict[int, list[float]] = {FEW: [], MANY: []}
     took: list[float] = []
     for done, vector in enumerate(asked):
-        exact = _found(engine, Query(vector, top_k=MANY, recall_target=1.0))
+        exact = _product_ids(engine, Query(vector, top_k=MANY, recall_target=1.0))
         begin = timer()
-        _found(engine, Query(vector, top_k=MANY))
+        _product_ids(engine, Query(vector, top_k=MANY))
         took.append(timer() - begin)
         for k, each in shares.items():
-            found = _found(engine, Query(vector, top_k=k))
+            found = _product_ids(engine, Query(vector, top_k=k))
             each.append(len(set(found) & set(exact[:k])) / len(exact[:k]))
         progress("recall", done + 1, len(asked))
-    return Verified(
+    return VerifyReport(
         manifest=manifest,
-        strategy=engine.serving,
+        strategy=engine.active_strategy,
         queries=len(asked),
         recall={k: float(np.mean(each)) for k, each in shares.items() if each},
         milliseconds=1e3 * float(np.median(took)) if took else 0.0,
@@ -76,16 +76,18 @@ def verify(
     )
 
 
-def _found(engine: Engine, query: Query) -> list[str]:
+def _product_ids(engine: Engine, query: Query) -> list[str]:
     return [hit.product_id for hit in engine.search(query).hits]
 
 
-def _asked(engine: Engine, count: int, seed: int) -> list[FloatArray]:
+def _sample_queries(engine: Engine, count: int, seed: int) -> list[FloatArray]:
     """Return unit vectors: images of searchable products, each mixed with another's."""
     rng = np.random.default_rng(seed)
     known = engine.stats().known_products
     places = rng.permutation(known)[: 4 * count].tolist()
-    states = [state for place in places for state in engine.known(place, 1) if state.searchable]
+    states = [
+        state for place in places for state in engine.list_products(place, 1) if state.searchable
+    ]
     pictures = [engine.vectors_of(state.product_id)[0][1] for state in states[: count + 1]]
     mixed = [
         one + np.float32(OTHER) * other

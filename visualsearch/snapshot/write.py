@@ -13,12 +13,12 @@ from typing import Any
 
 from visualsearch import private
 from visualsearch.engine import Engine
-from visualsearch.snapshot.copying import Copy
+from visualsearch.snapshot.copying import SnapshotCopy
 from visualsearch.snapshot.errors import SnapshotError
-from visualsearch.snapshot.folder import WRITING, clean, locked, name_of, sync
-from visualsearch.snapshot.manifest import NAME, File, Manifest, digest, encoded
+from visualsearch.snapshot.folder import WRITING, clean, locked, snapshot_name, sync
+from visualsearch.snapshot.manifest import NAME, FileEntry, Manifest, encode_manifest, sha256_of
 
-STEPS = (*Copy.STEPS, "checksums", "manifest", "sync", "rename", "synced")
+STEPS = (*SnapshotCopy.STEPS, "checksums", "manifest", "sync", "rename", "synced")
 PAUSE_S = 0.002  # most searches are over by then, and meet no slice, or one
 
 Progress = Callable[[str, int, int], object]
@@ -28,7 +28,7 @@ def _ignore(*_: object) -> None:
     """Do nothing."""
 
 
-def rest() -> None:
+def yield_to_searches() -> None:
     """Leave the GIL, and a core, to whoever searches."""
     time.sleep(PAUSE_S)
 
@@ -41,7 +41,7 @@ def write(
     created_at: float,
     progress: Progress = _ignore,
     step: Callable[[str], object] = _ignore,
-    pause: Callable[[], object] = rest,
+    pause: Callable[[], object] = yield_to_searches,
 ) -> Path:
     """Write a snapshot of the engine into `folder`; return its path.
 
@@ -52,7 +52,7 @@ def write(
 
     Raises SnapshotError: `exists`, `disk_full`, `unwritable`; nothing of the attempt is left.
     """
-    path = folder / name_of(created_at)
+    path = folder / snapshot_name(created_at)
     temporary = folder / (WRITING + path.name)
     try:
         private.make_folder(folder)
@@ -87,24 +87,27 @@ def _fill(
     pause: Callable[[], object],
 ) -> None:
     """Write all files, the manifest last, and wait until they are on the disk."""
-    copy = Copy(engine, folder, progress, pause)
-    for name in Copy.STEPS:
+    copy = SnapshotCopy(engine, folder, progress, pause)
+    for name in SnapshotCopy.STEPS:
         step(name)
         getattr(copy, name)()
     step("checksums")
     manifest = _manifest(engine, copy, source, created_at)
     step("manifest")
-    (folder / NAME).write_bytes(encoded(manifest))
+    (folder / NAME).write_bytes(encode_manifest(manifest))
     step("sync")
     for file in folder.iterdir():
-        private.hide(file)
+        private.restrict_to_owner(file)
         sync(file)
     sync(folder)
 
 
-def _manifest(engine: Engine, copy: Copy, source: Mapping[str, Any], created_at: float) -> Manifest:
+def _manifest(
+    engine: Engine, copy: SnapshotCopy, source: Mapping[str, Any], created_at: float
+) -> Manifest:
     files = {
-        file.name: File(file.stat().st_size, digest(file)) for file in sorted(copy.folder.iterdir())
+        file.name: FileEntry(file.stat().st_size, sha256_of(file))
+        for file in sorted(copy.folder.iterdir())
     }
     return Manifest(
         model=engine.model, dim=engine.dim, index=copy.kind, products=copy.product_count,

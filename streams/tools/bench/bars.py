@@ -9,7 +9,7 @@ SMALL, MIDDLE, LARGE = 50_000, 200_000, 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class Target:
     """A promise about a figure; `figure` may be a pattern, all that match are held to it."""
 
     measurement: str
@@ -32,47 +32,47 @@ class Bar:
 
 
 BARS = (
-    Bar("search", "ratio wall hnswlib-m16 k100@0.98", "≥", 0.8, MIDDLE),
-    Bar("search", "ratio wall hnswlib-m32 k100@0.98", "≥", 1.0, LARGE),
-    Bar("search", "recall k100@0.98", "≥", 0.98),
-    Bar("insert", "visible", "=", 1.0),
-    Bar("insert", "burst/s", "≥", 20_000),
-    Bar("insert", "burst p99", "≤", 25.0),
-    Bar("insert", "burst recall", "≥", 0.98),
-    Bar("insert", "sustained/s", "≥", 690, MIDDLE),
-    Bar("insert", "sustained fresh growth", "≤", 2_000, MIDDLE),
-    Bar("insert", "flat out p99 to idle", "≤", 3.0),
-    Bar("insert", "flat out recall", "≥", 0.98),
-    Bar("filters", "recall *", "≥", 0.98),
-    Bar("filters", "hits *", "=", 1.0),
-    Bar("filters", "p50 *", "≤", 3.0, MIDDLE),
-    Bar("filters", "p99 *", "≤", 15.0, MIDDLE),
-    Bar("updates", "offers/s", "≥", 50_000),
-    Bar("updates", "attributes/s", "≥", 50_000),
-    Bar("updates", "deletes/s", "≥", 100_000),
-    Bar("updates", "p99 at a pace to idle", "≤", 1.2),
-    Bar("updates", "dead ones found", "=", 0),
-    Bar("churn", "recall lost 3x", "≤", 0.01),
-    Bar("churn", "time ratio 3x", "≤", 1.2),
-    Bar("churn", "memory ratio 3x", "≤", 1.3),
-    Bar("churn", "compacted s", "≤", 60.0),
-    Bar("churn", "dead after compaction", "≤", 0.2),  # of the quarter that was deleted
-    Bar("churn", "compacting recall", "≥", 0.98),
-    Bar("memory", "steady", "≤", 4_000, LARGE),
-    Bar("memory", "peak of a merge", "≤", 5_000, LARGE),
-    Bar("growth", "recall 1000000", "≥", 0.98, LARGE),
-    Bar("growth", "p99 1000000", "≤", 12.0, LARGE),
-    Bar("growth", "cost to 200k", "≤", 3.0, LARGE),
-    Bar("recovery", "first answer s", "≤", 5.0),
-    Bar("recovery", "recall@10 before the swap", "≥", 0.99),
-    Bar("recovery", "recall@100 before the swap", "≥", 0.95),
-    Bar("recovery", "ivfpq bytes per vector", "≤", 96.0),
-    Bar("recovery", "p99 while snapshotting to idle", "≤", 2.0),
+    Target("search", "ratio wall hnswlib-m16 k100@0.98", "≥", 0.8, MIDDLE),
+    Target("search", "ratio wall hnswlib-m32 k100@0.98", "≥", 1.0, LARGE),
+    Target("search", "recall k100@0.98", "≥", 0.98),
+    Target("insert", "visible", "=", 1.0),
+    Target("insert", "burst/s", "≥", 20_000),
+    Target("insert", "burst p99", "≤", 25.0),
+    Target("insert", "burst recall", "≥", 0.98),
+    Target("insert", "sustained/s", "≥", 690, MIDDLE),
+    Target("insert", "sustained fresh growth", "≤", 2_000, MIDDLE),
+    Target("insert", "flat out p99 to idle", "≤", 3.0),
+    Target("insert", "flat out recall", "≥", 0.98),
+    Target("filters", "recall *", "≥", 0.98),
+    Target("filters", "hits *", "=", 1.0),
+    Target("filters", "p50 *", "≤", 3.0, MIDDLE),
+    Target("filters", "p99 *", "≤", 15.0, MIDDLE),
+    Target("updates", "offers/s", "≥", 50_000),
+    Target("updates", "attributes/s", "≥", 50_000),
+    Target("updates", "deletes/s", "≥", 100_000),
+    Target("updates", "p99 at a pace to idle", "≤", 1.2),
+    Target("updates", "dead ones found", "=", 0),
+    Target("churn", "recall lost 3x", "≤", 0.01),
+    Target("churn", "time ratio 3x", "≤", 1.2),
+    Target("churn", "memory ratio 3x", "≤", 1.3),
+    Target("churn", "compacted s", "≤", 60.0),
+    Target("churn", "dead after compaction", "≤", 0.2),  # of the quarter that was deleted
+    Target("churn", "compacting recall", "≥", 0.98),
+    Target("memory", "steady", "≤", 4_000, LARGE),
+    Target("memory", "peak of a merge", "≤", 5_000, LARGE),
+    Target("growth", "recall 1000000", "≥", 0.98, LARGE),
+    Target("growth", "p99 1000000", "≤", 12.0, LARGE),
+    Target("growth", "cost to 200k", "≤", 3.0, LARGE),
+    Target("recovery", "first answer s", "≤", 5.0),
+    Target("recovery", "recall@10 before the swap", "≥", 0.99),
+    Target("recovery", "recall@100 before the swap", "≥", 0.95),
+    Target("recovery", "ivfpq bytes per vector", "≤", 96.0),
+    Target("recovery", "p99 while snapshotting to idle", "≤", 2.0),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class TargetVerdict:
     """A figure beside its bar; `met` is None where nothing is promised at this size."""
 
     measurement: str
@@ -84,13 +84,13 @@ class Verdict:
 
 
 def verdicts(
-    figures: Mapping[str, Mapping[str, float]], rows: int, bars: Iterable[Bar] = BARS
-) -> list[Verdict]:
+    figures: Mapping[str, Mapping[str, float]], rows: int, bars: Iterable[Target] = BARS
+) -> list[TargetVerdict]:
     """Return the verdict on every bar whose measurement ran.
 
     `figures` are by measurement and name. What is missing, or no number, misses its bar.
     """
-    found: list[Verdict] = []
+    found: list[TargetVerdict] = []
     for bar in bars:
         held = {
             name: value
@@ -106,5 +106,5 @@ def verdicts(
             met = value is not None and bar.margin(value) >= 0
         size = f" at {bar.rows:,} rows" if bar.rows and not bar.applies(rows) else ""
         text = f"{bar.sign} {bar.value:,g}{size}"
-        found.append(Verdict(bar.measurement, name, len(held), value, text, met))
+        found.append(TargetVerdict(bar.measurement, name, len(held), value, text, met))
     return found

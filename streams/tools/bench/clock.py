@@ -15,22 +15,22 @@ WARM_UP = 20  # searches that are not counted
 
 
 @dataclass(frozen=True, slots=True)
-class Took:
+class Durations:
     """Seconds of the wall and of all cores."""
 
     wall: float
     cpu: float
 
 
-def timed(work: Callable[[], object]) -> Took:
+def timed(work: Callable[[], object]) -> Durations:
     """Return what the work took; CPU time is of the whole process, its other threads included."""
     wall, cpu = time.perf_counter(), time.process_time()
     work()
-    return Took(time.perf_counter() - wall, time.process_time() - cpu)
+    return Durations(time.perf_counter() - wall, time.process_time() - cpu)
 
 
 @dataclass(slots=True)
-class Searched:
+class TimedSearches:
     """Searches one by one: milliseconds of the wall and of this thread's core, and the ids."""
 
     wall: list[float] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Searched:
         }
 
 
-Side = Callable[[FloatArray], Searched]  # searches all queries
+Side = Callable[[FloatArray], TimedSearches]  # searches all queries
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -67,30 +67,32 @@ def percentile(values: Sequence[float], share: float) -> float:
     return float(np.percentile(values, share))
 
 
-def searched(
+def time_searches(
     search: Callable[[FloatArray], T], ids: Callable[[T], IntArray], queries: Iterable[FloatArray]
-) -> Searched:
+) -> TimedSearches:
     """Search once for each query."""
-    result = Searched()
+    result = TimedSearches()
     for query in queries:
         result.add(lambda query=query: search(query), ids)  # type: ignore[misc]
     return result
 
 
-def alternating(
+def run_alternating(
     sides: Mapping[str, Side], queries: FloatArray, rounds: int
-) -> dict[str, list[Searched]]:
+) -> dict[str, list[TimedSearches]]:
     """Let the sides take turns: what slows the machine down slows both."""
     for side in sides.values():
         side(queries[:WARM_UP])
-    results: dict[str, list[Searched]] = {name: [] for name in sides}
+    results: dict[str, list[TimedSearches]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, side in sides.items():
             results[name].append(side(queries))
     return results
 
 
-def ratio(ours: Sequence[Searched], theirs: Sequence[Searched], clock: str = "wall") -> float:
+def ratio(
+    ours: Sequence[TimedSearches], theirs: Sequence[TimedSearches], clock: str = "wall"
+) -> float:
     """Return our throughput over theirs, above 1 if we are faster: the median of the rounds."""
     rounds = [
         np.mean(getattr(other, clock)) / np.mean(getattr(one, clock))
@@ -99,9 +101,9 @@ def ratio(ours: Sequence[Searched], theirs: Sequence[Searched], clock: str = "wa
     return float(np.median(rounds))
 
 
-def pooled(rounds: Sequence[Searched]) -> Searched:
+def pooled(rounds: Sequence[TimedSearches]) -> TimedSearches:
     """Return the times of all rounds, and the answers of the first one."""
-    every = Searched(found=rounds[0].found)
+    every = TimedSearches(found=rounds[0].found)
     for one in rounds:
         every.wall += one.wall
         every.cpu += one.cpu

@@ -8,17 +8,17 @@ from functools import cached_property
 import numpy as np
 
 from streams.tools.bench.amounts import Amounts
-from streams.tools.bench.clock import Took, timed
+from streams.tools.bench.clock import Durations, timed
 from streams.tools.bench.clustered import IntArray
 from streams.tools.bench.data import BoolArray, Dataset
-from streams.tools.bench.ours import feed, new_engine, products, settle
-from streams.tools.bench.rivals import MAKERS, Rival, missing
+from streams.tools.bench.ours import apply_batches, new_engine, products, wait_until_idle
+from streams.tools.bench.rivals import MAKERS, Rival, missing_rivals
 from streams.tools.bench.truth import nearest
 from visualsearch.engine import Engine
 from visualsearch.types import FloatArray
 
 Cell = str | float | int | None
-Row = dict[str, Cell]
+TableRow = dict[str, Cell]
 K, K_FEW = 100, 10
 TARGET = 0.98
 SHARES = (0.5, 0.1, 0.04, 0.01, 0.001)
@@ -27,31 +27,31 @@ SEED = 11
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Measurement:
     """A table for people, and the figures that bars are about."""
 
-    rows: list[Row]
+    rows: list[TableRow]
     figures: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
+class BuildTimes:
     """What building took."""
 
-    took: Took
+    took: Durations
     applied_s: float | None = None  # of ours: in `apply`, after which it can be searched
     adds: dict[int, float] = field(default_factory=dict)  # rows/s at the end, by threads
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class FilterRows:
     """Rows that a filter keeps, and the tag that says so."""
 
     name: str
     mask: BoolArray
 
 
-Tell = Callable[[str], object]
+Report = Callable[[str], object]
 
 
 @dataclass(eq=False)
@@ -60,10 +60,10 @@ class Bench:
 
     data: Dataset
     amounts: Amounts
-    tell: Tell = lambda _: None  # what is being done right now
+    report: Report = lambda _: None  # what is being done right now
     threads: int = 2  # that rivals build with
     beside: tuple[str, ...] = ()  # the rivals, all that are installed unless given
-    built: dict[str, Built] = field(default_factory=dict)
+    built: dict[str, BuildTimes] = field(default_factory=dict)
     _engines: dict[int, Engine] = field(default_factory=dict)
     _rivals: dict[str, Rival] = field(default_factory=dict)
 
@@ -78,28 +78,28 @@ class Bench:
         return int(self.data.vectors.shape[1])
 
     @cached_property
-    def filters(self) -> list[Kept]:
+    def filters(self) -> list[FilterRows]:
         """Return the filters of chance, those of related rows, and those of a file."""
         drawn = np.random.default_rng(SEED).random(self.size)
-        made = [Kept(f"random {share:.1%}", drawn < share) for share in SHARES]
-        made += [Kept(f"related {s:.1%}", self.data.related(s, SEED)) for s in SHARES]
+        made = [FilterRows(f"random {share:.1%}", drawn < share) for share in SHARES]
+        made += [FilterRows(f"related {s:.1%}", self.data.related(s, SEED)) for s in SHARES]
         for name, rows in self.data.named.items():
             mask = np.zeros(self.size, dtype=np.bool_)
             mask[rows] = True
-            made.append(Kept(name, mask))
+            made.append(FilterRows(name, mask))
         return [kept for kept in made if kept.mask.any()]
 
     @cached_property
     def truth(self) -> IntArray:
         """Return the exact answers of all queries."""
-        self.tell("exact answers")
+        self.report("exact answers")
         return nearest(self.data.vectors, self.data.queries, K)[0]
 
     def tags(self, row: int) -> tuple[str, ...]:
         """Return the filters that keep the row."""
         return tuple(kept.name for kept in self.filters if kept.mask[row])
 
-    def tested(self) -> tuple[FloatArray, IntArray]:
+    def test_queries(self) -> tuple[FloatArray, IntArray]:
         """Return the queries of the second half and their exact answers."""
         _, queries = self.data.halves()
         return queries, self.truth[-len(queries) :]
@@ -108,24 +108,26 @@ class Bench:
         """Return a settled engine over the first rows; it must not be changed, or be `spent`."""
         rows = rows or self.size
         if rows not in self._engines:
-            self.tell(f"building ours, {rows:,} rows")
-            self._engines[rows], self.built[f"ours {rows}"] = self.fresh(self.data.vectors[:rows])
+            self.report(f"building ours, {rows:,} rows")
+            self._engines[rows], self.built[f"ours {rows}"] = self.build_engine(
+                self.data.vectors[:rows]
+            )
         return self._engines[rows]
 
-    def fresh(self, vectors: FloatArray) -> tuple[Engine, Built]:
+    def build_engine(self, vectors: FloatArray) -> tuple[Engine, BuildTimes]:
         """Return a settled engine over these vectors, the caller's own."""
         engine = new_engine(self.dim)
         applied = 0.0
 
         def build() -> None:
             nonlocal applied
-            applied = feed(engine, products(vectors, tags=self.tags)).wall
-            settle(engine, self.data.halves()[0])
+            applied = apply_batches(engine, products(vectors, tags=self.tags)).wall
+            wait_until_idle(engine, self.data.halves()[0])
 
-        return engine, Built(timed(build), applied)
+        return engine, BuildTimes(timed(build), applied)
 
     @contextmanager
-    def spent(self, rows: int | None = None) -> Iterator[Engine]:
+    def consume_engine(self, rows: int | None = None) -> Iterator[Engine]:
         """Lend an engine that will be changed: nobody else gets it afterwards."""
         engine = self.engine(rows)
         del self._engines[rows or self.size]
@@ -136,7 +138,7 @@ class Bench:
 
     def rivals(self) -> list[str]:
         """Return the names of those that are installed, or of those that were chosen."""
-        absent = missing()
+        absent = missing_rivals()
         return [name for name in self.beside or MAKERS if name not in absent]
 
     def rival(self, name: str) -> Rival:
@@ -144,7 +146,7 @@ class Bench:
         if name not in self._rivals:
             if self.size > KEPT_ROWS:
                 self._rivals.clear()
-            self.tell(f"building {name}")
+            self.report(f"building {name}")
             rival = MAKERS[name][1](self.dim, self.size)
             last = max(1, self.size // 100)  # added apart, to see the rate of a full graph
             parts = np.split(self.data.vectors, [self.size - 2 * last, self.size - last])
@@ -153,9 +155,9 @@ class Bench:
                 timed(lambda part=part, count=count: rival.add(part, count))  # type: ignore[misc]
                 for part, count in zip(parts, counts, strict=True)
             ]
-            whole = Took(sum(one.wall for one in took), sum(one.cpu for one in took))
+            whole = Durations(sum(one.wall for one in took), sum(one.cpu for one in took))
             adds = {1: last / took[1].wall, self.threads: last / took[2].wall}
-            self._rivals[name], self.built[name] = rival, Built(whole, adds=adds)
+            self._rivals[name], self.built[name] = rival, BuildTimes(whole, adds=adds)
         return self._rivals[name]
 
     def close(self) -> None:

@@ -84,14 +84,14 @@ class Dataset:
         return mask
 
 
-def generated(rows: int, queries: int, dim: int = 512) -> Dataset:
+def generate_dataset(rows: int, queries: int, dim: int = 512) -> Dataset:
     """Return clustered vectors."""
     source = Clustered(dim)
     vectors, clusters = source.rows(rows)
     return Dataset(vectors, source.queries(vectors, queries), clusters, source)
 
 
-def given(
+def load_dataset(
     vectors: Path | None,
     queries: Path | None,
     filters: Path | None,
@@ -103,16 +103,16 @@ def given(
     Raises InputError, with what would be right, for a file that cannot be used.
     """
     if vectors is None:
-        dataset = generated(rows or DEFAULT_ROWS, count)
+        dataset = generate_dataset(rows or DEFAULT_ROWS, count)
     else:
-        every = loaded(vectors)[:rows]
+        every = load_vectors(vectors)[:rows]
         if len(every) < LEAST_ROWS:
             raise InputError(f"{vectors}: {len(every)} rows; at least {LEAST_ROWS:,} are needed")
         rng = np.random.default_rng(3)
         asked = perturbed(every[rng.integers(0, len(every), count)], IMAGE_NOISE, rng)
         dataset = Dataset(every, asked, categories(every))
     if queries is not None:
-        asked = loaded(queries)
+        asked = load_vectors(queries)
         if asked.shape[1] != dataset.vectors.shape[1]:
             raise InputError(
                 f"{queries}: queries have {asked.shape[1]} dimensions and the vectors "
@@ -127,7 +127,7 @@ def given(
     return dataset
 
 
-def loaded(path: Path) -> FloatArray:
+def load_vectors(path: Path) -> FloatArray:
     """Return the rows of a .npy file at length 1, as float32."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)

@@ -14,7 +14,7 @@ SAMPLED_S = 0.02
 PACKAGES = ("hnswlib", "faiss-cpu", "faiss-gpu", "usearch", "numpy")
 
 
-def described() -> dict[str, object]:
+def describe_host() -> dict[str, object]:
     """Return cores, load average of this moment, processor and versions."""
     return {
         "cores": cores(),
@@ -83,7 +83,7 @@ class Peak:
 
     @classmethod
     @contextmanager
-    def watched(cls) -> Iterator["Peak"]:
+    def sampled(cls) -> Iterator["Peak"]:
         """Look at the memory 50 times a second."""
         peak = cls()
         watcher = Thread(target=peak._watch, daemon=True)

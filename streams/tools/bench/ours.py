@@ -7,8 +7,8 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from streams.config.process import give_back
-from streams.tools.bench.clock import Searched, searched
+from streams.config.process import trim_memory
+from streams.tools.bench.clock import TimedSearches, time_searches
 from streams.tools.bench.clustered import IntArray
 from visualsearch.engine import Engine, Hooks
 from visualsearch.types import (
@@ -34,23 +34,23 @@ Tags = Callable[[int], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Fed:
+class ApplyTimes:
     """Seconds in `apply`: of the wall, and of the applying thread's core."""
 
     wall: float
     cpu: float
 
 
-class Stuck(RuntimeError):  # noqa: N818 - what it is, not what kind of thing
+class EngineStuckError(RuntimeError):
     """The background writer does not come to an end, or failed."""
 
     code = "bench_stuck"
 
 
 def new_engine(dim: int) -> Engine:
-    """Return a running engine whose writer's failures `settle` raises."""
+    """Return a running engine whose writer's failures `wait_until_idle` raises."""
     failures: list[Exception] = []
-    engine = Engine(MODEL, dim, hooks=Hooks(on_error=failures.append, on_freed=give_back))
+    engine = Engine(MODEL, dim, hooks=Hooks(on_error=failures.append, on_freed=trim_memory))
     _failures[engine] = failures
     engine.start()
     return engine
@@ -72,22 +72,22 @@ def products(
             batch.append(
                 BaseRecord(str(row), (order, 0, 0), title=f"Product {row}", tags=tags(row))
             )
-            batch.append(pictured(row, vectors[place], order))
+            batch.append(vectors_record(row, vectors[place], order))
         yield batch
 
 
-def singly(vectors: FloatArray, first: int) -> list[list[Record]]:
+def single_batches(vectors: FloatArray, first: int) -> list[list[Record]]:
     """Return a batch per product."""
     return [batch for n in range(len(vectors)) for batch in products(vectors[n : n + 1], first + n)]
 
 
-def pictured(row: int, vector: FloatArray, order: int) -> VectorsRecord:
+def vectors_record(row: int, vector: FloatArray, order: int) -> VectorsRecord:
     """Return the record of a product's one image, in half precision as the log holds it."""
     image = ImageVector("0", vector.astype(np.float16))
     return VectorsRecord(str(row), (order, 0, 0), model=MODEL, images=(image,))
 
 
-def deleted(row: int, order: int) -> tuple[Record, Record, Record]:
+def delete_records(row: int, order: int) -> tuple[Record, Record, Record]:
     """Return what the pipelines write for a delete: a marker of each kind."""
     at = (order, 0, 0)
     return (
@@ -97,7 +97,7 @@ def deleted(row: int, order: int) -> tuple[Record, Record, Record]:
     )
 
 
-def feed(engine: Engine, batches: Iterable[Sequence[Record]]) -> Fed:
+def apply_batches(engine: Engine, batches: Iterable[Sequence[Record]]) -> ApplyTimes:
     """Apply the batches; return the time inside `apply`."""
     wall = cpu = 0.0
     for batch in batches:
@@ -105,10 +105,10 @@ def feed(engine: Engine, batches: Iterable[Sequence[Record]]) -> Fed:
         engine.apply(batch)
         wall += time.perf_counter() - begin
         cpu += time.thread_time() - core
-    return Fed(wall, cpu)
+    return ApplyTimes(wall, cpu)
 
 
-def settle(
+def wait_until_idle(
     engine: Engine,
     ask: Sequence[FloatArray] | FloatArray = (),
     watch: Callable[[Engine], object] | None = None,
@@ -125,14 +125,16 @@ def settle(
             engine.search(Query(ask[asked], top_k=100))
             asked += 1
         if failures := _failures[engine]:
-            raise Stuck(f"the background writer failed: {failures[0]!r}") from failures[0]
+            raise EngineStuckError(f"the background writer failed: {failures[0]!r}") from failures[
+                0
+            ]
         stats = engine.stats()
         still = engine.settled and not stats.fresh_rows and not stats.merging_rows
         quiet = quiet + 1 if still else 0
         if watch:
             watch(engine)
         if time.monotonic() > deadline:
-            raise Stuck(f"not settled within {LONGEST_S:,.0f} s: {stats}")
+            raise EngineStuckError(f"not settled within {LONGEST_S:,.0f} s: {stats}")
         time.sleep(POLL_S)
 
 
@@ -141,12 +143,12 @@ def ids_of(answer: Answer) -> IntArray:
     return np.array([int(hit.product_id) for hit in answer.hits], dtype=np.int64)
 
 
-def searching(
+def search_function(
     engine: Engine, k: int, target: float, filters: Filters = NO_FILTER
-) -> Callable[[FloatArray], Searched]:
+) -> Callable[[FloatArray], TimedSearches]:
     """Return what searches all queries, one by one, for k products."""
 
     def search(query: FloatArray) -> Answer:
         return engine.search(Query(query, filters, k, target))
 
-    return lambda queries: searched(search, ids_of, queries)
+    return lambda queries: time_searches(search, ids_of, queries)

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from streams.tools.bench.clock import Searched, searched
+from streams.tools.bench.clock import TimedSearches, time_searches
 from streams.tools.bench.clustered import IntArray
 from streams.tools.bench.truth import recall
 from visualsearch.types import FloatArray
@@ -111,7 +111,7 @@ MAKERS: dict[str, tuple[str, Maker]] = {  # name: the module that it needs, how 
 }
 
 
-def missing() -> dict[str, str]:
+def missing_rivals() -> dict[str, str]:
     """Return the rivals that are not installed, and how to have them."""
     return {
         name: f"{module} is not installed, {name} is left out: pip install 'visualsearch[bench]'"
@@ -120,9 +120,9 @@ def missing() -> dict[str, str]:
     }
 
 
-def searching(rival: Rival, k: int, ef: int) -> Callable[[FloatArray], Searched]:
+def search_function(rival: Rival, k: int, ef: int) -> Callable[[FloatArray], TimedSearches]:
     """Return what searches all queries, one by one, for k rows."""
-    return lambda queries: searched(
+    return lambda queries: time_searches(
         lambda query: rival.search(query, k, ef), lambda found: found, queries
     )
 
@@ -133,7 +133,7 @@ def least_ef(
     """Return about the least ef that reaches the recall on these queries; None if none does."""
 
     def reaches(ef: int) -> bool:
-        return recall(searching(rival, k, ef)(queries).found, truth, k) >= target
+        return recall(search_function(rival, k, ef)(queries).found, truth, k) >= target
 
     low, high = k, 2 * k
     if reaches(low):

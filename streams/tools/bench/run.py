@@ -10,8 +10,8 @@ from typing import Any
 from streams.tools.bench import host
 from streams.tools.bench.amounts import EVERY
 from streams.tools.bench.bars import verdicts
-from streams.tools.bench.context import TARGET, Bench, K, Measured
-from streams.tools.bench.rivals import missing
+from streams.tools.bench.context import TARGET, Bench, K, Measurement
+from streams.tools.bench.rivals import missing_rivals
 from streams.tools.bench.store import Store
 
 Started = Callable[[str], object]
@@ -32,9 +32,9 @@ def measure(
         bench.close()
     figures = {name: result["figures"] for name, result in results.items()}
     return {
-        "host": host.described(),
-        "data": described(bench),
-        "left_out": list(missing().values()),
+        "host": host.describe_host(),
+        "data": describe_data(bench),
+        "left_out": list(missing_rivals().values()),
         "results": results,
         "verdicts": [asdict(verdict) for verdict in verdicts(figures, bench.size)],
     }
@@ -45,7 +45,7 @@ def settings(bench: Bench) -> dict[str, Any]:
     return {"amounts": bench.amounts.as_dict(), "threads": bench.threads, "rivals": bench.rivals()}
 
 
-def described(bench: Bench) -> dict[str, Any]:
+def describe_data(bench: Bench) -> dict[str, Any]:
     """Return what is measured on."""
     data = bench.data
     return {
@@ -60,18 +60,18 @@ def described(bench: Bench) -> dict[str, Any]:
 
 
 def _measured(bench: Bench, name: str, store: Store) -> dict[str, Any]:
-    function: Callable[[Bench], Measured] = getattr(
+    function: Callable[[Bench], Measurement] = getattr(
         import_module(f"streams.tools.bench.measurements.{name}"), name
     )
-    machine = host.described()
+    machine = host.describe_host()
     begin = time.perf_counter()
     measured = function(bench)
     seconds = round(time.perf_counter() - begin, 1)
-    about = {"host": machine, "data": described(bench), "seconds": seconds}
+    about = {"host": machine, "data": describe_data(bench), "seconds": seconds}
     return store.put(name, _finite(measured), about)
 
 
-def _finite(measured: Measured) -> Measured:
+def _finite(measured: Measurement) -> Measurement:
     """Return it without what is no number: JSON has none for it."""
     rows = [
         {what: None if isinstance(cell, float) and not isfinite(cell) else cell
@@ -79,11 +79,11 @@ def _finite(measured: Measured) -> Measured:
         for row in measured.rows
     ]  # fmt: skip
     kept = {name: float(value) for name, value in measured.figures.items() if isfinite(value)}
-    return Measured(rows, kept)
+    return Measurement(rows, kept)
 
 
 def prepare() -> None:
     """Set this process up as a worker is; call it before NumPy is loaded."""
-    from streams.config.process import tune
+    from streams.config.process import tune_process
 
-    tune()
+    tune_process()

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from streams.tools.bench.context import Measured
+from streams.tools.bench.context import Measurement
 
 
 class Store:
@@ -33,7 +33,7 @@ class Store:
             return None
         return kept if isinstance(kept, dict) and {"rows", "figures"} <= kept.keys() else None
 
-    def put(self, name: str, measured: Measured, about: dict[str, Any]) -> dict[str, Any]:
+    def put(self, name: str, measured: Measurement, about: dict[str, Any]) -> dict[str, Any]:
         """Keep a measurement and what it was measured on; return both as one object."""
         whole = {"measurement": name} | about | asdict(measured)
         if path := self.path(name):

@@ -8,7 +8,7 @@ from pathlib import Path
 from streams.tools.broker.errors import BrokerError
 from streams.tools.broker.info import Archive
 from streams.tools.broker.java import Java
-from streams.tools.broker.launch import Launcher, Plan, Request
+from streams.tools.broker.launch import Launcher, LaunchRequest, StartCommands
 from streams.tools.broker.properties import Node, new_cluster_id, render, server_properties
 
 LOG4J = Path(__file__).with_name("log4j2.xml")
@@ -27,7 +27,7 @@ def jvm_launcher(
     jars: Sequence[Path],
     *,
     source: str,
-    request: Request,
+    request: LaunchRequest,
     archive: Path | None = None,
 ) -> Launcher:
     """Return a launcher for the Kafka whose jars these are.
@@ -52,7 +52,7 @@ def jvm_launcher(
         class_path,
     ]
 
-    def plan(port: int, controller_port: int) -> Plan:
+    def plan(port: int, controller_port: int) -> StartCommands:
         log_dir = request.data_dir / "kafka"
         settings = request.data_dir / "server.properties"
         node = Node(port=port, controller_port=controller_port, log_dir=str(log_dir))
@@ -62,7 +62,7 @@ def jvm_launcher(
         prepare = [] if formatted else [[*tool, "-c", str(settings), "--ignore-formatted"]]
         flag, dump = archive_flag(archive)
         serve = [base[0], *flag, *base[1:], "kafka.Kafka", str(settings)]
-        return Plan(serve=serve, prepare=prepare, archive=dump)
+        return StartCommands(serve=serve, prepare=prepare, archive=dump)
 
     return Launcher("apache-kafka", version, source, plan)
 

@@ -11,7 +11,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class LaunchRequest:
     """What is wanted of a source: environment, folders, and where progress is told."""
 
     data_dir: Path
@@ -22,7 +22,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StartCommands:
     """The commands of one start: `prepare` run to their end, then `serve`, which keeps running."""
 
     serve: Sequence[str]
@@ -38,7 +38,7 @@ class Launcher:
     kind: BrokerKind
     version: str
     source: str
-    plan: Callable[[int, int], Plan]  # (port, controller port) → commands
+    plan: Callable[[int, int], StartCommands]  # (port, controller port) → commands
     env: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -51,9 +51,9 @@ class Unavailable:
     reason: str
 
 
-class Source(Protocol):
+class BrokerSource(Protocol):
     """One way to a broker; it raises BrokerError where the user asked for it and it is broken."""
 
-    def __call__(self, request: Request) -> Launcher | Unavailable:
+    def __call__(self, request: LaunchRequest) -> Launcher | Unavailable:
         """Find the broker, or say why this way is closed."""
         ...

@@ -9,8 +9,8 @@ from pathlib import Path
 from streams.kafka.health import answers, wait_until_answers
 from streams.tools.broker.errors import BrokerError
 from streams.tools.broker.info import Archive, BrokerInfo, BrokerState, read_state, write_state
-from streams.tools.broker.launch import Launcher, Plan, Request, Say
-from streams.tools.broker.lock import only_one
+from streams.tools.broker.launch import Launcher, LaunchRequest, Say, StartCommands
+from streams.tools.broker.lock import exclusive_lock
 from streams.tools.broker.ports import LOOPBACK, free_port, is_free, require_free
 from streams.tools.broker.process import log_tail, process_started, spawn, terminate
 from streams.tools.broker.sources import SOURCES, find_launcher
@@ -21,7 +21,7 @@ DEFAULT_DATA_DIR = Path(".visualsearch/broker")
 LOG = "broker.log"
 
 
-def say_on_stderr(message: str) -> None:
+def log_to_stderr(message: str) -> None:
     """Tell of progress without touching standard output, which may be JSON."""
     print(message, file=sys.stderr, flush=True)
 
@@ -36,7 +36,7 @@ def start_broker(
     environ: Mapping[str, str] | None = None,
     preferred_port: int | None = None,
     timeout_s: float = 60.0,
-    say: Say = say_on_stderr,
+    say: Say = log_to_stderr,
 ) -> BrokerInfo:
     """Return a broker that answers metadata requests, started if need be.
 
@@ -48,8 +48,8 @@ def start_broker(
         return _external(bootstrap)
     folder = _usable_folder(Path(data_dir))
     env = os.environ if environ is None else environ
-    request = Request(folder, cache_dir or default_cache_dir(env), env, say)
-    with only_one(folder / "lock"):
+    request = LaunchRequest(folder, cache_dir or default_cache_dir(env), env, say)
+    with exclusive_lock(folder / "lock"):
         running = broker_status(folder)
         if running is not None and running.pid is not None:
             return _same_port(running, port, timeout_s)
@@ -153,7 +153,7 @@ def _choose_port(folder: Path, port: int | None, preferred: int | None, say: Say
     return preferred if preferred is not None and is_free(preferred) else free_port()
 
 
-def _launch(launcher: Launcher, request: Request, port: int, timeout_s: float) -> BrokerInfo:
+def _launch(launcher: Launcher, request: LaunchRequest, port: int, timeout_s: float) -> BrokerInfo:
     folder = request.data_dir
     env = {**request.environ, **launcher.env}
     plan = launcher.plan(port, free_port(avoid=frozenset({port})))
@@ -179,7 +179,7 @@ def _launch(launcher: Launcher, request: Request, port: int, timeout_s: float) -
     raise _start_error(launcher, port, log, died=died, timeout_s=timeout_s)
 
 
-def _prepare(plan: Plan, env: Mapping[str, str], log: Path) -> None:
+def _prepare(plan: StartCommands, env: Mapping[str, str], log: Path) -> None:
     for command in plan.prepare:
         with log.open("ab") as output:
             done = subprocess.run(

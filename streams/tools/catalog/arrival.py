@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from streams.tools.catalog.publish import Published
+from streams.tools.catalog.publish import PublishedProduct
 from visualsearch.client.closing import Closing
 from visualsearch.client.messages import read_headers
 from visualsearch.client.offsets import OffsetsError
@@ -21,7 +21,7 @@ _KINDS = frozenset({b"base", b"vectors"})
 
 
 @dataclass(slots=True)
-class Arrivals:
+class ArrivalProgress:
     """How many events are awaited, whose failed, and the newest record's time in ms."""
 
     waiting: int
@@ -47,15 +47,15 @@ class ArrivalWatch(Closing):
 
     def wait(
         self,
-        published: Iterable[Published],
+        published: Iterable[PublishedProduct],
         *,
         idle_s: float = 60.0,
-        progress: Callable[[Arrivals], None] = lambda _: None,
-    ) -> Arrivals:
+        progress: Callable[[ArrivalProgress], None] = lambda _: None,
+    ) -> ArrivalProgress:
         """Return when every event arrived or failed. Raises TimeoutError after `idle_s` of none."""
         event_of = {entry.product_id: entry.event_id.encode() for entry in published}
         lacking = {event_id: set(_KINDS) for event_id in event_of.values()}
-        state = Arrivals(waiting=len(lacking))
+        state = ArrivalProgress(waiting=len(lacking))
         idle_since = time.monotonic()
         while lacking:
             for message in self._tail.poll(500, 0.1).messages:
@@ -82,7 +82,7 @@ class ArrivalWatch(Closing):
         message: Any,
         event_of: dict[str, bytes],
         lacking: dict[bytes, set[bytes]],
-        state: Arrivals,
+        state: ArrivalProgress,
     ) -> None:
         if message.topic() != self._index_log:
             product_id = message.key().decode("utf-8", "replace")

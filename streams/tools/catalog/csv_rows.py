@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from streams.tools.catalog.rows import CatalogError, Rejected, Row
+from streams.tools.catalog.rows import CatalogError, RejectedRow, Row
 
 _PICTURES = ("images", "image")
 _ATTRIBUTE = "attributes."
@@ -17,12 +17,12 @@ _LARGEST_CELL = 1 << 24  # a description, or an image as base64
 _REQUIRED = ("product_id", "title")
 
 
-def csv_rows(path: Path) -> Iterator[Row | Rejected]:
+def csv_rows(path: Path) -> Iterator[Row | RejectedRow]:
     """Yield the rows by the number of their first line. Raises CatalogError for the header."""
     csv.field_size_limit(_LARGEST_CELL)
     # What is no UTF-8 spoils its own row only: surrogates mark it, and `_row` refuses them.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        counted = _Counted(file)
+        counted = _CountedLines(file)
         reader = csv.reader(counted, delimiter=_delimiter(path))
         header = [name.strip() for name in next(reader, [])]
         if missing := [name for name in _REQUIRED if name not in header]:
@@ -32,7 +32,7 @@ def csv_rows(path: Path) -> Iterator[Row | Rejected]:
             try:
                 cells = next(reader, None)
             except csv.Error as error:
-                yield Rejected(where, "not_csv", f"not CSV: {error}", position=counted.bytes)
+                yield RejectedRow(where, "not_csv", f"not CSV: {error}", position=counted.bytes)
                 continue
             if cells is None:
                 return
@@ -40,14 +40,14 @@ def csv_rows(path: Path) -> Iterator[Row | Rejected]:
                 yield _row(header, cells, where, counted.bytes)
 
 
-class _Counted:
+class _CountedLines:
     """The lines of a file, and how many bytes of them were read."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines = lines
         self.bytes = 0
 
-    def __iter__(self) -> "_Counted":
+    def __iter__(self) -> "_CountedLines":
         return self
 
     def __next__(self) -> str:
@@ -63,14 +63,14 @@ def _delimiter(path: Path) -> str:
     return max(",;\t", key=header.count)
 
 
-def _row(header: list[str], cells: list[str], where: str, position: int) -> Row | Rejected:
+def _row(header: list[str], cells: list[str], where: str, position: int) -> Row | RejectedRow:
     if len(cells) > len(header):
         text = f"{len(cells)} cells in {len(header)} columns; is a comma not quoted?"
-        return Rejected(where, "cells_too_many", text, position=position)
+        return RejectedRow(where, "cells_too_many", text, position=position)
     given = {name: cell.strip() for name, cell in zip(header, cells, strict=False) if cell.strip()}
     for name, cell in given.items():
         if not _is_utf8(cell):
-            return Rejected(where, "not_utf8", f"{name}: not UTF-8", name, position)
+            return RejectedRow(where, "not_utf8", f"{name}: not UTF-8", name, position)
     return Row(where, position, _product(given), lax=True)
 
 
@@ -88,7 +88,7 @@ def _product(given: dict[str, str]) -> dict[str, Any]:
     images: list[dict[str, str]] = []
     for name, cell in given.items():
         if name in _PICTURES:
-            images += [_picture(part.strip()) for part in cell.split("|") if part.strip()]
+            images += [_image_source(part.strip()) for part in cell.split("|") if part.strip()]
         elif name == "tags":
             separator = "|" if "|" in cell else ","
             product["tags"] = [tag.strip() for tag in cell.split(separator) if tag.strip()]
@@ -99,6 +99,6 @@ def _product(given: dict[str, str]) -> dict[str, Any]:
     return product | ({"attributes": attributes} if attributes else {}) | {"images": images}
 
 
-def _picture(text: str) -> dict[str, str]:
+def _image_source(text: str) -> dict[str, str]:
     is_url = text.startswith(("http://", "https://", "file:"))
     return {"url" if is_url else "path": text}

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from streams.tools.catalog.pictures import shrink
-from streams.tools.catalog.rows import Rejected, Row
+from streams.tools.catalog.rows import RejectedRow, Row
 from visualsearch.contracts.errors import SchemaError, from_validation
 from visualsearch.contracts.events import CHOICES, Product, ProductCreated, ProductUpdated
 from visualsearch.errors import ImageError
@@ -18,7 +18,7 @@ from visualsearch.errors import ImageError
 EventType = Literal["created", "updated"]
 
 
-def row_product(row: Row, folder: Path) -> Product | Rejected:
+def row_product(row: Row, folder: Path) -> Product | RejectedRow:
     """Read a row's images and check it as the worker's codec would; nothing is raised."""
     try:
         images = row.product.get("images")
@@ -27,7 +27,7 @@ def row_product(row: Row, folder: Path) -> Product | Rejected:
             return to_product({**row.product, "images": inlined}, lax=row.lax)
         return to_product(row.product, lax=row.lax)
     except SchemaError as error:
-        return Rejected(row.where, error.code, str(error), error.field, row.position)
+        return RejectedRow(row.where, error.code, str(error), error.field, row.position)
 
 
 def to_product(value: Mapping[str, Any], *, lax: bool = False) -> Product:

@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from streams.tools.catalog.rows import Rejected, Row
+from streams.tools.catalog.rows import RejectedRow, Row
 
-PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
 _LONGEST_ID = 200
 _UNSAFE = re.compile(r"[^\w./-]+")
 _BETWEEN_WORDS = re.compile(r"[\s_-]+")
 
 
-def picture_files(folder: Path) -> list[PurePath]:
+def image_files(folder: Path) -> list[PurePath]:
     """Return the images below a folder by their names, sorted, relative to it; none hidden."""
     found = []
     for root, folders, names in os.walk(folder):
@@ -23,19 +23,19 @@ def picture_files(folder: Path) -> list[PurePath]:
         found += [
             PurePath(root, name).relative_to(folder)
             for name in names
-            if PurePath(name).suffix.lower() in PICTURES and not name.startswith(".")
+            if PurePath(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")
         ]
     return sorted(found)
 
 
-def folder_rows(folder: Path, files: Sequence[PurePath]) -> Iterator[Row | Rejected]:
+def folder_rows(folder: Path, files: Sequence[PurePath]) -> Iterator[Row | RejectedRow]:
     """Yield a product per image: its folder is the category, its name the title."""
     for position, file in enumerate(files, 1):
         try:
             str(file).encode()
         except UnicodeEncodeError:
             where = ascii(str(file))
-            yield Rejected(where, "not_utf8", "the file's name is not UTF-8", position=position)
+            yield RejectedRow(where, "not_utf8", "the file's name is not UTF-8", position=position)
             continue
         yield Row(str(folder / file), position, _product(file))
 
@@ -43,14 +43,14 @@ def folder_rows(folder: Path, files: Sequence[PurePath]) -> Iterator[Row | Rejec
 def _product(file: PurePath) -> dict[str, Any]:
     category = file.parent.as_posix()
     product = {
-        "product_id": safe_id(file),
+        "product_id": product_id_of_path(file),
         "title": _BETWEEN_WORDS.sub(" ", file.stem).strip() or file.stem,
         "images": [{"path": str(file)}],
     }
     return product if category == "." else product | {"category": category}
 
 
-def safe_id(file: PurePath) -> str:
+def product_id_of_path(file: PurePath) -> str:
     """Make a product id of a relative path: no blanks, no suffix, of a length that is allowed.
 
     The same path gives the same id in every run, so that loading a folder again updates it.

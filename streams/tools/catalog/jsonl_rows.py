@@ -5,12 +5,12 @@ from pathlib import Path
 
 import msgspec
 
-from streams.tools.catalog.rows import Rejected, Row
+from streams.tools.catalog.rows import RejectedRow, Row
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.limits import require_few_parts, require_shallow
 
 
-def jsonl_rows(path: Path) -> Iterator[Row | Rejected]:
+def jsonl_rows(path: Path) -> Iterator[Row | RejectedRow]:
     """Yield the lines that hold something; a broken one is rejected and the next one read."""
     position = 0
     with path.open("rb") as lines:
@@ -21,15 +21,15 @@ def jsonl_rows(path: Path) -> Iterator[Row | Rejected]:
                 yield _row(text, f"line {number}", position)
 
 
-def _row(text: bytes, where: str, position: int) -> Row | Rejected:
+def _row(text: bytes, where: str, position: int) -> Row | RejectedRow:
     try:
         require_few_parts(text, "row_too_large")
         require_shallow(text)
         product = msgspec.json.decode(text)
     except SchemaError as error:
-        return Rejected(where, error.code, str(error), position=position)
+        return RejectedRow(where, error.code, str(error), position=position)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Rejected(where, "not_json", f"not JSON: {error}", position=position)
+        return RejectedRow(where, "not_json", f"not JSON: {error}", position=position)
     if not isinstance(product, dict):
-        return Rejected(where, "not_an_object", "JSON, but not an object", position=position)
+        return RejectedRow(where, "not_an_object", "JSON, but not an object", position=position)
     return Row(where, position, product)

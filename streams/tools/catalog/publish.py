@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from streams.tools.catalog.events import EventType, product_event, row_product
-from streams.tools.catalog.rows import Catalog, Rejected, Row
+from streams.tools.catalog.rows import Catalog, RejectedRow, Row
 from visualsearch.client.messages import OutgoingMessage
 from visualsearch.client.producer import SendError
 from visualsearch.contracts.events import Product, encode_event
@@ -18,7 +18,7 @@ _IN_FLIGHT = 64  # messages handed over and not acknowledged
 THREADS = 2
 
 
-class Sender(Protocol):
+class MessageSender(Protocol):
     """The producer, as far as it is used here."""
 
     def submit(self, message: OutgoingMessage) -> "Future[None]":
@@ -26,7 +26,7 @@ class Sender(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class ReadyProduct:
     """A product that may be sent, and where it stood in the catalog."""
 
     where: str
@@ -35,29 +35,31 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedProduct:
     """A product that the broker has; `event_id` finds its records in the index log."""
 
     product_id: str
     event_id: str
-    pictures: int
+    image_count: int
 
 
 @dataclass(slots=True)
-class Load:
+class LoadResult:
     """What became of a catalog so far."""
 
-    published: list[Published] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
+    published: list[PublishedProduct] = field(default_factory=list)
+    rejected: list[RejectedRow] = field(default_factory=list)
     position: int = 0
 
     @property
-    def pictures(self) -> int:
+    def image_count(self) -> int:
         """How many images the published products have."""
-        return sum(product.pictures for product in self.published)
+        return sum(product.image_count for product in self.published)
 
 
-def products_of(catalog: Catalog, *, threads: int = THREADS) -> Iterator[Ready | Rejected]:
+def products_of(
+    catalog: Catalog, *, threads: int = THREADS
+) -> Iterator[ReadyProduct | RejectedRow]:
     """Yield the products in the catalog's order, their images read and shrunk.
 
     A product id that was there before is rejected: the later row would silently replace it.
@@ -65,24 +67,28 @@ def products_of(catalog: Catalog, *, threads: int = THREADS) -> Iterator[Ready |
     seen: dict[str, str] = {}
     with ThreadPoolExecutor(threads, thread_name_prefix="catalog") as pool:
         for made in _prepared(catalog, pool):
-            if isinstance(made, Rejected):
+            if isinstance(made, RejectedRow):
                 yield made
                 continue
             product_id = made.product.product_id
             if (before := seen.get(product_id)) is not None:
                 text = f"product_id {product_id!r} was given before, in {before}"
-                yield Rejected(made.where, "product_id_repeated", text, "product_id", made.position)
+                yield RejectedRow(
+                    made.where, "product_id_repeated", text, "product_id", made.position
+                )
                 continue
             seen[product_id] = made.where
             yield made
 
 
-def _prepared(catalog: Catalog, pool: ThreadPoolExecutor) -> Iterator[Ready | Rejected]:
-    def prepare(row: Row | Rejected) -> Ready | Rejected:
-        made = row if isinstance(row, Rejected) else row_product(row, catalog.folder)
-        return made if isinstance(made, Rejected) else Ready(row.where, row.position, made)
+def _prepared(catalog: Catalog, pool: ThreadPoolExecutor) -> Iterator[ReadyProduct | RejectedRow]:
+    def prepare(row: Row | RejectedRow) -> ReadyProduct | RejectedRow:
+        made = row if isinstance(row, RejectedRow) else row_product(row, catalog.folder)
+        return (
+            made if isinstance(made, RejectedRow) else ReadyProduct(row.where, row.position, made)
+        )
 
-    ahead: deque[Future[Ready | Rejected]] = deque()
+    ahead: deque[Future[ReadyProduct | RejectedRow]] = deque()
     for row in catalog.rows:
         ahead.append(pool.submit(prepare, row))
         if len(ahead) >= _AHEAD:
@@ -92,42 +98,44 @@ def _prepared(catalog: Catalog, pool: ThreadPoolExecutor) -> Iterator[Ready | Re
 
 
 def publish(
-    products: Iterable[Ready | Rejected],
-    sender: Sender,
+    products: Iterable[ReadyProduct | RejectedRow],
+    sender: MessageSender,
     topic: str,
     *,
     run_id: str,
     now: Callable[[], datetime],
     kind: EventType = "created",
-    progress: Callable[[Load], None] = lambda _: None,
-) -> Load:
+    progress: Callable[[LoadResult], None] = lambda _: None,
+) -> LoadResult:
     """Send an event for each product and wait until the broker has them all.
 
     A message that the broker refuses for its size is a rejected row; any other SendError is
     raised, because what follows would fail as well.
     """
-    load = Load()
-    in_flight: deque[tuple[Ready, Published, Future[None]]] = deque()
+    load = LoadResult()
+    in_flight: deque[tuple[ReadyProduct, PublishedProduct, Future[None]]] = deque()
     for number, item in enumerate(products):
-        if isinstance(item, Rejected):
+        if isinstance(item, RejectedRow):
             load.rejected.append(item)
             continue
         product = item.product
         event_id = f"{run_id}-{number}"
         value = encode_event(product_event(product, event_id, now(), kind))
         sent = sender.submit(OutgoingMessage(topic, product.product_id.encode(), value))
-        entry = Published(product.product_id, event_id, len(product.images))
+        entry = PublishedProduct(product.product_id, event_id, len(product.images))
         in_flight.append((item, entry, sent))
         if len(in_flight) >= _IN_FLIGHT:
-            _settle(*in_flight.popleft(), load)
+            _await_acknowledgement(*in_flight.popleft(), load)
             progress(load)
     while in_flight:
-        _settle(*in_flight.popleft(), load)
+        _await_acknowledgement(*in_flight.popleft(), load)
         progress(load)
     return load
 
 
-def _settle(ready: Ready, published: Published, sent: "Future[None]", load: Load) -> None:
+def _await_acknowledgement(
+    ready: ReadyProduct, published: PublishedProduct, sent: "Future[None]", load: LoadResult
+) -> None:
     load.position = ready.position
     try:
         sent.result()
@@ -137,5 +145,5 @@ def _settle(ready: Ready, published: Published, sent: "Future[None]", load: Load
             raise
         text = f"the event is too large for the topic ({error}); send images by url"
         load.rejected.append(
-            Rejected(ready.where, "event_too_large", text, "images", ready.position)
+            RejectedRow(ready.where, "event_too_large", text, "images", ready.position)
         )

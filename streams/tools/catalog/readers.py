@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from streams.tools.catalog.csv_rows import csv_rows
-from streams.tools.catalog.folder_rows import folder_rows, picture_files
+from streams.tools.catalog.folder_rows import folder_rows, image_files
 from streams.tools.catalog.jsonl_rows import jsonl_rows
 from streams.tools.catalog.rows import Catalog, CatalogError
 
@@ -14,7 +14,7 @@ _LINES = {".jsonl", ".ndjson"}
 def open_catalog(path: Path) -> Catalog:
     """Return the rows of a catalog, read as they are asked for. Raises CatalogError."""
     if path.is_dir():
-        files = picture_files(path)
+        files = image_files(path)
         if not files:
             raise CatalogError(f"{path}: no images in this folder or below it")
         return Catalog(folder_rows(path, files), path, len(files))

@@ -29,7 +29,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class RejectedRow:
     """A row that is not published, and why: a stable code, a text, the culprit where known."""
 
     where: str
@@ -46,6 +46,6 @@ class Catalog:
     `total` is what `position` of the last row comes to: bytes of a file, or files of a folder.
     """
 
-    rows: Iterator[Row | Rejected]
+    rows: Iterator[Row | RejectedRow]
     folder: Path
     total: int

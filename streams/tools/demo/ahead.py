@@ -9,7 +9,7 @@ T = TypeVar("T")
 _POLL_S = 0.2
 
 
-class Ahead(Generic[T]):
+class PrefetchIterator(Generic[T]):
     """An iterator that a thread keeps up to `size` items ahead; what it raises is raised here."""
 
     def __init__(self, items: Iterator[T], size: int) -> None:

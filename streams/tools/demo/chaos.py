@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from streams.config.settings import Settings
 from streams.tools.demo.figures import Recovery
-from streams.tools.demo.stage import StageError, WorkerProcess
+from streams.tools.demo.stage import DemoError, WorkerProcess
 from visualsearch.client.search_client import SearchClient
 from visualsearch.contracts.search import QuerySpec, SearchRequest
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from streams.tools.fsck.check import Step
+    from streams.tools.fsck.check import ReportProgress
     from visualsearch.contracts.search import SearchResult
 
 _DEADLINE_MS = 180_000  # a start may take long on a busy machine
@@ -39,7 +39,7 @@ class Chaos:
         self._answered = threading.Event()
         self._answer: Future[SearchResult] | None = None
 
-    def strike(self) -> None:
+    def kill_and_restart(self) -> None:
         """Kill the worker, ask a search, start a worker; a second call does nothing."""
         if self._answer is not None:
             return
@@ -53,33 +53,35 @@ class Chaos:
         self._answer.add_done_callback(self._note)
         self._worker = self._start_again()
 
-    def await_answer(self) -> None:
+    def wait_for_answer(self) -> None:
         """Strike if that is still to be done; return once the search is answered.
 
         Raises StageError, TimeoutError.
         """
-        self.strike()
+        self.kill_and_restart()
         self._worker.wait_ready()
         assert self._answer is not None  # noqa: S101 - since the strike
         result = self._answer.result()
         self._answered.wait()
         if result.error is not None:
-            raise StageError(f"the first answer: {result.error.code}: {result.error.message}")
+            raise DemoError(f"the first answer: {result.error.code}: {result.error.message}")
         self._say(f"first answer {self._answered_at - self._killed_at:.1f} s after the kill")
 
     def recovery(self, settings: Settings, url: str) -> Recovery:
         """Check what the successor serves, and return all there is to tell. Raises FsckError."""
         from streams.tools.fsck.check import Check, Options
-        from streams.tools.fsck.worker import Worker
+        from streams.tools.fsck.worker import WorkerClient
 
         def load_encoder() -> Any:
             import visualsearch
-            from streams.config.process import tune
+            from streams.config.process import tune_process
 
-            tune()
+            tune_process()
             return visualsearch.load_encoder(settings.encoder, device=settings.device)
 
-        report = Check(settings, Worker(url), load_encoder, Options(), _Steps(self._say)).run()
+        report = Check(
+            settings, WorkerClient(url), load_encoder, Options(), _FsckProgress(self._say)
+        ).run()
         return Recovery(round(self._answered_at - self._killed_at, 1), report.as_dict())
 
     def _note(self, _: "Future[SearchResult]") -> None:
@@ -87,13 +89,13 @@ class Chaos:
         self._answered.set()
 
 
-class _Steps:
+class _FsckProgress:
     """Tells the steps of a check, a line each."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
 
-    def step(self, name: str, total: int | None) -> "Step":
+    def step(self, name: str, total: int | None) -> "ReportProgress":
         """Tell of a step; how much of it is done is not shown."""
         self._say(f"fsck: {name}" if total is None else f"fsck: {name} ({total:,})")
         return lambda _: None

@@ -4,17 +4,17 @@ import base64
 from collections import Counter
 from collections.abc import Iterator
 
-from streams.tools.catalog.publish import Ready
-from streams.tools.demo.goods import Question, Truth, in_turn
+from streams.tools.catalog.publish import ReadyProduct
+from streams.tools.demo.goods import Question, Truth, interleave
 from streams.tools.demo.photos import phone_sized
 from visualsearch.contracts.events import ImageSource, Product
-from visualsearch.datasets.drawn import DrawnProduct, draw_catalogue, draw_photo
+from visualsearch.datasets.drawn import DrawnProduct, draw_catalog, draw_photo
 
 _OTHER_SEED = 8  # products that the catalog does not hold
 _COLORS_ASKED = 2  # per kind: those of which there are most
 
 
-class DrawnGoods:
+class DrawnDataset:
     """Products drawn while they are published; the two commonest colors of a kind are asked."""
 
     def __init__(self, total: int, seed: int = 7) -> None:
@@ -26,32 +26,32 @@ class DrawnGoods:
         self._fresh: list[Product] = []
         self._photos: dict[Truth, bytes] = {}
 
-    def products(self) -> Iterator[Ready]:
+    def products(self) -> Iterator[ReadyProduct]:
         """Draw the catalog."""
-        for number, drawn in enumerate(draw_catalogue(self.total, self._seed), 1):
+        for number, drawn in enumerate(draw_catalog(self.total, self._seed), 1):
             truth = Truth(drawn.kind, drawn.color)
             self.truth[drawn.product_id] = truth
             self._patterns.setdefault(truth, drawn.pattern)
             product = to_product(drawn)
             self._loaded.append(without_pictures(product))
-            yield Ready(drawn.product_id, number, product)
+            yield ReadyProduct(drawn.product_id, number, product)
 
     def prepare(self, fresh: int) -> None:
         """Draw the photos of what is asked for, and other products. Call after `products`."""
-        for number, truth in enumerate(self._asked()):
+        for number, truth in enumerate(self._asked_labels()):
             # As patterned as one of the right answers: a shopper photographs what exists.
             pattern = self._patterns[truth]
             self._photos[truth] = draw_photo(truth.kind, truth.color, pattern, number)
-        self._fresh = [to_product(drawn) for drawn in draw_catalogue(2 * fresh, _OTHER_SEED)]
+        self._fresh = [to_product(drawn) for drawn in draw_catalog(2 * fresh, _OTHER_SEED)]
 
     def questions(self) -> list[Question]:
         """Ask by words, by photo, and for what a photo shows in the kind's other color."""
-        asked = self._asked()
+        asked = self._asked_labels()
         other = {
             truth: next((t for t in asked if t.kind == truth.kind and t != truth), None)
             for truth in asked
         }
-        return in_turn(
+        return interleave(
             [Question("words", f"{t.color} {t.kind}", right=t) for t in asked],
             [Question("photo", picture=self._photos[t], right=t) for t in asked],
             [
@@ -76,7 +76,7 @@ class DrawnGoods:
         half = len(self._loaded) // 2
         return self._loaded[(half + number) % len(self._loaded)].product_id
 
-    def other_than(self, product_id: str) -> str:
+    def another_product_id(self, product_id: str) -> str:
         """Return one of the first two products."""
         first, second = self._loaded[0].product_id, self._loaded[1].product_id
         return second if product_id == first else first
@@ -85,7 +85,7 @@ class DrawnGoods:
         """Blow up a drawn photo."""
         return phone_sized(next(iter(self._photos.values())))
 
-    def _asked(self) -> list[Truth]:
+    def _asked_labels(self) -> list[Truth]:
         """Return the commonest colors of each kind."""
         held = Counter(self.truth.values())
         asked: list[Truth] = []

@@ -9,7 +9,7 @@ import numpy as np
 from streams.tools.demo.searching import Precision
 
 
-class Spread(msgspec.Struct, frozen=True):
+class Percentiles(msgspec.Struct, frozen=True):
     """Percentiles in milliseconds of n measurements."""
 
     p50: float
@@ -17,13 +17,13 @@ class Spread(msgspec.Struct, frozen=True):
     n: int
 
 
-class Spreads(msgspec.Struct, frozen=True):
+class PercentilesByKind(msgspec.Struct, frozen=True):
     """Percentiles of everything, and by kind."""
 
     p50: float
     p99: float
     n: int
-    by_kind: dict[str, Spread]
+    by_kind: dict[str, Percentiles]
 
 
 class Recovery(msgspec.Struct, frozen=True):
@@ -50,8 +50,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     vectors: int
     rejected: int
     load_s: float
-    freshness_ms: Spreads
-    search_ms: Spreads
+    freshness_ms: PercentilesByKind
+    search_ms: PercentilesByKind
     phone_photo_to_40_ms: float | None
     top10_kind_precision: float | None
     top10_color_precision: float | None
@@ -68,25 +68,25 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     chaos: Recovery | None = None
 
 
-def spread(values: Sequence[float]) -> Spread:
+def percentiles(values: Sequence[float]) -> Percentiles:
     """Return the percentiles of some measurements; of few, p99 is next to the slowest."""
     if not values:
-        return Spread(0.0, 0.0, 0)
+        return Percentiles(0.0, 0.0, 0)
     p50, p99 = np.percentile(values, [50, 99])
-    return Spread(round(float(p50), 1), round(float(p99), 1), len(values))
+    return Percentiles(round(float(p50), 1), round(float(p99), 1), len(values))
 
 
-def spreads(measured: Iterable[tuple[str, float]]) -> Spreads:
+def percentiles_by_kind(measured: Iterable[tuple[str, float]]) -> PercentilesByKind:
     """Return the percentiles of (kind, milliseconds) pairs."""
     by_kind: dict[str, list[float]] = {}
     for kind, value in measured:
         by_kind.setdefault(kind, []).append(value)
-    everything = spread([value for values in by_kind.values() for value in values])
-    return Spreads(
+    everything = percentiles([value for values in by_kind.values() for value in values])
+    return PercentilesByKind(
         everything.p50,
         everything.p99,
         everything.n,
-        {kind: spread(values) for kind, values in by_kind.items()},
+        {kind: percentiles(values) for kind, values in by_kind.items()},
     )
 
 

@@ -18,19 +18,19 @@ from typing import Literal
 
 import msgspec
 
-from streams.tools.demo.goods import Goods
+from streams.tools.demo.goods import DemoDataset
 from visualsearch.client.messages import OutgoingMessage
 from visualsearch.client.producer import Producer
 from visualsearch.client.search_client import SearchClient
 from visualsearch.contracts.events import (
-    Deleted,
     ImageSource,
-    Offer,
     Product,
     ProductCreated,
     ProductDeleted,
     ProductEvent,
+    ProductOffer,
     ProductOfferUpdated,
+    ProductReference,
     ProductUpdated,
     encode_event,
 )
@@ -47,7 +47,7 @@ _PRICE = 100_000.0  # no shop asks it: a price of its own tells each offer apart
 
 
 @dataclass(frozen=True, slots=True)
-class Single:
+class FreshnessEvent:
     """An event, a search that its application changes, and how the changed answer looks."""
 
     kind: EventKind
@@ -57,14 +57,14 @@ class Single:
 
 
 @dataclass(frozen=True, slots=True)
-class Fresh:
+class FreshnessSample:
     """An event's kind and the milliseconds until a search showed it."""
 
     kind: EventKind
     took_ms: float
 
 
-def plan_events(goods: Goods, count: int) -> list[Single]:
+def plan_events(goods: DemoDataset, count: int) -> list[FreshnessEvent]:
     """Return creations, offers, updates and deletions in turn.
 
     A deletion takes a product that was created eight turns before; until there is one, an offer
@@ -80,29 +80,33 @@ def plan_events(goods: Goods, count: int) -> list[Single]:
     return singles
 
 
-def _single(kind: EventKind, goods: Goods, number: int, turn: int, lag: int) -> Single:
+def _single(
+    kind: EventKind, goods: DemoDataset, number: int, turn: int, lag: int
+) -> FreshnessEvent:
     event_id, now = f"single-{number}", datetime.now(UTC)
     if kind == "offer":
-        product_id, price = goods.offered(number), _PRICE + number
-        offer = Offer(product_id=product_id, price=price, currency="EUR", in_stock=True)
+        product_id, price = goods.offer_product_id(number), _PRICE + number
+        offer = ProductOffer(product_id=product_id, price=price, currency="EUR", in_stock=True)
         probe = _probe(goods, product_id, SearchFilters(price_min=price, price_max=price))
         event = ProductOfferUpdated(event_id=event_id, occurred_at=now, product=offer)
-        return Single(kind, event, probe, lambda result: bool(result.hits))
+        return FreshnessEvent(kind, event, probe, lambda result: bool(result.hits))
     if kind == "update":
-        tag, given = f"updated-{turn}", goods.updated(turn)
+        tag, given = f"updated-{turn}", goods.changed_product(turn)
         # Price and stock left out: the product keeps its offer, whatever that is by now.
         given = msgspec.structs.replace(given, price=None, currency=None, in_stock=None)
     else:
         made = turn - lag if kind == "delete" else turn
-        tag, given = f"created-{made}", goods.created(made)
+        tag, given = f"created-{made}", goods.new_product(made)
     product = _tagged(given, tag)
     probe = _probe(goods, product.product_id, SearchFilters(tags=[tag]))
     if kind == "delete":
-        gone = Deleted(product_id=product.product_id)
+        gone = ProductReference(product_id=product.product_id)
         deleted = ProductDeleted(event_id=event_id, occurred_at=now, product=gone)
-        return Single(kind, deleted, probe, lambda result: result.error is None and not result.hits)
+        return FreshnessEvent(
+            kind, deleted, probe, lambda result: result.error is None and not result.hits
+        )
     cls = ProductCreated if kind == "create" else ProductUpdated
-    return Single(
+    return FreshnessEvent(
         kind, cls(event_id=event_id, occurred_at=now, product=product), probe, _has(product)
     )
 
@@ -116,9 +120,9 @@ def _tagged(product: Product, tag: str) -> Product:
     return msgspec.structs.replace(product, tags=[*(product.tags or []), tag], images=images)
 
 
-def _probe(goods: Goods, product_id: str, filters: SearchFilters) -> SearchRequest:
+def _probe(goods: DemoDataset, product_id: str, filters: SearchFilters) -> SearchRequest:
     """Ask for what only this product can answer. Another's vectors are the query: no model call."""
-    like = goods.other_than(product_id)
+    like = goods.another_product_id(product_id)
     return SearchRequest(request_id="", query=QuerySpec(similar_to=like), filters=filters, top_k=1)
 
 
@@ -132,11 +136,11 @@ async def measure_freshness(
     client: SearchClient,
     producer: Producer,
     topic: str,
-    singles: Sequence[Single],
+    singles: Sequence[FreshnessEvent],
     *,
     per_s: float = 5.0,
     progress: Callable[[int], None] = lambda _: None,
-) -> list[Fresh]:
+) -> list[FreshnessSample]:
     """Publish the events at a steady rate and follow each. Raises TimeoutError for one unseen.
 
     A product is deleted only once it was seen: on a busy machine its creation may take longer than
@@ -147,7 +151,7 @@ async def measure_freshness(
     slots = asyncio.Semaphore(_AT_ONCE)
     seen: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
-    async def one(number: int, single: Single) -> Fresh:
+    async def one(number: int, single: FreshnessEvent) -> FreshnessSample:
         nonlocal done
         await asyncio.sleep(max(started + number / per_s - time.perf_counter(), 0))
         created = seen[single.event.product.product_id]
@@ -164,8 +168,12 @@ async def measure_freshness(
 
 
 async def _follow(
-    client: SearchClient, producer: Producer, topic: str, single: Single, slots: asyncio.Semaphore
-) -> Fresh:
+    client: SearchClient,
+    producer: Producer,
+    topic: str,
+    single: FreshnessEvent,
+    slots: asyncio.Semaphore,
+) -> FreshnessSample:
     event = single.event
     event.occurred_at = datetime.now(UTC)
     value = encode_event(event)
@@ -178,7 +186,7 @@ async def _follow(
         seen_at = time.perf_counter()
         if single.shown(result):
             await asyncio.wrap_future(sent)
-            return Fresh(single.kind, (seen_at - started) * 1000)
+            return FreshnessSample(single.kind, (seen_at - started) * 1000)
         if seen_at - started > _GIVE_UP_S:
             last = result.error.code if result.error else f"{len(result.hits)} hits"
             raise TimeoutError(

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from streams.tools.catalog.publish import Ready
-from streams.tools.catalog.rows import Rejected
+from streams.tools.catalog.publish import ReadyProduct
+from streams.tools.catalog.rows import RejectedRow
 from visualsearch.contracts.events import Product
 
 QuestionKind = Literal["words", "photo", "both"]
@@ -29,19 +29,19 @@ class Question:
     right: Truth | None = None
 
     @property
-    def asked(self) -> str:
+    def description(self) -> str:
         """Say what is asked in a few words."""
         words = f"“{self.text}”" if self.text else ""
         return f"this, but {words}" if self.picture and words else words or "this photo"
 
 
-class Goods(Protocol):
+class DemoDataset(Protocol):
     """A catalog and what can be asked of it."""
 
     total: int
     truth: Mapping[str, Truth]
 
-    def products(self) -> Iterator[Ready | Rejected]:
+    def products(self) -> Iterator[ReadyProduct | RejectedRow]:
         """Yield the products to load, once."""
 
     def prepare(self, fresh: int) -> None:
@@ -50,23 +50,23 @@ class Goods(Protocol):
     def questions(self) -> list[Question]:
         """Return the searches, kinds in turn; called after the products were read."""
 
-    def created(self, number: int) -> Product:
+    def new_product(self, number: int) -> Product:
         """Return a product that is not in the catalog, with images never embedded."""
 
-    def updated(self, number: int) -> Product:
+    def changed_product(self, number: int) -> Product:
         """Return a loaded product with other images."""
 
-    def offered(self, number: int) -> str:
+    def offer_product_id(self, number: int) -> str:
         """Return the id of a loaded product, another than `updated` gives about that time."""
 
-    def other_than(self, product_id: str) -> str:
+    def another_product_id(self, product_id: str) -> str:
         """Return the id of a loaded product with images, but not this one."""
 
     def phone_photo(self) -> bytes | None:
         """Return a photo of 12 megapixels, as a phone takes it (JPEG), if one can be made."""
 
 
-def in_turn(*kinds: Sequence[Question]) -> list[Question]:
+def interleave(*kinds: Sequence[Question]) -> list[Question]:
     """Return the first of each kind, then the second, ..."""
     longest = max(map(len, kinds), default=0)
     return [kind[n] for n in range(longest) for kind in kinds if n < len(kind)]

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from streams.tools.catalog.publish import Ready, products_of
-from streams.tools.catalog.rows import Catalog, CatalogError, Rejected
-from streams.tools.demo.goods import Question, Truth, in_turn
+from streams.tools.catalog.publish import ReadyProduct, products_of
+from streams.tools.catalog.rows import Catalog, CatalogError, RejectedRow
+from streams.tools.demo.goods import Question, Truth, interleave
 from streams.tools.demo.photos import mirrored, phone_sized
 from visualsearch.contracts.events import ImageSource, Product
 
@@ -16,7 +16,7 @@ _QUESTIONS = 40
 _FEWEST = 2  # one is changed while the other is searched with
 
 
-class OwnGoods:
+class CatalogDataset:
     """Questions and events are made of the catalog's own titles, categories and images."""
 
     truth: Mapping[str, Truth]
@@ -28,11 +28,11 @@ class OwnGoods:
         self._sample: list[Product] = []
         self._read = 0
 
-    def products(self) -> Iterator[Ready | Rejected]:
+    def products(self) -> Iterator[ReadyProduct | RejectedRow]:
         """Yield the catalog; every second one of the sample is dropped whenever it is full."""
         step = 1
         for item in products_of(self._catalog):
-            if isinstance(item, Ready) and item.product.images:
+            if isinstance(item, ReadyProduct) and item.product.images:
                 if self._read % step == 0:
                     self._sample.append(item.product)
                 if len(self._sample) > _SAMPLE:
@@ -51,7 +51,7 @@ class OwnGoods:
         shown = self._sample[:_QUESTIONS]
         categories = [c for c in dict.fromkeys(p.category for p in self._sample) if c]
         pictures = [(p, mirrored(data)) for p in shown if (data := _data(p)) is not None]
-        return in_turn(
+        return interleave(
             [Question("words", p.title[:200]) for p in shown],
             [Question("photo", picture=picture) for _, picture in pictures],
             [
@@ -77,7 +77,7 @@ class OwnGoods:
         half = len(self._sample) // 2
         return self._sample[(half + number) % len(self._sample)].product_id
 
-    def other_than(self, product_id: str) -> str:
+    def another_product_id(self, product_id: str) -> str:
         """Return one of the first two products of the sample."""
         first, second = self._sample[0].product_id, self._sample[1].product_id
         return second if product_id == first else first
@@ -89,7 +89,7 @@ class OwnGoods:
 
     def _mirror(self, number: int) -> Product:
         product = self._sample[number % len(self._sample)]
-        return msgspec.structs.replace(product, images=[_turned(i) for i in product.images])
+        return msgspec.structs.replace(product, images=[_mirrored_image(i) for i in product.images])
 
 
 def _data(product: Product) -> bytes | None:
@@ -97,7 +97,7 @@ def _data(product: Product) -> bytes | None:
     return None if inline is None else base64.b64decode(inline)
 
 
-def _turned(image: ImageSource) -> ImageSource:
+def _mirrored_image(image: ImageSource) -> ImageSource:
     """Mirror an image; one that has only a URL stays as it is."""
     if image.data is None:
         return image

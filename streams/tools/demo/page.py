@@ -6,8 +6,8 @@ from pathlib import Path
 from streams.tools.demo.figures import Figures
 from streams.tools.demo.goods import QuestionKind, Truth
 from streams.tools.demo.photos import thumbnail
-from streams.tools.demo.searching import Asked
-from streams.web.gallery import Answered, Show, embedded_pictures, gallery_page
+from streams.tools.demo.searching import TimedAnswer
+from streams.web.gallery import GallerySection, HitImageUrl, gallery_page, inline_image_urls
 
 _SHOWN = 10  # searches of each kind
 _HEADINGS: dict[QuestionKind, str] = {
@@ -18,8 +18,8 @@ _HEADINGS: dict[QuestionKind, str] = {
 
 
 def shown_searches(
-    worker: str, asked: Sequence[Asked], truth: Mapping[str, Truth]
-) -> tuple[dict[str, list[Answered]], Show]:
+    worker: str, asked: Sequence[TimedAnswer], truth: Mapping[str, Truth]
+) -> tuple[dict[str, list[GallerySection]], HitImageUrl]:
     """Return some searches of each kind, and their hits' images, fetched from the worker.
 
     To be called before the products are changed: images that are replaced are gone.
@@ -29,11 +29,11 @@ def shown_searches(
         for kind, heading in _HEADINGS.items()
     }
     hits = [hit for answers in groups.values() for answer in answers for hit in answer.hits]
-    return groups, embedded_pictures(worker, hits)
+    return groups, inline_image_urls(worker, hits)
 
 
 def write_page(
-    path: Path, groups: Mapping[str, Sequence[Answered]], show: Show, figures: Figures
+    path: Path, groups: Mapping[str, Sequence[GallerySection]], show: HitImageUrl, figures: Figures
 ) -> None:
     """Write the page: figures, then searches with their hits."""
     page = gallery_page(
@@ -80,14 +80,14 @@ def facts(figures: Figures) -> dict[str, str]:
     return shown
 
 
-def _some(asked: Sequence[Asked], kind: QuestionKind) -> list[Asked]:
+def _some(asked: Sequence[TimedAnswer], kind: QuestionKind) -> list[TimedAnswer]:
     """Take every n-th distinct question of a kind, so that all sorts of things are shown."""
     distinct = list({id(a.question): a for a in asked if a.question.kind == kind}.values())
     step = max(len(distinct) // _SHOWN, 1)
     return distinct[::step][:_SHOWN]
 
 
-def _answered(asked: Asked, truth: Mapping[str, Truth]) -> Answered:
+def _answered(asked: TimedAnswer, truth: Mapping[str, Truth]) -> GallerySection:
     question, hits = asked.question, asked.result.hits
     right = question.right
     marks = None if right is None else [truth.get(hit.product_id) == right for hit in hits]
@@ -95,4 +95,4 @@ def _answered(asked: Asked, truth: Mapping[str, Truth]) -> Answered:
     if right is not None and marks is not None:
         note = f"{sum(marks)} of {len(marks)} right ({right.color} {right.kind}); {note}"
     pictures = [] if question.picture is None else [thumbnail(question.picture)]
-    return Answered(question.asked, note, hits, pictures, marks)
+    return GallerySection(question.description, note, hits, pictures, marks)

@@ -14,23 +14,23 @@ from urllib.parse import urlsplit
 
 from streams.config.settings import Settings
 from streams.tools.catalog.arrival import ArrivalWatch
-from streams.tools.catalog.publish import Load, Ready, publish
-from streams.tools.catalog.rows import Rejected
+from streams.tools.catalog.publish import LoadResult, ReadyProduct, publish
+from streams.tools.catalog.rows import RejectedRow
 from streams.tools.catalog.searchable import wait_for_watermark
-from streams.tools.demo.ahead import Ahead
+from streams.tools.demo.ahead import PrefetchIterator
 from streams.tools.demo.chaos import Chaos
-from streams.tools.demo.figures import Figures, precisions, spreads
-from streams.tools.demo.freshness import Fresh, measure_freshness, plan_events
-from streams.tools.demo.goods import Goods
+from streams.tools.demo.figures import Figures, percentiles_by_kind, precisions
+from streams.tools.demo.freshness import FreshnessSample, measure_freshness, plan_events
+from streams.tools.demo.goods import DemoDataset
 from streams.tools.demo.page import shown_searches, write_page
-from streams.tools.demo.searching import Asked, ask_all, phone_photo_ms, precision
+from streams.tools.demo.searching import TimedAnswer, ask_all, phone_photo_ms, precision
 from streams.tools.demo.stage import (
-    StageError,
+    DemoError,
     WorkerProcess,
     count_messages,
-    own_topics,
     running_broker,
     running_worker,
+    temporary_topics,
 )
 from visualsearch.client.producer import Producer
 from visualsearch.client.search_client import SearchClient
@@ -38,7 +38,7 @@ from visualsearch.client.search_client import SearchClient
 _AHEAD = 200  # products in memory at most
 
 
-class Teller(Protocol):
+class ProgressReporter(Protocol):
     """Where the steps are told: a terminal, or nowhere."""
 
     def say(self, text: str) -> None:
@@ -49,7 +49,7 @@ class Teller(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DemoPlan:
     """What to show and how much of it."""
 
     data_dir: Path
@@ -61,7 +61,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class DemoResult:
     """The figures, and where the worker's page is while it is up."""
 
     figures: Figures
@@ -70,7 +70,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    load: Load
+    load: LoadResult
     seconds: float
     products: int
     vectors: int
@@ -81,10 +81,10 @@ class _Loaded:
 def demonstration(
     make_settings: Callable[[str, str, Path], Settings],
     bootstrap: str | None,
-    goods: Goods,
-    plan: Plan,
-    teller: Teller,
-) -> Iterator[Shown]:
+    goods: DemoDataset,
+    plan: DemoPlan,
+    teller: ProgressReporter,
+) -> Iterator[DemoResult]:
     """Run everything and give the figures while the worker is still up; then take it all down.
 
     `make_settings(bootstrap, prefix, data folder)` makes the worker's settings. Raises
@@ -93,7 +93,7 @@ def demonstration(
     began = time.perf_counter()
     folder = plan.data_dir / "demo"
     with ExitStack() as stack:
-        products = Ahead(goods.products(), _AHEAD)  # drawn while broker and worker start
+        products = PrefetchIterator(goods.products(), _AHEAD)  # drawn while broker and worker start
         stack.callback(products.close)
         teller.say("starting the broker")
         broker = stack.enter_context(running_broker(plan.data_dir / "broker", bootstrap))
@@ -101,7 +101,7 @@ def demonstration(
         prefix = f"demo-{uuid.uuid4().hex[:8]}-"
         settings = make_settings(broker.bootstrap, prefix, folder / "worker")
         teller.say(f"creating topics {prefix}*")
-        stack.enter_context(own_topics(settings))
+        stack.enter_context(temporary_topics(settings))
         teller.say("starting the worker")
         log = folder / "worker.log"
         worker = stack.enter_context(running_worker(settings, plan.port, log))
@@ -119,7 +119,7 @@ def demonstration(
 
         chaos = Chaos(worker, start_again, client, teller.say) if plan.chaos else None
         loaded = _load(settings, goods, products, producer, client, plan, teller, chaos)
-        asked = _ask(goods, client, plan, teller)
+        asked = _run_searches(goods, client, plan, teller)
         groups, show = shown_searches(url, asked, goods.truth)
         photo_ms = _phone_photo(goods, client, folder, teller)
         fresh = _events(settings, goods, client, producer, plan, teller)
@@ -128,8 +128,8 @@ def demonstration(
             vectors=loaded.vectors,
             rejected=len(loaded.load.rejected),
             load_s=round(loaded.seconds, 1),
-            freshness_ms=spreads((f.kind, f.took_ms) for f in fresh),
-            search_ms=spreads((a.question.kind, a.took_ms) for a in asked),
+            freshness_ms=percentiles_by_kind((f.kind, f.took_ms) for f in fresh),
+            search_ms=percentiles_by_kind((a.question.kind, a.took_ms) for a in asked),
             phone_photo_to_40_ms=photo_ms,
             **precisions({k: precision(asked, goods.truth, k) for k in ("words", "photo", "both")}),
             dead_letters=count_messages(settings, topics.dead_letters),
@@ -141,18 +141,18 @@ def demonstration(
         )
         write_page(folder / "page.html", groups, show, figures)
         teller.say(f"images of queries and hits: {folder / 'page.html'}")
-        yield Shown(figures, url)
+        yield DemoResult(figures, url)
         teller.say("stopping")
 
 
 def _load(
     settings: Settings,
-    goods: Goods,
-    products: Iterable[Ready | Rejected],
+    goods: DemoDataset,
+    products: Iterable[ReadyProduct | RejectedRow],
     producer: Producer,
     client: SearchClient,
-    plan: Plan,
-    teller: Teller,
+    plan: DemoPlan,
+    teller: ProgressReporter,
     chaos: Chaos | None,
 ) -> _Loaded:
     """Publish the catalog and wait until all of it is searchable; chaos strikes half-way."""
@@ -161,10 +161,10 @@ def _load(
         began = time.perf_counter()
         show = teller.bar("publishing", goods.total)
 
-        def published(load: Load) -> None:
+        def published(load: LoadResult) -> None:
             show(load.position)
             if chaos is not None and load.position >= goods.total // 2:
-                chaos.strike()
+                chaos.kill_and_restart()
 
         load = publish(
             products,
@@ -175,7 +175,7 @@ def _load(
             progress=published,
         )
         if chaos is not None:
-            chaos.await_answer()  # nobody answers yet, and the records of the load are kept
+            chaos.wait_for_answer()  # nobody answers yet, and the records of the load are kept
         for row in load.rejected:
             teller.say(f"rejected {row.where}: {row.message} [{row.code}]")
         total = len(load.published)
@@ -184,9 +184,9 @@ def _load(
             prepared = beside.submit(goods.prepare, max(plan.events // 4, 1))
             arrived = watch.wait(load.published, progress=lambda state: show(total - state.waiting))
             failed = arrived.dead_lettered
-            shown = [p for p in load.published if p.pictures and p.product_id not in failed]
+            shown = [p for p in load.published if p.image_count and p.product_id not in failed]
             if not shown:
-                raise StageError("no product of the catalog became searchable")
+                raise DemoError("no product of the catalog became searchable")
             result = wait_for_watermark(client, shown[-1].product_id, arrived.newest_ms)
             seconds = time.perf_counter() - began
         prepared.result()
@@ -196,13 +196,17 @@ def _load(
     return _Loaded(load, seconds, index.products, index.vectors, index.model)
 
 
-def _ask(goods: Goods, client: SearchClient, plan: Plan, teller: Teller) -> list[Asked]:
+def _run_searches(
+    goods: DemoDataset, client: SearchClient, plan: DemoPlan, teller: ProgressReporter
+) -> list[TimedAnswer]:
     """Search by words, by photo and by both, one at a time."""
     questions = goods.questions()
     return ask_all(client, questions, plan.searches, teller.bar("searching", plan.searches))
 
 
-def _phone_photo(goods: Goods, client: SearchClient, folder: Path, teller: Teller) -> float | None:
+def _phone_photo(
+    goods: DemoDataset, client: SearchClient, folder: Path, teller: ProgressReporter
+) -> float | None:
     photo = goods.phone_photo()
     if photo is None:
         return None
@@ -215,12 +219,12 @@ def _phone_photo(goods: Goods, client: SearchClient, folder: Path, teller: Telle
 
 def _events(
     settings: Settings,
-    goods: Goods,
+    goods: DemoDataset,
     client: SearchClient,
     producer: Producer,
-    plan: Plan,
-    teller: Teller,
-) -> list[Fresh]:
+    plan: DemoPlan,
+    teller: ProgressReporter,
+) -> list[FreshnessSample]:
     """Publish single events at a steady rate and see each in a search."""
     singles = plan_events(goods, plan.events)
     show = teller.bar(f"single events at {plan.per_s:g}/s", len(singles))

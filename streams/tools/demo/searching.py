@@ -26,7 +26,7 @@ _DEADLINE_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class TimedAnswer:
     """A question, its answer, and the milliseconds from sending to having it."""
 
     question: Question
@@ -62,7 +62,7 @@ def ask_all(
     questions: Sequence[Question],
     times: int,
     progress: Callable[[int], None] = lambda _: None,
-) -> list[Asked]:
+) -> list[TimedAnswer]:
     """Ask `times` questions, one after the other, from the first again when there are fewer.
 
     Raises RuntimeError for an answer that is an error: every question here has an answer.
@@ -78,9 +78,9 @@ def ask_all(
         took_ms = (time.perf_counter() - started) * 1000
         if result.error is not None:
             raise RuntimeError(
-                f"{questions[at].asked}: {result.error.code}: {result.error.message}"
+                f"{questions[at].description}: {result.error.code}: {result.error.message}"
             )
-        asked.append(Asked(questions[at], result, took_ms))
+        asked.append(TimedAnswer(questions[at], result, took_ms))
         progress(number + 1)
     return asked
 
@@ -99,7 +99,7 @@ def phone_photo_ms(searcher: Searcher, file: Path, times: int = 5) -> list[float
 
 
 def precision(
-    asked: Sequence[Asked], truth: Mapping[str, Truth], kind: QuestionKind
+    asked: Sequence[TimedAnswer], truth: Mapping[str, Truth], kind: QuestionKind
 ) -> Precision | None:
     """Judge the answers to each distinct question of a kind; None where nothing is known.
 

@@ -26,7 +26,7 @@ _STOP_S = 30.0
 _TAIL = 15
 
 
-class StageError(VisualSearchError):
+class DemoError(VisualSearchError):
     """The worker of the demonstration does not run."""
 
     code = "worker_failed"
@@ -45,7 +45,7 @@ def running_broker(folder: Path, bootstrap: str | None) -> Iterator[BrokerInfo]:
 
 
 @contextmanager
-def own_topics(settings: Settings) -> Iterator[None]:
+def temporary_topics(settings: Settings) -> Iterator[None]:
     """Create the topics under the settings' prefix, and delete them afterwards.
 
     A prefix of its own for each run makes the next run start from nothing, and at once.
@@ -74,9 +74,9 @@ class WorkerProcess:
                 return found[1].decode().rstrip("/")
             if self.process.poll() is not None:
                 tail = "\n".join(written.decode(errors="replace").splitlines()[-_TAIL:])
-                raise StageError(f"the worker ended with {self.process.returncode}:\n{tail}")
+                raise DemoError(f"the worker ended with {self.process.returncode}:\n{tail}")
             time.sleep(0.1)
-        raise StageError(f"the worker was not ready in {timeout_s:.0f} s, see {self.log}")
+        raise DemoError(f"the worker was not ready in {timeout_s:.0f} s, see {self.log}")
 
     def kill(self) -> None:
         """End it as a crash does: nothing is finished, nothing said."""
@@ -128,4 +128,4 @@ def running_worker(settings: Settings, port: int, log: Path) -> Iterator[WorkerP
 def count_messages(settings: Settings, topic: str) -> int:
     """Return how many messages a topic holds."""
     with Scanner(settings.kafka()) as scanner:
-        return sum(span.end - span.start for span in scanner.spans(topic))
+        return sum(span.end - span.start for span in scanner.offset_ranges(topic))

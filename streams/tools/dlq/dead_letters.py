@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import Any
 
 from streams.ingest.dead_letters import PREFIX
-from streams.ingest.order import ORDER_HEADER, Place, parse_place
+from streams.ingest.order import ORDER_HEADER, OriginalPosition, parse_original_position
 from streams.kafka.messages import SourceMessage
-from streams.kafka.numbers import whole_number
-from streams.kafka.scan import Scanned, Scanner, Span
+from streams.kafka.numbers import parse_int64
+from streams.kafka.scan import OffsetRange, ScannedMessage, Scanner
 from streams.tools.dlq.show import as_text
 from visualsearch.client.messages import Headers
 from visualsearch.errors import VisualSearchError
@@ -51,7 +51,7 @@ class DeadLetter:
     by_producer: bool = True  # whether the topic kept the event's own time
 
     @classmethod
-    def of(cls, scanned: Scanned) -> "DeadLetter":
+    def of(cls, scanned: ScannedMessage) -> "DeadLetter":
         """Take over what was read from the dead letters' topic."""
         return cls(scanned.message, scanned.by_producer)
 
@@ -104,21 +104,21 @@ class DeadLetter:
     @property
     def omitted(self) -> Mapping[str, int]:
         """Which parts of the original did not fit, and how many bytes each had."""
-        told = {part: whole_number(self.facts.get(f"{part}_omitted")) for part in _PARTS}
+        told = {part: parse_int64(self.facts.get(f"{part}_omitted")) for part in _PARTS}
         return {part: size for part, size in told.items() if size is not None}
 
     @property
-    def place(self) -> Place | None:
+    def place(self) -> OriginalPosition | None:
         """Where the event stood first, on which its order rests; None if that cannot be told.
 
         The letter of a replay that failed again carries it in a header, any other is itself the
         witness: its own timestamp is the event's, and the error's headers tell the offset.
         """
         carried = self.message.header(ORDER_HEADER)
-        if carried is not None and (place := parse_place(carried)) is not None:
+        if carried is not None and (place := parse_original_position(carried)) is not None:
             return place
         text = f"{self.message.timestamp_ms},{self.facts.get('offset', '')}"
-        return parse_place(text.encode()) if self.by_producer else None
+        return parse_original_position(text.encode()) if self.by_producer else None
 
     @property
     def time(self) -> datetime | None:
@@ -143,7 +143,7 @@ class DeadLetter:
             "message": facts.get(
                 "message", self.message.damage.message if self.message.damage else ""
             ),
-            "attempts": whole_number(facts.get("attempts")),
+            "attempts": parse_int64(facts.get("attempts")),
             "value_bytes": None if self.message.value is None else len(self.message.value),
             "omitted": dict(self.omitted),
             "replayed": self.message.header(ORDER_HEADER) is not None,
@@ -186,7 +186,7 @@ def read_dead_letters(
     All that the topic holds now is read, or only from and to the positions that are asked for.
     Raises TopicError.
     """
-    spans = scanner.spans(topic, since=selection.since_ms)
+    spans = scanner.offset_ranges(topic, since=selection.since_ms)
     if selection.positions:
         spans = list(_narrowed(spans, selection.positions))
     for scanned in scanner.read(spans, progress):
@@ -195,7 +195,9 @@ def read_dead_letters(
             yield letter
 
 
-def _narrowed(spans: Iterable[Span], positions: Iterable[DeadLetterPosition]) -> Iterator[Span]:
+def _narrowed(
+    spans: Iterable[OffsetRange], positions: Iterable[DeadLetterPosition]
+) -> Iterator[OffsetRange]:
     offsets: dict[int, list[int]] = {}
     for position in positions:
         offsets.setdefault(position.partition, []).append(position.offset)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from streams.ingest.order import Place, place_of
+from streams.ingest.order import OriginalPosition, original_position
 from streams.kafka.messages import MESSAGE_UNREADABLE, SourceMessage
-from streams.kafka.numbers import whole_number
+from streams.kafka.numbers import parse_int64
 from streams.kafka.scan import Scanner
 from streams.tools.dlq.dead_letters import DeadLetter, DeadLetterError
 from visualsearch.client.messages import OutgoingMessage
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 _IN_FLIGHT = 16  # of up to 11 MiB each
-Outcome = Literal["replayed", "would_replay", "same_event", "refused"]
+ReplayOutcome = Literal["replayed", "would_replay", "same_event", "refused"]
 
 
-class Sender(Protocol):
+class MessageSender(Protocol):
     """The producer, as far as it is used here."""
 
     def submit(self, message: OutgoingMessage) -> "Future[None]":
@@ -33,14 +33,14 @@ class Sender(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
+class ReplayResult:
     """What became of one dead letter."""
 
     position: str
     product_id: str | None
     code: str
     to: str
-    outcome: Outcome
+    outcome: ReplayOutcome
     reason: str = ""
     reason_code: str = ""
 
@@ -87,13 +87,13 @@ def replay_message(letter: DeadLetter, topics: ProductTopics) -> OutgoingMessage
                 f"it was too large to be kept whole, and its original {letter.original} is gone",
                 code="original_gone",
             )
-        message, headers, place = found, DeadLetter(found).own_headers, _place(found)
+        message, headers, place = found, DeadLetter(found).own_headers, _original_position(found)
         if found.size > MAX_BYTES:
             raise DeadLetterError(
                 f"its original {letter.original} has {found.size:,} bytes, more than can be sent",
                 code="event_too_large",
             )
-    partition = whole_number(letter.facts.get("partition"))
+    partition = parse_int64(letter.facts.get("partition"))
     if partition is not None and partition >= topics.partitions[letter.topic]:
         partition = None  # the topic was made anew with fewer: the key decides
     return OutgoingMessage(
@@ -106,8 +106,8 @@ def replay_message(letter: DeadLetter, topics: ProductTopics) -> OutgoingMessage
 
 
 def replay(
-    letters: Iterable[DeadLetter], topics: ProductTopics, sender: Sender | None
-) -> Iterator[Replayed]:
+    letters: Iterable[DeadLetter], topics: ProductTopics, sender: MessageSender | None
+) -> Iterator[ReplayResult]:
     """Publish the events of letters, each event once; yield what became of each letter.
 
     An event has several letters when several of its images failed, or when a replay of it
@@ -131,27 +131,27 @@ def replay(
             continue
         in_flight.append((letter, message, sender.submit(message)))
         if len(in_flight) >= _IN_FLIGHT:
-            yield _settled(*in_flight.popleft())
+            yield _wait_for_acknowledgement(*in_flight.popleft())
     while in_flight:
-        yield _settled(*in_flight.popleft())
+        yield _wait_for_acknowledgement(*in_flight.popleft())
 
 
-def _place(original: SourceMessage) -> Place:
+def _original_position(original: SourceMessage) -> OriginalPosition:
     try:
-        return place_of(original)
+        return original_position(original)
     except SchemaError:  # a header that is none: a replay puts it right
-        return Place(original.timestamp_ms, original.offset)
+        return OriginalPosition(original.timestamp_ms, original.offset)
 
 
 def read_original(scanner: Scanner, letter: DeadLetter) -> SourceMessage | None:
     """Return the message that a letter is about if its topic still has it. Raises TopicError."""
     facts, message = letter.facts, letter.message
-    partition, offset = whole_number(facts.get("partition")), whole_number(facts.get("offset"))
+    partition, offset = parse_int64(facts.get("partition")), parse_int64(facts.get("offset"))
     if partition is None or offset is None:
         return None
     if partition >= scanner.partitions(letter.topic):
         return None
-    (span,) = scanner.spans(letter.topic, [partition])
+    (span,) = scanner.offset_ranges(letter.topic, [partition])
     if not span.start <= offset < span.end:
         return None
     for scanned in scanner.read([replace(span, start=offset, end=offset + 1)]):
@@ -162,7 +162,9 @@ def read_original(scanner: Scanner, letter: DeadLetter) -> SourceMessage | None:
     return None
 
 
-def _settled(letter: DeadLetter, message: OutgoingMessage, sent: "Future[None]") -> Replayed:
+def _wait_for_acknowledgement(
+    letter: DeadLetter, message: OutgoingMessage, sent: "Future[None]"
+) -> ReplayResult:
     """Wait for the broker. Raises SendError unless it is about this message alone."""
     try:
         sent.result()
@@ -176,15 +178,15 @@ def _settled(letter: DeadLetter, message: OutgoingMessage, sent: "Future[None]")
 
 def _replayed(
     letter: DeadLetter,
-    outcome: Outcome,
+    outcome: ReplayOutcome,
     message: OutgoingMessage | None = None,
     *,
     reason: str = "",
     reason_code: str = "",
-) -> Replayed:
+) -> ReplayResult:
     to = ""
     if message is not None:
         to = message.topic if message.partition is None else f"{message.topic}[{message.partition}]"
-    return Replayed(
+    return ReplayResult(
         str(letter.position), letter.product_id, letter.code, to, outcome, reason, reason_code
     )

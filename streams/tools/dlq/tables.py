@@ -22,7 +22,7 @@ def cell(text: str | None, *, cut: int | None = _CUT, style: str = "") -> Text:
     return Text(line if cut is None or len(line) <= cut else f"{line[:cut]}…", style=style)
 
 
-def moment(text: str | None) -> str:
+def to_seconds(text: str | None) -> str:
     """Return an ISO time to the second."""
     return "" if text is None else text[:19].replace("T", " ")
 
@@ -40,7 +40,7 @@ def print_dead_letters(rows: Sequence[Mapping[str, Any]], counts: Counter[str]) 
         for row in rows:
             texts = (row["original"], row["product_id"], row["stage"], row["code"], row["message"])
             tries = "" if row["attempts"] is None else str(row["attempts"])
-            table.add_row(row["position"], moment(row["time"]), *map(cell, texts), tries)
+            table.add_row(row["position"], to_seconds(row["time"]), *map(cell, texts), tries)
         console().print(table)
     total = counts.total()
     codes = ", ".join(f"{printable(code)} {count:,}" for code, count in counts.most_common())
@@ -55,7 +55,7 @@ def print_dead_letter(letter: DeadLetter) -> None:
     order = "lost" if place is None else f"{place.timestamp_ms} ms, offset {place.offset}"
     lines = {
         "dead letter": row["position"],
-        "when (UTC)": moment(row["time"]),
+        "when (UTC)": to_seconds(row["time"]),
         "original": row["original"],
         "product": row["product_id"],
         "error": f"{row['code']} (stage {row['stage']}, attempts {row['attempts']})",

@@ -30,7 +30,7 @@ class Configuration:
     request: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def shop(self) -> tuple[Any, ...]:
+    def index_key(self) -> tuple[Any, ...]:
         """Return what decides the vectors and the index: equal ones share them."""
         return self.encoder, self.prompts, self.device, self.recall_target
 

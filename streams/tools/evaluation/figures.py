@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from streams.tools.evaluation.judge import Run
+from streams.tools.evaluation.judge import EvaluationRun
 from visualsearch.evaluation.sampling import (
     Difference,
     Estimate,
@@ -24,7 +24,7 @@ STAGES = ("total", "embed", "search")
 WORST_BY = "ndcg"
 
 
-def figures(run: Run) -> dict[str, dict[str, Estimate]]:
+def figures(run: EvaluationRun) -> dict[str, dict[str, Estimate]]:
     """Return each metric's estimate by group; the group `all` holds every query."""
     return {
         group: {name: estimate(values) for name, values in metrics.items()}
@@ -32,7 +32,7 @@ def figures(run: Run) -> dict[str, dict[str, Estimate]]:
     }
 
 
-def compared(one: Run, other: Run) -> dict[str, dict[str, Difference]]:
+def compared(one: EvaluationRun, other: EvaluationRun) -> dict[str, dict[str, Difference]]:
     """Return, by group and metric, the first run less the second; p-values are Holm's."""
     mine, theirs = _by_group(one), _by_group(other)
     found: dict[str, dict[str, Difference]] = {}
@@ -45,13 +45,13 @@ def compared(one: Run, other: Run) -> dict[str, dict[str, Difference]]:
     return found
 
 
-def shown_share(run: Run) -> Estimate | None:
+def shown_share(run: EvaluationRun) -> Estimate | None:
     """Return the share of the catalog that the answers show; None without searches."""
     answers = [[hit.product_id for hit in judged.hits] for judged in run.judged]
     return coverage(answers, run.products) if answers else None
 
 
-def latency(run: Run) -> dict[str, dict[str, Estimate]]:
+def latency(run: EvaluationRun) -> dict[str, dict[str, Estimate]]:
     """Return quantiles of milliseconds by stage; empty without searches."""
     if not run.judged:
         return {}
@@ -64,7 +64,7 @@ def latency(run: Run) -> dict[str, dict[str, Estimate]]:
     }
 
 
-def report(runs: Sequence[Run], ks: Sequence[int]) -> dict[str, Any]:
+def report(runs: Sequence[EvaluationRun], ks: Sequence[int]) -> dict[str, Any]:
     """Return all of it as plain values, for machines."""
     found: dict[str, Any] = {"ks": list(ks), "configurations": [_one(run) for run in runs]}
     if len(runs) == 2:
@@ -76,14 +76,14 @@ def report(runs: Sequence[Run], ks: Sequence[int]) -> dict[str, Any]:
     return found
 
 
-def worst(run: Run, ks: Sequence[int], count: int) -> list[int]:
+def worst(run: EvaluationRun, ks: Sequence[int], count: int) -> list[int]:
     """Return the places of the queries that scored least, the worst first."""
     name = f"{WORST_BY}@{max(ks)}"
     order = sorted(range(len(run.judged)), key=lambda place: run.judged[place].scores[name])
     return order[:count]
 
 
-def _one(run: Run) -> dict[str, Any]:
+def _one(run: EvaluationRun) -> dict[str, Any]:
     share = shown_share(run)
     return {
         "name": run.name,
@@ -104,7 +104,7 @@ def _one(run: Run) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _by_group(run: Run) -> dict[str, dict[str, Scores]]:
+def _by_group(run: EvaluationRun) -> dict[str, dict[str, Scores]]:
     found: dict[str, dict[str, list[float]]] = {}
 
     def add(groups: Sequence[str], scores: Mapping[str, float]) -> None:

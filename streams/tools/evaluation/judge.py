@@ -10,14 +10,14 @@ import numpy as np
 from streams.model.priority_pool import Priority
 from streams.tools.evaluation.queries import (
     Preference,
+    PreferenceItem,
     Queries,
     QueriesError,
-    Search,
-    Thing,
-    picture,
+    SearchCase,
+    read_image,
     to_request,
 )
-from streams.tools.evaluation.shop import Shop
+from streams.tools.evaluation.shop import LocalIndex
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.search import SearchHit, SearchPlan, TookMs
 from visualsearch.evaluation.preference import agreement
@@ -29,10 +29,10 @@ DEADLINE_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedSearch:
     """One search: its answer, and its scores by metric."""
 
-    search: Search
+    search: SearchCase
     hits: Sequence[SearchHit]
     scores: Mapping[str, float]
     took: TookMs
@@ -40,73 +40,81 @@ class Judged:
 
 
 @dataclass(slots=True)
-class Run:
+class EvaluationRun:
     """All queries of a file, asked of one configuration."""
 
     name: str
     model: str
     products: int
     pictures: int
-    judged: list[Judged] = field(default_factory=list)
+    judged: list[JudgedSearch] = field(default_factory=list)
     preferred: list[tuple[Preference, float]] = field(default_factory=list)
     unknown: list[int] = field(default_factory=list)  # lines with a relevant product that is none
 
 
 async def run(
-    shop: Shop,
+    local_index: LocalIndex,
     queries: Queries,
     name: str,
     *,
     ks: Sequence[int],
     overrides: Mapping[str, Any],
     progress: Callable[[], None] = lambda: None,
-) -> Run:
+) -> EvaluationRun:
     """Ask and judge, one query after the other: times are those of a worker with nothing else.
 
     Raises QueriesError, with the line, for a query that gets an error for an answer.
     """
-    stats = shop.engine.stats()
-    found = Run(name, shop.engine.model, stats.products, stats.vectors)
+    stats = local_index.engine.stats()
+    found = EvaluationRun(name, local_index.engine.model, stats.products, stats.vectors)
     for search in queries.searches:
-        found.judged.append(await _judged(shop, search, queries.folder, ks, overrides))
-        if any(shop.engine.product(wanted) is None for wanted in search.grades):
+        found.judged.append(await _judge_search(local_index, search, queries.folder, ks, overrides))
+        if any(local_index.engine.product(wanted) is None for wanted in search.grades):
             found.unknown.append(search.line)
         progress()
     for preference in queries.preferences:
-        found.preferred.append((preference, await _agreed(shop, preference, queries.folder)))
+        found.preferred.append(
+            (preference, await _judge_preference(local_index, preference, queries.folder))
+        )
         progress()
     return found
 
 
-async def _judged(
-    shop: Shop, search: Search, folder: Path, ks: Sequence[int], overrides: Mapping[str, Any]
-) -> Judged:
+async def _judge_search(
+    local_index: LocalIndex,
+    search: SearchCase,
+    folder: Path,
+    ks: Sequence[int],
+    overrides: Mapping[str, Any],
+) -> JudgedSearch:
     try:
         request = to_request(search, folder, depth=max(ks), overrides=overrides)
     except SchemaError as error:
         raise QueriesError(f"line {search.line}: {error} [{error.code}]") from None
-    result = await shop.pipeline.answer(request, remaining_s=DEADLINE_S)
+    result = await local_index.pipeline.answer(request, remaining_s=DEADLINE_S)
     if (fault := result.error) is not None:
         raise QueriesError(f"line {search.line}: {fault.message} [{fault.code}]")
     shown = int(search.body.get("top_k", max(ks)))
     ranked = [hit.product_id for hit in result.hits]
     found = scores(ranked, search.grades, ks, shown)
-    found["diversity"] = diversity(_vectors(shop, result.hits[:shown]))
-    return Judged(search, result.hits[: max([*ks, shown])], found, result.took_ms, result.plan)
+    found["diversity"] = diversity(_vectors(local_index, result.hits[:shown]))
+    return JudgedSearch(
+        search, result.hits[: max([*ks, shown])], found, result.took_ms, result.plan
+    )
 
 
-def _vectors(shop: Shop, hits: Sequence[SearchHit]) -> FloatArray:
+def _vectors(local_index: LocalIndex, hits: Sequence[SearchHit]) -> FloatArray:
     """Return the vector of the image by which each hit was found."""
-    rows = [dict(shop.engine.vectors_of(hit.product_id))[hit.image_id] for hit in hits]
-    return np.stack(rows) if rows else np.zeros((0, shop.engine.dim), dtype=np.float32)
+    rows = [dict(local_index.engine.vectors_of(hit.product_id))[hit.image_id] for hit in hits]
+    return np.stack(rows) if rows else np.zeros((0, local_index.engine.dim), dtype=np.float32)
 
 
-async def _agreed(shop: Shop, preference: Preference, folder: Path) -> float:
+async def _judge_preference(local_index: LocalIndex, preference: Preference, folder: Path) -> float:
     names = ["anchor", "closer", *(f"than[{n}]" for n in range(len(preference.others)))]
     things = [preference.anchor, preference.closer, *preference.others]
     try:
         rows = [
-            await _vector(shop, thing, folder, name)
+            await _vector(local_index, thing, folder, name)
             for thing, name in zip(things, names, strict=True)
         ]
     except SchemaError as error:
@@ -114,17 +122,19 @@ async def _agreed(shop: Shop, preference: Preference, folder: Path) -> float:
     return agreement(rows[0], rows[1], np.stack(rows[2:]))
 
 
-async def _vector(shop: Shop, thing: Thing, folder: Path, field: str) -> FloatArray:
+async def _vector(
+    local_index: LocalIndex, thing: PreferenceItem, folder: Path, field: str
+) -> FloatArray:
     """Return the unit vector of an image, of words, or the mean of a product's images."""
     if thing.image is not None:
-        data = picture(thing.image, folder, f"{field}.image")
-        prepared = await shop.model.prepare(Priority.QUERY, data)
-        rows = await shop.model.images(Priority.QUERY, [prepared])
+        data = read_image(thing.image, folder, f"{field}.image")
+        prepared = await local_index.model.prepare(Priority.QUERY, data)
+        rows = await local_index.model.images(Priority.QUERY, [prepared])
         return np.asarray(rows[0])
     if thing.text is not None:
-        rows = await shop.model.texts(Priority.QUERY, [thing.text])
+        rows = await local_index.model.texts(Priority.QUERY, [thing.text])
         return np.asarray(rows[0])
-    vectors = [vector for _, vector in shop.engine.vectors_of(thing.product or "")]
+    vectors = [vector for _, vector in local_index.engine.vectors_of(thing.product or "")]
     if not vectors:
         where = f"{field}.product"
         text = f"{where}: {thing.product} is not in the catalog, or has no image"

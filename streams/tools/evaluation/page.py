@@ -8,10 +8,10 @@ from pathlib import Path
 from PIL import Image
 
 from streams.tools.evaluation.figures import ALL, compared, figures, latency, shown_share, worst
-from streams.tools.evaluation.judge import Judged, Run
+from streams.tools.evaluation.judge import EvaluationRun, JudgedSearch
 from streams.tools.evaluation.queries import to_request
-from streams.tools.evaluation.shop import Shop
-from streams.web.gallery import Answered, gallery_page, jpeg_url
+from streams.tools.evaluation.shop import LocalIndex
+from streams.web.gallery import GallerySection, gallery_page, jpeg_url
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.search import SearchHit
 from visualsearch.encoders.images import decode_image
@@ -24,18 +24,20 @@ _SIDE = 240  # pixels
 _NO_PICTURE = "data:,"
 
 
-async def page(runs: Sequence[Run], shops: Sequence[Shop], ks: Sequence[int], folder: Path) -> str:
+async def page(
+    runs: Sequence[EvaluationRun], shops: Sequence[LocalIndex], ks: Sequence[int], folder: Path
+) -> str:
     """Return HTML that stands alone: no script, no other file."""
-    groups: dict[str, list[Answered]] = {}
+    groups: dict[str, list[GallerySection]] = {}
     shown: dict[tuple[str, str], str] = {}
-    for run, shop in zip(runs, shops, strict=True):
-        answers: list[Answered] = []
+    for run, local_index in zip(runs, shops, strict=True):
+        answers: list[GallerySection] = []
         for place in worst(run, ks, WORST):
             judged = run.judged[place]
-            hits, missed = judged.hits[:_SHOWN], _missed(shop, judged)
+            hits, missed = judged.hits[:_SHOWN], _missed(local_index, judged)
             for hit in (*hits, *missed):
                 if (key := (hit.product_id, hit.image_id)) not in shown:
-                    shown[key] = _small(await shop.picture(*key))
+                    shown[key] = _data_url(await local_index.image_bytes(*key))
             answers += _sections(judged, hits, missed, folder, ks)
         if answers:
             groups[f"{run.name}: the queries that scored least"] = answers
@@ -56,22 +58,22 @@ def interval(found: Estimate, digits: int = 3) -> str:
 
 
 def _sections(
-    judged: Judged,
+    judged: JudgedSearch,
     hits: Sequence[SearchHit],
     missed: Sequence[SearchHit],
     folder: Path,
     ks: Sequence[int],
-) -> Iterable[Answered]:
+) -> Iterable[GallerySection]:
     k = max(ks)
     note = f"line {judged.search.line}; NDCG@{k} {judged.scores[f'ndcg@{k}']:.3f}"
     grades = judged.search.grades
     marks = [hit.product_id in grades for hit in hits]
-    yield Answered(judged.search.asked, note, hits, _asked(judged, folder), marks)
+    yield GallerySection(judged.search.query_text, note, hits, _query_images(judged, folder), marks)
     if missed:
-        yield Answered("", "relevant, and not shown", missed)
+        yield GallerySection("", "relevant, and not shown", missed)
 
 
-def _asked(judged: Judged, folder: Path) -> list[bytes]:
+def _query_images(judged: JudgedSearch, folder: Path) -> list[bytes]:
     """Return the images that were searched with, small; what is at a URL is not fetched."""
     try:
         request = to_request(judged.search, folder, depth=1, overrides={})
@@ -81,11 +83,11 @@ def _asked(judged: Judged, folder: Path) -> list[bytes]:
     return [small for one in data if (small := _thumbnail(one)) is not None]
 
 
-def _missed(shop: Shop, judged: Judged) -> list[SearchHit]:
+def _missed(local_index: LocalIndex, judged: JudgedSearch) -> list[SearchHit]:
     found = {hit.product_id for hit in judged.hits}
     missed = []
     for name in sorted(set(judged.search.grades) - found, key=lambda n: -judged.search.grades[n]):
-        state = shop.engine.product(name)
+        state = local_index.engine.product(name)
         if state is not None and state.searchable and state.base is not None:
             image = state.images[0].image_id
             missed.append(
@@ -94,7 +96,7 @@ def _missed(shop: Shop, judged: Judged) -> list[SearchHit]:
     return missed[:_SHOWN]
 
 
-def _small(data: bytes | None) -> str:
+def _data_url(data: bytes | None) -> str:
     small = None if data is None else _thumbnail(data)
     return _NO_PICTURE if small is None else jpeg_url(small)
 
@@ -110,7 +112,7 @@ def _thumbnail(data: bytes) -> bytes | None:
     return out.getvalue()
 
 
-def _facts(runs: Sequence[Run]) -> Mapping[str, str]:
+def _facts(runs: Sequence[EvaluationRun]) -> Mapping[str, str]:
     facts: dict[str, str] = {}
     for run in runs:
         prefix = f"{run.name}: " if len(runs) > 1 else ""

@@ -18,12 +18,12 @@ from msgspec import Meta, Struct
 
 from streams.tools.catalog.jsonl_rows import jsonl_rows
 from streams.tools.catalog.pictures import shrink
-from streams.tools.catalog.rows import Rejected
+from streams.tools.catalog.rows import RejectedRow
 from visualsearch.contracts.errors import SchemaError, from_validation
 from visualsearch.contracts.search import SearchRequest
 from visualsearch.errors import ImageError, VisualSearchError
 
-_TOLD = 10  # bad lines named in an error
+_MAX_LISTED = 10  # bad lines named in an error
 _DEADLINE_MS = 600_000
 Grade = Annotated[float, Meta(gt=0, le=1000)]
 
@@ -34,7 +34,7 @@ class QueriesError(VisualSearchError):
     code = "queries_invalid"
 
 
-class Thing(Struct, omit_defaults=True, forbid_unknown_fields=True):
+class PreferenceItem(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """One thing that is compared in a preference: exactly one of the three."""
 
     image: str | None = None
@@ -46,22 +46,22 @@ class Thing(Struct, omit_defaults=True, forbid_unknown_fields=True):
             raise ValueError("give exactly one of `image`, `text` and `product`")
 
 
-class _Judged(Struct, kw_only=True):
+class _SearchLine(Struct, kw_only=True):
     relevant: (
         Annotated[list[str], Meta(min_length=1)] | Annotated[dict[str, Grade], Meta(min_length=1)]
     )
     groups: list[str] = []
 
 
-class _Preferred(Struct, kw_only=True, forbid_unknown_fields=True):
-    anchor: Thing
-    closer: Thing
-    than: Annotated[list[Thing], Meta(min_length=1)]
+class _PreferenceLine(Struct, kw_only=True, forbid_unknown_fields=True):
+    anchor: PreferenceItem
+    closer: PreferenceItem
+    than: Annotated[list[PreferenceItem], Meta(min_length=1)]
     groups: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class SearchCase:
     """A search to be judged; `body` is its request, images still named by their paths."""
 
     line: int
@@ -70,7 +70,7 @@ class Search:
     groups: tuple[str, ...]
 
     @property
-    def asked(self) -> str:
+    def query_text(self) -> str:
         """Return what is asked in words, for people."""
         query = self.body["query"]
         texts = [query.get("text"), *(text.get("text") for text in query.get("texts", ()))]
@@ -82,9 +82,9 @@ class Preference:
     """Which of several things people find closest to an anchor."""
 
     line: int
-    anchor: Thing
-    closer: Thing
-    others: tuple[Thing, ...]
+    anchor: PreferenceItem
+    closer: PreferenceItem
+    others: tuple[PreferenceItem, ...]
     groups: tuple[str, ...]
 
 
@@ -92,7 +92,7 @@ class Preference:
 class Queries:
     """All lines of a file, each checked; paths of images are relative to `folder`."""
 
-    searches: tuple[Search, ...]
+    searches: tuple[SearchCase, ...]
     preferences: tuple[Preference, ...]
     folder: Path
 
@@ -104,12 +104,12 @@ def read_queries(path: Path) -> Queries:
     """Read and check a file. Raises QueriesError, which names each bad line and its field."""
     if not path.is_file():
         raise QueriesError(f"{path}: no such file", code="queries_unreadable")
-    searches: list[Search] = []
+    searches: list[SearchCase] = []
     preferences: list[Preference] = []
     wrong: list[str] = []
     for row in jsonl_rows(path):
         number = int(row.where.removeprefix("line "))
-        if isinstance(row, Rejected):
+        if isinstance(row, RejectedRow):
             wrong.append(f"line {number}: {row.message}")
             continue
         try:
@@ -117,35 +117,37 @@ def read_queries(path: Path) -> Queries:
         except SchemaError as error:
             wrong.append(f"line {number}: {error} [{error.code}]")
             continue
-        if isinstance(found, Search):
+        if isinstance(found, SearchCase):
             searches.append(found)
         else:
             preferences.append(found)
     if wrong:
-        more = f"\nand {len(wrong) - _TOLD} more" if len(wrong) > _TOLD else ""
-        raise QueriesError(f"{path}: " + "\n".join(wrong[:_TOLD]) + more)
+        more = f"\nand {len(wrong) - _MAX_LISTED} more" if len(wrong) > _MAX_LISTED else ""
+        raise QueriesError(f"{path}: " + "\n".join(wrong[:_MAX_LISTED]) + more)
     if not searches and not preferences:
         raise QueriesError(f"{path}: no queries in this file")
     return Queries(tuple(searches), tuple(preferences), path.parent)
 
 
 def to_request(
-    search: Search, folder: Path, *, depth: int, overrides: Mapping[str, Any]
+    search: SearchCase, folder: Path, *, depth: int, overrides: Mapping[str, Any]
 ) -> SearchRequest:
     """Return the request that a search sends, its images read.
 
     `overrides` are a configuration's fields, which win over the line's. Raises SchemaError.
     """
-    body = _merged(search.body, overrides)
+    body = _merge(search.body, overrides)
     # The largest k that is judged, and never fewer than the line itself shows.
     body["top_k"] = max(depth, int(body.get("top_k", 0)))
     body["query"] = dict(body["query"])
     if images := body["query"].get("images"):
-        body["query"]["images"] = [_inlined(image, n, folder) for n, image in enumerate(images)]
-    return _converted({"request_id": f"line {search.line}", "deadline_ms": _DEADLINE_MS} | body)
+        body["query"]["images"] = [_inline_path(image, n, folder) for n, image in enumerate(images)]
+    return _to_search_request(
+        {"request_id": f"line {search.line}", "deadline_ms": _DEADLINE_MS} | body
+    )
 
 
-def picture(name: str, folder: Path, field: str) -> bytes:
+def read_image(name: str, folder: Path, field: str) -> bytes:
     """Return an image as it is sent. Raises SchemaError for what is no image."""
     try:
         return shrink((folder / name).read_bytes())
@@ -156,19 +158,19 @@ def picture(name: str, folder: Path, field: str) -> bytes:
         raise SchemaError(error.code, f"{field}: {name}: {error}", field=field) from None
 
 
-def _line(number: int, row: Mapping[str, Any], folder: Path) -> Search | Preference:
+def _line(number: int, row: Mapping[str, Any], folder: Path) -> SearchCase | Preference:
     body = dict(row)
     try:
         if "anchor" in body:
-            found = msgspec.convert(body, _Preferred)
+            found = msgspec.convert(body, _PreferenceLine)
             things = (found.anchor, found.closer, *found.than)
             for thing, field in zip(things, _fields(len(found.than)), strict=True):
                 if thing.image is not None:
-                    _there(thing.image, folder, f"{field}.image")
+                    _require_file(thing.image, folder, f"{field}.image")
             return Preference(
                 number, found.anchor, found.closer, tuple(found.than), tuple(found.groups)
             )
-        judged = msgspec.convert(body, _Judged)
+        judged = msgspec.convert(body, _SearchLine)
     except msgspec.ValidationError as error:
         raise from_validation(error, body) from None
     if isinstance(judged.relevant, list):
@@ -177,17 +179,17 @@ def _line(number: int, row: Mapping[str, Any], folder: Path) -> Search | Prefere
         grades = judged.relevant
     body.pop("relevant")
     body.pop("groups", None)
-    spelt = _spelt_out(body)
+    spelt = _expand_shorthands(body)
     probe = spelt | {"query": _without_paths(spelt["query"], folder)}
-    request = _converted({"request_id": "check", **probe})
+    request = _to_search_request({"request_id": "check", **probe})
     query = request.query
     if not (query.images or query.texts or query.image or query.text
             or query.similar_to or query.vector):  # fmt: skip
         raise SchemaError("query_empty", "query: give an `image`, a `text` or both", field="query")
-    return Search(number, spelt, grades, tuple(judged.groups))
+    return SearchCase(number, spelt, grades, tuple(judged.groups))
 
 
-def _spelt_out(body: dict[str, Any]) -> dict[str, Any]:
+def _expand_shorthands(body: dict[str, Any]) -> dict[str, Any]:
     """Move the shorthands `image`, `images` and `text` to where a request has them."""
     query = body.pop("query", {})
     if not isinstance(query, dict):
@@ -220,7 +222,7 @@ def _without_paths(query: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             if {"url", "data"} & image.keys():
                 text = f"query.images[{number}]: give one of path, url, data"
                 raise SchemaError("field_invalid", text, field=field)
-            _there(image["path"], folder, field)
+            _require_file(image["path"], folder, field)
             rest = {name: value for name, value in image.items() if name != "path"}
             checked.append(rest | {"url": "file:///checked"})
         else:
@@ -228,7 +230,7 @@ def _without_paths(query: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     return dict(query) | {"images": checked}
 
 
-def _there(name: str, folder: Path, field: str) -> None:
+def _require_file(name: str, folder: Path, field: str) -> None:
     if not (folder / name).is_file():
         raise SchemaError("image_unreadable", f"{field}: {name}: no such file", field=field)
 
@@ -238,31 +240,31 @@ def _fields(others: int) -> Iterator[str]:
     yield from (f"than[{n}]" for n in range(others))
 
 
-def _inlined(image: Mapping[str, Any], number: int, folder: Path) -> Mapping[str, Any]:
+def _inline_path(image: Mapping[str, Any], number: int, folder: Path) -> Mapping[str, Any]:
     if "path" not in image:
         return image
-    data = picture(image["path"], folder, f"query.images[{number}].path")
+    data = read_image(image["path"], folder, f"query.images[{number}].path")
     rest = {name: value for name, value in image.items() if name != "path"}
     return rest | {"data": base64.b64encode(data).decode()}
 
 
-def _merged(body: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(body: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(body)
     for name, value in overrides.items():
         known = found.get(name)
         both = isinstance(known, Mapping) and isinstance(value, Mapping)
-        found[name] = _merged(known, value) if both else value  # type: ignore[arg-type]
+        found[name] = _merge(known, value) if both else value  # type: ignore[arg-type]
     return found
 
 
-def _converted(body: Mapping[str, Any]) -> SearchRequest:
+def _to_search_request(body: Mapping[str, Any]) -> SearchRequest:
     try:
         return msgspec.convert(body, SearchRequest)
     except msgspec.ValidationError as error:
         raise from_validation(error, body) from None
 
 
-def named(lines: Sequence[int]) -> str:
+def join_lines(lines: Sequence[int]) -> str:
     """Return line numbers for people, the first few of many."""
-    shown = ", ".join(map(str, lines[:_TOLD]))
-    return shown + (f" and {len(lines) - _TOLD} more" if len(lines) > _TOLD else "")
+    shown = ", ".join(map(str, lines[:_MAX_LISTED]))
+    return shown + (f" and {len(lines) - _MAX_LISTED} more" if len(lines) > _MAX_LISTED else "")

@@ -17,23 +17,23 @@ from streams.images.errors import FetchError
 from streams.images.fetcher import Fetcher
 from streams.images.inline import decode_base64
 from streams.indexer.engine import build_engine
-from streams.indexer.records import engine_record
+from streams.indexer.records import to_engine_record
 from streams.indexer.watermark import Watermark
 from streams.ingest.attributes import base_record, image_id, offer_record
 from streams.metrics import Metrics
-from streams.model.attribute_guesses import guesser_of
+from streams.model.attribute_guesses import build_guesser
 from streams.model.model import Model
 from streams.model.priority_pool import Priority
 from streams.searcher.images import QueryImages
 from streams.searcher.look import Detection
 from streams.searcher.pipeline import SearchPipeline
 from streams.tools.catalog.events import row_product
-from streams.tools.catalog.publish import Ready, products_of
+from streams.tools.catalog.publish import ReadyProduct, products_of
 from streams.tools.catalog.readers import open_catalog
-from streams.tools.catalog.rows import Catalog, CatalogError, Rejected, Row
+from streams.tools.catalog.rows import Catalog, CatalogError, RejectedRow, Row
 from visualsearch.attributes.guesser import Guesser
 from visualsearch.contracts.events import ImageSource, Product
-from visualsearch.contracts.records import ImageRef
+from visualsearch.contracts.records import LogImageRef
 from visualsearch.encoders.protocol import Encoder
 from visualsearch.engine import Engine
 from visualsearch.errors import ImageError
@@ -44,7 +44,7 @@ Progress = Callable[[int, int], None]  # how far, of how much
 
 
 @dataclass(slots=True)
-class Shop:
+class LocalIndex:
     """An index of a catalog and a pipeline over it; `rejected` are its rows and images."""
 
     engine: Engine
@@ -54,18 +54,18 @@ class Shop:
     settings: Settings
     pipeline_over: Callable[[Engine], SearchPipeline]  # another, over what stands for the engine
     guesser: Guesser | None = None
-    rejected: list[Rejected] = field(default_factory=list)
+    rejected: list[RejectedRow] = field(default_factory=list)
     rows: dict[str, Row] = field(default_factory=dict)
     folder: Path = field(default_factory=Path)
 
-    async def fill(self, path: Path, progress: Progress = lambda *_: None) -> None:
+    async def load_catalog(self, path: Path, progress: Progress = lambda *_: None) -> None:
         """Embed and index a catalog. Raises CatalogError if no product of it can be found."""
         catalog = open_catalog(path)
         self.folder = catalog.folder
-        products = products_of(replace(catalog, rows=self._remembered(catalog)))
+        products = products_of(replace(catalog, rows=self._remember_rows(catalog)))
         while step := await asyncio.to_thread(lambda: list(islice(products, STEP))):
-            self.rejected += [item for item in step if isinstance(item, Rejected)]
-            ready = [item for item in step if isinstance(item, Ready)]
+            self.rejected += [item for item in step if isinstance(item, RejectedRow)]
+            ready = [item for item in step if isinstance(item, ReadyProduct)]
             await self._add(ready)
             progress(step[-1].position, catalog.total)
         if not self.engine.stats().products:
@@ -73,17 +73,17 @@ class Shop:
                 f" ({self.rejected[0].where}: {self.rejected[0].message})" if self.rejected else ""
             )
             raise CatalogError(f"{path}: no product with a usable image{why}")
-        await asyncio.to_thread(self._settle)
+        await asyncio.to_thread(self._build_index)
 
-    def take(self, records: Iterable[Record]) -> None:
+    def load_records(self, records: Iterable[Record]) -> None:
         """Index records that are there already. Raises CatalogError if nothing can be found."""
         for step in batches(records, STEP):
             self.engine.apply(step)
         if not self.engine.stats().products:
             raise CatalogError("no searchable product to measure on")
-        self._settle()
+        self._build_index()
 
-    async def picture(self, product_id: str, wanted: str) -> bytes | None:
+    async def image_bytes(self, product_id: str, wanted: str) -> bytes | None:
         """Return a product's image by its id, None where it cannot be had any more."""
         row = self.rows.get(product_id)
         found = None if row is None else row_product(row, self.folder)
@@ -97,13 +97,13 @@ class Shop:
                     return None
         return None
 
-    def _remembered(self, catalog: Catalog) -> Iterator[Row | Rejected]:
+    def _remember_rows(self, catalog: Catalog) -> Iterator[Row | RejectedRow]:
         for row in catalog.rows:
             if isinstance(row, Row):
                 self.rows[str(row.product.get("product_id"))] = row
             yield row
 
-    async def _add(self, ready: list[Ready]) -> None:
+    async def _add(self, ready: list[ReadyProduct]) -> None:
         pictures = [(item, n, image) for item in ready
                     for n, image in enumerate(item.product.images)]  # fmt: skip
         prepared = await asyncio.gather(*(self._prepared(*picture) for picture in pictures))
@@ -120,10 +120,10 @@ class Shop:
 
     def _apply(self, product: Product, images: list[ImageVector]) -> None:
         order, name = (1, 0, 0), product.product_id
-        refs = [ImageRef(image_id=image.image_id, url=image.url or "") for image in images]
+        refs = [LogImageRef(image_id=image.image_id, url=image.url or "") for image in images]
         self.engine.apply([
-            engine_record(name, base_record(product, order, refs)),
-            engine_record(name, offer_record(product, order)),
+            to_engine_record(name, base_record(product, order, refs)),
+            to_engine_record(name, offer_record(product, order)),
             VectorsRecord(
                 name, order, model=self.engine.model,
                 images=tuple(images), guessed=self._guessed(images),
@@ -135,12 +135,12 @@ class Shop:
             return {}
         return self.guesser(np.stack([image.vector for image in images]).astype(np.float32))
 
-    async def _prepared(self, item: Ready, number: int, image: ImageSource) -> Any:
+    async def _prepared(self, item: ReadyProduct, number: int, image: ImageSource) -> Any:
         where = f"images[{number}]"
         try:
             return await self.model.prepare(Priority.INDEX, await self._bytes(image))
         except (FetchError, ImageError) as error:
-            self.rejected.append(Rejected(item.where, error.code, str(error), where))
+            self.rejected.append(RejectedRow(item.where, error.code, str(error), where))
             return None
 
     async def _bytes(self, image: ImageSource) -> bytes:
@@ -148,7 +148,7 @@ class Shop:
             return decode_base64(image.data, self.settings.image_max_bytes)
         return (await self.fetcher.fetch(image.url or "")).data
 
-    def _settle(self) -> None:
+    def _build_index(self) -> None:
         """Build graphs and lists first: what is measured is an index at rest."""
         while self.engine.index_pending() or not self.engine.settled:
             pass
@@ -162,13 +162,13 @@ def batches(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
 
 
 @asynccontextmanager
-async def open_shop(encoder: Encoder, settings: Settings) -> AsyncIterator[Shop]:
+async def open_local_index(encoder: Encoder, settings: Settings) -> AsyncIterator[LocalIndex]:
     """Yield an empty local index; it does not use Kafka."""
     metrics = Metrics(CollectorRegistry())
     model = Model(encoder, metrics)
     engine = build_engine(settings, encoder.model_id, encoder.dim, metrics)
     fetcher = Fetcher(settings, BlobStore(settings.blobs), metrics)
-    images = QueryImages.of(settings, model, fetcher)
+    images = QueryImages.from_settings(settings, model, fetcher)
     detection = Detection.of(settings)
 
     def pipeline_over(engine: Engine) -> SearchPipeline:
@@ -178,9 +178,9 @@ async def open_shop(encoder: Encoder, settings: Settings) -> AsyncIterator[Shop]
 
     pipeline = pipeline_over(engine)
     try:
-        yield Shop(
+        yield LocalIndex(
             engine, model, pipeline, fetcher, settings, pipeline_over,
-            guesser_of(settings, encoder),
+            build_guesser(settings, encoder),
         )  # fmt: skip
     finally:
         pipeline.close()

@@ -7,14 +7,14 @@ from rich.console import Console
 from rich.table import Table
 
 from streams.tools.evaluation.figures import ALL, compared, figures, latency, shown_share
-from streams.tools.evaluation.judge import Run
+from streams.tools.evaluation.judge import EvaluationRun
 from streams.tools.evaluation.page import interval
 
 _WIDE = 140  # columns of a file or a pipe
 _CLEAR = 0.05
 
 
-def print_runs(runs: Sequence[Run], console: Console | None = None) -> None:
+def print_runs(runs: Sequence[EvaluationRun], console: Console | None = None) -> None:
     """Print each configuration's figures, then how the two differ."""
     console = console or Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
     for run in runs:
@@ -29,7 +29,7 @@ def print_runs(runs: Sequence[Run], console: Console | None = None) -> None:
         console.print(_differences(*runs))
 
 
-def _figures(run: Run) -> Table:
+def _figures(run: EvaluationRun) -> Table:
     table = _table("", "", "mean", "95 % interval", "queries")
     for group, metrics in figures(run).items():
         for name, one in metrics.items():
@@ -46,7 +46,7 @@ def _figures(run: Run) -> Table:
     return table
 
 
-def _differences(one: Run, other: Run) -> Table:
+def _differences(one: EvaluationRun, other: EvaluationRun) -> Table:
     table = _table("", "", "difference", "95 % interval", "p (Holm)", "better", "worse", "same")
     for group, changes in compared(one, other).items():
         for name, change in changes.items():

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streams.tools.evaluation.shop import Shop
+from streams.tools.evaluation.shop import LocalIndex
 from visualsearch.attributes import heads
 from visualsearch.attributes.guesser import Guesser, Head, zero_shot
-from visualsearch.attributes.heads import Labelled
+from visualsearch.attributes.heads import LabeledProduct
 from visualsearch.attributes.store import AttributesError
-from visualsearch.attributes.taxonomy import Attribute
+from visualsearch.attributes.taxonomy import GuessableAttribute
 from visualsearch.encoders.protocol import Encoder
 
 CATEGORY = "category"
@@ -18,22 +18,22 @@ _PAGE = 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Learnt:
+class LearnedAttribute:
     """One attribute of the catalog: both heads, measured alike, and which one is kept."""
 
     trained: Head
-    zero: Head
+    zero_shot: Head
     kept: Head
 
 
-def labelled(shop: Shop, group_by: str | None) -> list[Labelled]:
+def labeled_products(shop: LocalIndex, group_by: str | None) -> list[LabeledProduct]:
     """Return a shop's products with their own attributes, and their category as one of these.
 
     `group_by` names the attribute that products of a style share; else a product is its own.
     """
     found = []
     for product_id in _ids(shop):
-        both = shop.engine.pictured(product_id)
+        both = shop.engine.product_with_vectors(product_id)
         if both is None or both[0].base is None or not len(both[1]):
             continue
         base = both[0].base
@@ -41,17 +41,17 @@ def labelled(shop: Shop, group_by: str | None) -> list[Labelled]:
         group = labels.pop(group_by, product_id) if group_by else product_id
         if base.category:
             labels.setdefault(CATEGORY, base.category)
-        found.append(Labelled(np.asarray(both[1]), labels, group))
+        found.append(LabeledProduct(np.asarray(both[1]), labels, group))
     return found
 
 
 def learn(
     encoder: Encoder,
-    products: Sequence[Labelled],
-    taxonomy: Sequence[Attribute],
-    others: Sequence[Labelled] = (),
+    products: Sequence[LabeledProduct],
+    taxonomy: Sequence[GuessableAttribute],
+    others: Sequence[LabeledProduct] = (),
     progress: Callable[[int, int], None] = lambda *_: None,
-) -> tuple[Guesser, list[Learnt]]:
+) -> tuple[Guesser, list[LearnedAttribute]]:
     """Train what can be learned; attributes of the taxonomy without labels stay zero-shot.
 
     With `others`, the figures are of these, and so is the choice between the two heads;
@@ -60,7 +60,7 @@ def learn(
     encode_texts = encoder.encode_texts
     known = {attribute.name: attribute for attribute in taxonomy}
     found = []
-    wanted = heads.learnable(products)
+    wanted = heads.learnable_attributes(products)
     for number, (name, values) in enumerate(wanted.items()):
         progress(number, len(wanted))
         try:
@@ -68,15 +68,15 @@ def learn(
         except ValueError:  # all of one style: nothing would be left to measure on
             continue
         if others:
-            trained = heads.measured_on(trained, others) or trained
-            zero = heads.measured_on(zero, others) or zero
+            trained = heads.measure(trained, others) or trained
+            zero = heads.measure(zero, others) or zero
         kept = trained if (trained.accuracy or 0) >= (zero.accuracy or 0) else zero
-        found.append(Learnt(trained, zero, kept))
+        found.append(LearnedAttribute(trained, zero, kept))
     if not found:
         raise AttributesError(
             f"no attribute has two values of {heads.FEWEST} products each: nothing to learn from"
         )
-    temperatures = {one.zero.name: one.zero.temperature for one in found}
+    temperatures = {one.zero_shot.name: one.zero_shot.temperature for one in found}
     rest = [attribute for attribute in taxonomy if attribute.name not in temperatures]
     guesser = Guesser(
         encoder.model_id,
@@ -85,8 +85,8 @@ def learn(
     return guesser, found
 
 
-def _ids(shop: Shop) -> Iterator[str]:
+def _ids(shop: LocalIndex) -> Iterator[str]:
     start = 0
-    while states := shop.engine.known(start, _PAGE):
+    while states := shop.engine.list_products(start, _PAGE):
         yield from (state.product_id for state in states)
         start += len(states)

@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from streams.ingest.order import OrderMode, Place, is_replay, place_of
+from streams.ingest.order import OrderMode, OriginalPosition, is_replay, original_position
 from streams.ingest.outcome import read_event
 from streams.ingest.retry import PREFIX as RETRY
 from streams.ingest.retry import RetryError, not_before_ms, parse_retry
@@ -11,7 +11,12 @@ from streams.tools.dlq.dead_letters import DeadLetter
 from streams.tools.explain.found import SeenDeadLetter, SeenEvent, SeenRecord, SeenRetry
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.events import Product, ProductOfferUpdated
-from visualsearch.contracts.records import RecordKind, UnknownRecordError, Vectors, decode_record
+from visualsearch.contracts.records import (
+    RecordKind,
+    UnknownRecordError,
+    VectorsLogRecord,
+    decode_record,
+)
 
 LATEST = 5
 OFFER = ProductOfferUpdated.__struct_config__.tag
@@ -19,11 +24,11 @@ OFFER = ProductOfferUpdated.__struct_config__.tag
 
 def seen_event(message: SourceMessage, mode: OrderMode) -> SeenEvent:
     """Read an event as the pipelines do; one that they cannot use has a `code`. Raises nothing."""
-    place: Place | None = None
+    place: OriginalPosition | None = None
     replayed = is_replay(message)
     at = (message.topic, message.partition, message.offset, message.timestamp_ms)
     try:
-        place = place_of(message)
+        place = original_position(message)
         read = read_event(message, mode)
     except SchemaError as error:
         return SeenEvent(*at, place=place, replayed=replayed, code=error.code, error=str(error))
@@ -42,7 +47,7 @@ def seen_event(message: SourceMessage, mode: OrderMode) -> SeenEvent:
     )
 
 
-class Events:
+class ProductEvents:
     """The last events of a product by topic, and the newest by their order."""
 
     def __init__(self, mode: OrderMode) -> None:
@@ -75,7 +80,7 @@ def _newer(known: SeenEvent | None, seen: SeenEvent) -> SeenEvent:
     return seen if seen.order >= known.order else known
 
 
-class Records:
+class ProductRecords:
     """The newest record of each kind."""
 
     def __init__(self) -> None:
@@ -92,7 +97,7 @@ class Records:
         if known is not None and record.order < known.order:
             return
         headers = {n: (value or b"").decode("utf-8", "replace") for n, value in message.headers}
-        vectors = record if isinstance(record, Vectors) else None
+        vectors = record if isinstance(record, VectorsLogRecord) else None
         self.newest[kind] = SeenRecord(
             position=message.source,
             kind=kind,
@@ -130,7 +135,7 @@ def seen_retry(message: SourceMessage) -> SeenRetry | None:
     return SeenRetry(
         f"{message.partition}@{message.offset}",
         original.source,
-        attempt.passes,
+        attempt.deliveries,
         not_before_ms(message),
         code.decode("utf-8", "replace"),
         text.decode("utf-8", "replace"),

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from streams.ingest.order import Place
+from streams.ingest.order import OriginalPosition
 from visualsearch.contracts.records import Order, RecordKind
 
 PipelineName = Literal["attributes", "embedding"]
@@ -33,7 +33,7 @@ class SeenEvent:
     occurred_at: datetime | None = None
     version: int | None = None
     order: Order | None = None
-    place: Place | None = None  # the original's if this is a replay
+    place: OriginalPosition | None = None  # the original's if this is a replay
     replayed: bool = False
     images: int | None = None
     code: str | None = None
@@ -82,7 +82,7 @@ class SeenDeadLetter:
 
     position: str
     original: str
-    place: Place | None
+    place: OriginalPosition | None
     stage: str
     code: str
     message: str
@@ -122,7 +122,7 @@ class WorkerState:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ProductTrace:
     """All that was found; what a time limit hides is not in it."""
 
     product_id: str
@@ -138,7 +138,7 @@ class Found:
     committed: Mapping[PipelineName, Mapping[tuple[str, int], int]] = field(default_factory=dict)
     worker: WorkerState | None = None
     worker_error: str = ""  # why no worker was asked
-    whole: bool = True  # no time limit, every partition
+    complete: bool = True  # no time limit, every partition
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON values."""

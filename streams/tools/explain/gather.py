@@ -13,8 +13,19 @@ from streams.kafka.offsets import GroupOffsets
 from streams.kafka.scan import Scanner
 from streams.kafka.topics import TopicError
 from streams.tools.dlq.dead_letters import Selection, read_dead_letters
-from streams.tools.explain.collect import Events, Records, seen_dead_letter, seen_retry
-from streams.tools.explain.found import PIPELINES, Found, SeenDeadLetter, SeenRetry, WorkerState
+from streams.tools.explain.collect import (
+    ProductEvents,
+    ProductRecords,
+    seen_dead_letter,
+    seen_retry,
+)
+from streams.tools.explain.found import (
+    PIPELINES,
+    ProductTrace,
+    SeenDeadLetter,
+    SeenRetry,
+    WorkerState,
+)
 from visualsearch.client.offsets import OffsetsError
 from visualsearch.client.partitioner import partition_of
 from visualsearch.contracts.records import record_key
@@ -31,23 +42,23 @@ def gather(
     since: int | None = None,
     every_partition: bool = False,
     progress: Progress = lambda _, __, ___: None,
-) -> Found:
+) -> ProductTrace:
     """Return what is known of a product now. Raises TopicError.
 
     The order of the steps matters: what a pipeline had committed is in the log or is tried again,
     both of which are read after that, and the log is soon in the index, which is asked last.
     """
     with Scanner(settings.kafka()) as scanner:
-        reader = _Reader(scanner, settings, product_id, since, progress)
+        reader = _ProductReader(scanner, settings, product_id, since, progress)
         events = reader.events(every_partition=every_partition)
         marked = (events.newest, events.offer, events.unreadable)
         places = {(event.topic, event.partition) for event in marked if event is not None}
         committed = committed_offsets(settings, PIPELINES, places)
         retries = reader.retries()
         records = reader.records()
-        letters = reader.letters()
+        letters = reader.dead_letters()
     state, why_not = worker_state(worker, product_id)
-    return Found(
+    return ProductTrace(
         product_id=product_id,
         topics=settings.topics.product_topics(),
         latest={topic: tuple(found) for topic, found in events.latest.items()},
@@ -61,11 +72,11 @@ def gather(
         committed=committed,
         worker=state,
         worker_error=why_not,
-        whole=since is None and every_partition,
+        complete=since is None and every_partition,
     )
 
 
-class _Reader:
+class _ProductReader:
     """Reads the topics for one product, from a time on if one is given."""
 
     def __init__(
@@ -82,14 +93,14 @@ class _Reader:
         self._since = since
         self._progress = progress
 
-    def events(self, *, every_partition: bool) -> Events:
+    def events(self, *, every_partition: bool) -> ProductEvents:
         """Read the product topics that there are. Raises TopicError if there is none."""
         names = self._settings.topics.product_topics()
         counts = {name: self._scanner.partitions(name) for name in names}
         if not any(counts.values()):
             text = f"topics are missing: {', '.join(names)}; run `visualsearch topics create`"
             raise TopicError(text, code="topics_missing")
-        events = Events(self._settings.order_mode)
+        events = ProductEvents(self._settings.order_mode)
         key = self._product_id.encode()
         for name, count in counts.items():
             partitions = range(count) if every_partition else self._partition(count)
@@ -97,12 +108,12 @@ class _Reader:
                 events.add(message)
         return events
 
-    def records(self) -> Records:
+    def records(self) -> ProductRecords:
         """Read the partition of the index log that the product is in."""
         topic = self._settings.topics.index_log
         partitions = self._partition(self._scanner.partitions(topic))
         keys = {record_key(kind, self._product_id) for kind in ("base", "offer", "vectors")}
-        records = Records()
+        records = ProductRecords()
         for message in self._messages(topic, partitions, keys):
             records.add(message)
         return records
@@ -120,7 +131,7 @@ class _Reader:
         ]
         return tuple(retry for retry in found if retry is not None)
 
-    def letters(self) -> tuple[SeenDeadLetter, ...]:
+    def dead_letters(self) -> tuple[SeenDeadLetter, ...]:
         """Read the dead letters of the product, oldest first."""
         topic = self._settings.topics.dead_letters
         selection = Selection(product=self._product_id, since_ms=self._since)
@@ -135,7 +146,7 @@ class _Reader:
     def _messages(
         self, topic: str, partitions: Collection[int], keys: Collection[bytes]
     ) -> Iterator[SourceMessage]:
-        spans = self._scanner.spans(topic, list(partitions), self._since)
+        spans = self._scanner.offset_ranges(topic, list(partitions), self._since)
 
         def show(done: int, of: int) -> None:
             self._progress(topic, done, of)

@@ -5,16 +5,16 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from streams.tools.dlq.tables import cell, console, moment
-from streams.tools.explain.found import PIPELINES, Found, SeenEvent, SeenRecord, iso
-from streams.tools.explain.verdict import Verdict
+from streams.tools.dlq.tables import cell, console, to_seconds
+from streams.tools.explain.found import PIPELINES, ProductTrace, SeenEvent, SeenRecord, iso
+from streams.tools.explain.verdict import ProductVerdict
 from visualsearch.contracts.records import Order
 
 _EVENT = ("event", "time (UTC)", "type", "occurred at", "version", "order", "passed by", "")
 _GOOD = {"searchable": "bold green", "deleted": "bold", "late": "bold yellow"}
 
 
-def print_explained(found: Found, said: Verdict) -> None:
+def print_explained(found: ProductTrace, said: ProductVerdict) -> None:
     """Print events, records, dead letters, the worker's state and, last, the verdict."""
     out = console()
     for topic, events in found.latest.items():
@@ -38,7 +38,14 @@ def print_explained(found: Found, said: Verdict) -> None:
     if found.retries:
         names = ("retry", "original", "round", "not before (UTC)", "last", "message")
         again = (
-            (r.position, r.original, str(r.rounds), moment(iso(r.not_before_ms)), r.code, r.message)
+            (
+                r.position,
+                r.original,
+                str(r.rounds),
+                to_seconds(iso(r.not_before_ms)),
+                r.code,
+                r.message,
+            )
             for r in found.retries
         )
         out.print(_table("tried again", names, again))
@@ -61,7 +68,7 @@ def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) ->
     return table
 
 
-def _event(event: SeenEvent, found: Found) -> Sequence[str]:
+def _event(event: SeenEvent, found: ProductTrace) -> Sequence[str]:
     passed = [
         pipeline
         for pipeline in PIPELINES
@@ -72,9 +79,15 @@ def _event(event: SeenEvent, found: Found) -> Sequence[str]:
     occurred = event.occurred_at.isoformat() if event.occurred_at else None
     version = "" if event.version is None else str(event.version)
     return (
-        f"[{event.partition}]@{event.offset}", moment(iso(event.timestamp_ms)), event.type or "?",
-        moment(occurred), version, _order(event.order), by, note,
-    )  # fmt: skip
+        f"[{event.partition}]@{event.offset}",
+        to_seconds(iso(event.timestamp_ms)),
+        event.type or "?",
+        to_seconds(occurred),
+        version,
+        _order(event.order),
+        by,
+        note,
+    )
 
 
 def _record(record: SeenRecord) -> Sequence[str]:
@@ -85,7 +98,7 @@ def _record(record: SeenRecord) -> Sequence[str]:
     )  # fmt: skip
 
 
-def _worker(found: Found) -> Sequence[str]:
+def _worker(found: ProductTrace) -> Sequence[str]:
     worker = found.worker
     if worker is None:
         return ("", "", found.worker_error)

@@ -9,9 +9,9 @@ from typing import Protocol
 from streams.config.settings import Settings
 from streams.tools.fsck.cluster import Bounds, Cluster
 from streams.tools.fsck.compare import differences, matching, must_be_searchable
-from streams.tools.fsck.history import Claim, Expected, History, decode
+from streams.tools.fsck.history import Claim, ExpectedProduct, History, decode
 from streams.tools.fsck.lateness import (
-    LANES,
+    PIPELINES,
     products_of,
     wait_for_index,
     wait_for_lanes,
@@ -21,20 +21,26 @@ from streams.tools.fsck.letters import failures
 from streams.tools.fsck.log import content_hashes, fold_log
 from streams.tools.fsck.pictures import (
     LEAST_COSINE,
-    Compared,
-    Encoder,
+    ImageComparison,
+    ImageEncoder,
+    ImageToCheck,
     Limits,
-    Stored,
     compare,
-    excused,
+    url_content_changed,
 )
 from streams.tools.fsck.report import Finding, Report
-from streams.tools.fsck.values import FsckError, Message, Served, Source, place
-from streams.tools.fsck.worker import Worker
+from streams.tools.fsck.values import (
+    FsckError,
+    Message,
+    MessagePosition,
+    ServedProduct,
+    format_position,
+)
+from streams.tools.fsck.worker import WorkerClient
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.events import ImageSource, Product
 
-Step = Callable[[int], None]
+ReportProgress = Callable[[int], None]
 TICK = 500  # messages or products between two signs of life
 HELD = 50  # events in memory for their images, of up to 10 MB each
 
@@ -42,7 +48,7 @@ HELD = 50  # events in memory for their images, of up to 10 MB each
 class Display(Protocol):
     """Where progress is shown."""
 
-    def step(self, name: str, total: int | None) -> Step:
+    def step(self, name: str, total: int | None) -> ReportProgress:
         """Begin a step; the result is told how much of it is done."""
 
 
@@ -61,8 +67,8 @@ class Check:
     def __init__(
         self,
         settings: Settings,
-        worker: Worker,
-        load_encoder: Callable[[], Encoder],
+        worker: WorkerClient,
+        load_encoder: Callable[[], ImageEncoder],
         options: Options,
         display: Display,
     ) -> None:
@@ -84,10 +90,10 @@ class Check:
             behind = self._wait(cluster, bounds)
             history = self._history(cluster, bounds)
             good = self._compare(history.products)
-            self._check_vectors(cluster, self._chosen(good), history.products)
+            self._check_vectors(cluster, self._sample(good), history.products)
             changed = self._changed(cluster, bounds)
-        report.excuse(behind, "late", "not yet worked on")
-        report.excuse(changed - behind, "unchecked", "changed while it was checked")
+        report.reclassify(behind, "late", "not yet worked on")
+        report.reclassify(changed - behind, "unchecked", "changed while it was checked")
         return report
 
     def _wait(self, cluster: Cluster, bounds: Bounds) -> set[str]:
@@ -95,7 +101,7 @@ class Check:
         self._display.step("waiting for the pipelines and the index", None)
         give_up_at = time.monotonic() + self._options.wait_s
         group, log = self._settings.group, self._topics.index_log
-        groups = {lane: group(lane) for lane in LANES}
+        groups = {lane: group(lane) for lane in PIPELINES}
         late = [
             wait_for_lanes(cluster, groups, bounds, give_up_at),
             wait_for_retries(cluster, group("retry"), self._topics.product_retry, give_up_at),
@@ -107,7 +113,7 @@ class Check:
         self._late = late[0].ranges
         return set().union(*(products_of(cluster, each.ranges, log) for each in late))
 
-    def _is_late(self, source: Source) -> bool:
+    def _is_late(self, source: MessagePosition) -> bool:
         """Return whether a pipeline has not worked on this event yet."""
         start, stop = self._late.get(source[:2], (0, 0))
         return start <= source[2] < stop
@@ -115,9 +121,9 @@ class Check:
     def _history(self, cluster: Cluster, bounds: Bounds) -> History:
         """Fold the topics, with the log's help where they do not reach back to their start."""
         letters = cluster.bounds([self._topics.dead_letters])
-        dead = failures(self._shown("reading dead letters", cluster, letters))
+        dead = failures(self._read_with_progress("reading dead letters", cluster, letters))
         history = History(self._settings.order_mode, dead)
-        for message in self._shown("reading product events", cluster, bounds):
+        for message in self._read_with_progress("reading product events", cluster, bounds):
             history.add(message)
         self._report.events = history.events
         cut = any(low > 0 for low, _ in letters.values())
@@ -127,12 +133,12 @@ class Check:
         for source, code in history.unread:
             if source not in dead and not self._is_late(source):
                 text = f"cannot be read ({code}) and is no dead letter"
-                finding = Finding(text, source=place(source))
+                finding = Finding(text, source=format_position(source))
                 self._report.add("unchecked" if cut else "missing_dead_letters", finding)
         lows = {part: low for part, (low, _) in bounds.items() if low > 0}
         if lows:
             log = cluster.bounds([self._topics.index_log])
-            records = self._shown("reading the index log", cluster, log)
+            records = self._read_with_progress("reading the index log", cluster, log)
             told = fold_log(records, history.products, lows)
             where = ", ".join(f"{t}[{p}] from {low}" for (t, p), low in sorted(lows.items()))
             self._report.notes.append(
@@ -141,7 +147,7 @@ class Check:
             )
         return history
 
-    def _compare(self, expected: dict[str, Expected]) -> list[str]:
+    def _compare(self, expected: dict[str, ExpectedProduct]) -> list[str]:
         """Compare every product; return those that are searchable and as they must be."""
         report, seen = self._report, set[str]()
         good: list[str] = []
@@ -167,14 +173,14 @@ class Check:
         step(len(expected))
         return good
 
-    def _chosen(self, good: Iterable[str]) -> list[str]:
+    def _sample(self, good: Iterable[str]) -> list[str]:
         names = sorted(good)
         if self._options.sample is None or self._options.sample >= len(names):
             return names
         return random.Random(self._options.seed).sample(names, self._options.sample)
 
     def _check_vectors(
-        self, cluster: Cluster, names: list[str], expected: dict[str, Expected]
+        self, cluster: Cluster, names: list[str], expected: dict[str, ExpectedProduct]
     ) -> None:
         if not names:
             return
@@ -193,14 +199,18 @@ class Check:
         self._judge(cluster, done)
 
     def _stored(
-        self, cluster: Cluster, names: list[str], expected: dict[str, Expected], step: Step
-    ) -> Iterator[Stored]:
+        self,
+        cluster: Cluster,
+        names: list[str],
+        expected: dict[str, ExpectedProduct],
+        step: ReportProgress,
+    ) -> Iterator[ImageToCheck]:
         """Yield the images of these products; the events of a few are held at a time."""
         for start in range(0, len(names), HELD):
             step(start)
-            claims: dict[str, tuple[Served, Claim]] = {}
+            claims: dict[str, tuple[ServedProduct, Claim]] = {}
             for name in names[start : start + HELD]:
-                served = self._worker.pictured(name)
+                served = self._worker.product_with_vectors(name)
                 claim = served and matching(expected[name].vectors, served)
                 if served is not None and claim:  # else it changed a moment ago
                     claims[name] = (served, claim)
@@ -211,38 +221,42 @@ class Check:
                 for image in served.images:
                     where = tuple(sources.get(image.image_id, ()))
                     vector = image.vector or ""
-                    yield Stored(name, image.image_id, where, vector, place(claim.source))
+                    yield ImageToCheck(
+                        name, image.image_id, where, vector, format_position(claim.source)
+                    )
 
-    def _read_at(self, cluster: Cluster, wanted: list[Source]) -> Iterator[Message]:
+    def _read_at(self, cluster: Cluster, wanted: list[MessagePosition]) -> Iterator[Message]:
         """Read events again; those that were truncated are not there."""
         bounds = cluster.bounds(self._topics.product_topics())
         yield from cluster.read_at(s for s in wanted if s[2] >= bounds.get(s[:2], (s[2] + 1,))[0])
 
-    def _judge(self, cluster: Cluster, done: Iterable[Compared]) -> None:
+    def _judge(self, cluster: Cluster, done: Iterable[ImageComparison]) -> None:
         """Report what differs; what came from a URL only after a look at what was indexed."""
-        moved: list[Compared] = []
+        moved: list[ImageComparison] = []
         for each in done:
             if each.cosine is None:
-                self._tell("unchecked", each, each.problem)
+                self._report_image("unchecked", each, each.problem)
                 continue
-            self._report.pictures += 1
+            self._report.images_compared += 1
             if each.cosine < LEAST_COSINE and not each.stored.inline:
                 moved.append(each)
             elif each.cosine < LEAST_COSINE:
-                self._tell_wrong(each)
+                self._report_wrong(each)
         log = cluster.bounds([self._topics.index_log]) if moved else {}
         hashes = content_hashes(cluster.read(log), {each.stored.product_id for each in moved})
         for each in moved:
-            if excused(each, hashes):
+            if url_content_changed(each, hashes):
                 text = "its URL serves other bytes than those that were indexed"
-                self._tell("unchecked", each, text)
+                self._report_image("unchecked", each, text)
             else:
-                self._tell_wrong(each)
+                self._report_wrong(each)
 
-    def _tell_wrong(self, each: Compared) -> None:
-        self._tell("wrong_vectors", each, f"cosine {each.cosine:.4f} with a fresh embedding")
+    def _report_wrong(self, each: ImageComparison) -> None:
+        self._report_image(
+            "wrong_vectors", each, f"cosine {each.cosine:.4f} with a fresh embedding"
+        )
 
-    def _tell(self, category: str, each: Compared, what: str) -> None:
+    def _report_image(self, category: str, each: ImageComparison, what: str) -> None:
         stored = each.stored
         text = f"image {stored.image_id!r}: {what}"
         self._report.add(category, Finding(text, stored.product_id, stored.event))
@@ -253,7 +267,7 @@ class Check:
         since = {part: (stop, now[part][1]) for part, (_, stop) in bounds.items() if part in now}
         return products_of(cluster, since, self._topics.index_log)
 
-    def _shown(self, what: str, cluster: Cluster, bounds: Bounds) -> Iterator[Message]:
+    def _read_with_progress(self, what: str, cluster: Cluster, bounds: Bounds) -> Iterator[Message]:
         """Read all within bounds under a progress bar."""
         step = self._display.step(what, sum(stop - start for start, stop in bounds.values()))
         for number, message in enumerate(cluster.read(bounds), 1):
@@ -262,7 +276,9 @@ class Check:
                 step(number)
 
 
-def _image_sources(claim: Claim, events: dict[Source, Message]) -> dict[str, list[ImageSource]]:
+def _image_sources(
+    claim: Claim, events: dict[MessagePosition, Message]
+) -> dict[str, list[ImageSource]]:
     """Return where the images' bytes are, by image id."""
     found: dict[str, list[ImageSource]] = {}
     message = None if claim.source is None else events.get(claim.source)
@@ -275,7 +291,7 @@ def _image_sources(claim: Claim, events: dict[Source, Message]) -> dict[str, lis
         for number, image in enumerate(images):
             found.setdefault(image.image_id or str(number), []).append(image)
         return found
-    for picture in getattr(claim.says, "images", ()):  # of the log: its URL is all there is
+    for picture in getattr(claim.state, "images", ()):  # of the log: its URL is all there is
         if picture.url is not None and not picture.url.startswith("blob:"):
             found.setdefault(picture.image_id, []).append(ImageSource(url=picture.url))
     return found

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from streams.kafka.messages import HEADERS_INVALID, MESSAGE_UNREADABLE, NO_TIME
-from streams.tools.fsck.values import FsckError, Message, Part, Source
+from streams.tools.fsck.values import FsckError, Message, MessagePosition, PartitionKey
 from visualsearch.client.closing import Closing
 from visualsearch.client.messages import read_headers
 from visualsearch.client.options import consumer_limits
-from visualsearch.client.unreadable import is_unreadable, step_over
+from visualsearch.client.unreadable import is_unreadable, skip_unreadable_batch
 
-Bounds = Mapping[Part, tuple[int, int]]
+Bounds = Mapping[PartitionKey, tuple[int, int]]
 """Per partition the first offset and the one after the last."""
 BATCH = 500
 SILENCE_S = 30.0
@@ -33,11 +33,11 @@ class Cluster(Closing):
         for consumer in (self._consumer, *self._askers.values()):
             consumer.close()
 
-    def bounds(self, topics: Iterable[str]) -> dict[Part, tuple[int, int]]:
+    def bounds(self, topics: Iterable[str]) -> dict[PartitionKey, tuple[int, int]]:
         """Return where each partition starts and ends now. Raises FsckError."""
         from confluent_kafka import KafkaException, TopicPartition
 
-        bounds: dict[Part, tuple[int, int]] = {}
+        bounds: dict[PartitionKey, tuple[int, int]] = {}
         try:
             for topic in topics:
                 found = self._consumer.list_topics(topic, timeout=self._timeout_s).topics[topic]
@@ -51,7 +51,7 @@ class Cluster(Closing):
             raise _unreachable(error) from error
         return bounds
 
-    def committed(self, group: str, parts: Iterable[Part]) -> dict[Part, int]:
+    def committed(self, group: str, parts: Iterable[PartitionKey]) -> dict[PartitionKey, int]:
         """Return what a group has committed; nothing for partitions where it has not."""
         from confluent_kafka import KafkaException, TopicPartition
 
@@ -64,7 +64,7 @@ class Cluster(Closing):
             raise _unreachable(error) from error
         return {(at.topic, at.partition): at.offset for at in found if at.offset >= 0}
 
-    def holding(self, bounds: Bounds) -> dict[Part, tuple[int, int]]:
+    def with_messages(self, bounds: Bounds) -> dict[PartitionKey, tuple[int, int]]:
         """Return those that hold messages. Raises FsckError.
 
         Markers of transactions and aborted records take offsets, but are no messages.
@@ -107,7 +107,7 @@ class Cluster(Closing):
         finally:
             consumer.unassign()
 
-    def read_at(self, sources: Iterable[Source]) -> Iterator[Message]:
+    def read_at(self, sources: Iterable[MessagePosition]) -> Iterator[Message]:
         """Yield the messages at these places; a place that holds none is left out."""
         wanted = sorted(set(sources))
         for first, last in _runs(wanted):
@@ -130,7 +130,7 @@ class Cluster(Closing):
             return None, sys.maxsize
         if not is_unreadable(raw):
             raise FsckError("unreachable", f"{raw.topic()}[{raw.partition()}]: {error.str()}")
-        batch = step_over(self._consumer, self._options, raw)
+        batch = skip_unreadable_batch(self._consumer, self._options, raw)
         if batch is None:
             return None, raw.offset()
         at = (batch.topic, batch.partition, batch.first)
@@ -154,7 +154,7 @@ class Cluster(Closing):
         )
 
 
-def _runs(wanted: Sequence[Source]) -> Iterator[tuple[Source, Source]]:
+def _runs(wanted: Sequence[MessagePosition]) -> Iterator[tuple[MessagePosition, MessagePosition]]:
     """Yield (first, last) of stretches of sorted places that are read in one go."""
     first = last = None
     for source in wanted:

@@ -3,68 +3,82 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from streams.tools.fsck.history import Claim, Expected, Pictures, newest
+from streams.tools.fsck.history import Claim, ExpectedImages, ExpectedProduct, newest
 from streams.tools.fsck.report import Finding
-from streams.tools.fsck.values import Attributes, Order, Orders, Picture, Served, Terms, place
+from streams.tools.fsck.values import (
+    OfferFields,
+    Order,
+    Orders,
+    ProductFields,
+    ServedImage,
+    ServedProduct,
+    format_position,
+)
 
 KINDS = ("base", "offer", "vectors")
-Difference = tuple[str, Finding]
+CategorizedFinding = tuple[str, Finding]
 """A category and what was found."""
-_NOTHING = Expected()
+_NOTHING = ExpectedProduct()
 
 
-def must_be_searchable(expected: Expected) -> bool:
+def must_be_searchable(expected: ExpectedProduct) -> bool:
     """Return whether it is searchable whichever of its doubtful claims came true."""
     base, vectors = expected.base, expected.vectors
     return (
-        any(claim.settled for claim in base)
-        and any(claim.settled for claim in vectors)
-        and all(_live(claim) for claim in base)
-        and all(isinstance(c.says, Pictures) and c.says.certain > 0 for c in vectors if c.settled)
-        and all(isinstance(c.says, Pictures) and c.says.images for c in vectors)
+        any(claim.confirmed for claim in base)
+        and any(claim.confirmed for claim in vectors)
+        and all(_is_live(claim) for claim in base)
+        and all(
+            isinstance(c.state, ExpectedImages) and c.state.certain > 0
+            for c in vectors
+            if c.confirmed
+        )
+        and all(isinstance(c.state, ExpectedImages) and c.state.images for c in vectors)
     )
 
 
-def may_be_searchable(expected: Expected) -> bool:
+def may_be_searchable(expected: ExpectedProduct) -> bool:
     """Return whether it is searchable if the doubtful claims come true in its favor."""
-    pictured = any(isinstance(c.says, Pictures) and c.says.images for c in expected.vectors)
-    return pictured and any(_live(claim) for claim in expected.base)
+    pictured = any(isinstance(c.state, ExpectedImages) and c.state.images for c in expected.vectors)
+    return pictured and any(_is_live(claim) for claim in expected.base)
 
 
 def differences(
-    product_id: str, expected: Expected | None, served: Served | None
-) -> list[Difference]:
+    product_id: str, expected: ExpectedProduct | None, served: ServedProduct | None
+) -> list[CategorizedFinding]:
     """Return what is wrong with a product: nothing, if all is as its events say."""
     truth = expected or _NOTHING
     found = served is not None and served.searchable
     if found and not may_be_searchable(truth):
-        return [("resurrected", Finding(_why_not(truth), product_id, _decider(truth)))]
+        return [
+            ("resurrected", Finding(_resurrected_text(truth), product_id, _deciding_source(truth)))
+        ]
     if not found and must_be_searchable(truth):
-        return [("lost", Finding(_how_lost(served), product_id, _loser(truth, served)))]
+        return [("lost", Finding(_lost_text(served), product_id, _losing_source(truth, served)))]
     if served is None:
-        served = Served(product_id, searchable=False, orders=Orders())
-    twice = _twice(truth.vectors, served.images)
+        served = ServedProduct(product_id, searchable=False, orders=Orders())
+    twice = _duplicated_image(truth.vectors, served.images)
     if twice:
         text = f"image {twice!r} is there more than once"
         return [("duplicated", Finding(text, product_id, _source(truth.vectors)))]
     return [
         ("stale", Finding(text, product_id, _source(truth.of(kind))))
         for kind in KINDS
-        for text in _misfits(kind, truth.of(kind), served)
+        for text in _state_differences(kind, truth.of(kind), served)
     ]
 
 
-def matching(claims: list[Claim], served: Served, kind: str = "vectors") -> Claim | None:
+def matching(claims: list[Claim], served: ServedProduct, kind: str = "vectors") -> Claim | None:
     """Return the claim that a kind's served state fulfils."""
     order: Order | None = getattr(served.orders, kind)
-    fitting = (c for c in claims if c.order == order and _fits(c.says, served))
+    fitting = (c for c in claims if c.order == order and _fits(c.state, served))
     return next(fitting, None)
 
 
-def _misfits(kind: str, claims: list[Claim], served: Served) -> Iterator[str]:
+def _state_differences(kind: str, claims: list[Claim], served: ServedProduct) -> Iterator[str]:
     """Yield at most one text: how the served state of a kind differs from every claim."""
     order: Order | None = getattr(served.orders, kind)
-    if order is None and not any(claim.settled for claim in claims):
+    if order is None and not any(claim.confirmed for claim in claims):
         return
     if matching(claims, served, kind) is not None:
         return
@@ -77,17 +91,17 @@ def _misfits(kind: str, claims: list[Claim], served: Served) -> Iterator[str]:
         age = "older" if order < claim.order else "newer"
         yield f"{kind}: order {order} is served, {age} than the expected {claim.order}"
     else:
-        yield f"{kind}: {_difference(claim.says, served)}"
+        yield f"{kind}: {_difference(claim.state, served)}"
 
 
-def _fits(says: Attributes | Terms | Pictures, served: Served) -> bool:
-    if isinstance(says, Attributes):
+def _fits(says: ProductFields | OfferFields | ExpectedImages, served: ServedProduct) -> bool:
+    if isinstance(says, ProductFields):
         return says == served.base
-    if isinstance(says, Terms):
+    if isinstance(says, OfferFields):
         return says == served.offer
     inline = {image.image_id for image in says.images if image.url is None}
 
-    def look(image: Picture) -> tuple[str, str, str | None]:
+    def look(image: ServedImage) -> tuple[str, str, str | None]:
         # Of bytes that came in the event the URL is the image store's, and not known here.
         return image.image_id, image.kind, None if image.image_id in inline else image.url
 
@@ -96,11 +110,11 @@ def _fits(says: Attributes | Terms | Pictures, served: Served) -> bool:
     return given <= wanted and certain <= given
 
 
-def _difference(says: Attributes | Terms | Pictures, served: Served) -> str:
-    if isinstance(says, Pictures):
+def _difference(says: ProductFields | OfferFields | ExpectedImages, served: ServedProduct) -> str:
+    if isinstance(says, ExpectedImages):
         wanted = [image.image_id for image in says.images]
         return f"images {[i.image_id for i in served.images]} are served, not {wanted} as sent"
-    state = served.base if isinstance(says, Attributes) else served.offer
+    state = served.base if isinstance(says, ProductFields) else served.offer
     for name in says.__struct_fields__:
         is_, wanted_ = getattr(state, name, None), getattr(says, name)
         if is_ != wanted_:
@@ -108,37 +122,37 @@ def _difference(says: Attributes | Terms | Pictures, served: Served) -> str:
     return "differs"
 
 
-def _twice(claims: list[Claim], images: list[Picture]) -> str | None:
+def _duplicated_image(claims: list[Claim], images: list[ServedImage]) -> str | None:
     """Return an image's id that is served more often than any event says it."""
     for image_id, times in Counter(image.image_id for image in images).items():
         said = [
-            sum(image.image_id == image_id for image in claim.says.images)
+            sum(image.image_id == image_id for image in claim.state.images)
             for claim in claims
-            if isinstance(claim.says, Pictures)
+            if isinstance(claim.state, ExpectedImages)
         ]
         if times > max([1, *said]):
             return image_id
     return None
 
 
-def _live(claim: Claim) -> bool:
-    return isinstance(claim.says, Attributes) and not claim.says.deleted
+def _is_live(claim: Claim) -> bool:
+    return isinstance(claim.state, ProductFields) and not claim.state.deleted
 
 
-def _why_not(truth: Expected) -> str:
+def _resurrected_text(truth: ExpectedProduct) -> str:
     base = newest(truth.base)
     if base is None:
         return "it is found, and no event ever created it"
-    if not _live(base):
+    if not _is_live(base):
         return "it is found, and its last event of that kind deleted it"
     return "it is found, and has no image"
 
 
-def _decider(truth: Expected) -> str | None:
+def _deciding_source(truth: ExpectedProduct) -> str | None:
     return _source(truth.base) or _source(truth.vectors) or _source(truth.offer)
 
 
-def _how_lost(served: Served | None) -> str:
+def _lost_text(served: ServedProduct | None) -> str:
     if served is None:
         return "the index does not know it"
     if served.base is None:
@@ -148,11 +162,11 @@ def _how_lost(served: Served | None) -> str:
     return "the index holds no image of it"
 
 
-def _loser(truth: Expected, served: Served | None) -> str | None:
+def _losing_source(truth: ExpectedProduct, served: ServedProduct | None) -> str | None:
     live = served is not None and served.base is not None and not served.base.deleted
     return _source(truth.vectors if live else truth.base)
 
 
 def _source(claims: list[Claim]) -> str | None:
     claim = newest(claims)
-    return None if claim is None else place(claim.source)
+    return None if claim is None else format_position(claim.source)

@@ -8,7 +8,15 @@ from typing import Literal
 from msgspec import Struct
 
 from streams.tools.fsck.letters import Failure
-from streams.tools.fsck.values import Attributes, Message, Order, Picture, Source, Terms, place
+from streams.tools.fsck.values import (
+    Message,
+    MessagePosition,
+    OfferFields,
+    Order,
+    ProductFields,
+    ServedImage,
+    format_position,
+)
 from visualsearch.contracts.codec import decode_event
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.events import (
@@ -26,10 +34,10 @@ ORDER_HEADER = "__visualsearch.order"
 _STOOD = re.compile(rb"(-1|[0-9]{1,19}),([0-9]{1,19})")
 
 
-class Pictures(Struct, frozen=True):
+class ExpectedImages(Struct, frozen=True):
     """A product's images; those in `doubtful`, by position, may be missing."""
 
-    images: list[Picture] = []
+    images: list[ServedImage] = []
     doubtful: frozenset[int] = frozenset()
 
     @property
@@ -47,13 +55,13 @@ class Claim:
     """
 
     order: Order
-    source: Source | None
-    says: Attributes | Terms | Pictures
-    settled: bool = True
+    source: MessagePosition | None
+    state: ProductFields | OfferFields | ExpectedImages
+    confirmed: bool = True
 
 
 @dataclass(slots=True)
-class Expected:
+class ExpectedProduct:
     """Per kind the claims that may stand: the newest settled one and what is not older."""
 
     base: list[Claim] = field(default_factory=list)
@@ -66,31 +74,31 @@ class Expected:
         return claims
 
 
-def put(claims: list[Claim], claim: Claim) -> None:
+def add_claim(claims: list[Claim], claim: Claim) -> None:
     """Add a claim unless a newer settled one stands; drop what it makes obsolete.
 
     Equal ones stay side by side: which of two partitions' events was applied last is chance.
     """
-    if any(known.settled and known.order > claim.order for known in claims):
+    if any(known.confirmed and known.order > claim.order for known in claims):
         return
-    if claim.settled:
+    if claim.confirmed:
         claims[:] = [known for known in claims if known.order >= claim.order]
     claims.append(claim)
 
 
 def newest(claims: list[Claim]) -> Claim | None:
     """Return the deciding claim: the newest settled one, else the newest of all."""
-    pool = [claim for claim in claims if claim.settled] or claims
+    pool = [claim for claim in claims if claim.confirmed] or claims
     return max(pool, key=lambda claim: claim.order, default=None)
 
 
 class History:
     """Folds messages of the product topics, in any order."""
 
-    def __init__(self, mode: Mode, dead: Mapping[Source, Failure]) -> None:
-        self.products: dict[str, Expected] = {}
+    def __init__(self, mode: Mode, dead: Mapping[MessagePosition, Failure]) -> None:
+        self.products: dict[str, ExpectedProduct] = {}
         self.events = 0
-        self.unread: list[tuple[Source, str]] = []  # and why
+        self.unread: list[tuple[MessagePosition, str]] = []  # and why
         self._mode = mode
         self._dead = dead
 
@@ -103,16 +111,16 @@ class History:
         except SchemaError as error:
             self.unread.append((message.source, error.code))
             return
-        expected = self.products.setdefault(event.product.product_id, Expected())
+        expected = self.products.setdefault(event.product.product_id, ExpectedProduct())
         failure = self._dead.get(message.source, Failure())
         for kind, says in claims_of(event).items():
-            settled = not failure.whole
-            if isinstance(says, Pictures) and (failure.pictures or failure.unnumbered):
+            settled = not failure.whole_event
+            if isinstance(says, ExpectedImages) and (failure.image_numbers or failure.unnumbered):
                 every = range(len(says.images))
-                failed = every if failure.unnumbered else failure.pictures & set(every)
-                says = Pictures(says.images, frozenset(failed))  # noqa: PLW2901 - made precise
+                failed = every if failure.unnumbered else failure.image_numbers & set(every)
+                says = ExpectedImages(says.images, frozenset(failed))  # noqa: PLW2901 - made precise
                 settled = settled and says.certain > 0
-            put(expected.of(kind), Claim(order, message.source, says, settled))
+            add_claim(expected.of(kind), Claim(order, message.source, says, settled))
 
 
 def decode(message: Message) -> ProductEvent:
@@ -123,12 +131,12 @@ def decode(message: Message) -> ProductEvent:
         message.value,
         key=message.key,
         headers=message.headers,
-        timestamp_ms=stood(message)[0],
-        source=place(message.source) or "",
+        timestamp_ms=original_position(message)[0],
+        source=format_position(message.source) or "",
     )
 
 
-def stood(message: Message) -> tuple[int, int]:
+def original_position(message: Message) -> tuple[int, int]:
     """Return (timestamp in ms, offset), of a replay those that its original had.
 
     Raises SchemaError `order_header_invalid`.
@@ -144,25 +152,25 @@ def stood(message: Message) -> tuple[int, int]:
 
 def order_of(event: ProductEvent, message: Message, mode: Mode) -> Order:
     """Return (timestamp in ms or version, offset, rank of the type). Raises SchemaError."""
-    timestamp_ms, offset = stood(message)
+    timestamp_ms, offset = original_position(message)
     first = timestamp_ms if mode == "timestamp" else event.version
     if first is None:
         raise SchemaError("version_missing", "no version, and the mode is `explicit`")
     return first, offset, TYPE_RANK[TYPE_NAMES[type(event)]]
 
 
-def claims_of(event: ProductEvent) -> dict[str, Attributes | Terms | Pictures]:
+def claims_of(event: ProductEvent) -> dict[str, ProductFields | OfferFields | ExpectedImages]:
     """Return what an event says, by kind of record."""
     if isinstance(event, ProductDeleted):
-        return {"base": Attributes(deleted=True), "offer": Terms(deleted=True),
-                "vectors": Pictures()}  # fmt: skip
+        return {"base": ProductFields(deleted=True), "offer": OfferFields(deleted=True),
+                "vectors": ExpectedImages()}  # fmt: skip
     product = event.product
-    terms = Terms(price=product.price, currency=product.currency, in_stock=product.in_stock)
+    terms = OfferFields(price=product.price, currency=product.currency, in_stock=product.in_stock)
     if isinstance(event, ProductOfferUpdated):
         return {"offer": terms}
     assert isinstance(product, Product)  # noqa: S101 - of the two types that are left
-    said: dict[str, Attributes | Terms | Pictures] = {
-        "base": Attributes(
+    said: dict[str, ProductFields | OfferFields | ExpectedImages] = {
+        "base": ProductFields(
             title=product.title,
             description=product.description,
             brand=product.brand,
@@ -171,16 +179,16 @@ def claims_of(event: ProductEvent) -> dict[str, Attributes | Terms | Pictures]:
             attributes=product.attributes or {},
             url=product.url,
         ),
-        "vectors": Pictures(pictures_of(product)),
+        "vectors": ExpectedImages(images_of(product)),
     }
-    if terms != Terms():  # with none of the three the offer stays as it was
+    if terms != OfferFields():  # with none of the three the offer stays as it was
         said["offer"] = terms
     return said
 
 
-def pictures_of(product: Product) -> list[Picture]:
+def images_of(product: Product) -> list[ServedImage]:
     """Return the images; one without an id is named by its place in the list."""
     return [
-        Picture(image.image_id or str(number), image.kind, image.url)
+        ServedImage(image.image_id or str(number), image.kind, image.url)
         for number, image in enumerate(product.images)
     ]

@@ -6,30 +6,32 @@ from dataclasses import dataclass, field
 
 from streams.tools.fsck.cluster import Bounds, Cluster
 from streams.tools.fsck.report import Finding
-from streams.tools.fsck.values import Part, place
-from streams.tools.fsck.worker import Worker
+from streams.tools.fsck.values import PartitionKey, format_position
+from streams.tools.fsck.worker import WorkerClient
 
-LANES = ("attributes", "embedding")
+PIPELINES = ("attributes", "embedding")
 PAUSE_S = 0.2
 
 
 @dataclass(slots=True)
-class Late:
+class Lateness:
     """What is still to be worked on: ranges of offsets, and words for people."""
 
-    ranges: dict[Part, tuple[int, int]] = field(default_factory=dict)
+    ranges: dict[PartitionKey, tuple[int, int]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, who: str, ranges: Bounds) -> None:
         """Take in the ranges that somebody has not worked on."""
         for (topic, partition), (start, stop) in ranges.items():
             text = f"{who}: up to {stop - start} messages of {topic}[{partition}] not worked on"
-            self.findings.append(Finding(text, source=place((topic, partition, start))))
+            self.findings.append(Finding(text, source=format_position((topic, partition, start))))
             known = self.ranges.get((topic, partition), (start, stop))
             self.ranges[topic, partition] = (min(start, known[0]), max(stop, known[1]))
 
 
-def behind(bounds: Bounds, reached: Mapping[Part, int]) -> dict[Part, tuple[int, int]]:
+def unprocessed_ranges(
+    bounds: Bounds, reached: Mapping[PartitionKey, int]
+) -> dict[PartitionKey, tuple[int, int]]:
     """Return the ranges that are not reached yet; where nothing was reached, all of it.
 
     By offsets alone: what stands there may be no message.
@@ -40,49 +42,49 @@ def behind(bounds: Bounds, reached: Mapping[Part, int]) -> dict[Part, tuple[int,
 
 def wait_for_lanes(
     cluster: Cluster, groups: Mapping[str, str], bounds: Bounds, give_up_at: float
-) -> Late:
+) -> Lateness:
     """Wait until each lane's group has committed all of `bounds`; return what is late."""
 
-    def ask() -> Late:
-        late = Late()
+    def ask() -> Lateness:
+        late = Lateness()
         for lane, group in groups.items():
-            ranges = behind(bounds, cluster.committed(group, bounds))
-            late.add(f"{lane} lane", cluster.holding(ranges))
+            ranges = unprocessed_ranges(bounds, cluster.committed(group, bounds))
+            late.add(f"{lane} lane", cluster.with_messages(ranges))
         return late
 
     return _wait(ask, give_up_at)
 
 
-def wait_for_retries(cluster: Cluster, group: str, topic: str, give_up_at: float) -> Late:
+def wait_for_retries(cluster: Cluster, group: str, topic: str, give_up_at: float) -> Lateness:
     """Wait until nothing is left to be tried again; return what still is.
 
     A retry that fails is a new message: the end of the topic is asked for each time.
     """
 
-    def ask() -> Late:
+    def ask() -> Lateness:
         bounds = cluster.bounds([topic])
-        late = Late()
-        ranges = behind(bounds, cluster.committed(group, bounds))
-        late.add("retries", cluster.holding(ranges))
+        late = Lateness()
+        ranges = unprocessed_ranges(bounds, cluster.committed(group, bounds))
+        late.add("retries", cluster.with_messages(ranges))
         return late
 
     return _wait(ask, give_up_at)
 
 
-def wait_for_index(cluster: Cluster, worker: Worker, log: str, give_up_at: float) -> Late:
+def wait_for_index(cluster: Cluster, worker: WorkerClient, log: str, give_up_at: float) -> Lateness:
     """Wait until the worker has applied what the index log holds now; return what is late."""
     bounds = cluster.bounds([log])
 
-    def ask() -> Late:
+    def ask() -> Lateness:
         positions = {(log, p): at for p, at in worker.index().positions.items()}
-        late = Late()
-        late.add("index", cluster.holding(behind(bounds, positions)))
+        late = Lateness()
+        late.add("index", cluster.with_messages(unprocessed_ranges(bounds, positions)))
         return late
 
     return _wait(ask, give_up_at)
 
 
-def _wait(ask: Callable[[], Late], give_up_at: float) -> Late:
+def _wait(ask: Callable[[], Lateness], give_up_at: float) -> Lateness:
     """Ask, at least once, until nothing is late or it is `give_up_at` by `time.monotonic`."""
     while (late := ask()).ranges and time.monotonic() < give_up_at:
         time.sleep(PAUSE_S)

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from streams.kafka.numbers import whole_number
-from streams.tools.fsck.values import Message, Source
+from streams.kafka.numbers import parse_int64
+from streams.tools.fsck.values import Message, MessagePosition
 
 PREFIX = "__visualsearch.errors."
 _OF_PICTURES = {"fetch", "image", "embed"}
@@ -20,18 +20,18 @@ class Failure:
     """All that the dead letters say of one event."""
 
     codes: set[str] = field(default_factory=set)
-    pictures: set[int] = field(default_factory=set)  # by their number in the event
+    image_numbers: set[int] = field(default_factory=set)  # by their number in the event
     unnumbered: bool = False  # an image failed, none knows which
-    whole: bool = False  # any record of the event may be missing
+    whole_event: bool = False  # any record of the event may be missing
 
 
-def failures(letters: Iterable[Message]) -> dict[Source, Failure]:
+def failures(letters: Iterable[Message]) -> dict[MessagePosition, Failure]:
     """Return the failures by the event's place; letters without one are of no use here."""
-    found: dict[Source, Failure] = {}
+    found: dict[MessagePosition, Failure] = {}
     for letter in letters:
         topic = letter.header(PREFIX + "topic")
-        partition = whole_number(letter.header(PREFIX + "partition"))
-        offset = whole_number(letter.header(PREFIX + "offset"))
+        partition = parse_int64(letter.header(PREFIX + "partition"))
+        offset = parse_int64(letter.header(PREFIX + "offset"))
         if topic is None or partition is None or offset is None:
             continue
         failure = found.setdefault((topic, partition, offset), Failure())
@@ -42,7 +42,7 @@ def failures(letters: Iterable[Message]) -> dict[Source, Failure]:
             if number is None:
                 failure.unnumbered = True
             else:
-                failure.pictures.add(int(number[1]))
+                failure.image_numbers.add(int(number[1]))
         elif stage not in _OF_NOTHING:
-            failure.whole = True
+            failure.whole_event = True
     return found

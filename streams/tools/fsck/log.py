@@ -2,12 +2,19 @@
 
 from collections.abc import Iterable, Mapping
 
-from streams.tools.fsck.history import Claim, Expected, Pictures, put
-from streams.tools.fsck.values import Attributes, Message, Part, Picture, Terms, parse_place
+from streams.tools.fsck.history import Claim, ExpectedImages, ExpectedProduct, add_claim
+from streams.tools.fsck.values import (
+    Message,
+    OfferFields,
+    PartitionKey,
+    ProductFields,
+    ServedImage,
+    parse_message_position,
+)
 from visualsearch.contracts.records import (
-    Base,
+    BaseLogRecord,
     IndexRecord,
-    Offer,
+    OfferLogRecord,
     UnknownRecordError,
     decode_record,
 )
@@ -18,8 +25,8 @@ Hashes = dict[tuple[str, str], set[str]]
 
 def fold_log(
     records: Iterable[Message],
-    products: dict[str, Expected],
-    lows: Mapping[Part, int],
+    products: dict[str, ExpectedProduct],
+    lows: Mapping[PartitionKey, int],
 ) -> int:
     """Add what the log says of events that the topics no longer hold; return how many it told of.
 
@@ -32,9 +39,9 @@ def fold_log(
             product_id, record = decode_record(message.key, message.value)
         except UnknownRecordError:
             continue
-        source = parse_place(message.header("source"))
+        source = parse_message_position(message.header("source"))
         kind = record.__struct_config__.tag
-        held = products.get(product_id, Expected()).of(str(kind))
+        held = products.get(product_id, ExpectedProduct()).of(str(kind))
         gone = source is not None and source[2] < lows.get(source[:2], 0)
         if not (gone or (source is None and not held)):
             continue
@@ -43,7 +50,7 @@ def fold_log(
         if known is None or claim.order >= known.order:
             told[product_id, str(kind)] = claim
     for (product_id, kind), claim in told.items():
-        put(products.setdefault(product_id, Expected()).of(kind), claim)
+        add_claim(products.setdefault(product_id, ExpectedProduct()).of(kind), claim)
     return len(told)
 
 
@@ -58,15 +65,15 @@ def content_hashes(records: Iterable[Message], products: set[str]) -> Hashes:
             product_id, record = decode_record(message.key, message.value)
         except UnknownRecordError:
             continue
-        if not isinstance(record, Base | Offer):
+        if not isinstance(record, BaseLogRecord | OfferLogRecord):
             for image in record.images:
                 hashes.setdefault((product_id, image.image_id), set()).add(image.content_hash)
     return hashes
 
 
-def _says(record: IndexRecord) -> Attributes | Terms | Pictures:
-    if isinstance(record, Base):
-        return Attributes(
+def _says(record: IndexRecord) -> ProductFields | OfferFields | ExpectedImages:
+    if isinstance(record, BaseLogRecord):
+        return ProductFields(
             deleted=record.deleted,
             title=record.title,
             description=record.description,
@@ -76,6 +83,6 @@ def _says(record: IndexRecord) -> Attributes | Terms | Pictures:
             attributes=record.attributes,
             url=record.url,
         )
-    if isinstance(record, Offer):
-        return Terms(record.deleted, record.price, record.currency, record.in_stock)
-    return Pictures([Picture(i.image_id, i.kind, i.url) for i in record.images])
+    if isinstance(record, OfferLogRecord):
+        return OfferFields(record.deleted, record.price, record.currency, record.in_stock)
+    return ExpectedImages([ServedImage(i.image_id, i.kind, i.url) for i in record.images])

@@ -25,7 +25,7 @@ FETCHERS = 8
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-class Encoder(Protocol):
+class ImageEncoder(Protocol):
     """The part of an encoder that is used here."""
 
     @property
@@ -44,12 +44,12 @@ class Limits(Struct, frozen=True):
     roots: tuple[Path, ...] = ()
 
 
-class Unreadable(Exception):  # noqa: N818 - no error of the check: it only cannot judge
+class ImageUnreadableError(Exception):
     """An image's bytes cannot be had now."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class ImageToCheck:
     """An image to compare: where its bytes are, and the vector that is served (base64)."""
 
     product_id: str
@@ -65,16 +65,18 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ImageComparison:
     """What came of one image: a cosine, or why there is none; the digests of its bytes."""
 
-    stored: Stored
+    stored: ImageToCheck
     cosine: float | None = None
     problem: str = ""
     digests: frozenset[str] = frozenset()
 
 
-def compare(pictures: Iterable[Stored], encoder: Encoder, limits: Limits) -> Iterator[Compared]:
+def compare(
+    pictures: Iterable[ImageToCheck], encoder: ImageEncoder, limits: Limits
+) -> Iterator[ImageComparison]:
     """Fetch, embed and compare, some images at a time."""
     with ThreadPoolExecutor(FETCHERS) as pool:
         for step in _steps(pictures):
@@ -94,7 +96,7 @@ def cosine(fresh: npt.NDArray[np.float32], served: str) -> float:
     return float(stored @ mine / (np.linalg.norm(stored) * np.linalg.norm(mine)))
 
 
-def read_picture(source: ImageSource, limits: Limits) -> bytes:
+def read_image(source: ImageSource, limits: Limits) -> bytes:
     """Return the bytes of an image. Raises Unreadable."""
     try:
         if source.data is not None:
@@ -108,15 +110,17 @@ def read_picture(source: ImageSource, limits: Limits) -> bytes:
             data = _local(url, limits).read_bytes()
     except urllib.error.HTTPError as error:
         error.close()
-        raise Unreadable(f"{source.url} answers {error.code}") from None
+        raise ImageUnreadableError(f"{source.url} answers {error.code}") from None
     except (OSError, HTTPException, ValueError) as error:
-        raise Unreadable(f"{(source.url or 'inline picture')[:200]}: {error}") from None
+        raise ImageUnreadableError(f"{(source.url or 'inline picture')[:200]}: {error}") from None
     if len(data) > limits.bytes:
-        raise Unreadable(f"{url[:200]}: over {limits.bytes} bytes")
+        raise ImageUnreadableError(f"{url[:200]}: over {limits.bytes} bytes")
     return data
 
 
-def excused(compared: Compared, hashes: Mapping[tuple[str, str], set[str]]) -> bool:
+def url_content_changed(
+    compared: ImageComparison, hashes: Mapping[tuple[str, str], set[str]]
+) -> bool:
     """Return whether a wrong vector is an image whose bytes at its URL are not those indexed."""
     stored = compared.stored
     indexed = hashes.get((stored.product_id, stored.image_id), set())
@@ -133,8 +137,8 @@ def _local(url: str, limits: Limits) -> Path:
     return path
 
 
-def _steps(pictures: Iterable[Stored]) -> Iterable[list[Stored]]:
-    step: list[Stored] = []
+def _steps(pictures: Iterable[ImageToCheck]) -> Iterable[list[ImageToCheck]]:
+    step: list[ImageToCheck] = []
     for stored in pictures:
         step.append(stored)
         if len(step) == STEP:
@@ -144,18 +148,20 @@ def _steps(pictures: Iterable[Stored]) -> Iterable[list[Stored]]:
         yield step
 
 
-def _load(stored: Stored, limits: Limits) -> list[bytes] | Unreadable:
+def _load(stored: ImageToCheck, limits: Limits) -> list[bytes] | ImageUnreadableError:
     if not stored.sources:
-        return Unreadable("its event does not tell where the bytes are")
+        return ImageUnreadableError("its event does not tell where the bytes are")
     try:
-        return [read_picture(source, limits) for source in stored.sources]
-    except Unreadable as error:
+        return [read_image(source, limits) for source in stored.sources]
+    except ImageUnreadableError as error:
         return error
 
 
 def _embedded(
-    step: Sequence[Stored], loaded: Sequence[list[bytes] | Unreadable], encoder: Encoder
-) -> list[Compared]:
+    step: Sequence[ImageToCheck],
+    loaded: Sequence[list[bytes] | ImageUnreadableError],
+    encoder: ImageEncoder,
+) -> list[ImageComparison]:
     """Embed a step in one call, or image by image if one of them spoils it."""
     flat = [data for each in loaded if isinstance(each, list) for data in each]
     try:
@@ -166,17 +172,19 @@ def _embedded(
 
 
 def _judged(
-    stored: Stored,
-    loaded: list[bytes] | Unreadable,
+    stored: ImageToCheck,
+    loaded: list[bytes] | ImageUnreadableError,
     rows: Mapping[bytes, npt.NDArray[np.float32]],
-    encoder: Encoder,
-) -> Compared:
-    if isinstance(loaded, Unreadable):
-        return Compared(stored, problem=str(loaded))
+    encoder: ImageEncoder,
+) -> ImageComparison:
+    if isinstance(loaded, ImageUnreadableError):
+        return ImageComparison(stored, problem=str(loaded))
     digests = frozenset(hashlib.sha256(data).hexdigest() for data in loaded)
     try:
         fresh = [rows[d] if d in rows else encoder.encode_images([d])[0] for d in loaded]
     except Exception as error:
-        return Compared(stored, problem=f"its bytes cannot be embedded: {error}", digests=digests)
+        return ImageComparison(
+            stored, problem=f"its bytes cannot be embedded: {error}", digests=digests
+        )
     best = max(cosine(row, stored.vector) for row in fresh)
-    return Compared(stored, cosine=best, digests=digests)
+    return ImageComparison(stored, cosine=best, digests=digests)

@@ -40,7 +40,7 @@ class Report:
     events: int = 0  # read
     expected: int = 0  # products that must be searchable
     served: int = 0  # products that are
-    pictures: int = 0  # vectors compared
+    images_compared: int = 0  # vectors compared
     notes: list[str] = field(default_factory=list)
     findings: dict[str, list[Finding]] = field(
         default_factory=lambda: {category: [] for category in CATEGORIES}
@@ -50,7 +50,7 @@ class Report:
         """Take in a finding."""
         self.findings[category].append(finding)
 
-    def excuse(self, products: set[str], category: str, why: str) -> None:
+    def reclassify(self, products: set[str], category: str, why: str) -> None:
         """Turn differences of these products into findings of another category."""
         for name in DIFFERENCES:
             kept = []
@@ -89,7 +89,7 @@ class Report:
             "events": self.events,
             "expected": self.expected,
             "served": self.served,
-            "pictures_compared": self.pictures,
+            "pictures_compared": self.images_compared,
             "counts": self.counts,
             "notes": self.notes,
             "examples": {name: found[:EXAMPLES] for name, found in self.findings.items() if found},

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
-from streams.kafka.numbers import whole_number
+from streams.kafka.numbers import parse_int64
 
 Order = tuple[int, int, int]
-Part = tuple[str, int]
+PartitionKey = tuple[str, int]
 """A topic and a partition."""
-Source = tuple[str, int, int]
+MessagePosition = tuple[str, int, int]
 """A topic, a partition and an offset."""
 
 
@@ -35,7 +35,7 @@ class Message:
     damage: str | None = None  # the code of what the client could not read
 
     @property
-    def source(self) -> Source:
+    def source(self) -> MessagePosition:
         """Where it stands."""
         return self.topic, self.partition, self.offset
 
@@ -47,21 +47,21 @@ class Message:
         return None
 
 
-def place(source: Source | None) -> str | None:
+def format_position(source: MessagePosition | None) -> str | None:
     """Write a source as people and headers do: topic[partition]@offset."""
     return None if source is None else f"{source[0]}[{source[1]}]@{source[2]}"
 
 
-def parse_place(text: str | None) -> Source | None:
-    """Read what `place` writes; None for anything else."""
+def parse_message_position(text: str | None) -> MessagePosition | None:
+    """Read what `format_position` writes; None for anything else."""
     where, _, offset = (text or "").rpartition("@")
     topic, _, partition = where.rpartition("[")
     partition = partition.removesuffix("]")
-    number, at = whole_number(partition), whole_number(offset)
+    number, at = parse_int64(partition), parse_int64(offset)
     return None if not topic or number is None or at is None else (topic, number, at)
 
 
-class Attributes(Struct, frozen=True):
+class ProductFields(Struct, frozen=True):
     """What a product is; of a deleted one only that it is."""
 
     deleted: bool = False
@@ -74,7 +74,7 @@ class Attributes(Struct, frozen=True):
     url: str | None = None
 
 
-class Terms(Struct, frozen=True):
+class OfferFields(Struct, frozen=True):
     """Price and stock."""
 
     deleted: bool = False
@@ -83,7 +83,7 @@ class Terms(Struct, frozen=True):
     in_stock: bool | None = None
 
 
-class Picture(Struct, frozen=True):
+class ServedImage(Struct, frozen=True):
     """One image; `url` is None where the event carries the bytes, `vector` base64 float16."""
 
     image_id: str
@@ -100,12 +100,12 @@ class Orders(Struct, frozen=True):
     vectors: Order | None = None
 
 
-class Served(Struct, frozen=True):
+class ServedProduct(Struct, frozen=True):
     """A product as a worker serves it."""
 
     product_id: str
     searchable: bool
     orders: Orders
-    base: Attributes | None = None
-    offer: Terms | None = None
-    images: list[Picture] = []
+    base: ProductFields | None = None
+    offer: OfferFields | None = None
+    images: list[ServedImage] = []

@@ -9,13 +9,13 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec import Struct
 
-from streams.tools.fsck.values import FsckError, Served
+from streams.tools.fsck.values import FsckError, ServedProduct
 
 # No proxy of the environment: the pipelines and the worker's other clients use none either.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-class Index(Struct, frozen=True):
+class WorkerIndex(Struct, frozen=True):
     """Which model's vectors a worker serves, and how far it has applied each log partition."""
 
     model: str
@@ -24,7 +24,7 @@ class Index(Struct, frozen=True):
 
 
 class _Head(Struct):
-    index: Index
+    index: WorkerIndex
 
 
 class _Count(Struct):
@@ -35,14 +35,14 @@ class _Tail(Struct, forbid_unknown_fields=True):
     end: _Count
 
 
-class Worker:
+class WorkerClient:
     """Reads `GET /v1/products` of the worker at `url`."""
 
     def __init__(self, url: str, *, timeout_s: float = 60.0) -> None:
         self.url = url.rstrip("/")
         self._timeout_s = timeout_s
 
-    def index(self) -> Index:
+    def index(self) -> WorkerIndex:
         """Return what the worker says of its index. Raises FsckError."""
         lines = list(self._lines(limit=0))
         try:
@@ -50,15 +50,15 @@ class Worker:
         except msgspec.DecodeError as error:
             raise FsckError("worker_foreign", f"{self.url} is no such worker: {error}") from None
 
-    def products(self) -> Iterator[Served]:
+    def products(self) -> Iterator[ServedProduct]:
         """Yield every product that the worker knows. Raises FsckError, also when cut off."""
         return self._products()
 
-    def pictured(self, product_id: str) -> Served | None:
+    def product_with_vectors(self, product_id: str) -> ServedProduct | None:
         """Return one product with its vectors; None if the worker does not know it."""
         return next(iter(list(self._products(product_id=product_id, vectors=1))), None)
 
-    def _products(self, **query: str | int) -> Iterator[Served]:
+    def _products(self, **query: str | int) -> Iterator[ServedProduct]:
         count = 0
         last = b""
         for number, line in enumerate(self._lines(**query)):
@@ -73,9 +73,9 @@ class Worker:
         if said != count:
             raise FsckError("worker_cut_off", f"{self.url} stopped in the middle of its products")
 
-    def _served(self, line: bytes) -> Served:
+    def _served(self, line: bytes) -> ServedProduct:
         try:
-            return msgspec.json.decode(line, type=Served)
+            return msgspec.json.decode(line, type=ServedProduct)
         except msgspec.DecodeError as error:
             raise FsckError("worker_foreign", f"{self.url}: {error}: {line[:200]!r}") from None
 

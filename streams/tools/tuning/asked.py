@@ -5,13 +5,13 @@ from typing import Any, cast
 
 from streams.tools.evaluation.judge import DEADLINE_S
 from streams.tools.evaluation.queries import Queries, QueriesError, to_request
-from streams.tools.evaluation.shop import Shop
+from streams.tools.evaluation.shop import LocalIndex
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.engine import Engine
 from visualsearch.types import Answer, Query
 
 
-class Listening:
+class QueryRecorder:
     """An engine that notes what it is asked."""
 
     def __init__(self, engine: Engine) -> None:
@@ -27,14 +27,14 @@ class Listening:
         return getattr(self._engine, name)
 
 
-async def asked_of(
-    shop: Shop, queries: Queries, top_k: int, progress: Callable[[], None] = lambda: None
+async def record_queries(
+    shop: LocalIndex, queries: Queries, top_k: int, progress: Callable[[], None] = lambda: None
 ) -> Sequence[Query]:
     """Return what the searches of a file ask of the index, each for `top_k` products.
 
     Raises QueriesError, with the line, for a query that gets an error for an answer.
     """
-    listening = Listening(shop.engine)
+    listening = QueryRecorder(shop.engine)
     pipeline = shop.pipeline_over(cast("Engine", listening))
     try:
         for search in queries.searches:

@@ -20,11 +20,11 @@ TIMES = (1.0, 1.5, 2.0, 3.0, 4.0)  # over-fetch
 ENOUGH = 0.999  # recall beyond which a knob is turned no further
 _TIE = 1e-4  # equal images score equally but for rounding
 
-Search = Callable[[Query], DoubleArray]
+SearchScores = Callable[[Query], DoubleArray]
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class MeasuredSetting:
     """A setting of a knob: recall of the exact answer, and milliseconds of a search."""
 
     knob: str
@@ -40,18 +40,18 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenSettings:
     """Settings for a worker, and the point that says what they give."""
 
     recall_target: float
     overfetch: float | None  # None: nothing was measured that would say so
     ef_max: int | None
-    point: Point
+    point: MeasuredSetting
 
 
 def measure(
     engine: Engine, queries: Sequence[Query], tell: Callable[[str], None] = lambda _: None
-) -> list[Point]:
+) -> list[MeasuredSetting]:
     """Return the points of every knob that this index has, each over all queries it is about."""
     tell("exact answers")
     truth = [_planned(engine, query, 1.0)[0] for query in queries]
@@ -81,7 +81,9 @@ def measure(
     return points
 
 
-def choose(points: Sequence[Point], recall: float, slo_ms: float) -> Chosen | None:
+def choose(
+    points: Sequence[MeasuredSetting], recall: float, slo_ms: float
+) -> ChosenSettings | None:
     """Return settings that find enough in time; None if none does.
 
     Of several recall targets that do, the closest to the recall asked for is taken: a lower one
@@ -93,7 +95,7 @@ def choose(points: Sequence[Point], recall: float, slo_ms: float) -> Chosen | No
         return None
     best = min(targets, key=lambda p: (abs(p.setting - recall), p.p95_ms.mean))
     if not best.strategies.get("graph"):
-        return Chosen(best.setting, None, None, best)
+        return ChosenSettings(best.setting, None, None, best)
     times = [p for p in points if p.knob == "overfetch" and p.recall.mean >= recall]
     beams = [p for p in points if p.knob == "ef" and p.p95_ms.mean <= slo_ms]
     widest = max(beams, key=lambda p: p.setting, default=None)
@@ -102,10 +104,10 @@ def choose(points: Sequence[Point], recall: float, slo_ms: float) -> Chosen | No
         # Filters over-fetch: how much wider a beam may get is told by what the widest one took.
         times_wider = slo_ms / max(widest.p95_ms.mean, 1e-6)
         room = min(Tuning().ef_max, int(widest.setting * times_wider))
-    return Chosen(best.setting, min((p.setting for p in times), default=None), room, best)
+    return ChosenSettings(best.setting, min((p.setting for p in times), default=None), room, best)
 
 
-def settings_of(chosen: Chosen) -> dict[str, Any]:
+def chosen_settings(chosen: ChosenSettings) -> dict[str, Any]:
     """Return the settings by their names, without those that nothing was measured of."""
     found = {
         "recall_target": chosen.recall_target,
@@ -119,9 +121,9 @@ def _overfetch(
     trial: Trial,
     queries: Sequence[Query],
     truth: Sequence[DoubleArray],
-    points: Sequence[Point],
+    points: Sequence[MeasuredSetting],
     tell: Callable[[str], None],
-) -> list[Point]:
+) -> list[MeasuredSetting]:
     """Measure how much more to fetch for filters that leave a part of the catalog out."""
     whole = trial.view_of(Filters()).live_rows
     mine = [
@@ -146,7 +148,7 @@ def _overfetch(
 
 def _target(
     engine: Engine, queries: Sequence[Query], truth: Sequence[DoubleArray], target: float
-) -> Point:
+) -> MeasuredSetting:
     strategies: dict[str, int] = {}
 
     def search(query: Query) -> DoubleArray:
@@ -168,8 +170,8 @@ def _point(
     setting: float,
     queries: Sequence[Query],
     truth: Sequence[DoubleArray],
-    search: Search,
-) -> Point:
+    search: SearchScores,
+) -> MeasuredSetting:
     recalls, times = [], []
     for query, right in zip(queries, truth, strict=True):
         begin = time.perf_counter()
@@ -177,7 +179,7 @@ def _point(
         times.append(1000 * (time.perf_counter() - begin))
         if len(right):  # where nothing matches there is nothing to find
             recalls.append(float(np.count_nonzero(found >= right[-1] - _TIE)) / len(right))
-    return Point(
+    return MeasuredSetting(
         knob,
         setting,
         estimate(np.minimum(np.array(recalls or [1.0]), 1.0)),

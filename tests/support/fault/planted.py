@@ -10,10 +10,10 @@ from visualsearch.client.messages import OutgoingMessage
 from visualsearch.client.partitioner import partition_of
 from visualsearch.client.producer import Producer
 from visualsearch.contracts.records import (
-    Base,
-    ImageVector,
+    BaseLogRecord,
     IndexRecord,
-    Vectors,
+    LogImageVector,
+    VectorsLogRecord,
     encode_record,
     record_key,
 )
@@ -38,8 +38,8 @@ def plant(stage: Stage, served: Products) -> Planted:
     risen = gone[0]
     with Producer(stage.settings.kafka()) as producer:
         for name, record in (
-            (lost, Base(order=_later(served[lost]), deleted=True)),
-            (risen, Base(order=_later(served[risen]), title="Ghost")),
+            (lost, BaseLogRecord(order=_later(served[lost]), deleted=True)),
+            (risen, BaseLogRecord(order=_later(served[risen]), title="Ghost")),
             (risen, _vectors(_later(served[risen]), [{"image_id": "0", "url": "blob:00"}])),
             (turned, _vectors(_order(served[turned], "vectors"), served[turned]["images"])),
         ):
@@ -57,13 +57,13 @@ def _later(row: Any) -> tuple[int, int, int]:
     return first + LATER_MS, 0, 0
 
 
-def _vectors(order: tuple[int, int, int], images: list[Any]) -> Vectors:
+def _vectors(order: tuple[int, int, int], images: list[Any]) -> VectorsLogRecord:
     vector = unit("another picture").astype("<f2").tobytes()
-    return Vectors(
+    return VectorsLogRecord(
         order=order,
         model=FakeEncoder.model_id,
         images=[
-            ImageVector(image_id=image["image_id"], vector=vector, url=image["url"],
+            LogImageVector(image_id=image["image_id"], vector=vector, url=image["url"],
                         content_hash="", kind=image.get("kind", "catalog"))
             for image in images
         ],

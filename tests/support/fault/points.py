@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from streams.indexer.healer import HEALED
 from visualsearch.client.messages import OutgoingMessage
-from visualsearch.client.producer import SendError, Told
+from visualsearch.client.producer import DeliveryCallback, SendError
 from visualsearch.snapshot.folder import WRITING
 
 KINDS = {"index-log": "record", "product-retry": "retry", "dead-letters": "dead letter"}
@@ -70,10 +70,10 @@ def _names_a_snapshot(here: Any, _: Any) -> bool:
 
 PRODUCE = "visualsearch.client.producer:Producer._produce"
 STEPS = (
-    Step("join a group", "streams.kafka.consumer_group:GroupReader._join", 2, life="start"),
+    Step("join a group", "streams.kafka.consumer_group:GroupConsumer._join", 2, life="start"),
     Step("join the query group", "streams.searcher.faust_app:QueryApp.start", 1, life="start"),
-    Step("read", "streams.kafka.consumer_group:GroupReader._read"),
-    Step("rebalance", "streams.kafka.consumer_group:GroupReader._enter", 1, _moves),
+    Step("read", "streams.kafka.consumer_group:GroupConsumer._poll_batch"),
+    Step("rebalance", "streams.kafka.consumer_group:GroupConsumer._start_epoch", 1, _moves),
     Step("store a picture", "streams.images.blobs:BlobStore.put"),
     Step("fetch", "streams.images.fetcher:Fetcher.fetch"),
     Step("embed", "tests.support.fakes:FakeEncoder.embed"),
@@ -81,24 +81,24 @@ STEPS = (
     Step("write a dead letter", PRODUCE, 3, _writes("dead letter"), delivered=True),
     Step("write a retry", PRODUCE, 3, _writes("retry"), delivered=True),
     Step("try again", "streams.ingest.pipeline:EmbeddingPipeline.handle_retry", 3),
-    Step("commit", "streams.kafka.consumer_group:GroupReader._commit", 4, _has_news),
+    Step("commit", "streams.kafka.consumer_group:GroupConsumer._commit", 4, _has_news),
     Step("apply", "visualsearch.engine:Engine.apply"),
     Step("heal the log", PRODUCE, 3, _writes("heal"), delivered=True),
-    Step("take a snapshot", "streams.snapshots.take:Taking.take", 2),
-    Step("freeze the index", "visualsearch.snapshot.copying:Copy.freeze", 2),
-    Step("copy the products", "visualsearch.snapshot.copying:Copy.products", 2),
-    Step("copy the vectors", "visualsearch.snapshot.copying:Copy.vectors", 2),
+    Step("take a snapshot", "streams.snapshots.take:SnapshotTaker.take", 2),
+    Step("freeze the index", "visualsearch.snapshot.copying:SnapshotCopy.freeze", 2),
+    Step("copy the products", "visualsearch.snapshot.copying:SnapshotCopy.products", 2),
+    Step("copy the vectors", "visualsearch.snapshot.copying:SnapshotCopy.vectors", 2),
     Step("fsync a snapshot", "visualsearch.snapshot.write:sync", 6),
     Step("rename a snapshot", "pathlib:Path.rename", 2, _names_a_snapshot),
     Step("prune snapshots", "streams.snapshots.take:prune", 2),
     Step("upload a file", "streams.snapshots.store:SnapshotStore._put", 8),
     Step("prune the store", "streams.snapshots.store:SnapshotStore.prune", 2),
-    Step("choose a snapshot", "streams.snapshots.choice:Choice.choose", 1, life="start"),
+    Step("choose a snapshot", "streams.snapshots.choice:SnapshotChooser.choose", 1, life="start"),
     Step("restore", "streams.snapshots.restore:restore", 1, life="start"),
     Step("replay", "streams.indexer.reader:LogReader.start", 1, life="start"),
-    Step("swap graphs", "streams.indexer.engine:give_back", 2),
+    Step("swap graphs", "streams.indexer.engine:trim_memory", 2),
     Step("stop", "streams.worker.worker:Worker.stop", 1, life="stop"),
-    Step("leave a group", "streams.kafka.consumer_group:GroupReader.close", 2, life="stop"),
+    Step("leave a group", "streams.kafka.consumer_group:GroupConsumer.close", 2, life="stop"),
     Step("leave the query group", "streams.searcher.faust_app:QueryApp.stop", 1, life="stop"),
 )
 POINTS = {point: step for step in STEPS for point in step.points}
@@ -155,7 +155,7 @@ class Trap:
 
             return around
 
-        def hearing(told: Told) -> Told:
+        def hearing(told: DeliveryCallback) -> DeliveryCallback:
             def first(error: SendError | None) -> None:
                 if error is None:
                     self.passed(delivered[0])

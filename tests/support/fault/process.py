@@ -76,9 +76,9 @@ def _tell_of_gaps() -> None:
 
     Nothing compacts the topics of this test: what is left out was read and thrown away.
     """
-    from streams.kafka.consumer_group import GroupReader
+    from streams.kafka.consumer_group import GroupConsumer
 
-    read = GroupReader._read
+    read = GroupConsumer._poll_batch
     following: dict[Any, int] = {}
 
     def told(self: Any, consumer: Any) -> Any:
@@ -91,7 +91,7 @@ def _tell_of_gaps() -> None:
             following[part] = message.next_offset
         return found
 
-    GroupReader._read = told  # type: ignore[method-assign]
+    GroupConsumer._poll_batch = told  # type: ignore[method-assign]
 
 
 def _shrink_the_index() -> None:

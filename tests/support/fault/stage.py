@@ -15,7 +15,7 @@ from streams.ingest.order import OrderMode
 from streams.kafka.topics import create_topics
 from streams.tools.broker import BrokerInfo, broker_status, start_broker, stop_broker
 from streams.tools.fsck.cluster import Cluster
-from streams.tools.fsck.lateness import LANES
+from streams.tools.fsck.lateness import PIPELINES
 from streams.tools.fsck.values import FsckError
 from tests.support.bomb import publish_bomb
 from tests.support.fault.catalogue import Author, Writer
@@ -72,15 +72,17 @@ class Stage:
         topics = self.settings.topics.product_topics()
         parts = [(topic, number) for topic in topics for number in range(PARTITIONS)]
         try:
-            found = [self.cluster.committed(self.settings.group(x), parts) for x in LANES]
+            found = [self.cluster.committed(self.settings.group(x), parts) for x in PIPELINES]
         except FsckError:
             return None
         return [sum(offsets.values()) for offsets in found]
 
-    def await_progress(self, patience_s: float = 240.0, *, lanes: tuple[str, ...] = LANES) -> None:
+    def await_progress(
+        self, patience_s: float = 240.0, *, lanes: tuple[str, ...] = PIPELINES
+    ) -> None:
         """Wait until each of these pipelines has committed more than it has now. StuckError."""
         marks: list[list[int]] = []
-        chosen = [LANES.index(lane) for lane in lanes]
+        chosen = [PIPELINES.index(lane) for lane in lanes]
 
         def advanced() -> bool:
             now = self.committed()

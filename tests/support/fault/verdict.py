@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from streams.images.blobs import SCHEME
-from streams.indexer.records import engine_record
+from streams.indexer.records import to_engine_record
 from streams.kafka.messages import MESSAGE_UNREADABLE
 from streams.tools.fsck.history import decode, order_of
-from streams.tools.fsck.lateness import LANES, wait_for_index, wait_for_lanes, wait_for_retries
+from streams.tools.fsck.lateness import PIPELINES, wait_for_index, wait_for_lanes, wait_for_retries
 from streams.tools.fsck.letters import Failure, failures
-from streams.tools.fsck.values import Message, Source, place
-from streams.tools.fsck.worker import Worker
+from streams.tools.fsck.values import Message, MessagePosition, format_position
+from streams.tools.fsck.worker import WorkerClient
 from streams.web.products import ProductsQuery, product_lines
 from tests.support.fakes import FakeEncoder
 from tests.support.fault.fleet import ROOT, Life, until
@@ -37,7 +37,7 @@ def settle(stage: Stage, workers: Iterable[Life]) -> None:
     workers = list(workers)
     settings = stage.settings
     bounds = stage.cluster.bounds(settings.topics.product_topics())
-    groups = {lane: settings.group(lane) for lane in LANES}
+    groups = {lane: settings.group(lane) for lane in PIPELINES}
     late = wait_for_lanes(stage.cluster, groups, bounds, time.monotonic() + PATIENCE_S)
     assert not late.findings, late.findings
     late = wait_for_retries(
@@ -56,7 +56,7 @@ def _quiet(stage: Stage, workers: list[Life]) -> bool:
     end = stage.cluster.bounds([log])
     for life in workers:
         give_up_at = time.monotonic() + PATIENCE_S
-        late = wait_for_index(stage.cluster, Worker(life.url), log, give_up_at)
+        late = wait_for_index(stage.cluster, WorkerClient(life.url), log, give_up_at)
         assert not late.findings, (str(life), late.findings)
     dirty = sum(_metric(life, "visualsearch_log_dirty_keys") for life in workers)
     return dirty == 0 and stage.cluster.bounds([log]) == end
@@ -113,7 +113,7 @@ def compacted(stage: Stage) -> Products:
     for message in last.values():
         assert message.key is not None
         assert message.value is not None
-        engine.apply([engine_record(*decode_record(message.key, message.value))])
+        engine.apply([to_engine_record(*decode_record(message.key, message.value))])
     return _by_id(b"".join(product_lines(engine, {}, ProductsQuery(vectors=True))))
 
 
@@ -131,8 +131,8 @@ def letters_astray(stage: Stage) -> tuple[list[str], list[str]]:
     topics = stage.settings.topics
     poison = set().union(*(author.poison for author in stage.authors))
     dead = failures(stage.cluster.read(stage.cluster.bounds([topics.dead_letters])))
-    wanted: dict[Source, frozenset[int] | None] = {}  # None: the message is poison
-    newest: dict[str, tuple[Any, Source]] = {}
+    wanted: dict[MessagePosition, frozenset[int] | None] = {}  # None: the message is poison
+    newest: dict[str, tuple[Any, MessagePosition]] = {}
     for message in stage.cluster.read(stage.cluster.bounds([topics.search_requests])):
         if message.damage == MESSAGE_UNREADABLE:  # else a request is answered
             wanted[message.source] = None
@@ -150,10 +150,12 @@ def letters_astray(stage: Stage) -> tuple[list[str], list[str]]:
             for number, image in enumerate(getattr(event.product, "images", ()))
             if image.url and never_a_picture(image.url)
         )
-    surplus = [f"{place(s)}: {told}" for s, told in dead.items() if not _due(told, wanted, s)]
+    surplus = [
+        f"{format_position(s)}: {told}" for s, told in dead.items() if not _due(told, wanted, s)
+    ]
     deciding = {source for _, source in newest.values()}
     missing = [
-        f"{place(source)}: {numbers}"
+        f"{format_position(source)}: {numbers}"
         for source, numbers in wanted.items()
         if numbers is None or source in deciding
         if not _told(dead.get(source), numbers)
@@ -161,7 +163,9 @@ def letters_astray(stage: Stage) -> tuple[list[str], list[str]]:
     return surplus, missing
 
 
-def _due(told: Failure, wanted: dict[Source, frozenset[int] | None], source: Source) -> bool:
+def _due(
+    told: Failure, wanted: dict[MessagePosition, frozenset[int] | None], source: MessagePosition
+) -> bool:
     """Return whether all that a message's dead letters say was to be expected."""
     numbers = wanted.get(source, frozenset())
     if numbers is None:

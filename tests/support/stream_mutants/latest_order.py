@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from streams.ingest.latest import Newest, _Turn
-from streams.ingest.order import Place
-from streams.ingest.outcome import Outcome, Publish
+from streams.ingest.latest import Newest, _ProductLock
+from streams.ingest.order import OriginalPosition
+from streams.ingest.outcome import EventOutcome, Publish
 from streams.kafka.messages import SourceMessage
 from tests.support.stream_mutants.planting import Mutants
 from visualsearch.contracts.records import Order
@@ -50,13 +50,13 @@ def _publish(*, early: bool = False, alone: bool = True, faults: bool = True) ->
     """Return a `publish` that notes orders early, takes no lock or loses the dead letters."""
 
     async def publish(
-        self: Newest, message: SourceMessage, outcome: Outcome, publish: Publish
+        self: Newest, message: SourceMessage, outcome: EventOutcome, publish: Publish
     ) -> None:
         product_id, record, _ = outcome.records[0]
         async with self._alone(product_id if alone else object()):  # type: ignore[arg-type]
             if self.outdated(product_id, record.order):
                 kept = outcome.faults if faults else []
-                outcome = Outcome("superseded", outcome.type, faults=kept)
+                outcome = EventOutcome("superseded", outcome.type, faults=kept)
             elif early:
                 self._orders.put(product_id, record.order)
             await publish([message], [outcome])
@@ -89,7 +89,7 @@ def looks_before_it_waits(_: Any) -> Any:
     """Decide what is superseded before it is alone."""
 
     async def publish(
-        self: Newest, message: SourceMessage, outcome: Outcome, publish: Publish
+        self: Newest, message: SourceMessage, outcome: EventOutcome, publish: Publish
     ) -> None:
         product_id, record, _ = outcome.records[0]
         if self.outdated(product_id, record.order):
@@ -108,7 +108,7 @@ def drops_a_lock_that_others_wait_for(_: Any) -> Any:
 
     @asynccontextmanager
     async def alone(self: Newest, product_id: str) -> AsyncIterator[None]:
-        turn = self._writing.setdefault(product_id, _Turn())
+        turn = self._writing.setdefault(product_id, _ProductLock())
         try:
             async with turn.lock:
                 yield
@@ -124,7 +124,7 @@ def keeps_the_lock_of_a_failed_write(_: Any) -> Any:
 
     @asynccontextmanager
     async def alone(self: Newest, product_id: str) -> AsyncIterator[None]:
-        turn = self._writing.setdefault(product_id, _Turn())
+        turn = self._writing.setdefault(product_id, _ProductLock())
         turn.users += 1
         async with turn.lock:
             yield
@@ -158,10 +158,10 @@ def keeps_the_first_order(_: Any) -> Any:
     return put
 
 
-@MUTANTS.plant("streams.ingest.order.place_of", "replayed_events")
+@MUTANTS.plant("streams.ingest.order.original_position", "replayed_events")
 def orders_a_replay_by_where_it_stands(_: Any) -> Any:
     """Give a replayed event the time and offset of its replay."""
-    return lambda message: Place(message.timestamp_ms, message.offset)
+    return lambda message: OriginalPosition(message.timestamp_ms, message.offset)
 
 
 @MUTANTS.plant("visualsearch.index.products.Products.judge", "crashed_readers")

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from streams.indexer.healer import LogHealer, LogRecord, Search
-from streams.indexer.ledger import Dirty, Ledger
+from streams.indexer.healer import LogHealer, LogRecord, NewestRecordCollector
+from streams.indexer.ledger import DirtyEntry, Ledger
 from streams.indexer.reader import LogReader
 from tests.support.stream_mutants.planting import Mutants
 from visualsearch.client.messages import Headers
@@ -24,7 +24,7 @@ def starts_the_grace_anew(_: Any) -> Any:
 
     def stale(self: Ledger, key: bytes, partition: int, newest: Order) -> None:
         with self._lock:
-            self._dirty[key] = Dirty(partition, newest, self._now() + self._grace_s)
+            self._dirty[key] = DirtyEntry(partition, newest, self._now() + self._grace_s)
 
     return stale
 
@@ -35,7 +35,7 @@ def keeps_the_order_noted_first(_: Any) -> Any:
 
     def stale(self: Ledger, key: bytes, partition: int, newest: Order) -> None:
         with self._lock:
-            self._dirty.setdefault(key, Dirty(partition, newest, self._now() + self._grace_s))
+            self._dirty.setdefault(key, DirtyEntry(partition, newest, self._now() + self._grace_s))
 
     return stale
 
@@ -44,7 +44,7 @@ def keeps_the_order_noted_first(_: Any) -> Any:
 def waits_for_no_grace(_: Any) -> Any:
     """Heal whatever is dirty in a partition that was read to its end."""
 
-    def due(self: Ledger) -> dict[bytes, Dirty]:
+    def due(self: Ledger) -> dict[bytes, DirtyEntry]:
         return {key: dirty for key, dirty in self.dirty().items() if dirty.partition in self._ends}
 
     return due
@@ -54,7 +54,7 @@ def waits_for_no_grace(_: Any) -> Any:
 def waits_for_no_end(_: Any) -> Any:
     """Heal after the grace, however far the reader lags."""
 
-    def due(self: Ledger) -> dict[bytes, Dirty]:
+    def due(self: Ledger) -> dict[bytes, DirtyEntry]:
         now_s = self._now()
         return {key: dirty for key, dirty in self.dirty().items() if now_s >= dirty.due_s}
 
@@ -65,7 +65,7 @@ def waits_for_no_end(_: Any) -> Any:
 def takes_the_end_of_any_partition(_: Any) -> Any:
     """Compare a key's time with the last end of all."""
 
-    def due(self: Ledger) -> dict[bytes, Dirty]:
+    def due(self: Ledger) -> dict[bytes, DirtyEntry]:
         last = max(self._ends.values(), default=float("-inf"))
         return {key: dirty for key, dirty in self.dirty().items() if last >= dirty.due_s}
 
@@ -84,7 +84,7 @@ def restores_without_a_grace(_: Any) -> Any:
 
     def restore(self: Ledger, dirty: Iterable[tuple[bytes, int, Order]]) -> None:
         for key, partition, newest in dirty:
-            self._dirty[key] = Dirty(partition, newest, self._now())
+            self._dirty[key] = DirtyEntry(partition, newest, self._now())
 
     return restore
 
@@ -95,7 +95,7 @@ def claims_whatever_its_order(_: Any) -> Any:
 
     def claim(self: Ledger, key: bytes, _: Order) -> bool:
         known = self._dirty.get(key)
-        return known is not None and self._put_off(key, known.order, self._grace_s)
+        return known is not None and self._postpone(key, known.order, self._grace_s)
 
     return claim
 
@@ -159,22 +159,26 @@ def is_cleaned_by_a_newer_record_only(_: Any) -> Any:
     return current
 
 
-@MUTANTS.plant("streams.indexer.healer.Search.see", "search")
+@MUTANTS.plant("streams.indexer.healer.NewestRecordCollector.see", "search")
 def finds_the_last_record(_: Any) -> Any:
     """Take a key's last record for its newest."""
 
-    def see(self: Search, key: bytes | None, value: bytes | None, headers: Headers) -> None:
+    def see(
+        self: NewestRecordCollector, key: bytes | None, value: bytes | None, headers: Headers
+    ) -> None:
         if key is not None and value is not None and key in self._least:
             self.found[key] = LogRecord(key, value, headers)
 
     return see
 
 
-@MUTANTS.plant("streams.indexer.healer.Search.see", "search")
+@MUTANTS.plant("streams.indexer.healer.NewestRecordCollector.see", "search")
 def finds_the_first_of_equal_orders(_: Any) -> Any:
     """Append the first write of an event, where the index holds the second."""
 
-    def see(self: Search, key: bytes | None, value: bytes | None, headers: Headers) -> None:
+    def see(
+        self: NewestRecordCollector, key: bytes | None, value: bytes | None, headers: Headers
+    ) -> None:
         if key is None or value is None or key not in self._least:
             return
         order = decode_record(key, value)[1].order
@@ -201,7 +205,7 @@ def heals_during_a_replay(real: Any) -> Any:
 def heals_the_first_key_of_a_partition(real: Any) -> Any:
     """Stop after one key, and put the others off."""
 
-    def heal(self: LogHealer, partition: int, due: Mapping[bytes, Dirty]) -> int:
+    def heal(self: LogHealer, partition: int, due: Mapping[bytes, DirtyEntry]) -> int:
         for key, dirty in list(due.items())[1:]:
             self._ledger.lost(key, dirty.order)
         count: int = real(self, partition, dict(list(due.items())[:1]))
@@ -210,7 +214,7 @@ def heals_the_first_key_of_a_partition(real: Any) -> Any:
     return heal
 
 
-@MUTANTS.plant("streams.indexer.healer._again", "log_healing")
+@MUTANTS.plant("streams.indexer.healer._healing_message", "log_healing")
 def appends_without_the_header(real: Any) -> Any:
     """Let a heal look like an event of its own."""
 

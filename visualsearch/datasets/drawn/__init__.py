@@ -3,7 +3,7 @@
 from visualsearch.datasets.drawn.catalogue import (
     DrawnImage,
     DrawnProduct,
-    draw_catalogue,
+    draw_catalog,
     draw_photo,
     main_colors,
     word_queries,
@@ -12,7 +12,7 @@ from visualsearch.datasets.drawn.catalogue import (
 __all__ = [
     "DrawnImage",
     "DrawnProduct",
-    "draw_catalogue",
+    "draw_catalog",
     "draw_photo",
     "main_colors",
     "word_queries",

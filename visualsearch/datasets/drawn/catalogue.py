@@ -57,7 +57,7 @@ def draw_photo(kind: str, color: str, pattern: str, seed: int, width: int = 1200
     return photo_view(draw_thing(kind, color, pattern, rng), rng, width)
 
 
-def draw_catalogue(n: int = 640, seed: int = 7) -> Iterator[DrawnProduct]:
+def draw_catalog(n: int = 640, seed: int = 7) -> Iterator[DrawnProduct]:
     """Yield n products, kinds in turn; each kind has two main colors and a few others.
 
     Of 640 products a kind has 32: 11 in each main color, so that a search for

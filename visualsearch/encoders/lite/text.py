@@ -34,20 +34,20 @@ class Vocabulary:
         """Return (n, width) unit rows; a text without any known piece gives a row of zeros."""
         rows = np.zeros((len(texts), self.vectors.shape[1]), dtype=np.float32)
         for row, text in zip(rows, texts, strict=True):
-            found = self.pieces(text)
+            found = self.word_pieces(text)
             if found:
                 scale = self.scales[found].astype(np.float32)[:, None]
                 row[:] = (self.vectors[found].astype(np.float32) * scale).sum(axis=0)
         return unit(rows)
 
-    def pieces(self, text: str) -> list[int]:
+    def word_pieces(self, text: str) -> list[int]:
         """Return the rows of a text's words; unknown words are taken apart."""
         plain = unicodedata.normalize("NFKD", text.lower())
         plain = "".join(char for char in plain if not unicodedata.combining(char))
         found: list[int] = []
         for token in _TOKEN.findall(plain):
             for word in self._known(token):
-                found += self._apart(word)
+                found += self._split_word(word)
             if len(found) >= MAX_TOKENS:
                 break
         return found[:MAX_TOKENS]
@@ -59,7 +59,7 @@ class Vocabulary:
         joined = token.replace("-", "")
         return [joined] if joined in self.index else token.split("-")
 
-    def _apart(self, word: str) -> list[int]:
+    def _split_word(self, word: str) -> list[int]:
         """Split a word greedily into its longest known pieces, as WordPiece does."""
         found: list[int] = []
         start = 0

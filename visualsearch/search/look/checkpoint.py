@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from visualsearch.errors import EncoderError
-from visualsearch.search.look.regions import Photo, Proposal, Region, merged
+from visualsearch.search.look.regions import Photo, Proposal, Region, suppress_overlaps
 from visualsearch.types import FloatArray
 
 CONFIDENT = 0.5
@@ -85,7 +85,7 @@ class CheckpointDetector:
         scores = [proposal.score or 0.0 for proposal in proposals]
         ranked = sorted(range(len(proposals)), key=lambda n: -scores[n])
         candidates = ((n, proposals[n].category or "") for n in ranked)
-        kept = merged(candidates, boxes, most, PER_CATEGORY)
+        kept = suppress_overlaps(candidates, boxes, most, PER_CATEGORY)
         return [Region(proposals[n].box, name, scores[n], vectors[n]) for n, name in kept]
 
 

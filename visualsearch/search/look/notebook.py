@@ -8,13 +8,13 @@ from visualsearch.encoders.protocol import Encoder
 from visualsearch.search.look.boxes import crop
 from visualsearch.search.look.prompts import PromptDetector, prompts_of
 from visualsearch.search.look.regions import Detector, Photo, Proposal, Region
-from visualsearch.search.look.taxonomy import Taxonomy, read_taxonomy
+from visualsearch.search.look.taxonomy import Taxonomy, read_look_categories
 from visualsearch.types import FloatArray
 
 
 def prompt_detector(encoder: Encoder, taxonomy: Taxonomy | None = None) -> PromptDetector:
     """Return the built-in detector for an encoder, by default with the things that we know."""
-    taxonomy = taxonomy or read_taxonomy()
+    taxonomy = taxonomy or read_look_categories()
     return PromptDetector(taxonomy, encoder.encode_texts(prompts_of(taxonomy)))
 
 

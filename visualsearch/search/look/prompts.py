@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from visualsearch.search.look.boxes import Box, Boxes, overlaps, windows
-from visualsearch.search.look.regions import Photo, Proposal, Region, merged
+from visualsearch.search.look.regions import Photo, Proposal, Region, suppress_overlaps
 from visualsearch.search.look.taxonomy import Category, Scene, Taxonomy
 from visualsearch.types import FloatArray
 
@@ -36,7 +36,7 @@ class PromptDetector:
     def categories(self) -> Mapping[str, tuple[str, ...]]:
         """Return each category's prompts, and what else a catalog may call it."""
         every = (each for scene in self._taxonomy.scenes for each in scene.categories)
-        return {category.name: (*category.prompts, *category.also) for category in every}
+        return {category.name: (*category.prompts, *category.aliases) for category in every}
 
     def scene(self, photo: Photo) -> Scene:
         """Return the scene of whose things the photo as a whole speaks most."""
@@ -81,7 +81,9 @@ class PromptDetector:
         ranked = np.argsort(-worth, axis=None, kind="stable")
         ranked = ranked[np.isfinite(worth.ravel()[ranked])]
         candidates = [divmod(place, len(names)) for place in ranked.tolist()]
-        kept = merged(((box, names[n]) for box, n in candidates), boxes, most, PER_CATEGORY)
+        kept = suppress_overlaps(
+            ((box, names[n]) for box, n in candidates), boxes, most, PER_CATEGORY
+        )
         return [
             Region(
                 proposals[place].box,

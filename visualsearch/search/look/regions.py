@@ -70,7 +70,7 @@ class Detector(Protocol):
         """
 
 
-def merged(
+def suppress_overlaps(
     candidates: Iterable[tuple[int, str]], boxes: Boxes, most: int, per_category: int
 ) -> list[tuple[int, str]]:
     """Return the first `most` (box, category) that are not the thing of one before them.
@@ -93,16 +93,19 @@ def merged(
     return kept
 
 
-def boosted(lists: Sequence[Sequence[Hit]]) -> list[list[Hit]]:
+def boost_shared_products(lists: Sequence[Sequence[Hit]]) -> list[list[Hit]]:
     """Put products found in several regions further up in each region's list.
 
     Each further region is worth `BOOST`; the scores shown stay those of the images.
     """
     regions = Counter(hit.product_id for hits in lists for hit in hits)
-    return [sorted(hits, key=lambda hit: (-_worth(hit, regions), hit.product_id)) for hits in lists]
+    return [
+        sorted(hits, key=lambda hit: (-_boosted_score(hit, regions), hit.product_id))
+        for hits in lists
+    ]
 
 
-def united(lists: Sequence[Sequence[Hit]], top_k: int) -> list[Hit]:
+def merge_regions(lists: Sequence[Sequence[Hit]], top_k: int) -> list[Hit]:
     """Return the best products of all regions, each by its best region, boosted alike."""
     regions = Counter(hit.product_id for hits in lists for hit in hits)
     best: dict[str, Hit] = {}
@@ -110,8 +113,10 @@ def united(lists: Sequence[Sequence[Hit]], top_k: int) -> list[Hit]:
         known = best.get(hit.product_id)
         if known is None or hit.score > known.score:
             best[hit.product_id] = hit
-    return sorted(best.values(), key=lambda hit: (-_worth(hit, regions), hit.product_id))[:top_k]
+    return sorted(best.values(), key=lambda hit: (-_boosted_score(hit, regions), hit.product_id))[
+        :top_k
+    ]
 
 
-def _worth(hit: Hit, regions: Counter[str]) -> float:
+def _boosted_score(hit: Hit, regions: Counter[str]) -> float:
     return hit.score + BOOST * (regions[hit.product_id] - 1)

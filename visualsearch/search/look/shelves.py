@@ -10,12 +10,12 @@ from visualsearch.types import FloatArray
 CLOSE = 0.5  # cosine of words: a catalog's category less like any prompt belongs to none
 
 
-def spoken(category: str) -> str:
+def category_words(category: str) -> str:
     """Return what a catalog's category says in words: the last step of its path."""
     return category.rpartition(SEPARATOR)[2].replace("_", " ").strip() or category
 
 
-def shelves(
+def match_categories(
     prompts: Mapping[str, FloatArray], catalogue: Mapping[str, FloatArray]
 ) -> dict[str, tuple[str, ...]]:
     """Return for each of a detector's categories those of the catalog that it stands for.
@@ -33,17 +33,17 @@ def shelves(
         for category, number, close in zip(categories, best, closest, strict=True):
             if close >= CLOSE:
                 found[names[number]].append(category)
-    return {name: tuple(shelf) for name, shelf in found.items()}
+    return {name: tuple(categories) for name, categories in found.items()}
 
 
-def narrowed(shelf: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...] | None:
+def narrow_to_filter(categories: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...] | None:
     """Return the categories to search a region in, empty for all; None for no search at all.
 
     `wanted` is what the request's filter asks for: a region of other things is not searched, and
     one of things that the catalog has no shelf for is searched within what was asked for.
     """
-    if not wanted or not shelf:
-        return tuple(shelf or wanted)
-    inner = {each for each in shelf for asked in wanted if within(each, asked)}
-    inner |= {asked for asked in wanted for each in shelf if within(asked, each)}
+    if not wanted or not categories:
+        return tuple(categories or wanted)
+    inner = {each for each in categories for asked in wanted if within(each, asked)}
+    inner |= {asked for asked in wanted for each in categories if within(asked, each)}
     return tuple(sorted(inner)) or None

@@ -18,7 +18,7 @@ TRAITS = ("y", "height", "ratio", "x")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LocationPrior:
     """Where in a photo, and how large, things of a category are: (usual, spread) of each trait.
 
     `y` is the center from the top, `x` its distance from the middle, `height` the share of the
@@ -46,8 +46,8 @@ class Category:
 
     name: str
     prompts: tuple[str, ...]  # what it is seen by
-    place: Place | None = None
-    also: tuple[str, ...] = ()  # what else a catalog may call its shelf
+    place: LocationPrior | None = None
+    aliases: tuple[str, ...] = ()  # what else a catalog may call its shelf
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Taxonomy:
     background: tuple[str, ...]
 
 
-def read_taxonomy(path: Path = DEFAULT) -> Taxonomy:
+def read_look_categories(path: Path = DEFAULT) -> Taxonomy:
     """Read a taxonomy. Raises QueryError `look_categories_invalid`, which says what is wrong."""
     try:
         return _taxonomy(json.loads(path.read_text(encoding="utf-8")))
@@ -111,8 +111,8 @@ def _category(name: str, body: Mapping[str, Any]) -> Category:
     also = tuple(map(str, body.get("also", ())))
     where = body.get("place")
     if where is None:
-        return Category(name, prompts, also=also)
+        return Category(name, prompts, aliases=also)
     pairs = {trait: (float(where[trait][0]), float(where[trait][1])) for trait in TRAITS}
     if min(pairs["height"][0], pairs["ratio"][0], *(spread for _, spread in pairs.values())) <= 0:
         raise ValueError(f"category {name!r}: heights, ratios and spreads are positive")
-    return Category(name, prompts, Place(**pairs), also)
+    return Category(name, prompts, LocationPrior(**pairs), also)

@@ -1,21 +1,21 @@
 """Building: from records to graphs, lists and curves, beside bare `add_items`."""
 
-from streams.tools.bench.context import Bench, Measured, Row
+from streams.tools.bench.context import Bench, Measurement, TableRow
 
 
-def build(bench: Bench) -> Measured:
+def build(bench: Bench) -> Measurement:
     """Report what building took: of ours until it was settled, though searchable long before."""
     if f"ours {bench.size}" not in bench.built:
         bench.engine()
     for name in bench.rivals():
         if name not in bench.built:
             bench.rival(name)
-    result = Measured([])
+    result = Measurement([])
     n = bench.size
     for name in (f"ours {n}", *bench.rivals()):
         built = bench.built[name]
         whose = name.split()[0]
-        row: Row = {
+        row: TableRow = {
             "index": whose,
             "seconds": round(built.took.wall, 1),
             "cpu seconds": round(built.took.cpu, 1),

@@ -8,14 +8,14 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from streams.config.process import tune
+from streams.config.process import tune_process
 from streams.tools.bench import ours
 from streams.tools.bench.amounts import Amounts
-from streams.tools.bench.clock import alternating, percentile, pooled, ratio
-from streams.tools.bench.context import SEED, TARGET, Bench, K, Measured
+from streams.tools.bench.clock import percentile, pooled, ratio, run_alternating
+from streams.tools.bench.context import SEED, TARGET, Bench, K, Measurement
 from streams.tools.bench.data import Dataset
 from streams.tools.bench.host import trimmed_bytes
-from streams.tools.bench.measurements.under import drawn, watch
+from streams.tools.bench.measurements.under import sample_searches, watch
 from streams.tools.bench.truth import nearest, recall
 from visualsearch.engine import Engine
 from visualsearch.types import FloatArray, Query, Record
@@ -27,34 +27,34 @@ LEFT = 0.001  # of the rows: those that the last searches still keep from being 
 MOST_FRESH = 8_000  # changes wait while so many rows are on no graph: a steady load
 
 
-def churn(bench: Bench) -> Measured:
+def churn(bench: Bench) -> Measurement:
     """Turn products over, then delete a quarter of them while searches go on."""
-    result = Measured([])
+    result = Measurement([])
     for turnovers in TURNOVERS:
-        bench.tell(f"{turnovers} x turned over, in a process of its own")
+        bench.report(f"{turnovers} x turned over, in a process of its own")
         # In this one an index would take memory that others have left to it, and look small.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            done = pool.submit(turned_over, bench.data, bench.amounts, turnovers).result()
+            done = pool.submit(churn_products, bench.data, bench.amounts, turnovers).result()
         result.rows.extend(done.rows)
         result.figures.update(done.figures)
     _compaction(bench, result)
     return result
 
 
-def turned_over(data: Dataset, amounts: Amounts, turnovers: int) -> Measured:
+def churn_products(data: Dataset, amounts: Amounts, turnovers: int) -> Measurement:
     """Replace the vectors of random products so often; compare with a fresh build.
 
     It is for a process that holds no other index.
     """
-    tune()
-    bench, result = Bench(data, amounts), Measured([])
+    tune_process()
+    bench, result = Bench(data, amounts), Measurement([])
     size = bench.amounts.churned
     vectors = bench.data.vectors[:size].copy()
     rng = np.random.default_rng(SEED + turnovers)
     # Before the first look at the memory: what BLAS takes to draw them, 27 MB a thread, stays.
     replacements = [bench.data.more(size, 200 + round_number) for round_number in range(turnovers)]
     empty = trimmed_bytes() or 0
-    engine, _ = bench.fresh(vectors)
+    engine, _ = bench.build_engine(vectors)
     # Not that of the fresh build below: it takes what this one's building has left to the process.
     built = trimmed_bytes() or 0
     begin = time.perf_counter()
@@ -63,17 +63,17 @@ def turned_over(data: Dataset, amounts: Amounts, turnovers: int) -> Measured:
         for n in range(0, size, 256):
             part, given = rows[n : n + 256], new[n : n + 256]
             records: list[Record] = [
-                ours.pictured(int(row), vector, 2 + round_number)
+                ours.vectors_record(int(row), vector, 2 + round_number)
                 for row, vector in zip(part, given, strict=True)
             ]
             while engine.stats().fresh_rows > MOST_FRESH:
                 time.sleep(0.01)
             engine.apply(records)
             vectors[part] = given  # the last of the same row wins in both
-    ours.settle(engine, bench.data.halves()[0])
+    ours.wait_until_idle(engine, bench.data.halves()[0])
     took = time.perf_counter() - begin
     turned = trimmed_bytes() or 0
-    fresh, _ = bench.fresh(vectors)
+    fresh, _ = bench.build_engine(vectors)
     pair = _Pair(engine, fresh, turned - empty, built - empty)
     _compare(bench, result, pair, vectors, (turnovers, took))
     engine.close()
@@ -92,16 +92,16 @@ class _Pair:
 
 
 def _compare(
-    bench: Bench, result: Measured, pair: _Pair, vectors: FloatArray, after: tuple[int, float]
+    bench: Bench, result: Measurement, pair: _Pair, vectors: FloatArray, after: tuple[int, float]
 ) -> None:
     turnovers, took = after
-    queries, _ = bench.tested()
+    queries, _ = bench.test_queries()
     truth, scores = nearest(vectors, queries, K)
     sides = {
-        "turned over": ours.searching(pair.turned, K, TARGET),
-        "fresh build": ours.searching(pair.fresh, K, TARGET),
+        "turned over": ours.search_function(pair.turned, K, TARGET),
+        "fresh build": ours.search_function(pair.fresh, K, TARGET),
     }
-    rounds = alternating(sides, queries, bench.amounts.rounds)
+    rounds = run_alternating(sides, queries, bench.amounts.rounds)
     recalls = {name: recall(done[0].found, truth, K) for name, done in rounds.items()}
     slower = 1 / ratio(rounds["turned over"], rounds["fresh build"])
     memory = pair.turned_bytes / max(pair.fresh_bytes, 1)
@@ -147,25 +147,27 @@ def _recall(engine: Engine, queries: FloatArray, scores: FloatArray) -> float:
     return float(np.mean(np.minimum(shares, 1.0)))
 
 
-def _compaction(bench: Bench, result: Measured) -> None:
+def _compaction(bench: Bench, result: Measurement) -> None:
     """Delete many products; how long until nothing of them is left, with searches going on."""
     count = bench.amounts.deletes
-    with bench.spent() as engine:
-        bench.tell(f"{count:,} deletes, until compacted")
+    with bench.consume_engine() as engine:
+        bench.report(f"{count:,} deletes, until compacted")
         gone = np.random.default_rng(SEED + 9).permutation(bench.size)[:count]
-        queries, _ = bench.tested()
+        queries, _ = bench.test_queries()
         kept = np.setdiff1d(np.arange(bench.size), gone)
         truth, _ = nearest(bench.data.vectors, queries, K, kept)
-        idle = ours.searching(engine, K, TARGET)(queries).figures()
-        records = [record for row in gone for record in ours.deleted(int(row), 9)]
+        idle = ours.search_function(engine, K, TARGET)(queries).figures()
+        records = [record for row in gone for record in ours.delete_records(int(row), 9)]
         begin = time.perf_counter()
-        ours.feed(engine, [records[n : n + ours.BATCH] for n in range(0, len(records), ours.BATCH)])
+        ours.apply_batches(
+            engine, [records[n : n + ours.BATCH] for n in range(0, len(records), ours.BATCH)]
+        )
         applied = time.perf_counter() - begin
         went_on = _until_compacted(engine)
         watched = watch(engine, queries, went_on, lambda: 0, K, TARGET)
         took = time.perf_counter() - begin
         stats = engine.stats()
-        looked = drawn(len(watched.queries))
+        looked = sample_searches(len(watched.queries))
         answers = [watched.searched.found[n] for n in looked]
         asked = [watched.queries[n] for n in looked]
         share = recall(answers, truth[asked], K) if asked else float("nan")

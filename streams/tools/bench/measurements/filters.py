@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from streams.tools.bench import ours
-from streams.tools.bench.clock import Searched, searched
+from streams.tools.bench.clock import TimedSearches, time_searches
 from streams.tools.bench.clustered import IntArray
-from streams.tools.bench.context import SEED, TARGET, Bench, K, Kept, Measured, Row
+from streams.tools.bench.context import SEED, TARGET, Bench, FilterRows, K, Measurement, TableRow
 from streams.tools.bench.rivals import Hnswlib
 from streams.tools.bench.truth import nearest, recall
 from visualsearch.engine import Engine
@@ -19,19 +19,19 @@ CALLBACK_EF = 200
 OVER_FETCH = 1.5  # times what the filter's share asks for, then four times as much
 
 
-def filters(bench: Bench) -> Measured:
+def filters(bench: Bench) -> Measurement:
     """Measure recall, hits and time of every filter, under the queries that suit it."""
-    result = Measured([])
+    result = Measurement([])
     engine = bench.engine()
     rival = bench.rival("hnswlib-m16")
     if not isinstance(rival, Hnswlib):
         raise TypeError(rival)
     for kept in bench.filters:
-        for title, queries in _asked(bench, kept):
-            bench.tell(f"filter {title}")
+        for title, queries in _queries_of(bench, kept):
+            bench.report(f"filter {title}")
             rows = np.flatnonzero(kept.mask)
             truth, _ = nearest(bench.data.vectors, queries, K, rows)
-            _ours(result, engine, kept, (title, queries, truth))
+            _measure_engine(result, engine, kept, (title, queries, truth))
             few = bench.amounts.slow
             for how, search in (("callback", _callback), ("over-fetch", _over_fetch)):
                 done = search(rival, kept, queries[:few])
@@ -39,9 +39,9 @@ def filters(bench: Bench) -> Measured:
     return result
 
 
-def _asked(bench: Bench, kept: Kept) -> list[tuple[str, FloatArray]]:
+def _queries_of(bench: Bench, kept: FilterRows) -> list[tuple[str, FloatArray]]:
     """Return the queries of a filter: any, or such as look like its rows or unlike them."""
-    queries, truth = bench.tested()
+    queries, truth = bench.test_queries()
     count = bench.amounts.filtered
     if kept.name.startswith("random"):
         return [(kept.name, queries[:count])]
@@ -50,12 +50,12 @@ def _asked(bench: Bench, kept: Kept) -> list[tuple[str, FloatArray]]:
     return [(f"{kept.name}, query near", near), (f"{kept.name}, query far", queries[far])]
 
 
-def _ours(
-    result: Measured, engine: Engine, kept: Kept, asked: tuple[str, FloatArray, IntArray]
+def _measure_engine(
+    result: Measurement, engine: Engine, kept: FilterRows, asked: tuple[str, FloatArray, IntArray]
 ) -> None:
     title, queries, truth = asked
     wanted = Filters(tags=(kept.name,))
-    search = ours.searching(engine, K, TARGET, wanted)
+    search = ours.search_function(engine, K, TARGET, wanted)
     search(queries[:10])
     done = search(queries)
     plans = Counter(
@@ -73,7 +73,7 @@ def _ours(
     result.figures[f"p99 {title}"] = figures["p99_ms"]
 
 
-def _after_a_change(engine: Engine, wanted: Filters, queries: FloatArray) -> Searched:
+def _after_a_change(engine: Engine, wanted: Filters, queries: FloatArray) -> TimedSearches:
     """Search after an offer each: what searches with the same filters share ends with that."""
 
     def changing() -> Iterator[FloatArray]:
@@ -81,13 +81,13 @@ def _after_a_change(engine: Engine, wanted: Filters, queries: FloatArray) -> Sea
             engine.apply([OfferRecord("of no product", (time.time_ns(), 0, 0), price=1.0)])
             yield query
 
-    return searched(
+    return time_searches(
         lambda query: engine.search(Query(query, wanted, K, TARGET)), ours.ids_of, changing()
     )
 
 
 def _add(
-    result: Measured, whose: str, of: tuple[str, Kept, Searched, IntArray], plan: str
+    result: Measurement, whose: str, of: tuple[str, FilterRows, TimedSearches, IntArray], plan: str
 ) -> tuple[float, float]:
     """Add a row; return the recall, and the hits as a share of those that there must be."""
     title, kept, done, truth = of
@@ -95,7 +95,7 @@ def _add(
     share = recall(done.found, truth, K)
     hits = min(len(ids) for ids in done.found) / wanted
     figures = done.figures()
-    row: Row = {
+    row: TableRow = {
         "filter": title,
         "rows": int(np.count_nonzero(kept.mask)),
         "index": whose,
@@ -110,7 +110,7 @@ def _add(
     return share, hits
 
 
-def _callback(rival: Hnswlib, kept: Kept, queries: FloatArray) -> Searched:
+def _callback(rival: Hnswlib, kept: FilterRows, queries: FloatArray) -> TimedSearches:
     """Search with a Python filter."""
     keeps = kept.mask.tolist().__getitem__
     k = min(K, int(np.count_nonzero(kept.mask)))
@@ -124,10 +124,10 @@ def _callback(rival: Hnswlib, kept: Kept, queries: FloatArray) -> Searched:
         found: IntArray = labels[0].astype(np.int64)
         return found
 
-    return searched(search, lambda found: found, queries)
+    return time_searches(search, lambda found: found, queries)
 
 
-def _over_fetch(rival: Hnswlib, kept: Kept, queries: FloatArray) -> Searched:
+def _over_fetch(rival: Hnswlib, kept: FilterRows, queries: FloatArray) -> TimedSearches:
     """Search for more and more, and keep what matches, until there are enough."""
     count = len(kept.mask)
     matching = int(np.count_nonzero(kept.mask))
@@ -145,4 +145,4 @@ def _over_fetch(rival: Hnswlib, kept: Kept, queries: FloatArray) -> Searched:
                 return found[:wanted]
             fetch = min(count // 2, 4 * fetch)
 
-    return searched(search, lambda found: found, queries)
+    return time_searches(search, lambda found: found, queries)

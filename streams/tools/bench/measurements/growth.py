@@ -5,21 +5,21 @@ import numpy as np
 from streams.tools.bench import ours
 from streams.tools.bench.amounts import SIZES
 from streams.tools.bench.clock import pooled
-from streams.tools.bench.context import TARGET, Bench, K, Measured
+from streams.tools.bench.context import TARGET, Bench, K, Measurement
 from streams.tools.bench.truth import nearest, recall
 
 
-def growth(bench: Bench) -> Measured:
+def growth(bench: Bench) -> Measurement:
     """Measure the first rows, and more of them, up to all."""
-    result = Measured([])
+    result = Measurement([])
     sizes = {rows for rows in (*SIZES.values(), bench.amounts.grown_from) if rows < bench.size}
-    queries, _ = bench.tested()
+    queries, _ = bench.test_queries()
     costs: dict[int, float] = {}
     for rows in sorted(sizes | {bench.size}):
         engine = bench.engine(rows)
-        bench.tell(f"growth, {rows:,} rows")
+        bench.report(f"growth, {rows:,} rows")
         truth, _ = nearest(bench.data.vectors[:rows], queries, K)
-        side = ours.searching(engine, K, TARGET)
+        side = ours.search_function(engine, K, TARGET)
         side(queries[:20])
         rounds = [side(queries) for _ in range(bench.amounts.rounds)]
         figures = pooled(rounds).figures()
@@ -39,7 +39,7 @@ def growth(bench: Bench) -> Measured:
             }
         )
         if rows not in (bench.size, bench.amounts.churned):
-            with bench.spent(rows):
+            with bench.consume_engine(rows):
                 pass  # nobody else needs it
     if SIZES["200k"] in costs:
         result.figures["cost to 200k"] = costs[bench.size] / costs[SIZES["200k"]]

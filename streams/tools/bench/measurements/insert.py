@@ -7,26 +7,26 @@ from typing import NamedTuple
 import numpy as np
 
 from streams.tools.bench import ours
-from streams.tools.bench.clock import Searched, percentile, pooled
-from streams.tools.bench.context import TARGET, Bench, K, Measured, Row
-from streams.tools.bench.measurements.under import Feeder, Growing, Watched, p99, watch
+from streams.tools.bench.clock import TimedSearches, percentile, pooled
+from streams.tools.bench.context import TARGET, Bench, K, Measurement, TableRow
+from streams.tools.bench.measurements.under import Feeder, GrowingTruth, WatchedSearches, p99, watch
 from streams.tools.bench.truth import nearest
 from visualsearch.engine import Engine
 from visualsearch.types import FloatArray, Query
 
 MANY_FRESH = 20_000
 BUSY_FRESH = (1_000, 8_000)  # while inserting flat out the writer always has as much to do
-ASKED = 200  # queries that are asked over and over
+QUERY_COUNT = 200  # queries that are asked over and over
 RIVAL = "hnswlib-m16"
 PACED_BATCH = 20  # products
 FLAT_ROUNDS = 4  # a p99 is of few searches, and the machine has its moods
 K_SEEN = 10
 
 
-def insert(bench: Bench) -> Measured:
+def insert(bench: Bench) -> Measurement:
     """Measure one after the other on the same engine, which grows."""
-    result = Measured([])
-    with bench.spent() as engine:
+    result = Measurement([])
+    with bench.consume_engine() as engine:
         session = _Session(bench, engine, result)
         session.visible()
         session.idle()
@@ -38,11 +38,11 @@ def insert(bench: Bench) -> Measured:
     return result
 
 
-class _Round(NamedTuple):
+class _InsertRound(NamedTuple):
     """Searches before and beside an insert."""
 
-    idle: Searched
-    busy: Watched
+    idle: TimedSearches
+    busy: WatchedSearches
     recall: float
     moved: int  # rows that went into graphs
     feeder: Feeder
@@ -51,11 +51,11 @@ class _Round(NamedTuple):
 class _Session:
     """An engine that grows from one measurement to the next."""
 
-    def __init__(self, bench: Bench, engine: Engine, result: Measured) -> None:
+    def __init__(self, bench: Bench, engine: Engine, result: Measurement) -> None:
         self.bench = bench
         self.engine = engine
         self.result = result
-        self.queries = bench.tested()[0][:ASKED]
+        self.queries = bench.test_queries()[0][:QUERY_COUNT]
         self.vectors = [bench.data.vectors]
         self.rows = bench.size
         self.parts = 100
@@ -67,17 +67,17 @@ class _Session:
 
     def visible(self) -> None:
         """Upsert one by one; the very next search must find it."""
-        self.bench.tell("upserts, each looked for at once")
+        self.bench.report("upserts, each looked for at once")
         new = self.new(self.bench.amounts.upserts)
         seen, took = 0, []
-        for batch in ours.singly(new, self.rows):
+        for batch in ours.single_batches(new, self.rows):
             begin = time.perf_counter()
             self.engine.apply(batch)
             took.append(1e3 * (time.perf_counter() - begin))
             row = self.rows + len(took) - 1
             answer = self.engine.search(Query(new[len(took) - 1], top_k=K_SEEN))
             seen += row in ours.ids_of(answer)
-        self._grew(new)
+        self._add_vectors(new)
         self.result.figures["visible"] = seen / len(new)
         self.result.rows.append(
             {
@@ -91,12 +91,12 @@ class _Session:
 
     def idle(self) -> None:
         """Search while nothing happens."""
-        self._row("idle", self._quiet(), self._truth(self.queries[:0]), 1, None)
+        self._row("idle", self._idle_searches(), self._truth(self.queries[:0]), 1, None)
 
-    def _quiet(self) -> Watched:
+    def _idle_searches(self) -> WatchedSearches:
         """Search once everything is in its place, and in the cache."""
-        ours.settle(self.engine)
-        ours.searching(self.engine, K, TARGET)(self.queries)
+        ours.wait_until_idle(self.engine)
+        ours.search_function(self.engine, K, TARGET)(self.queries)
         left = iter(range(4 * len(self.queries)))
         return watch(
             self.engine, self.queries, lambda: next(left, None) is not None, lambda: 0, K, TARGET
@@ -106,7 +106,7 @@ class _Session:
         """Insert at a steady rate; the graphs must keep up."""
         amounts = self.bench.amounts
         count = int(amounts.sustained_rate * amounts.sustained_s)
-        self.bench.tell(f"{amounts.sustained_rate} new products a second")
+        self.bench.report(f"{amounts.sustained_rate} new products a second")
         new = self.new(count)
         batches = [
             batch
@@ -130,10 +130,10 @@ class _Session:
 
     def flat_out(self) -> None:
         """Insert as fast as the graphs take the rows, and not at all, in turn."""
-        self.bench.tell("inserting flat out")
+        self.bench.report("inserting flat out")
         rounds = [self._flat_round() for _ in range(FLAT_ROUNDS)]
         feeders = [each.feeder for each in rounds]
-        idle = p99(Watched(pooled([each.idle for each in rounds])))
+        idle = p99(WatchedSearches(pooled([each.idle for each in rounds])))
         busy = pooled([each.busy.searched for each in rounds])
         fresh = [rows for each in rounds for rows in each.busy.fresh]
         recalled = float(np.mean([each.recall for each in rounds]))
@@ -143,13 +143,13 @@ class _Session:
         self.result.figures.update(
             {
                 "flat out into graphs/s": sum(each.moved for each in rounds) / seconds,
-                "flat out p99 to idle": p99(Watched(busy)) / idle,
+                "flat out p99 to idle": p99(WatchedSearches(busy)) / idle,
                 "flat out recall": recalled,
             }
         )
 
-    def _flat_round(self) -> _Round:
-        idle = self._quiet().searched
+    def _flat_round(self) -> _InsertRound:
+        idle = self._idle_searches().searched
         new = self.new(self.bench.amounts.flat_most)
         batches = list(ours.products(new, self.rows))
         least, most = BUSY_FRESH
@@ -165,14 +165,14 @@ class _Session:
         )
         stats = self.engine.stats()
         moved = stats.rows - before - stats.fresh_rows
-        busy = watched.part(least)
+        busy = watched.with_fresh_rows(least)
         recalled = growing.mean_recall(busy, len(batches[0]) // 2, K)
-        return _Round(idle, busy, recalled, moved, feeder)
+        return _InsertRound(idle, busy, recalled, moved, feeder)
 
     def burst(self) -> None:
         """Apply many at once; search while most of them are fresh."""
-        ours.settle(self.engine)
-        self.bench.tell("a burst")
+        ours.wait_until_idle(self.engine)
+        self.bench.report("a burst")
         new = self.new(self.bench.amounts.burst)
         batches = list(ours.products(new, self.rows))
         per_batch = len(batches[0]) // 2
@@ -182,7 +182,7 @@ class _Session:
             return feeder.running or self.engine.stats().fresh_rows > MANY_FRESH
 
         watched, growing = self._beside(feeder, new, busy)
-        many = watched.part(MANY_FRESH)
+        many = watched.with_fresh_rows(MANY_FRESH)
         recalled = self._row(f"burst, > {MANY_FRESH:,} fresh", many, growing, per_batch, feeder)
         rate = len(new) / feeder.inside_s
         self.result.figures.update(
@@ -196,15 +196,15 @@ class _Session:
 
     def _beside(
         self, feeder: Feeder, new: FloatArray, go_on: Callable[[], bool]
-    ) -> tuple[Watched, Growing]:
+    ) -> tuple[WatchedSearches, GrowingTruth]:
         """Search beside the feeder, and return the exact answers for what it was adding."""
         growing = self._truth(new)
         with feeder:
             watched = watch(self.engine, self.queries, go_on, lambda: feeder.done, K, TARGET)
-        self._grew(new[: feeder.products])
+        self._add_vectors(new[: feeder.products])
         return watched, growing
 
-    def _truth(self, new: FloatArray) -> Growing:
+    def _truth(self, new: FloatArray) -> GrowingTruth:
         ids = np.empty((len(self.queries), 0), dtype=np.int64)
         scores = np.empty((len(self.queries), 0), dtype=np.float32)
         first = 0
@@ -213,14 +213,19 @@ class _Session:
             ids = np.concatenate([ids, found + first], axis=1)
             scores = np.concatenate([scores, cosines], axis=1)
             first += len(part)
-        return Growing(ids, scores, self.queries @ new.T, self.rows)
+        return GrowingTruth(ids, scores, self.queries @ new.T, self.rows)
 
-    def _grew(self, new: FloatArray) -> None:
+    def _add_vectors(self, new: FloatArray) -> None:
         self.vectors.append(new)
         self.rows += len(new)
 
     def _row(
-        self, what: str, watched: Watched, growing: Growing, per_batch: int, feeder: Feeder | None
+        self,
+        what: str,
+        watched: WatchedSearches,
+        growing: GrowingTruth,
+        per_batch: int,
+        feeder: Feeder | None,
     ) -> float:
         """Add a row; return the recall."""
         recalled = growing.mean_recall(watched, per_batch, K)
@@ -231,12 +236,12 @@ class _Session:
     def _add(
         self,
         what: str,
-        searched: Searched,
+        searched: TimedSearches,
         fresh: Sequence[int],
         recalled: float,
         feeders: Sequence[Feeder],
-    ) -> Row:
-        row: Row = {"what": what, "searches": len(fresh), "recall": round(recalled, 4)}
+    ) -> TableRow:
+        row: TableRow = {"what": what, "searches": len(fresh), "recall": round(recalled, 4)}
         if fresh:
             figures = searched.figures()
             row |= {
@@ -259,12 +264,12 @@ class _Session:
         return row
 
 
-def _alone(bench: Bench, result: Measured) -> None:
+def _alone(bench: Bench, result: Measurement) -> None:
     """Apply a burst to an empty index whose writer works, with nobody searching."""
-    bench.tell("a burst, nobody searching")
+    bench.report("a burst, nobody searching")
     batches = list(ours.products(bench.data.more(bench.amounts.burst, 998)))
     engine = ours.new_engine(bench.dim)
-    took = ours.feed(engine, batches)
+    took = ours.apply_batches(engine, batches)
     engine.close()
     rate = bench.amounts.burst / took.wall
     result.figures["burst/s"] = rate
@@ -278,7 +283,7 @@ def _alone(bench: Bench, result: Measured) -> None:
     )
 
 
-def _rival(bench: Bench, result: Measured) -> None:
+def _rival(bench: Bench, result: Measurement) -> None:
     """Tell how fast a bare graph of this size takes rows."""
     bench.rival(RIVAL)
     for threads, rate in bench.built[RIVAL].adds.items():

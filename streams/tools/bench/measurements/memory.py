@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from streams.config.process import tune
+from streams.config.process import tune_process
 from streams.tools.bench import host, ours
-from streams.tools.bench.context import Bench, Measured
+from streams.tools.bench.context import Bench, Measurement
 from visualsearch.engine import Engine, Layout
 
 LONGEST_S = 7_200
@@ -20,18 +20,20 @@ DELETED_OF = 4  # one of so many: more than the share from which on a graph is r
 PART = 5_000  # vectors that are read from the file at once
 
 
-class Unknown(RuntimeError):  # noqa: N818 - it is the memory that is
+class MemoryUnknownError(RuntimeError):
     """The system does not tell a process's memory."""
 
     code = "bench_memory_unknown"
 
 
-def memory(bench: Bench) -> Measured:
+def memory(bench: Bench) -> Measurement:
     """Build the index in a process that holds nothing else."""
     if host.resident_bytes() is None:
-        raise Unknown("memory is read from /proc/self/status: run `--only memory` on Linux")
+        raise MemoryUnknownError(
+            "memory is read from /proc/self/status: run `--only memory` on Linux"
+        )
     bench.close()  # the machine's memory is needed for the other process
-    bench.tell("memory, in a process of its own")
+    bench.report("memory, in a process of its own")
     with tempfile.TemporaryDirectory() as folder:
         vectors, queries = Path(folder) / "vectors.npy", Path(folder) / "queries.npy"
         np.save(vectors, bench.data.vectors)
@@ -41,14 +43,14 @@ def memory(bench: Bench) -> Measured:
             stdout=subprocess.PIPE, check=True, timeout=LONGEST_S, env=os.environ,
         )  # fmt: skip
     figures: dict[str, float] = json.loads(done.stdout)
-    return Measured(
+    return Measurement(
         [{"memory": name, "bytes per vector": round(value)} for name, value in figures.items()],
         figures,
     )
 
 
 @dataclass(slots=True)
-class _Merges:
+class _MergePeak:
     """The most memory that was seen while a merge was going on."""
 
     bytes: int = 0
@@ -65,22 +67,22 @@ def _child(vectors_file: str, queries_file: str) -> dict[str, float]:
     count = len(vectors)
     engine = ours.new_engine(vectors.shape[1])
     empty = host.trimmed_bytes() or 0
-    merges = _Merges()
-    with host.Peak.watched() as peak:
+    merges = _MergePeak()
+    with host.Peak.sampled() as peak:
         for begin in range(0, count, PART):
             part = np.array(vectors[begin : begin + PART])
             for batch in ours.products(part, begin):
                 engine.apply(batch)
                 merges.look(engine)
         del part, batch
-        ours.settle(engine, queries, merges.look)
+        ours.wait_until_idle(engine, queries, merges.look)
     steady = host.resident_bytes() or 0
     trimmed = host.trimmed_bytes() or 0
     # A rebuild is at its largest when a graph of full size has lost what makes it due.
     gone = range(0, min(count, Layout().most_rows), DELETED_OF)
     for row in gone:
-        engine.apply(ours.deleted(row, order=2))
-    ours.settle(engine, queries, merges.look)
+        engine.apply(ours.delete_records(row, order=2))
+    ours.wait_until_idle(engine, queries, merges.look)
     engine.close()
     figures = {
         "steady": (steady - empty) / count,
@@ -93,5 +95,5 @@ def _child(vectors_file: str, queries_file: str) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    tune()
+    tune_process()
     print(json.dumps(_child(*sys.argv[1:])))

@@ -12,9 +12,9 @@ from threading import Thread
 
 import numpy as np
 
-from streams.tools.bench.context import TARGET, Bench, K, Measured
+from streams.tools.bench.context import TARGET, Bench, K, Measurement
 from streams.tools.bench.measurements import restarted
-from streams.tools.bench.measurements.under import Watched, p99, watch
+from streams.tools.bench.measurements.under import WatchedSearches, p99, watch
 from visualsearch.engine import Engine
 from visualsearch.snapshot.manifest import CODER, LISTS, Manifest, read_manifest
 from visualsearch.snapshot.write import write
@@ -24,23 +24,23 @@ IDLE_S = 8.0  # of searches alone, before and after
 LONGEST_S = 7_200
 
 
-def recovery(bench: Bench) -> Measured:
+def recovery(bench: Bench) -> Measurement:
     """Write a snapshot beside searches, then start a process that has nothing else."""
-    queries, truth = bench.tested()
+    queries, truth = bench.test_queries()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with bench.spent() as engine:
-            bench.tell("a snapshot beside searches")
+        with bench.consume_engine() as engine:
+            bench.report("a snapshot beside searches")
             beside = _beside(engine, folder, queries)
         del engine
         bench.close()  # the machine's memory is needed for the other process
         np.save(folder / "queries.npy", queries)
         np.save(folder / "truth.npy", truth)
-        bench.tell("a new process, from its start to the swap")
+        bench.report("a new process, from its start to the swap")
         started = _restarted(beside.path, folder)
         manifest = read_manifest(beside.path)
     figures = beside.figures() | _sizes(manifest) | started
-    return Measured([{"recovery": what, "figure": _rounded(figures[what])} for what in figures],
+    return Measurement([{"recovery": what, "figure": _rounded(figures[what])} for what in figures],
                     figures)  # fmt: skip
 
 
@@ -56,8 +56,8 @@ class _Written:
     seconds: float = 0.0
     cpu_s: float = 0.0
     steps: dict[str, float] = field(default_factory=dict)  # when each began
-    idle: list[Watched] = field(default_factory=list)
-    during: Watched = field(default_factory=Watched)
+    idle: list[WatchedSearches] = field(default_factory=list)
+    during: WatchedSearches = field(default_factory=WatchedSearches)
 
     def figures(self) -> dict[str, float]:
         alone = max(p99(each) for each in self.idle) if self.idle else float("nan")
@@ -103,7 +103,7 @@ def _beside(engine: Engine, folder: Path, queries: FloatArray) -> _Written:
     return written
 
 
-def _alone(engine: Engine, queries: FloatArray) -> Watched:
+def _alone(engine: Engine, queries: FloatArray) -> WatchedSearches:
     end = time.monotonic() + IDLE_S
     return watch(engine, queries, lambda: time.monotonic() < end, lambda: 0, K, TARGET)
 

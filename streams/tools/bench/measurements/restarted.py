@@ -16,9 +16,9 @@ FEW, MANY = 10, 100
 
 def main(path: Path, folder: Path, started: float) -> dict[str, float]:
     """Return seconds since `started` (since 1970) to each event, and what was found meanwhile."""
-    from streams.config.process import tune
+    from streams.config.process import tune_process
 
-    tune()
+    tune_process()
     import faiss  # noqa: F401
     import hnswlib  # noqa: F401
     import numpy as np
@@ -43,7 +43,7 @@ def main(path: Path, folder: Path, started: float) -> dict[str, float]:
     figures["first answer s"] = time.time() - started
     engine.start()
     figures |= _answers(engine, queries, np.load(folder / "truth.npy"))
-    while engine.serving == "ivfpq":
+    while engine.active_strategy == "ivfpq":
         if failures or time.time() > started + LONGEST_S:
             raise SystemExit(f"no swap: {failures or engine.stats()}")
         time.sleep(POLL_S)

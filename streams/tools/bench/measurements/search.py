@@ -1,47 +1,47 @@
 """Search at equal recall: ours, grouping and re-scoring included, beside each bare graph."""
 
 from streams.tools.bench import ours, rivals
-from streams.tools.bench.clock import Searched, alternating, pooled, ratio
+from streams.tools.bench.clock import TimedSearches, pooled, ratio, run_alternating
 from streams.tools.bench.clustered import IntArray
-from streams.tools.bench.context import K_FEW, Bench, Cell, K, Measured, Row
+from streams.tools.bench.context import K_FEW, Bench, Cell, K, Measurement, TableRow
 from streams.tools.bench.truth import recall
 
 TARGETS = (0.95, 0.98, 0.99)
 
 
-def search(bench: Bench) -> Measured:
+def search(bench: Bench) -> Measurement:
     """Measure every rival in turn, with the least ef that reaches the recall on what is timed.
 
     Ours is told the target alone, and chooses by its own curves, so that it may find more. An ef
     that is chosen on other queries found .977 or .988 where .98 was wanted: the ratio was luck.
     """
-    result = Measured([])
+    result = Measurement([])
     engine = bench.engine()
-    tested, truth = bench.tested()
+    tested, truth = bench.test_queries()
     for name in bench.rivals():
         rival = bench.rival(name)
         for k in (K, K_FEW):
             for target in TARGETS:
-                bench.tell(f"search, {name}, k {k}, recall {target}")
+                bench.report(f"search, {name}, k {k}, recall {target}")
                 ef = rivals.least_ef(rival, tested, truth, k, target)
-                sides = {"ours": ours.searching(engine, k, target)}
+                sides = {"ours": ours.search_function(engine, k, target)}
                 if ef is not None:
-                    sides[name] = rivals.searching(rival, k, ef)
-                rounds = alternating(sides, tested, bench.amounts.rounds)
+                    sides[name] = rivals.search_function(rival, k, ef)
+                rounds = run_alternating(sides, tested, bench.amounts.rounds)
                 _compare(result, rounds, (name, k, target, ef), truth)
     return result
 
 
 def _compare(
-    result: Measured,
-    rounds: dict[str, list[Searched]],
+    result: Measurement,
+    rounds: dict[str, list[TimedSearches]],
     at: tuple[str, int, float, int | None],
     truth: IntArray,
 ) -> None:
     name, k, target, ef = at
     mine = rounds["ours"]
     recalled = recall(mine[0].found, truth, k)
-    row: Row = {"beside": name, "k": k, "target": target, "recall": round(recalled, 4)}
+    row: TableRow = {"beside": name, "k": k, "target": target, "recall": round(recalled, 4)}
     row |= _times(mine, "ours")
     key = f"k{k}@{target}"
     result.figures[f"recall {key}"] = recalled
@@ -58,7 +58,7 @@ def _compare(
     result.rows.append(row)
 
 
-def _times(rounds: list[Searched], whose: str) -> dict[str, Cell]:
+def _times(rounds: list[TimedSearches], whose: str) -> dict[str, Cell]:
     figures = pooled(rounds).figures()
     return {
         f"{whose} ms": round(figures["mean_ms"], 3),

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 from streams.tools.bench import ours
-from streams.tools.bench.clock import Searched, percentile
+from streams.tools.bench.clock import TimedSearches, percentile
 from streams.tools.bench.clustered import IntArray
 from streams.tools.bench.truth import best
 from visualsearch.engine import Engine
@@ -95,20 +95,20 @@ class Feeder:
 
 
 @dataclass(slots=True)
-class Watched:
+class WatchedSearches:
     """Searches beside a feeder, and what was there when each began."""
 
-    searched: Searched = field(default_factory=Searched)
+    searched: TimedSearches = field(default_factory=TimedSearches)
     queries: list[int] = field(default_factory=list)  # which query
     batches: list[int] = field(default_factory=list)  # applied when it began
     fresh: list[int] = field(default_factory=list)
 
-    def part(self, least_fresh: int) -> "Watched":
+    def with_fresh_rows(self, least_fresh: int) -> "WatchedSearches":
         """Return the searches that found at least so many fresh rows."""
         kept = [n for n, fresh in enumerate(self.fresh) if fresh >= least_fresh]
         took = self.searched
-        return Watched(
-            Searched(
+        return WatchedSearches(
+            TimedSearches(
                 [took.wall[n] for n in kept],
                 [took.cpu[n] for n in kept],
                 [took.found[n] for n in kept],
@@ -126,9 +126,9 @@ def watch(
     batches: Callable[[], int],
     k: int,
     target: float,
-) -> Watched:
+) -> WatchedSearches:
     """Search again and again, in this thread, while `go_on` says so."""
-    watched = Watched()
+    watched = WatchedSearches()
     fresh = 0
     while go_on():
         n = len(watched.queries)
@@ -144,7 +144,7 @@ def watch(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Growing:
+class GrowingTruth:
     """Exact answers while rows are being added: those of before, and scores of the new ones."""
 
     ids: IntArray  # of before, best first: (queries, k)
@@ -166,7 +166,9 @@ class Growing:
         truth, _ = best(ids[None], scores[None], wanted)
         return len(np.intersect1d(truth[0], known)) / wanted
 
-    def mean_recall(self, watched: Watched, rows_per_batch: int, k: int, most: int = 400) -> float:
+    def mean_recall(
+        self, watched: WatchedSearches, rows_per_batch: int, k: int, most: int = 400
+    ) -> float:
         """Return the mean over the searches, or over so many of them."""
         return (
             float(
@@ -178,7 +180,7 @@ class Growing:
                             watched.searched.found[n],
                             k,
                         )
-                        for n in drawn(len(watched.queries), most)
+                        for n in sample_searches(len(watched.queries), most)
                     ]
                 )
             )
@@ -187,7 +189,7 @@ class Growing:
         )
 
 
-def drawn(count: int, most: int = 400) -> list[int]:
+def sample_searches(count: int, most: int = 400) -> list[int]:
     """Return which of so many searches to look at.
 
     Their queries come round and round: one in every 220 would be of 10 of 200 queries only.
@@ -196,6 +198,6 @@ def drawn(count: int, most: int = 400) -> list[int]:
     return looked
 
 
-def p99(watched: Watched) -> float:
+def p99(watched: WatchedSearches) -> float:
     """Return the 99th percentile in milliseconds; NaN without a search."""
     return percentile(watched.searched.wall, 99) if watched.searched.wall else float("nan")

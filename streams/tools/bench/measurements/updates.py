@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from streams.tools.bench import ours
-from streams.tools.bench.clock import Searched, pooled, ratio
+from streams.tools.bench.clock import TimedSearches, pooled, ratio
 from streams.tools.bench.clustered import IntArray
-from streams.tools.bench.context import SEED, TARGET, Bench, K, Measured
+from streams.tools.bench.context import SEED, TARGET, Bench, K, Measurement
 from streams.tools.bench.measurements.under import Feeder
 from streams.tools.bench.truth import recall
 from visualsearch.engine import Engine
@@ -19,18 +19,18 @@ CHANGED = 50_000  # products, more than are changed while each query is searched
 DELETED = 20_000
 
 
-def updates(bench: Bench) -> Measured:
+def updates(bench: Bench) -> Measurement:
     """Measure the rates alone, then searches with and without updates in turn."""
-    result = Measured([])
-    with bench.spent() as engine:
+    result = Measurement([])
+    with bench.consume_engine() as engine:
         rng = np.random.default_rng(SEED)
         for what in ("offers", "attributes"):
-            bench.tell(f"{what} alone")
+            bench.report(f"{what} alone")
             rates, by_core = [], []
             for version in range(bench.amounts.rounds):
                 rows = rng.integers(0, bench.size, bench.amounts.updates)
                 batches = list(changes(bench, what, rows, 2 + version))
-                took = ours.feed(engine, batches)
+                took = ours.apply_batches(engine, batches)
                 rates.append(len(rows) / took.wall)
                 by_core.append(len(rows) / max(took.cpu, 1e-9))
             result.figures[f"{what}/s"] = float(np.median(rates))
@@ -61,14 +61,14 @@ def changes(bench: Bench, what: str, rows: IntArray, order: int) -> Iterator[lis
             ]
 
 
-def _beside(bench: Bench, engine: Engine, result: Measured, how: tuple[str, float]) -> None:
+def _beside(bench: Bench, engine: Engine, result: Measurement, how: tuple[str, float]) -> None:
     """Search with and without offers being changed, in turn."""
     title, pause_s = how
-    bench.tell(f"offers {title}, and searches")
-    queries, truth = bench.tested()
-    side = ours.searching(engine, K, TARGET)
-    alone: list[Searched] = []
-    beside: list[Searched] = []
+    bench.report(f"offers {title}, and searches")
+    queries, truth = bench.test_queries()
+    side = ours.search_function(engine, K, TARGET)
+    alone: list[TimedSearches] = []
+    beside: list[TimedSearches] = []
     applied, seconds = 0, 0.0
     size = PACED_BATCH if pause_s else ours.BATCH
     rows = np.arange(min(bench.size, CHANGED))
@@ -77,7 +77,7 @@ def _beside(bench: Bench, engine: Engine, result: Measured, how: tuple[str, floa
         alone.append(side(queries))
         batches = _cut(changes(bench, "offers", rows, 10 + version), size)
         with Feeder(engine, batches, pause_s=pause_s) as feeder:
-            done = Searched()
+            done = TimedSearches()
             for query in queries:
                 one = side(query[None])
                 done.wall += one.wall
@@ -112,15 +112,15 @@ def _cut(batches: Iterator[list[Record]], size: int) -> Sequence[list[Record]]:
     ]
 
 
-def _deletes(bench: Bench, engine: Engine, result: Measured) -> None:
+def _deletes(bench: Bench, engine: Engine, result: Measurement) -> None:
     """Delete products, each by its three markers; none may be found afterwards."""
-    bench.tell("deletes")
+    bench.report("deletes")
     count = min(DELETED, bench.size // 4)
     gone = np.random.default_rng(SEED + 1).permutation(bench.size)[:count]
-    records = [record for row in gone for record in ours.deleted(int(row), 50)]
+    records = [record for row in gone for record in ours.delete_records(int(row), 50)]
     batches = [records[n : n + ours.BATCH] for n in range(0, len(records), ours.BATCH)]
-    took = ours.feed(engine, batches)
-    found = ours.searching(engine, K, TARGET)(bench.tested()[0]).found
+    took = ours.apply_batches(engine, batches)
+    found = ours.search_function(engine, K, TARGET)(bench.test_queries()[0]).found
     dead = int(np.isin(np.concatenate(found), gone).sum())
     result.figures.update({"deletes/s": len(records) / took.wall, "dead ones found": dead})
     result.rows.append(

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from streams.tools.broker.errors import BrokerError
-from streams.tools.broker.launch import Launcher, Request, Source, Unavailable
+from streams.tools.broker.launch import BrokerSource, Launcher, LaunchRequest, Unavailable
 from streams.tools.broker.sources.docker import from_docker
 from streams.tools.broker.sources.kafka_home import from_kafka_home
 from streams.tools.broker.sources.maven import from_maven
 
-SOURCES: Mapping[str, Source] = {
+SOURCES: Mapping[str, BrokerSource] = {
     "kafka-home": from_kafka_home,
     "maven": from_maven,
     "docker": from_docker,
@@ -21,7 +21,7 @@ WHAT_TO_INSTALL = (
 )
 
 
-def find_launcher(request: Request, sources: Mapping[str, Source]) -> Launcher:
+def find_launcher(request: LaunchRequest, sources: Mapping[str, BrokerSource]) -> Launcher:
     """Return the first broker found; raise with every reason when there is none.
 
     The error's code is that of the first way that failed for a cause worth telling (an old Java, a

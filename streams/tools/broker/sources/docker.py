@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 from streams.tools.broker.jvm import LOG4J
-from streams.tools.broker.launch import Launcher, Plan, Request, Unavailable
+from streams.tools.broker.launch import Launcher, LaunchRequest, StartCommands, Unavailable
 from streams.tools.broker.ports import LOOPBACK
 from streams.tools.broker.properties import Node, new_cluster_id, render, server_properties
 from streams.tools.broker.sources.maven import KAFKA_VERSION
@@ -19,7 +19,7 @@ SERVE = (
 )
 
 
-def from_docker(request: Request) -> Launcher | Unavailable:
+def from_docker(request: LaunchRequest) -> Launcher | Unavailable:
     """Use Docker if its engine answers; a client without an engine is passed over."""
     docker = shutil.which("docker", path=request.environ.get("PATH"))
     if docker is None:
@@ -27,7 +27,7 @@ def from_docker(request: Request) -> Launcher | Unavailable:
     if not engine_answers(docker):
         return Unavailable("Docker", "docker_missing", "its engine does not answer `docker info`")
 
-    def plan(port: int, controller_port: int) -> Plan:
+    def plan(port: int, controller_port: int) -> StartCommands:
         folder = request.data_dir
         (folder / "kafka").mkdir(exist_ok=True)
         (folder / "log4j2.xml").write_bytes(LOG4J.read_bytes())
@@ -48,7 +48,7 @@ def from_docker(request: Request) -> Launcher | Unavailable:
         ]
         command += ["--entrypoint", "/bin/sh", IMAGE, "-c", SERVE.format(cluster=new_cluster_id())]
         # A container of this name can only be left over from a client that was killed.
-        return Plan(serve=command, container=name)
+        return StartCommands(serve=command, container=name)
 
     return Launcher("apache-kafka", KAFKA_VERSION, "docker", plan)
 

@@ -5,12 +5,12 @@ from pathlib import Path
 from streams.tools.broker.errors import BrokerError
 from streams.tools.broker.java import find_java
 from streams.tools.broker.jvm import jvm_launcher, kafka_version
-from streams.tools.broker.launch import Launcher, Request, Unavailable
+from streams.tools.broker.launch import Launcher, LaunchRequest, Unavailable
 
 OLDEST = 4  # KRaft without ZooKeeper, log4j2, and the settings that we write
 
 
-def from_kafka_home(request: Request) -> Launcher | Unavailable:
+def from_kafka_home(request: LaunchRequest) -> Launcher | Unavailable:
     """Use KAFKA_HOME if it is set; raise kafka_home_invalid if it holds no usable Kafka.
 
     It is never passed over in silence: whoever sets it means it.

@@ -8,8 +8,8 @@ from pathlib import Path
 from streams.tools.broker.errors import BrokerError
 from streams.tools.broker.java import find_java
 from streams.tools.broker.jvm import jvm_launcher, kafka_version
-from streams.tools.broker.launch import Launcher, Request, Unavailable
-from streams.tools.broker.lock import only_one
+from streams.tools.broker.launch import Launcher, LaunchRequest, Unavailable
+from streams.tools.broker.lock import exclusive_lock
 
 KAFKA_VERSION = "4.3.1"  # which and why: docs/adr/0001-kafka-release.md
 LOG4J_VERSION = "2.25.4"  # the one that this Kafka brings; its slf4j binding it leaves to others
@@ -39,7 +39,7 @@ POM = f"""<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-def from_maven(request: Request) -> Launcher | Unavailable:
+def from_maven(request: LaunchRequest) -> Launcher | Unavailable:
     """Use the cached artifacts, or fetch them; needs Java always and Maven the first time."""
     try:
         java = find_java(request.environ)
@@ -51,12 +51,12 @@ def from_maven(request: Request) -> Launcher | Unavailable:
     return jvm_launcher(java, jars, source="maven", request=request, archive=archive)
 
 
-def cached_jars(request: Request) -> list[Path]:
+def cached_jars(request: LaunchRequest) -> list[Path]:
     """Return the broker's class path, fetched at most once however many processes ask."""
     folder = request.cache_dir / "kafka" / KAFKA_VERSION
     if not is_complete(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with only_one(folder.with_name(f"{KAFKA_VERSION}.lock")):
+        with exclusive_lock(folder.with_name(f"{KAFKA_VERSION}.lock")):
             if not is_complete(folder):
                 _fetch(folder, request)
     return sorted(folder.glob("*.jar"))
@@ -72,7 +72,7 @@ def is_complete(folder: Path) -> bool:
     return pom.exists() and pom.read_text(encoding="utf-8") == POM
 
 
-def _fetch(folder: Path, request: Request) -> None:
+def _fetch(folder: Path, request: LaunchRequest) -> None:
     maven = shutil.which("mvn", path=request.environ.get("PATH"))
     if maven is None:
         raise BrokerError(
@@ -94,7 +94,7 @@ def _fetch(folder: Path, request: Request) -> None:
     request.say(f"Apache Kafka {KAFKA_VERSION} is in {folder}")
 
 
-def _run_maven(maven: str, scratch: Path, request: Request) -> None:
+def _run_maven(maven: str, scratch: Path, request: LaunchRequest) -> None:
     """Copy the runtime class path into `scratch`, telling of every tenth artifact downloaded."""
     command = [maven, "--batch-mode", "--file", str(scratch / "pom.xml"), PLUGIN]
     command += ["-DincludeScope=runtime", f"-DoutputDirectory={scratch}"]

@@ -6,11 +6,18 @@ from typing import Any
 
 import pytest
 
-from streams.tools.demo.figures import Figures, Recovery, flat, precisions, spread, spreads
+from streams.tools.demo.figures import (
+    Figures,
+    Recovery,
+    flat,
+    percentiles,
+    percentiles_by_kind,
+    precisions,
+)
 from streams.tools.demo.freshness import plan_events
-from streams.tools.demo.goods import Question, Truth, in_turn
+from streams.tools.demo.goods import Question, Truth, interleave
 from streams.tools.demo.page import facts
-from streams.tools.demo.searching import Asked, Precision, precision
+from streams.tools.demo.searching import Precision, TimedAnswer, precision
 from streams.tools.fsck.report import Finding, Report
 from visualsearch.contracts.events import ImageSource, Product, ProductDeleted, ProductOfferUpdated
 from visualsearch.contracts.search import SearchHit, SearchResult
@@ -34,23 +41,23 @@ class Goods:
         """Nothing to ask."""
         return []
 
-    def created(self, number: int) -> Product:
+    def new_product(self, number: int) -> Product:
         """Return a new product."""
         return Product(
             product_id=f"new-{number}", title="T", price=5, images=[ImageSource(data="AA==")]
         )
 
-    def updated(self, number: int) -> Product:
+    def changed_product(self, number: int) -> Product:
         """Return one of two."""
         return Product(
             product_id=f"old-{number % 2}", title="T", price=5, images=[ImageSource(data="AA==")]
         )
 
-    def offered(self, number: int) -> str:
+    def offer_product_id(self, number: int) -> str:
         """Return the other one."""
         return f"old-{(number + 1) % 2}"
 
-    def other_than(self, product_id: str) -> str:
+    def another_product_id(self, product_id: str) -> str:
         """Return the other one."""
         return "old-1" if product_id == "old-0" else "old-0"
 
@@ -72,15 +79,15 @@ def figures(**more: Any) -> Figures:
     """Return the figures of a demonstration."""
     return Figures(
         products=1, vectors=2, rejected=0, load_s=1.0,
-        freshness_ms=spreads([("create", 10.0), ("offer", 20.0), ("offer", 40.0)]),
-        search_ms=spreads([("words", 1.0)]), phone_photo_to_40_ms=None,
+        freshness_ms=percentiles_by_kind([("create", 10.0), ("offer", 20.0), ("offer", 40.0)]),
+        search_ms=percentiles_by_kind([("words", 1.0)]), phone_photo_to_40_ms=None,
         **precisions({}), dead_letters=0, broker="b", encoder="e", page="p", total_s=1.0, **more,
     )  # fmt: skip
 
 
-def asked(right: Truth, *product_ids: str) -> Asked:
+def asked(right: Truth, *product_ids: str) -> TimedAnswer:
     """Return a question by words and its hits."""
-    return Asked(Question("words", "w", right=right), answered(*product_ids), 1.0)
+    return TimedAnswer(Question("words", "w", right=right), answered(*product_ids), 1.0)
 
 
 def test_precision_counts_the_first_ten_or_as_many_as_there_are() -> None:
@@ -103,7 +110,9 @@ def test_a_question_asked_twice_is_judged_once() -> None:
     truth = {"m1": RED_MUG, "h1": RED_HAT}
     good, bad = asked(RED_MUG, "m1"), asked(RED_HAT, "m1")
     once = precision([good, bad], truth, "words")
-    assert once == precision([good, bad, Asked(good.question, good.result, 2.0)], truth, "words")
+    assert once == precision(
+        [good, bad, TimedAnswer(good.question, good.result, 2.0)], truth, "words"
+    )
     assert once is not None
     assert once.kind == 0.5
 
@@ -111,7 +120,7 @@ def test_a_question_asked_twice_is_judged_once() -> None:
 def test_without_truth_there_is_no_precision() -> None:
     """A user's catalog is not judged."""
     question = Question("words", "w")
-    assert precision([Asked(question, answered("x"), 1.0)], {}, "words") is None
+    assert precision([TimedAnswer(question, answered("x"), 1.0)], {}, "words") is None
     assert set(precisions({"words": None}).values()) == {None}
 
 
@@ -141,13 +150,13 @@ def test_a_kill_and_its_check_are_told_to_people_and_machines() -> None:
 
 def test_percentiles_of_nothing_are_zero() -> None:
     """A demonstration without photos still prints."""
-    assert spread([]).n == 0
+    assert percentiles([]).n == 0
 
 
 def test_questions_come_in_turn() -> None:
     """However many are asked, all kinds are among them."""
     words, photo = [Question("words", str(n)) for n in range(3)], [Question("photo")]
-    assert [q.kind for q in in_turn(words, photo)] == ["words", "photo", "words", "words"]
+    assert [q.kind for q in interleave(words, photo)] == ["words", "photo", "words", "words"]
 
 
 def test_planned_events_are_mixed_and_spare_the_catalogue() -> None:

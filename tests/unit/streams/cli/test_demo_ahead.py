@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from streams.tools.demo.ahead import Ahead
+from streams.tools.demo.ahead import PrefetchIterator
 
 
 def test_items_and_their_order_are_kept() -> None:
     """However far ahead, the consumer sees what the iterator gave."""
-    assert list(Ahead(iter(range(100)), 3)) == list(range(100))
+    assert list(PrefetchIterator(iter(range(100)), 3)) == list(range(100))
 
 
 def test_an_error_comes_after_the_items_before_it() -> None:
@@ -20,7 +20,7 @@ def test_an_error_comes_after_the_items_before_it() -> None:
         yield 1
         raise ValueError("broken")
 
-    items = iter(Ahead(breaking(), 5))
+    items = iter(PrefetchIterator(breaking(), 5))
     assert next(items) == 1
     with pytest.raises(ValueError, match="broken"):
         next(items)
@@ -38,7 +38,7 @@ def test_no_more_than_the_size_is_made_ahead_and_close_ends_it() -> None:
                 enough.set()
             yield number
 
-    ahead = Ahead(counting(), 5)
+    ahead = PrefetchIterator(counting(), 5)
     assert enough.wait(10)
     ahead.close()
     assert len(made) <= 7

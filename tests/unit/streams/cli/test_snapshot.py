@@ -11,7 +11,7 @@ from streams.cli import main
 from streams.config import process
 from streams.snapshots.store import SnapshotStore
 from tests.support.snapshot_parts import START_S, snapshot_in
-from visualsearch.snapshot.folder import listed
+from visualsearch.snapshot.folder import list_snapshots
 from visualsearch.snapshot.manifest import NAME, read_manifest
 
 
@@ -38,7 +38,9 @@ class Host:
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     """Give a host whose settings name a folder and a store."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(process, "tune", lambda: None)  # it is for a process, not for the tests'
+    monkeypatch.setattr(
+        process, "tune_process", lambda: None
+    )  # it is for a process, not for the tests'
     made = Host(tmp_path)
     monkeypatch.setenv("VISUALSEARCH_SNAPSHOT_FOLDER", str(made.folder.parent))
     monkeypatch.setenv("VISUALSEARCH_SNAPSHOT_STORE", made.far.as_uri())
@@ -114,7 +116,7 @@ def test_the_newest_that_serves_is_restored(host: Host, tmp_path: Path) -> None:
     told = host.json("restore")
     assert told["path"] == str(host.folder / good.name)
     assert told["refused"].keys() == {bad.name}
-    assert good.name in {path.name for path in listed(host.folder)}
+    assert good.name in {path.name for path in list_snapshots(host.folder)}
     assert "restored in" in host.run("restore", good.name).stdout
 
 

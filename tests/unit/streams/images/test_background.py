@@ -8,7 +8,7 @@ from PIL import Image
 
 from streams.images.background import subject_finder
 from visualsearch.errors import EncoderError
-from visualsearch.search.photos import subject_by_grabcut, without_ground
+from visualsearch.search.photos import remove_background, subject_by_grabcut
 
 
 def test_without_a_model_it_is_grabcut() -> None:
@@ -47,5 +47,5 @@ def test_a_model_of_the_operators_finds_the_subject(tmp_path: Path) -> None:
     assert mask.shape == (100, 200)
     assert mask[50, 90] > 200
     assert mask[5, 5] < 50
-    cut = without_ground(photo, find)
+    cut = remove_background(photo, find)
     assert np.abs(np.subtract(cut.size, (67, 67))).max() <= 6

@@ -11,8 +11,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from streams.images.blob_writer import THREADS, InlineImages
-from streams.images.blobs import BlobMissingError, BlobStore, reference_of
-from streams.ingest.outcome import Outcome
+from streams.images.blobs import BlobMissingError, BlobStore, blob_reference
+from streams.ingest.outcome import EventOutcome
 from streams.ingest.retry import FIRST
 from streams.metrics import Metrics
 from tests.support.lane_events import (
@@ -26,7 +26,7 @@ from tests.support.lane_events import (
     message,
 )
 from tests.support.waiting import until
-from visualsearch.contracts.records import Vectors
+from visualsearch.contracts.records import VectorsLogRecord
 
 Make = Callable[[BlobStore], Embedding]
 
@@ -71,10 +71,10 @@ async def make() -> AsyncIterator[Make]:
         model.close()
 
 
-def vectors(outcome: Outcome) -> Vectors:
+def vectors(outcome: EventOutcome) -> VectorsLogRecord:
     """Return the one record of an outcome."""
     ((_, record, _),) = outcome.records
-    assert isinstance(record, Vectors)
+    assert isinstance(record, VectorsLogRecord)
     return record
 
 
@@ -84,10 +84,10 @@ EVENT = message(0, "product-created", images=[inline(RED), inline(BLUE)])
 async def test_bytes_are_stored_before_the_event_is_finished(make: Make, store: Store) -> None:
     """Under the name that the attribute pipeline writes."""
     outcome = await make(store).process(EVENT)
-    assert (outcome.word, outcome.retry) == ("indexed", None)
-    assert [store.get(reference_of(data)) for data in (RED, BLUE)] == [RED, BLUE]
+    assert (outcome.label, outcome.retry) == ("indexed", None)
+    assert [store.get(blob_reference(data)) for data in (RED, BLUE)] == [RED, BLUE]
     assert [image.url for image in vectors(outcome).images] == [
-        reference_of(RED), reference_of(BLUE)]  # fmt: skip
+        blob_reference(RED), blob_reference(BLUE)]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -102,15 +102,18 @@ async def test_a_store_that_fails_delays_bytes_not_vectors(
     embedding = make(store)
     store.error = error
     first = await embedding.process(EVENT)
-    assert (first.word, first.faults, len(vectors(first).images)) == ("retried", [], 2)
+    assert (first.label, first.faults, len(vectors(first).images)) == ("retried", [], 2)
     assert first.retry is not None
-    assert (first.retry.code, first.retry.attempt.rounds) == ("blob_store_failed", {0: 1, 1: 1})
+    assert (first.retry.code, first.retry.attempt.failed_rounds) == (
+        "blob_store_failed",
+        {0: 1, 1: 1},
+    )
     with pytest.raises(BlobMissingError):
-        store.get(reference_of(RED))
+        store.get(blob_reference(RED))
     store.error = None
     second = await embedding.process(EVENT, first.retry.attempt)
-    assert (second.word, vectors(second)) == ("indexed", vectors(first))
-    assert store.get(reference_of(RED)) == RED
+    assert (second.label, vectors(second)) == ("indexed", vectors(first))
+    assert store.get(blob_reference(RED)) == RED
 
 
 async def test_after_the_last_round_the_bytes_are_in_a_dead_letter(
@@ -124,7 +127,7 @@ async def test_after_the_last_round_the_bytes_are_in_a_dead_letter(
         assert outcome.retry is not None
         attempt = outcome.retry.attempt
     last = await embedding.process(EVENT, attempt)
-    assert (last.word, last.retry, len(vectors(last).images)) == ("dead_lettered", None, 2)
+    assert (last.label, last.retry, len(vectors(last).images)) == ("dead_lettered", None, 2)
     assert [(f.stage, f.code, f.attempts) for f in last.faults] == [
         ("store", "blob_store_failed", 3)] * 2  # fmt: skip
 
@@ -162,18 +165,20 @@ async def test_an_outage_in_which_the_store_is_not_asked_uses_up_no_round(
         hanging = [message(n, "product-created", f"p{n}", images=[inline(BLUE)])
                    for n in range(THREADS)]  # fmt: skip
         asked = await asyncio.gather(*map(embedding.process, hanging))
-        rounds = [outcome.retry.attempt.rounds for outcome in asked if outcome.retry is not None]
+        rounds = [
+            outcome.retry.attempt.failed_rounds for outcome in asked if outcome.retry is not None
+        ]
         assert rounds == [{0: 1}] * THREADS
         attempt = FIRST
         for _ in range(10):  # of two delays
             outcome = await embedding.process(event, attempt)
             assert outcome.retry is not None
             attempt = outcome.retry.attempt
-            assert (attempt.rounds, attempt.tries) == ({0: 0}, 0)
+            assert (attempt.failed_rounds, attempt.total_attempts) == ({0: 0}, 0)
     finally:
         store.going.set()
     await until(lambda: embedding.inline._threads.abandoned == 0)
-    assert (await embedding.process(event, attempt)).word == "indexed"
+    assert (await embedding.process(event, attempt)).label == "indexed"
 
 
 async def test_an_image_that_cannot_be_used_is_told_of_as_such(make: Make, store: Store) -> None:
@@ -182,7 +187,7 @@ async def test_an_image_that_cannot_be_used_is_told_of_as_such(make: Make, store
     store.error = OSError("full")
     images: list[Any] = [inline(b"no picture"), {"data": "no base64!"}, inline(bytes(LIMIT + 1))]
     outcome = await embedding.process(message(0, "product-created", images=images))
-    assert (outcome.word, outcome.retry) == ("dead_lettered", None)
+    assert (outcome.label, outcome.retry) == ("dead_lettered", None)
     assert [fault.code for fault in outcome.faults] == [
         "image_not_an_image", "image_data_invalid", "image_too_large"]  # fmt: skip
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from streams.images.bounded_threads import BoundedThreads, NotBegunError
+from streams.images.bounded_threads import BoundedThreads, NoThreadError
 from tests.support.waiting import until
 
 
@@ -51,10 +51,10 @@ async def test_calls_that_hang_are_abandoned_and_bounded() -> None:
     threads, returning = BoundedThreads("hanging", 3), threading.Event()
     calls = [threads.run_within(0.2, returning.wait) for _ in range(20)]
     results = await asyncio.gather(*calls, return_exceptions=True)
-    assert [type(result) for result in results] == [TimeoutError] * 3 + [NotBegunError] * 17
+    assert [type(result) for result in results] == [TimeoutError] * 3 + [NoThreadError] * 17
     assert (threads.abandoned, alive("hanging")) == (3, 3)
     started = time.monotonic()
-    with pytest.raises(NotBegunError, match="3 calls before"):
+    with pytest.raises(NoThreadError, match="3 calls before"):
         await threads.run_within(30.0, lambda: None)
     assert time.monotonic() - started < 5.0
     assert await asyncio.wait_for(asyncio.to_thread(lambda: 1), 1) == 1

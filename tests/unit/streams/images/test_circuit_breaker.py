@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from streams.images.circuit_breaker import BREAK_AFTER, BREAK_S, PROBES, Hosts
+from streams.images.circuit_breaker import BREAK_AFTER, BREAK_S, PROBES, HostCircuitBreakers
 from streams.images.errors import FetchError
 
 URL = "http://Slow.example:8080/a.jpg"
@@ -25,13 +25,13 @@ class Clock:
 
 
 async def fetch(
-    hosts: Hosts, clock: Clock, url: str = URL, *, takes_s: float = 0.1,
+    hosts: HostCircuitBreakers, clock: Clock, url: str = URL, *, takes_s: float = 0.1,
     error: FetchError | None = None,
 ) -> str:  # fmt: skip
     """Take a turn; return ok or the code of what was raised."""
     try:
         async with hosts.permit(url) as permit:
-            permit.begin()
+            permit.start()
             clock.now += takes_s
             if error is not None:
                 raise error
@@ -47,12 +47,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def hosts(clock: Clock) -> Hosts:
+def hosts(clock: Clock) -> HostCircuitBreakers:
     """Give hosts with two permits each and a wait of ten seconds at most."""
-    return Hosts(2, 10.0, clock)
+    return HostCircuitBreakers(2, 10.0, clock)
 
 
-async def test_so_many_at_once_and_the_next_when_one_leaves(hosts: Hosts) -> None:
+async def test_so_many_at_once_and_the_next_when_one_leaves(hosts: HostCircuitBreakers) -> None:
     """Of one host, whatever the case of its name; another has permits of its own."""
     at_once = most = 0
 
@@ -72,14 +72,14 @@ async def test_so_many_at_once_and_the_next_when_one_leaves(hosts: Hosts) -> Non
 
 
 async def test_after_failures_in_a_row_nothing_is_asked_until_the_pause_is_over(
-    hosts: Hosts, clock: Clock
+    hosts: HostCircuitBreakers, clock: Clock
 ) -> None:
     """Then a few try; while they fail the pause doubles, when it succeeds all may come."""
     for _ in range(BREAK_AFTER):
         assert await fetch(hosts, clock, error=DOWN) == "image_timeout"
     assert await fetch(hosts, clock) == "image_host_down"
     assert await fetch(hosts, clock, OTHER) == "ok"
-    assert hosts.down() == 1
+    assert hosts.open_count() == 1
     clock.now += BREAK_S
     assert await fetch(hosts, clock, error=DOWN) == "image_timeout"
     clock.now += BREAK_S
@@ -87,18 +87,18 @@ async def test_after_failures_in_a_row_nothing_is_asked_until_the_pause_is_over(
     clock.now += BREAK_S
     assert await fetch(hosts, clock) == "ok"
     assert await fetch(hosts, clock) == "ok"
-    assert hosts.down() == 0
+    assert hosts.open_count() == 0
 
 
 async def test_a_few_try_a_host_that_was_down(clock: Clock) -> None:
     """One alone may meet the only slow file; more than a few would wait for it in vain."""
-    hosts = Hosts(2 * PROBES, 10.0, clock)
+    hosts = HostCircuitBreakers(2 * PROBES, 10.0, clock)
     for _ in range(BREAK_AFTER):
         await fetch(hosts, clock, error=DOWN)
     clock.now += BREAK_S
     async with contextlib.AsyncExitStack() as trying:
         for _ in range(PROBES):
-            (await trying.enter_async_context(hosts.permit(URL))).begin()
+            (await trying.enter_async_context(hosts.permit(URL))).start()
         with pytest.raises(FetchError) as caught:
             await trying.enter_async_context(hosts.permit(URL))
     assert (caught.value.code, caught.value.attempts) == ("image_host_down", 0)
@@ -107,14 +107,14 @@ async def test_a_few_try_a_host_that_was_down(clock: Clock) -> None:
 
 async def test_a_few_that_fail_together_are_one_failed_try(clock: Clock) -> None:
     """The pause doubles once for all of them; one that succeeds ends it."""
-    hosts = Hosts(2 * PROBES, 10.0, clock)
+    hosts = HostCircuitBreakers(2 * PROBES, 10.0, clock)
     for _ in range(BREAK_AFTER):
         await fetch(hosts, clock, error=DOWN)
 
     async def probe(error: FetchError | None) -> None:
         with contextlib.suppress(FetchError):
             async with hosts.permit(URL) as permit:
-                permit.begin()
+                permit.start()
                 await asyncio.sleep(0)
                 if error is not None:
                     raise error
@@ -130,7 +130,7 @@ async def test_a_few_that_fail_together_are_one_failed_try(clock: Clock) -> None
 
 @pytest.mark.parametrize("code", ["image_incomplete", "image_http_404", "image_too_large"])
 async def test_no_wrong_file_is_a_failure_of_its_host(
-    hosts: Hosts, clock: Clock, code: str
+    hosts: HostCircuitBreakers, clock: Clock, code: str
 ) -> None:
     """However many there are in a row, and though another try may help."""
     wrong = FetchError(code, "wrong", transient=True)
@@ -139,7 +139,7 @@ async def test_no_wrong_file_is_a_failure_of_its_host(
 
 
 async def test_a_worker_out_of_descriptors_says_nothing_of_a_host(
-    hosts: Hosts, clock: Clock
+    hosts: HostCircuitBreakers, clock: Clock
 ) -> None:
     """It neither fails nor answers: the row of failures goes on."""
     ours = FetchError("resources_exhausted", "EMFILE", transient=True, attempts=0)
@@ -150,7 +150,9 @@ async def test_a_worker_out_of_descriptors_says_nothing_of_a_host(
     assert await fetch(hosts, clock) == "image_host_down"
 
 
-async def test_a_missing_picture_is_no_failure_of_its_host(hosts: Hosts, clock: Clock) -> None:
+async def test_a_missing_picture_is_no_failure_of_its_host(
+    hosts: HostCircuitBreakers, clock: Clock
+) -> None:
     """A 404 is an answer; it ends a row of failures as an image does."""
     missing = FetchError("image_http_404", "absent")
     for _ in range(3):
@@ -160,7 +162,9 @@ async def test_a_missing_picture_is_no_failure_of_its_host(hosts: Hosts, clock: 
     assert await fetch(hosts, clock) == "ok"
 
 
-async def test_who_would_wait_too_long_is_refused_at_once(hosts: Hosts, clock: Clock) -> None:
+async def test_who_would_wait_too_long_is_refused_at_once(
+    hosts: HostCircuitBreakers, clock: Clock
+) -> None:
     """At 8 s an image and two at once, the third would wait 4 s or more, the fifth over 10 s."""
     assert await fetch(hosts, clock, takes_s=8.0) == "ok"
     async with contextlib.AsyncExitStack() as held:
@@ -173,11 +177,13 @@ async def test_who_would_wait_too_long_is_refused_at_once(hosts: Hosts, clock: C
     assert sorted([await task for task in waiting]) == ["image_host_busy"] * 2 + ["ok"] * 2
 
 
-async def test_waiting_for_memory_is_not_the_hosts_doing(hosts: Hosts, clock: Clock) -> None:
+async def test_waiting_for_memory_is_not_the_hosts_doing(
+    hosts: HostCircuitBreakers, clock: Clock
+) -> None:
     """The time before `begin` does not make a host slow."""
     async with hosts.permit(URL) as permit:
         clock.now += 60.0
-        permit.begin()
+        permit.start()
         clock.now += 0.1
     async with hosts.permit(URL), hosts.permit(URL):
         waiting = [asyncio.create_task(fetch(hosts, clock)) for _ in range(50)]
@@ -186,7 +192,7 @@ async def test_waiting_for_memory_is_not_the_hosts_doing(hosts: Hosts, clock: Cl
     assert [await task for task in waiting] == ["ok"] * 50
 
 
-async def test_a_file_has_no_host(hosts: Hosts, clock: Clock) -> None:
+async def test_a_file_has_no_host(hosts: HostCircuitBreakers, clock: Clock) -> None:
     """Nor has an inline image, or what is no URL: their own fault is theirs to tell."""
     for url in ("file:///a", "blob:00", "", "http://[::1/x"):
         for _ in range(BREAK_AFTER + 1):

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from streams.config.settings import load_settings
 from streams.images.blobs import BlobStore
-from streams.images.errors import Fetched, FetchError
+from streams.images.errors import FetchedImage, FetchError
 from streams.images.fetcher import Fetcher
 from streams.metrics import Metrics
 
@@ -113,7 +113,7 @@ async def test_a_version_that_is_known_is_not_sent_again(host: Host, make: Make,
     fetcher = make()
     known = await fetcher.fetch(host.url(path))
     assert await fetcher.fetch_changed(host.url(path), known) is None
-    other = Fetched(b"", etag=known.etag and '"old"', modified=known.modified and "never")
+    other = FetchedImage(b"", etag=known.etag and '"old"', modified=known.modified and "never")
     assert await fetcher.fetch_changed(host.url(path), other) == known
     assert host.hits == 3
 

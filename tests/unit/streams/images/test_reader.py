@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from streams.images.circuit_breaker import Hosts
-from streams.images.errors import Fetched, FetchError
+from streams.images.circuit_breaker import HostCircuitBreakers
+from streams.images.errors import FetchedImage, FetchError
 from streams.images.reader import ImageReader, Tier
 from tests.support.lane_events import RED, inline
 from tests.support.waiting import until
@@ -22,12 +22,12 @@ class Fetcher:
         self.gates: dict[str, asyncio.Event] = {}
         self.asked: list[tuple[str, float | None]] = []
 
-    async def fetch(self, url: str, *, timeout_s: float | None = None) -> Fetched:
+    async def fetch(self, url: str, *, timeout_s: float | None = None) -> FetchedImage:
         """Give an image once the gate is open."""
         self.asked.append((url, timeout_s))
         if (gate := self.gates.get(url.split("/")[2])) is not None:
             await gate.wait()
-        return Fetched(RED)
+        return FetchedImage(RED)
 
 
 class Reading:
@@ -39,8 +39,8 @@ class Reading:
         self.let_go = asyncio.Event()
         self.reader = ImageReader(
             self.fetcher,  # type: ignore[arg-type]
-            Tier(Hosts(1, 10.0)),
-            Tier(Hosts(1, 10.0), 60.0),
+            Tier(HostCircuitBreakers(1, 10.0)),
+            Tier(HostCircuitBreakers(1, 10.0), 60.0),
             inline_limit=4096,
             in_memory=in_memory,
         )
@@ -51,7 +51,7 @@ class Reading:
             self.read.append(url)
             await self.let_go.wait()
 
-    async def inline(self, **image: str) -> Fetched | None:
+    async def inline(self, **image: str) -> FetchedImage | None:
         """Return the bytes of an inline image."""
         async with self.reader.read(ImageSource(**image), None, retry_tier=False) as fetched:
             return fetched

@@ -16,10 +16,10 @@ from prometheus_client import CollectorRegistry
 from streams.config.settings import load_settings
 from streams.images import stores as stored
 from streams.images.blobs import BlobStore
-from streams.images.circuit_breaker import BREAK_AFTER, Hosts
+from streams.images.circuit_breaker import BREAK_AFTER, HostCircuitBreakers
 from streams.images.errors import FetchError
 from streams.images.fetcher import Fetcher
-from streams.images.places import folders_of, root_of
+from streams.images.places import absolute_folders, matching_root
 from streams.images.stores import READERS
 from streams.metrics import Metrics
 
@@ -238,9 +238,9 @@ async def test_nothing_outside_of_the_folders_is_touched(
 
 def test_a_file_url_belongs_to_the_folder_that_it_leads_to() -> None:
     """Whose readers and breaker it takes, by its text alone."""
-    roots = folders_of([Path("/a"), Path("/net/../b")])
+    roots = absolute_folders([Path("/a"), Path("/net/../b")])
     assert roots == [Path("/a"), Path("/b")]
-    found = {url: root_of(f"file://{url}", roots)
+    found = {url: matching_root(f"file://{url}", roots)
              for url in ("/a/x", "//a/x", "/a/../b/x", "/a/%2e%2e/b/x", "/a/../c/x", "/ab/x", "")
              }  # fmt: skip
     assert found == {
@@ -263,16 +263,16 @@ async def test_a_link_out_of_a_folder_is_refused(make: Make, roots: tuple[Path, 
 
 async def test_a_folder_is_a_host_with_a_breaker_of_its_own(roots: tuple[Path, Path]) -> None:
     """So its images take no places in memory while it hangs, and it is asked again by a few."""
-    hosts = Hosts(8, 10.0, roots=roots)
+    hosts = HostCircuitBreakers(8, 10.0, roots=roots)
     hung, good = ((root / "a.jpg").as_uri() for root in roots)
     failed = FetchError("image_timeout", "no answer", transient=True, host_failed=True)
     for _ in range(BREAK_AFTER):
         with contextlib.suppress(FetchError):
             async with hosts.permit(hung) as permit:
-                permit.begin()
+                permit.start()
                 raise failed
     with pytest.raises(FetchError, match="not asked"):
         async with hosts.permit(hung):
             pass
     async with hosts.permit(good):
-        assert hosts.down() == 1
+        assert hosts.open_count() == 1

@@ -6,13 +6,18 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from streams.indexer.healer import LogHealer, LogRecord, Search
+from streams.indexer.healer import LogHealer, LogRecord, NewestRecordCollector
 from streams.indexer.ledger import LOST_PAUSE_S, Ledger
 from streams.metrics import Metrics
 from tests.support.log_history import vector
 from tests.support.log_replica import METRICS, MODEL, TOPIC, Log, Replica
 from visualsearch.client.messages import Headers, OutgoingMessage
-from visualsearch.contracts.records import Base, IndexRecord, Vectors, encode_record
+from visualsearch.contracts.records import (
+    BaseLogRecord,
+    IndexRecord,
+    VectorsLogRecord,
+    encode_record,
+)
 
 KEY = b"base:p"
 NEW, OLD = (5, 0, 0), (4, 0, 0)
@@ -38,15 +43,15 @@ def clock() -> Clock:
 def test_a_key_is_due_after_its_grace_and_an_end_met_after_that(clock: Clock) -> None:
     """A reader that lags cannot know whether the newest comes again by itself."""
     ledger = Ledger(30.0, clock)
-    ledger.met_end(0)
-    ledger.stale(KEY, 0, NEW)
-    ledger.met_end(1)
+    ledger.mark_end(0)
+    ledger.mark_stale(KEY, 0, NEW)
+    ledger.mark_end(1)
     clock.s = 100.0
-    assert ledger.due() == {}
-    ledger.met_end(1)
-    assert ledger.due() == {}
-    ledger.met_end(0)
-    assert list(ledger.due()) == [KEY]
+    assert ledger.due_keys() == {}
+    ledger.mark_end(1)
+    assert ledger.due_keys() == {}
+    ledger.mark_end(0)
+    assert list(ledger.due_keys()) == [KEY]
 
 
 def test_older_records_that_go_on_coming_do_not_put_it_off(clock: Clock) -> None:
@@ -54,20 +59,20 @@ def test_older_records_that_go_on_coming_do_not_put_it_off(clock: Clock) -> None
     ledger = Ledger(30.0, clock)
     for second in range(31):
         clock.s = float(second)
-        ledger.stale(KEY, 0, NEW)
-    ledger.met_end(0)
-    assert ledger.due()[KEY].order == NEW
+        ledger.mark_stale(KEY, 0, NEW)
+    ledger.mark_end(0)
+    assert ledger.due_keys()[KEY].order == NEW
 
 
 def test_only_a_record_that_is_not_older_cleans(clock: Clock) -> None:
     """An equal one does: it is what healing appends."""
     ledger = Ledger(30.0, clock)
-    ledger.stale(KEY, 0, NEW)
-    ledger.current(KEY, OLD)
+    ledger.mark_stale(KEY, 0, NEW)
+    ledger.mark_current(KEY, OLD)
     assert len(ledger) == 1
-    ledger.current(b"base:other", NEW)
+    ledger.mark_current(b"base:other", NEW)
     assert len(ledger) == 1
-    ledger.current(KEY, NEW)
+    ledger.mark_current(KEY, NEW)
     assert len(ledger) == 0
 
 
@@ -75,30 +80,30 @@ def test_a_claim_holds_for_another_grace_and_only_for_the_same_order(clock: Cloc
     """Newer ones were read meanwhile: nothing is appended. An append that is lost is repeated."""
     ledger = Ledger(30.0, clock)
     assert not ledger.claim(KEY, NEW)
-    ledger.stale(KEY, 0, NEW)
+    ledger.mark_stale(KEY, 0, NEW)
     assert not ledger.claim(KEY, OLD)
     clock.s = 40.0
     assert ledger.claim(KEY, NEW)
-    ledger.met_end(0)
-    assert ledger.due() == {}
+    ledger.mark_end(0)
+    assert ledger.due_keys() == {}
     clock.s = 70.0
-    ledger.met_end(0)
-    assert list(ledger.due()) == [KEY]
+    ledger.mark_end(0)
+    assert list(ledger.due_keys()) == [KEY]
 
 
 def test_of_equal_orders_the_last_is_found_and_a_newer_one_will_do() -> None:
     """As a live index decides; other keys, other formats and nulls are passed over."""
-    search = Search({KEY: OLD, b"base:absent": OLD})
+    search = NewestRecordCollector({KEY: OLD, b"base:absent": OLD})
     for title, order in (("a", (3, 0, 0)), ("b", OLD), ("c", OLD), ("d", (3, 0, 0))):
-        search.see(KEY, encode_record(Base(order=order, title=title)), (("h", b"1"),))
-    search.see(KEY, None, ())
-    search.see(KEY, b"\xc1", ())
-    search.see(b"base:q", encode_record(Base(order=NEW)), ())
-    value = encode_record(Base(order=OLD, title="c"))
+        search.observe(KEY, encode_record(BaseLogRecord(order=order, title=title)), (("h", b"1"),))
+    search.observe(KEY, None, ())
+    search.observe(KEY, b"\xc1", ())
+    search.observe(b"base:q", encode_record(BaseLogRecord(order=NEW)), ())
+    value = encode_record(BaseLogRecord(order=OLD, title="c"))
     assert search.found == {KEY: LogRecord(KEY, value, (("h", b"1"),))}
-    search.see(KEY, encode_record(Base(order=NEW, title="e")), ())
-    search.see(KEY, encode_record(Base(order=OLD, title="f")), ())
-    assert search.found[KEY].value == encode_record(Base(order=NEW, title="e"))
+    search.observe(KEY, encode_record(BaseLogRecord(order=NEW, title="e")), ())
+    search.observe(KEY, encode_record(BaseLogRecord(order=OLD, title="f")), ())
+    assert search.found[KEY].value == encode_record(BaseLogRecord(order=NEW, title="e"))
 
 
 class World:
@@ -133,12 +138,15 @@ class World:
 def test_the_newest_is_appended_as_it_was_with_one_header_more(clock: Clock) -> None:
     """Also when it is itself a healed one; then nothing is left to do."""
     world = World(clock)
-    world.write(KEY, Base(order=NEW, deleted=True), ("event_id", b"e"))
+    world.write(KEY, BaseLogRecord(order=NEW, deleted=True), ("event_id", b"e"))
     for _ in range(2):
-        world.write(KEY, Base(order=OLD, title="risen"))
+        world.write(KEY, BaseLogRecord(order=OLD, title="risen"))
         assert world.heal() == 1
         last = world.log.entries[0][-1]
-        assert (last.key(), last.value()) == (KEY, encode_record(Base(order=NEW, deleted=True)))
+        assert (last.key(), last.value()) == (
+            KEY,
+            encode_record(BaseLogRecord(order=NEW, deleted=True)),
+        )
         assert world.headers() == (("event_id", b"e"), ("healed", b"1"))
         assert world.heal() == 0
         assert len(world.replica.ledger) == 0
@@ -149,9 +157,9 @@ def test_a_worker_that_replays_notes_and_appends_nothing_before_it_met_every_end
 ) -> None:
     """The log's own history is no reason to write; what is still so at its end is."""
     world = World(clock)
-    world.write(KEY, Base(order=NEW))
-    world.write(KEY, Base(order=OLD))
-    world.write(b"base:q", Base(order=NEW))
+    world.write(KEY, BaseLogRecord(order=NEW))
+    world.write(KEY, BaseLogRecord(order=OLD))
+    world.write(b"base:q", BaseLogRecord(order=NEW))
     replica = world.worker()
     for limit in (2, 9):  # not to its end, then to it; but the other partition is not read
         replica._consumer.fetch(0, limit)
@@ -160,7 +168,7 @@ def test_a_worker_that_replays_notes_and_appends_nothing_before_it_met_every_end
         clock.s += 1000.0
         replica.take()
         assert replica.healer.heal() == 0
-    assert len(replica.ledger.due()) == 1
+    assert len(replica.ledger.due_keys()) == 1
     replica.read_all()
     assert replica.healer.heal() == 1
 
@@ -177,8 +185,8 @@ def test_a_healed_record_says_nothing_of_freshness(clock: Clock) -> None:
     world = World(clock)
     world.replica.read_all()
     before = counted()
-    world.write(KEY, Base(order=NEW, deleted=True), *headers)
-    world.write(KEY, Base(order=OLD))
+    world.write(KEY, BaseLogRecord(order=NEW, deleted=True), *headers)
+    world.write(KEY, BaseLogRecord(order=OLD))
     world.replica.read_all()
     assert counted() == before + 1
     assert world.heal() == 1
@@ -187,10 +195,10 @@ def test_a_healed_record_says_nothing_of_freshness(clock: Clock) -> None:
     assert counted() == before + 1
 
 
-def pictures(order: tuple[int, int, int], model: str) -> Vectors:
+def pictures(order: tuple[int, int, int], model: str) -> VectorsLogRecord:
     """Return a vectors record of a model."""
     image = {"image_id": "0", "vector": vector(1), "url": "", "content_hash": ""}
-    return Vectors(order=order, model=model, images=[image])  # type: ignore[list-item]  # encoded
+    return VectorsLogRecord(order=order, model=model, images=[image])  # type: ignore[list-item]  # encoded
 
 
 def test_of_another_model_an_older_record_is_healed_over_and_a_newer_one_is_left(
@@ -249,16 +257,16 @@ def test_a_newest_record_that_the_log_has_no_more_is_told_and_left_dirty(
     """Nobody was there for as long as compaction waits. It is looked for once an hour."""
     ledger, broken = Ledger(0.0, clock), Broken({})
     healer, _ = healer_on(broken, ledger)
-    ledger.stale(KEY, 0, NEW)
-    ledger.met_end(0)
+    ledger.mark_stale(KEY, 0, NEW)
+    ledger.mark_end(0)
     assert healer.heal() == 0
     assert "publish the product again" in caplog.text
     assert len(ledger) == 1
     clock.s += LOST_PAUSE_S - 1
-    ledger.met_end(0)
+    ledger.mark_end(0)
     assert (healer.heal(), broken.searches) == (0, 1)
     clock.s += 1
-    ledger.met_end(0)
+    ledger.mark_end(0)
     assert (healer.heal(), broken.searches) == (0, 2)
 
 
@@ -269,8 +277,8 @@ def test_an_append_that_fails_is_tried_again_by_a_thread_that_lives_on(
     ledger = Ledger(0.0, clock)
     broken = Broken({KEY: LogRecord(KEY, b"v", ())})
     healer, metrics = healer_on(broken, ledger)
-    ledger.stale(KEY, 0, NEW)
-    ledger.met_end(0)
+    ledger.mark_stale(KEY, 0, NEW)
+    ledger.mark_end(0)
     with pytest.raises(ConnectionError):
         healer.heal()
     assert metrics.registry.get_sample_value("visualsearch_log_healed_total") == 0.0

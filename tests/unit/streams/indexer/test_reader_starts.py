@@ -17,7 +17,7 @@ from tests.support.scripted_consumer import tail_on
 from visualsearch.client.messages import OutgoingMessage
 from visualsearch.client.tail import Polled, Position
 from visualsearch.client.unreadable import UnreadableBatch
-from visualsearch.contracts.records import Base, encode_record, record_key
+from visualsearch.contracts.records import BaseLogRecord, encode_record, record_key
 from visualsearch.engine import Engine
 
 STARTS = {0: Position(2, 5), 1: Position(0)}
@@ -46,7 +46,7 @@ def log_of(records: int) -> Log:
     for number in range(records):
         for place in range(PARTITIONS):
             key = record_key("base", f"p{place}-{number}")
-            value = encode_record(Base(order=(number, 0, 0)))
+            value = encode_record(BaseLogRecord(order=(number, 0, 0)))
             log.append(OutgoingMessage(TOPIC, key, value, place), 0.0)
     return log
 
@@ -63,11 +63,11 @@ def reader_at(starts: dict[int, Position]) -> tuple[LogReader, Ledger]:
 def test_before_the_first_fetch_it_is_where_it_begins() -> None:
     """Not caught up, and no partition's end is met: nobody has asked where that is."""
     reader, ledger = reader_at(STARTS)
-    ledger.stale(b"base:p", 0, (1, 0, 0))
+    ledger.mark_stale(b"base:p", 0, (1, 0, 0))
     take(reader, LogConsumer(log_of(5)))
     assert reader.positions() == {0: 2, 1: 0}
     assert reader.lag() == {}
-    assert ledger.due() == {}
+    assert ledger.due_keys() == {}
     assert not reader.caught_up.is_set()
     assert reader.watermark.time_s is None
 
@@ -80,7 +80,7 @@ def test_it_reads_on_from_there_and_keeps_epochs() -> None:
     for place in range(PARTITIONS):
         consumer.fetch(place, 100)
     take(reader, consumer)
-    assert reader.applied() == {0: Position(5, 7), 1: Position(5, 0)}
+    assert reader.positions_with_epochs() == {0: Position(5, 7), 1: Position(5, 0)}
     assert reader.lag() == {0: 0, 1: 0}
     assert reader.caught_up.is_set()
 
@@ -108,7 +108,7 @@ def test_a_batch_that_cannot_be_read_is_counted_and_passed() -> None:
     before = counted()
     unreadable = [UnreadableBatch(TOPIC, 0, 2, 6, "x"), UnreadableBatch(TOPIC, 1, 3, 4, "x")]
     reader._take(dict, Polled(unreadable=unreadable))
-    assert reader.applied() == {0: Position(7, 5), 1: Position(9, 5)}
+    assert reader.positions_with_epochs() == {0: Position(7, 5), 1: Position(9, 5)}
     assert counted() == before + 2
 
 
@@ -120,7 +120,7 @@ def test_records_before_a_batch_that_cannot_be_read_are_applied() -> None:
     polled = tail_on(consumer).poll(10, 0.0)
     polled.unreadable.append(UnreadableBatch(TOPIC, 0, 2, 3, "x"))
     reader._take(dict, polled)
-    assert reader.applied() == {0: Position(4, 0)}
+    assert reader.positions_with_epochs() == {0: Position(4, 0)}
 
 
 def counted() -> float:

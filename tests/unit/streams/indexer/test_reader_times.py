@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.log_replica import METRICS, TOPIC, Entry, Log, Replica
 from visualsearch.client.messages import Headers, OutgoingMessage
-from visualsearch.contracts.records import Base, encode_record
+from visualsearch.contracts.records import BaseLogRecord, encode_record
 
 NOW_S = 1_800_000_000.0
 DELETED = ("event_type", b"product-deleted")
@@ -36,7 +36,7 @@ class Reader:
     def append(self, *headers: tuple[str, bytes | None]) -> None:
         """Append a delete; each is newer than the last."""
         self._order += 1
-        value = encode_record(Base(order=(self._order, 0, 0), deleted=True))
+        value = encode_record(BaseLogRecord(order=(self._order, 0, 0), deleted=True))
         self.log.append(OutgoingMessage(TOPIC, b"base:p", value, 0, headers), NOW_S)
 
     def observed(self, *headers: tuple[str, bytes | None]) -> tuple[float, float, float]:

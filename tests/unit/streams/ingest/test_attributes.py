@@ -2,16 +2,16 @@
 
 import pytest
 
-from streams.images.blobs import reference_of
+from streams.images.blobs import blob_reference
 from streams.ingest.attributes import attributes_outcome
 from streams.ingest.dead_letters import PREFIX, dead_letter
 from streams.ingest.order import OrderMode
-from streams.ingest.outcome import OrderedEvent, Outcome, newest_records
+from streams.ingest.outcome import EventOutcome, OrderedEvent, latest_records
 from streams.ingest.pipeline import AttributePipeline
 from streams.kafka.messages import SourceMessage
 from tests.support.lane_events import RED, Written, inline, message
 from visualsearch.contracts.limits import MAX_BYTES
-from visualsearch.contracts.records import Base, Offer
+from visualsearch.contracts.records import BaseLogRecord, OfferLogRecord
 
 LIMIT = 4096
 
@@ -23,7 +23,7 @@ class Attributes:
         self.written = Written()
         self.pipeline = AttributePipeline(mode, self.written, inline_limit=limit)  # type: ignore[arg-type]
 
-    async def process(self, messages: list[SourceMessage]) -> list[Outcome]:
+    async def process(self, messages: list[SourceMessage]) -> list[EventOutcome]:
         """Return one outcome per message."""
         await self.pipeline.handle(messages)
         return [self.written.of(message) for message in messages]
@@ -47,11 +47,16 @@ async def test_attributes_base_and_offer_by_type() -> None:
         message(3, "product-deleted"),
     ])  # fmt: skip
     kinds = [[type(record) for _, record, _ in outcome.records] for outcome in outcomes]
-    assert kinds == [[Base, Offer], [Base], [Offer], [Base, Offer]]
+    assert kinds == [
+        [BaseLogRecord, OfferLogRecord],
+        [BaseLogRecord],
+        [OfferLogRecord],
+        [BaseLogRecord, OfferLogRecord],
+    ]
     base = outcomes[0].records[0][1]
-    assert isinstance(base, Base)
+    assert isinstance(base, BaseLogRecord)
     (ref,) = base.images  # the one that is too large is the embedding pipeline's to dead-letter
-    assert ref.url == reference_of(RED)  # it stores nothing: it has no store
+    assert ref.url == blob_reference(RED)  # it stores nothing: it has no store
     assert all(record.deleted for _, record, _ in outcomes[3].records)
 
 
@@ -64,11 +69,11 @@ async def test_the_last_record_wins_per_product_and_kind() -> None:
         message(2, "product-updated", version=4, price=9.0, title="late"),
         message(3, "product-created", "q", version=1),
     ])  # fmt: skip
-    records = {key: entry[1] for key, entry in newest_records(outcomes)}
+    records = {key: entry[1] for key, entry in latest_records(outcomes)}
     assert records.keys() == {b"base:p", b"offer:p", b"base:q"}
     offer, base = records[b"offer:p"], records[b"base:p"]
-    assert isinstance(offer, Offer)
-    assert isinstance(base, Base)
+    assert isinstance(offer, OfferLogRecord)
+    assert isinstance(base, BaseLogRecord)
     assert (offer.price, base.title) == (2.0, "T")
 
 
@@ -103,7 +108,7 @@ async def test_an_error_of_ours_dead_letters_its_event_alone(
     attributes = Attributes("explicit")
     seen = []
 
-    def broken(event: OrderedEvent, limit: int) -> Outcome:
+    def broken(event: OrderedEvent, limit: int) -> EventOutcome:
         seen.append(event.product_id)
         if event.product_id == "poison":
             raise ZeroDivisionError

@@ -8,11 +8,11 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from streams.images.errors import Fetched, FetchError
-from streams.ingest.outcome import Outcome
+from streams.images.errors import FetchedImage, FetchError
+from streams.ingest.outcome import EventOutcome
 from streams.ingest.retry import FIRST, UNASKED_S, Attempt
 from streams.kafka.messages import SourceMessage
-from streams.model.batcher import Embedder
+from streams.model.batcher import EmbeddingBatcher
 from streams.model.priority_pool import Priority
 from tests.support.fakes import DIM, FakeEncoder
 from tests.support.lane_events import (
@@ -25,7 +25,7 @@ from tests.support.lane_events import (
     inline,
     message,
 )
-from visualsearch.contracts.records import Vectors
+from visualsearch.contracts.records import VectorsLogRecord
 from visualsearch.types import FloatArray
 
 AWAY = FetchError("image_unreachable", "away", transient=True, attempts=3)
@@ -46,10 +46,10 @@ async def make() -> AsyncIterator[Make]:
         model.close()
 
 
-def vectors(outcome: Outcome) -> Vectors:
+def vectors(outcome: EventOutcome) -> VectorsLogRecord:
     """Return the one record of an outcome."""
     ((_, record, _),) = outcome.records
-    assert isinstance(record, Vectors)
+    assert isinstance(record, VectorsLogRecord)
     return record
 
 
@@ -100,7 +100,7 @@ async def test_one_bad_picture_in_a_model_call_spoils_no_other(make: Make) -> No
     ]
     event = message(0, "product-created", images=images)
     outcome = await make(Pictures(red=RED, blue=BLUE, text=b"text")).process(event)
-    assert outcome.word == "dead_lettered"
+    assert outcome.label == "dead_lettered"
     assert [(fault.stage, fault.code) for fault in outcome.faults] == [
         ("image", "image_not_an_image")]  # fmt: skip
     assert outcome.faults[0].message.startswith("product.images[1]: ")
@@ -112,7 +112,7 @@ async def test_what_is_for_good_is_dead_lettered_at_once(make: Make) -> None:
     """A 404 and an inline image that is too large; nothing is written without an image."""
     event = message(0, "product-updated", images=[{"url": "no"}, inline(b"x" * (LIMIT + 1))])
     outcome = await make(Pictures()).process(event)
-    assert (outcome.word, outcome.records, outcome.retry) == ("dead_lettered", [], None)
+    assert (outcome.label, outcome.records, outcome.retry) == ("dead_lettered", [], None)
     assert [(f.code, f.attempts) for f in outcome.faults] == [
         ("image_http_404", 2), ("image_too_large", 1)]  # fmt: skip
 
@@ -122,7 +122,7 @@ async def test_what_may_pass_is_tried_again_and_the_rest_is_written(make: Make) 
     pictures = Pictures(red=RED, away=AWAY)
     embedding = make(pictures)
     first = await embedding.process(created("red", "absent", "away"))
-    assert first.word == "retried"
+    assert first.label == "retried"
     assert [fault.code for fault in first.faults] == ["image_http_404"]
     assert [image.image_id for image in vectors(first).images] == ["0"]
     assert first.retry is not None
@@ -132,7 +132,7 @@ async def test_what_may_pass_is_tried_again_and_the_rest_is_written(make: Make) 
     pictures.pictures["away"] = BLUE
     pictures.asked.clear()
     second = await embedding.process(created("red", "absent", "away"), first.retry.attempt)
-    assert (second.word, second.faults, second.retry) == ("indexed", [], None)
+    assert (second.label, second.faults, second.retry) == ("indexed", [], None)
     assert [image.image_id for image in vectors(second).images] == ["0", "2"]
     assert {url for url, _ in pictures.asked} == {"red", "away"}  # what was told is not asked
 
@@ -142,13 +142,13 @@ async def test_after_the_last_round_it_is_a_dead_letter_with_all_its_tries(make:
     embedding, attempt, delays = make(Pictures(away=AWAY)), FIRST, []
     for _ in range(2):
         outcome = await embedding.process(created("away"), attempt)
-        assert (outcome.word, outcome.faults) == ("retried", [])
+        assert (outcome.label, outcome.faults) == ("retried", [])
         assert outcome.retry is not None
         attempt = outcome.retry.attempt
         delays.append(outcome.retry.delay_s)
     last = await embedding.process(created("away"), attempt)
     assert delays == [10.0, 60.0]
-    assert (last.word, last.records, last.retry) == ("dead_lettered", [], None)
+    assert (last.label, last.records, last.retry) == ("dead_lettered", [], None)
     assert [(f.code, f.attempts) for f in last.faults] == [("image_unreachable", 9)]
 
 
@@ -169,18 +169,18 @@ async def test_a_host_that_is_down_for_two_days_loses_no_image(make: Make) -> No
     passes = int(UNASKED_S / 60.0)  # the longest pause
     for _ in range(passes):
         outcome = await embedding.process(created("a"), attempt)
-        assert (outcome.word, outcome.faults) == ("retried", [])
+        assert (outcome.label, outcome.faults) == ("retried", [])
         assert outcome.retry is not None
         attempt, waited_s = outcome.retry.attempt, waited_s + outcome.retry.delay_s
-        if outcome.retry.attempt.passes == 100:  # as a restart does, which reads it from Kafka
+        if outcome.retry.attempt.deliveries == 100:  # as a restart does, which reads it from Kafka
             attempt = Attempt(100, {0: 0}, retry_tier=True)
     assert waited_s > 2 * 86_400
     last = [await embedding.process(created("a"), Attempt(n, {0: 0})) for n in (passes, passes + 2)]
-    assert [(x.word, [f.code for f in x.faults]) for x in last] == [
+    assert [(x.label, [f.code for f in x.faults]) for x in last] == [
         ("retried", []), ("dead_lettered", ["image_host_down"])]  # fmt: skip
     pictures.pictures["a"] = RED
     found = await embedding.process(created("a"), attempt)
-    assert (found.word, len(vectors(found).images)) == ("indexed", 1)
+    assert (found.label, len(vectors(found).images)) == ("indexed", 1)
 
 
 async def test_a_picture_that_was_not_tried_outlives_the_rounds_of_another(make: Make) -> None:
@@ -199,7 +199,7 @@ async def test_a_picture_that_was_not_tried_outlives_the_rounds_of_another(make:
     assert told == ["image_unreachable"]
     pictures.pictures["busy"] = RED
     last = await embedding.process(created("away", "busy"), attempt)
-    assert (last.word, [image.image_id for image in vectors(last).images]) == ("indexed", ["1"])
+    assert (last.label, [image.image_id for image in vectors(last).images]) == ("indexed", ["1"])
 
 
 async def test_an_event_that_comes_back_may_take_longer(make: Make) -> None:
@@ -236,7 +236,7 @@ async def test_a_worker_without_memory_refuses_no_image(make: Make) -> None:
             raise MemoryError
 
     outcome = await make(Pictures(red=RED), Poor()).process(created("red"))
-    assert (outcome.word, outcome.faults) == ("retried", [])
+    assert (outcome.label, outcome.faults) == ("retried", [])
     assert outcome.retry is not None
     assert outcome.retry.code == "resources_exhausted"
 
@@ -245,15 +245,15 @@ async def test_a_product_without_pictures_gets_an_empty_record(make: Make) -> No
     """`[]` means none: the old ones must go. A delete marks, an offer says nothing of images."""
     embedding = make(Pictures())
     outcome = await embedding.process(message(0, "product-updated"))
-    assert (outcome.word, vectors(outcome).images) == ("indexed", [])
+    assert (outcome.label, vectors(outcome).images) == ("indexed", [])
     assert vectors(await embedding.process(message(1, "product-deleted"))).deleted
-    assert (await embedding.process(message(2, "product-offer-updated"))).word == "skipped"
+    assert (await embedding.process(message(2, "product-offer-updated"))).label == "skipped"
 
 
 async def test_what_cannot_be_read_is_left_to_the_attribute_pipeline(make: Make) -> None:
     """Both pipelines meet it; one dead-letters it."""
     outcome = await make(Pictures()).process(SourceMessage("t", 0, 0, 0, b"p", b"{"))
-    assert (outcome.word, outcome.faults) == ("skipped", [])
+    assert (outcome.label, outcome.faults) == ("skipped", [])
 
 
 async def test_only_the_newest_event_of_a_product_is_written(make: Make) -> None:
@@ -261,7 +261,7 @@ async def test_only_the_newest_event_of_a_product_is_written(make: Make) -> None
     gate = asyncio.Event()
 
     class Slow(Pictures):
-        async def fetch(self, url: str, *, timeout_s: float | None = None) -> Fetched:
+        async def fetch(self, url: str, *, timeout_s: float | None = None) -> FetchedImage:
             if url == "slow":
                 await gate.wait()
             return await super().fetch(url, timeout_s=timeout_s)
@@ -273,7 +273,7 @@ async def test_only_the_newest_event_of_a_product_is_written(make: Make) -> None
     await older
     await embedding.process(created("absent", offset=0))
     published = [outcome for _, outcome in embedding.written.outcomes]
-    assert [outcome.word for outcome in published] == ["indexed", "superseded", "superseded"]
+    assert [outcome.label for outcome in published] == ["indexed", "superseded", "superseded"]
     assert vectors(published[0]).order == (2, 2, 0)
 
 
@@ -283,7 +283,7 @@ async def test_a_model_that_returns_too_few_vectors_leaves_nobody_waiting() -> N
     class Short:
         encoder = FakeEncoder()
 
-        async def aside(self, _: Priority, work: Callable[[], str]) -> str:
+        async def run_on_cpu_pool(self, _: Priority, work: Callable[[], str]) -> str:
             return work()
 
         async def prepare(self, _: Priority, data: bytes) -> bytes:
@@ -292,7 +292,7 @@ async def test_a_model_that_returns_too_few_vectors_leaves_nobody_waiting() -> N
         async def images(self, _: Priority, prepared: Sequence[bytes]) -> FloatArray:
             return np.zeros((len(prepared) - 1, DIM), np.float32)
 
-    embedder = Embedder(cast("Any", Short()), step=2)
+    embedder = EmbeddingBatcher(cast("Any", Short()), step=2)
     asked = (embedder.embed(data) for data in (b"a", b"b", b"c"))
     found = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 20)
     assert [type(error) for error in found] == [ValueError] * 3

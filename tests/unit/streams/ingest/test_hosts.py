@@ -18,7 +18,7 @@ from tests.support.lane_events import (
     fake_model,
     message,
 )
-from visualsearch.contracts.records import Vectors
+from visualsearch.contracts.records import VectorsLogRecord
 
 COUNT = 60
 
@@ -83,8 +83,8 @@ async def test_wrong_files_keep_no_good_one_from_being_asked_for(
     ]  # fmt: skip
     outcomes = await asyncio.gather(*(embedding.process(event) for event in events))
     good = [outcome for outcome, each in zip(outcomes, kinds, strict=True) if each == "good"]
-    assert [outcome.word for outcome in good] == ["indexed"] * COUNT
-    assert all(isinstance(outcome.records[0][1], Vectors) for outcome in good)
+    assert [outcome.label for outcome in good] == ["indexed"] * COUNT
+    assert all(isinstance(outcome.records[0][1], VectorsLogRecord) for outcome in good)
     assert sum(path.startswith("/good/") for path in served.asked) == COUNT
     codes = {out.retry.code if out.retry else out.faults[0].code for out in outcomes[:COUNT]}
     assert codes == {"image_incomplete" if kind == "wrong" else "image_http_404"}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from streams.images.inline import decode_base64
-from streams.ingest.outcome import Outcome
+from streams.ingest.outcome import EventOutcome
 from streams.kafka.messages import SourceMessage
 from tests.support.fakes import FakeEncoder
 from tests.support.lane_events import (
@@ -21,7 +21,7 @@ from tests.support.lane_events import (
     inline,
     message,
 )
-from visualsearch.contracts.records import Vectors
+from visualsearch.contracts.records import VectorsLogRecord
 
 Make = Callable[..., Embedding]
 
@@ -40,10 +40,10 @@ async def make() -> AsyncIterator[Make]:
         model.close()
 
 
-def vectors(outcome: Outcome) -> Vectors:
+def vectors(outcome: EventOutcome) -> VectorsLogRecord:
     """Return the one record of an outcome."""
     ((_, record, _),) = outcome.records
-    assert isinstance(record, Vectors)
+    assert isinstance(record, VectorsLogRecord)
     return record
 
 
@@ -74,7 +74,7 @@ async def test_the_event_loop_works_on_no_picture(
     monkeypatch.setattr(encoder, "embed", noting("embed", encoder.embed))
     event = message(0, "product-created", images=[inline(RED), {"url": "blue"}])
     outcome = await make(Pictures(blue=BLUE), encoder).process(event)
-    assert outcome.word == "indexed"
+    assert outcome.label == "indexed"
     aside = {"images"}
     assert seen == {"base64": {"asyncio_"}, "hash": aside, "prepare": aside, "embed": {"model"}}
 

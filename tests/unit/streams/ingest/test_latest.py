@@ -6,24 +6,24 @@ import pytest
 
 from streams.ingest.dead_letters import Fault
 from streams.ingest.latest import LatestOrder
-from streams.ingest.outcome import Outcome, read_event
+from streams.ingest.outcome import EventOutcome, read_event
 from streams.ingest.retry import FIRST, Retry
 from tests.support.lane_events import message
 from tests.support.waiting import until
-from visualsearch.contracts.records import Vectors
+from visualsearch.contracts.records import VectorsLogRecord
 
 FAULT = Fault("fetch", "image_http_404", "absent")
 RETRY = Retry(FIRST, 10.0, "image_timeout", "slow")
 
 
-def outcome(version: int, product_id: str = "p") -> Outcome:
+def outcome(version: int, product_id: str = "p") -> EventOutcome:
     """Return one with a record, a fault and a next attempt."""
     event = read_event(message(version, "product-created", product_id), "explicit")
-    entry = (product_id, Vectors(order=event.order), event)
-    return Outcome("retried", event.type, records=[entry], faults=[FAULT], retry=RETRY)
+    entry = (product_id, VectorsLogRecord(order=event.order), event)
+    return EventOutcome("retried", event.type, records=[entry], faults=[FAULT], retry=RETRY)
 
 
-async def written(latest: LatestOrder, given: Outcome) -> Outcome:
+async def written(latest: LatestOrder, given: EventOutcome) -> EventOutcome:
     """Write an outcome; return what is left of it."""
     async with latest.turn(given) as current:
         return current

@@ -4,17 +4,23 @@ from datetime import UTC, datetime
 
 import pytest
 
-from streams.ingest.order import ORDER_HEADER, Place, order_of, parse_place, place_of
+from streams.ingest.order import (
+    ORDER_HEADER,
+    OriginalPosition,
+    order_of,
+    original_position,
+    parse_original_position,
+)
 from streams.ingest.outcome import read_event
 from streams.kafka.messages import SourceMessage
 from visualsearch.client.messages import Headers
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.events import (
-    Deleted,
-    Offer,
     ProductDeleted,
     ProductEvent,
+    ProductOffer,
     ProductOfferUpdated,
+    ProductReference,
 )
 
 AT = datetime(2026, 5, 1, tzinfo=UTC)
@@ -28,14 +34,14 @@ def message(offset: int = 7, timestamp_ms: int = 1000, headers: Headers = ()) ->
 def delete(version: int | None = None) -> ProductEvent:
     """Return a delete."""
     return ProductDeleted(
-        event_id="e", occurred_at=AT, version=version, product=Deleted(product_id="p")
+        event_id="e", occurred_at=AT, version=version, product=ProductReference(product_id="p")
     )
 
 
 def offer(version: int | None = None) -> ProductEvent:
     """Return an offer."""
     return ProductOfferUpdated(
-        event_id="e", occurred_at=AT, version=version, product=Offer(product_id="p")
+        event_id="e", occurred_at=AT, version=version, product=ProductOffer(product_id="p")
     )
 
 
@@ -65,14 +71,16 @@ def test_a_delete_wins_a_tie_across_topics() -> None:
 
 def test_a_replay_has_the_order_of_its_original() -> None:
     """Time and offset come from the header; in `explicit` mode the version still rules."""
-    replay = message(99, 9000, (Place(1000, 7).header,))
+    replay = message(99, 9000, (OriginalPosition(1000, 7).header,))
     assert order_of(delete(), replay, "timestamp") == order_of(delete(), message(), "timestamp")
     assert order_of(offer(5), replay, "explicit") == order_of(offer(5), message(), "explicit")
 
 
 def test_a_replayed_null_delete_happened_when_its_original_did() -> None:
     """Its time is all that a null has."""
-    null = SourceMessage("t", 0, 99, 9_000_000, b"p", None, (Place(1_000_000, 7).header,))
+    null = SourceMessage(
+        "t", 0, 99, 9_000_000, b"p", None, (OriginalPosition(1_000_000, 7).header,)
+    )
     read = read_event(null, "timestamp")
     assert read.event.occurred_at == datetime.fromtimestamp(1000, UTC)
     assert read.order == (1_000_000, 7, 3)
@@ -81,7 +89,7 @@ def test_a_replayed_null_delete_happened_when_its_original_did() -> None:
 @pytest.mark.parametrize("value", [b"0,0", b"-1,5", b"1700000000123,42", b"%d,%d" % (2**63 - 1, 1)])
 def test_a_place_survives_its_header(value: bytes) -> None:
     """What was read is written the same."""
-    place = parse_place(value)
+    place = parse_original_position(value)
     assert place is not None
     assert place.header == (ORDER_HEADER, value)
 
@@ -94,5 +102,5 @@ def test_a_place_survives_its_header(value: bytes) -> None:
 def test_a_header_that_is_no_order_is_refused_with_a_code(value: bytes | None) -> None:
     """The event is dead-lettered: without its order it could undo a newer one."""
     with pytest.raises(SchemaError) as caught:
-        place_of(message(headers=((ORDER_HEADER, value),)))
+        original_position(message(headers=((ORDER_HEADER, value),)))
     assert (caught.value.code, caught.value.field) == ("order_header_invalid", ORDER_HEADER)

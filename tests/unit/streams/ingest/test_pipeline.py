@@ -9,7 +9,7 @@ import pytest
 
 from streams.ingest import pipeline as module
 from streams.ingest.latest import LatestOrder
-from streams.ingest.outcome import Outcome, decode
+from streams.ingest.outcome import EventOutcome, decode
 from streams.ingest.pipeline import LARGE, AttributePipeline, EmbeddingPipeline
 from streams.kafka.batches import Batches
 from streams.kafka.messages import SourceMessage
@@ -74,7 +74,7 @@ async def test_what_cannot_be_written_is_dead_lettered_alone(
         """Raises for one product, but for its dead letter."""
 
         async def write(
-            self, messages: Sequence[SourceMessage], outcomes: Sequence[Outcome]
+            self, messages: Sequence[SourceMessage], outcomes: Sequence[EventOutcome]
         ) -> None:
             for source, outcome in zip(messages, outcomes, strict=True):
                 if source.key == b"bad" and not outcome.faults:

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from streams.config.settings import load_settings
 from streams.ingest.dead_letters import PREFIX, Fault
 from streams.ingest.latest import LatestOrder
-from streams.ingest.outcome import Outcome, read_event
+from streams.ingest.outcome import EventOutcome, read_event
 from streams.ingest.pipeline import EmbeddingPipeline
 from streams.ingest.publisher import Publisher
 from streams.ingest.retry import FIRST, Retry, retry_message
@@ -21,7 +21,7 @@ from streams.metrics import Metrics
 from tests.support.lane_events import message
 from visualsearch.client.messages import OutgoingMessage
 from visualsearch.client.producer import SendError
-from visualsearch.contracts.records import Base
+from visualsearch.contracts.records import BaseLogRecord
 
 AWAY = SendError("away", too_large=False)
 
@@ -76,11 +76,11 @@ def publisher(broker: Broker, metrics: Metrics, **options: Any) -> Publisher:
     return Publisher("attributes", settings, broker, metrics, index_partitions=4, **options)  # type: ignore[arg-type]
 
 
-def indexed(source: SourceMessage, title: str = "T") -> Outcome:
+def indexed(source: SourceMessage, title: str = "T") -> EventOutcome:
     """Return the outcome of an event with one record."""
     event = read_event(source, "timestamp")
-    entry = (event.product_id, Base(order=event.order, title=title), event)
-    return Outcome("indexed", event.type, records=[entry])
+    entry = (event.product_id, BaseLogRecord(order=event.order, title=title), event)
+    return EventOutcome("indexed", event.type, records=[entry])
 
 
 def events(count: int) -> list[SourceMessage]:
@@ -122,8 +122,8 @@ async def test_a_batch_that_is_refused_as_a_whole_is_sent_one_by_one(metrics: Me
 async def test_an_event_that_cannot_be_kept_for_later_is_dead_lettered(metrics: Metrics) -> None:
     """With the code and the tries of what it waits for."""
     broker, (source,) = Broker(product_retry=100), events(1)
-    retry = Retry(replace(FIRST, tries=4), 10.0, "image_timeout", "slow")
-    await publisher(broker, metrics).write([source], [Outcome("retried", retry=retry)])
+    retry = Retry(replace(FIRST, total_attempts=4), 10.0, "image_timeout", "slow")
+    await publisher(broker, metrics).write([source], [EventOutcome("retried", retry=retry)])
     assert broker.letters() == [("image_timeout", 0, source.size)]
     assert (f"{PREFIX}attempts", b"4") in broker.taken[0].headers
 
@@ -142,7 +142,7 @@ async def test_a_dead_letter_that_is_refused_says_where_its_event_stands(
             if letter.timestamp_ms is not None
             else None
         )
-    outcome = Outcome("dead_lettered", faults=[Fault("decode", "not_json", "broken")])
+    outcome = EventOutcome("dead_lettered", faults=[Fault("decode", "not_json", "broken")])
     await publisher(broker, metrics).write([source], [outcome])
     assert broker.letters() == [("not_json", 0, 0)]
     (letter,) = broker.taken
@@ -160,7 +160,7 @@ async def test_a_topic_that_takes_nothing_is_waited_for(metrics: Metrics) -> Non
             broker.limits.clear()
 
     broker.says = mended
-    outcome = Outcome("dead_lettered", faults=[Fault("decode", "not_json", "broken")])
+    outcome = EventOutcome("dead_lettered", faults=[Fault("decode", "not_json", "broken")])
     await publisher(broker, metrics).write([source], [outcome])
     assert broker.letters() == [("not_json", 0, 0)]
 
@@ -194,7 +194,7 @@ async def test_attempts_of_many_events_are_spread(metrics: Metrics) -> None:
     broker, (source,) = Broker(), events(1)
     publishing = publisher(broker, metrics, now=lambda: 1000.0, jitter=lambda: 1.1)
     retry = Retry(FIRST, 10.0, "image_timeout", "slow")
-    await publishing.write([source], [Outcome("retried", retry=retry)])
+    await publishing.write([source], [EventOutcome("retried", retry=retry)])
     (kept,) = broker.taken
     headers = dict(kept.headers)
     assert headers["__visualsearch.retry.not_before"] == b"1011000"

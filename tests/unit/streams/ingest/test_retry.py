@@ -9,7 +9,7 @@ from streams.ingest.retry import (
     Retry,
     RetryError,
     not_before_ms,
-    original_place,
+    original_source,
     parse_retry,
     retry_message,
 )
@@ -49,7 +49,7 @@ def test_an_event_comes_back_as_it_was_first_read(
     first = as_read(retry_message("product-retry", message, retry, now_ms=1000))
     assert parse_retry(first) == (message, attempt)
     assert not_before_ms(first) == 11_000
-    assert original_place(first) == message.source
+    assert original_source(first) == message.source
     original, _ = parse_retry(first)
     again = as_read(retry_message("product-retry", original, retry, now_ms=2000))
     assert parse_retry(again) == (message, attempt)
@@ -65,7 +65,7 @@ def test_what_no_worker_wrote_is_refused_and_due_at_once(
     """Somebody else's message must not wait forever, nor be taken for an event."""
     message = SourceMessage("product-retry", 0, 0, 0, b"p", b"{}", headers)
     assert not_before_ms(message) == 0
-    assert original_place(message) == message.source
+    assert original_source(message) == message.source
     with pytest.raises(RetryError):
         parse_retry(message)
 
@@ -112,4 +112,4 @@ def test_headers_beyond_any_product_are_refused(facts: dict[str, bytes]) -> None
     with pytest.raises(RetryError) as refused:
         parse_retry(forged(**facts))
     assert len(str(refused.value)) < 200
-    assert original_place(forged(**facts)) == "product-retry[0]@0"
+    assert original_source(forged(**facts)) == "product-retry[0]@0"

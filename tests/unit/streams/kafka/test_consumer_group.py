@@ -6,7 +6,7 @@ from typing import Any
 from confluent_kafka import KafkaError, TopicPartition
 from prometheus_client import CollectorRegistry
 
-from streams.kafka.consumer_group import Finished, GroupReader
+from streams.kafka.consumer_group import Acknowledge, GroupConsumer
 from streams.kafka.messages import SourceMessage
 from streams.metrics import Metrics
 
@@ -17,9 +17,9 @@ class Holding:
     has_room = True
 
     def __init__(self) -> None:
-        self.taken: list[tuple[SourceMessage, Finished]] = []
+        self.taken: list[tuple[SourceMessage, Acknowledge]] = []
 
-    def take(self, message: SourceMessage, finished: Finished) -> None:
+    def take(self, message: SourceMessage, finished: Acknowledge) -> None:
         """Keep a message."""
         self.taken.append((message, finished))
 
@@ -41,10 +41,10 @@ class Committing:
         self.committed.append([(at.topic, at.partition, at.offset) for at in offsets])
 
 
-def reader(**options: Any) -> tuple[GroupReader, Metrics]:
+def reader(**options: Any) -> tuple[GroupConsumer, Metrics]:
     """Return a reader that is not started, and its metrics."""
     metrics = Metrics(CollectorRegistry())
-    made = GroupReader({}, "g", ["t"], Holding(), metrics, session_timeout_s=6.0, **options)
+    made = GroupConsumer({}, "g", ["t"], Holding(), metrics, session_timeout_s=6.0, **options)
     return made, metrics
 
 
@@ -62,11 +62,11 @@ async def test_an_asynchronous_commit_that_failed_is_seen_and_made_again() -> No
     made._commit(consumer)
     made._commit(consumer)
     assert consumer.committed == [[("t", 0, 5)]], "what is committed is not committed again"
-    made._note_commit(KafkaError(KafkaError._TIMED_OUT), [TopicPartition("t", 0, 5)])
+    made._on_commit(KafkaError(KafkaError._TIMED_OUT), [TopicPartition("t", 0, 5)])
     made._commit(consumer)
     assert consumer.committed == [[("t", 0, 5)]] * 2
     assert failures(metrics) == 1
-    made._note_commit(None, [TopicPartition("t", 0, 5)])
+    made._on_commit(None, [TopicPartition("t", 0, 5)])
     made._commit(consumer)
     assert len(consumer.committed) == 2
 
@@ -93,11 +93,11 @@ async def test_what_is_read_while_closing_is_left_to_the_next_owner() -> None:
     """It would never be finished, and hold up the last commit of what is."""
     made, _ = reader()
     message = SourceMessage("t", 0, 3, 1000, b"k", b"v")
-    made._read = lambda _: [(0, message)]  # type: ignore[method-assign]
-    await made._turn(Committing())
+    made._poll_batch = lambda _: [(0, message)]  # type: ignore[method-assign]
+    await made._poll_once(Committing())
     assert [taken.offset for taken, _ in made._sink.taken] == [3]  # type: ignore[attr-defined]
     made._closing = True
-    await made._turn(Committing())
+    await made._poll_once(Committing())
     assert len(made._sink.taken) == 1  # type: ignore[attr-defined]
 
 
@@ -108,7 +108,7 @@ async def test_what_was_done_in_a_former_assignment_is_not_committed_in_the_next
     made._done["t", 0] = 5
     made._read_epoch += 1
     made._commit(consumer, wait=True)
-    made._enter(made._read_epoch)
+    made._start_epoch(made._read_epoch)
     made._commit(consumer, wait=True)
     assert consumer.committed == []
     made._done["t", 0] = 9

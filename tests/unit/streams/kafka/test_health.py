@@ -24,14 +24,14 @@ def test_a_change_is_said_at_once_and_its_lasting_once_a_minute(
         return registry.get_sample_value("visualsearch_broker_up")
 
     with caplog.at_level(logging.WARNING):
-        watch.note(up=True)
+        watch.record(up=True)
         assert (up(), caplog.messages) == (1.0, [])
         for clock[0] in range(5, 305, 5):
-            watch.note(up=False)
+            watch.record(up=False)
         assert up() == 0.0
         assert len(caplog.messages) == 5
         clock[0] = 305.0
-        watch.note(up=True)
+        watch.record(up=True)
     assert up() == 1.0
     assert caplog.messages[-1] == "Kafka answers again, after 300 s"
 

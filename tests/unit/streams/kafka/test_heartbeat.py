@@ -48,14 +48,14 @@ def test_skew_is_said_at_once_then_once_a_minute_and_its_end(
     registry = CollectorRegistry()
     watch = SkewWatch(Metrics(registry).clock_offset)
     with caplog.at_level(logging.WARNING):
-        watch.note(0.9, 0.0)
+        watch.record(0.9, 0.0)
         assert caplog.messages == []
         for second in range(2, 302, 2):
-            watch.note(-3.0, float(second))
+            watch.record(-3.0, float(second))
         assert registry.get_sample_value("visualsearch_clock_offset_seconds") == -3.0
         assert len(caplog.messages) == 5
-        watch.note(0.1, 302.0)
-        watch.note(3600.0, 304.0)
+        watch.record(0.1, 302.0)
+        watch.record(3600.0, 304.0)
     assert "3.0 s ahead of the brokers'" in caplog.messages[0]
     assert "agrees" in caplog.messages[5]
     assert "3600.0 s behind the brokers'" in caplog.messages[6]

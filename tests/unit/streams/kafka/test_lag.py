@@ -16,7 +16,7 @@ def look(stop: int, *said: Said) -> tuple[int, int | None, list[int]]:
     consumer = ScriptedConsumer(said)
     scanner = Scanner({"bootstrap.servers": "nowhere"}, tail_on(consumer, steps_over=False))
     left = measure_backlog(scanner, {(TOPIC, 0): (0, stop)}, 0.05)[TOPIC, 0]
-    return left.at_most, left.first_ms, consumer.left
+    return left.upper_bound, left.first_ms, consumer.left
 
 
 def test_offsets_without_messages_do_not_count() -> None:

@@ -13,13 +13,13 @@ from tests.support.lane_events import (
     fake_model,
     message,
 )
-from visualsearch.contracts.records import Base
+from visualsearch.contracts.records import BaseLogRecord
 
 
 def headers_of(event: SourceMessage, mode: OrderMode, *, retried: bool = False) -> dict[str, bytes]:
     """Return the headers of a record that this event makes."""
     read = replace(read_event(event, mode), retried=retried)
-    sent = index_message(b"base:p", ("p", Base(order=read.order), read), "log", 1)
+    sent = index_message(b"base:p", ("p", BaseLogRecord(order=read.order), read), "log", 1)
     return {name: value or b"" for name, value in sent.headers}
 
 
@@ -44,7 +44,7 @@ async def test_the_embedding_pipeline_knows_what_came_from_the_retry_topic() -> 
     try:
         embedding = Embedding("timestamp", model, None)
         paths = []
-        for attempt in (FIRST, Attempt(passes=1, retry_tier=True)):
+        for attempt in (FIRST, Attempt(deliveries=1, retry_tier=True)):
             outcome = await embedding.process(message(0, "product-updated"), attempt)
             paths += [event.path for _, _, event in outcome.records]
         assert paths == ["live", "retry"]

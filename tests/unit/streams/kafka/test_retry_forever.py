@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from streams.kafka.retry_forever import may_pass, retry_forever, three_tries
+from streams.kafka.retry_forever import is_transient, retry_forever, retry_three_times
 from visualsearch.client.producer import SendError
 
 AWAY = SendError("the broker is away", too_large=False)
@@ -43,7 +43,7 @@ def failing(*errors: Exception) -> Callable[[], Awaitable[str]]:
 )
 def test_only_kafka_and_the_way_to_it_may_pass(error: Exception, *, passes: bool) -> None:
     """A defect that is tried forever hides, and stops its partition."""
-    assert may_pass(error) is passes
+    assert is_transient(error) is passes
 
 
 async def test_what_may_pass_is_tried_for_ever_with_growing_pauses() -> None:
@@ -85,8 +85,8 @@ async def test_three_tries_are_three() -> None:
         pauses.append(seconds)
 
     twice = failing(RuntimeError("1"), RuntimeError("2"))
-    assert await three_tries(twice, what="a test", sleep=sleep) == "written"
+    assert await retry_three_times(twice, what="a test", sleep=sleep) == "written"
     thrice = failing(RuntimeError("1"), RuntimeError("2"), RuntimeError("3"))
     with pytest.raises(RuntimeError, match="3"):
-        await three_tries(thrice, what="a test", sleep=sleep)
+        await retry_three_times(thrice, what="a test", sleep=sleep)
     assert pauses == [0.5, 1.0, 0.5, 1.0]

@@ -6,7 +6,7 @@ import pytest
 
 from streams.kafka import scan as module
 from streams.kafka.messages import MESSAGE_UNREADABLE
-from streams.kafka.scan import Scanner, Span
+from streams.kafka.scan import OffsetRange, Scanner
 from streams.kafka.topics import TopicError
 from tests.support.scripted_consumer import END, TOPIC, UNREADABLE, Said, ScriptedConsumer, tail_on
 
@@ -17,9 +17,9 @@ def scanner_of(*polls: Sequence[Said]) -> tuple[Scanner, ScriptedConsumer]:
     return Scanner({"bootstrap.servers": "nowhere"}, tail_on(consumer, steps_over=False)), consumer
 
 
-def span(start: int, end: int, partition: int = 0) -> Span:
+def span(start: int, end: int, partition: int = 0) -> OffsetRange:
     """Return a span of a partition."""
-    return Span(TOPIC, partition, start, end)
+    return OffsetRange(TOPIC, partition, start, end)
 
 
 def test_a_span_is_over_at_its_end_at_an_offset_past_it_or_at_the_partitions() -> None:

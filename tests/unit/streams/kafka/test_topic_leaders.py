@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from streams.kafka.topic_leaders import unled_topics
+from streams.kafka.topic_leaders import leaderless_topics
 
 NAMES = ["a", "b"]
 
@@ -61,7 +61,7 @@ class Cluster:
 
 def waited(cluster: Cluster, timeout_s: float = 30.0) -> tuple[list[str], float]:
     """Return the topics that nobody leads, and how long it took to say so."""
-    unled = unled_topics(
+    unled = leaderless_topics(
         cluster.connect, "one:9092", NAMES, timeout_s, now=lambda: cluster.now, sleep=cluster.sleep
     )
     return unled, round(cluster.now, 1)

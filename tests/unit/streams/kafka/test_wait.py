@@ -34,7 +34,7 @@ async def test_what_is_waited_for_is_said_at_once_then_once_a_minute(
         return 8
 
     with caplog.at_level(logging.INFO):
-        assert await wait.answer(ask) == 8
+        assert await wait.wait_for(ask) == 8
     assert reasons == {None, "waiting for Kafka at there:9092"}
     assert wait.reason is None
     warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
@@ -55,7 +55,7 @@ async def test_topics_are_waited_for_as_well_and_named(caplog: pytest.LogCapture
             raise TopicError("topics that are missing: a; run b", code="topics_missing")
         return 8
 
-    assert await wait.answer(ask) == 8
+    assert await wait.wait_for(ask) == 8
     assert said[-1] == "waiting for topics that are missing: a; run b"
     assert len([r for r in caplog.records if r.levelno == logging.WARNING]) == 2
 
@@ -67,4 +67,4 @@ async def test_what_no_time_cures_is_raised() -> None:
         raise TopicError("no such thing")
 
     with pytest.raises(TopicError, match="no such thing"):
-        await KafkaWait("there:9092").answer(ask)
+        await KafkaWait("there:9092").wait_for(ask)

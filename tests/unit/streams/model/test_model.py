@@ -80,7 +80,7 @@ async def test_out_of_memory_halves_the_call_and_goes_on(make: Make) -> None:
     encoder.calls.clear()
     await model.images(INDEX, prepared[:4])
     assert encoder.calls == [2, 2]
-    assert model.stuck() is None
+    assert model.stuck_reason() is None
 
 
 async def test_a_single_picture_that_does_not_fit_is_a_failure(make: Make) -> None:
@@ -88,7 +88,7 @@ async def test_a_single_picture_that_does_not_fit_is_a_failure(make: Make) -> No
     model = make(Small(0))
     with pytest.raises(ModelError, match="OutOfMemoryError"):
         await model.images(INDEX, await pictures(model, 2))
-    assert "OutOfMemoryError" in (model.stuck() or "")
+    assert "OutOfMemoryError" in (model.stuck_reason() or "")
 
 
 async def test_any_other_failure_fails_the_call_and_the_worker(make: Make) -> None:
@@ -97,7 +97,7 @@ async def test_any_other_failure_fails_the_call_and_the_worker(make: Make) -> No
     with pytest.raises(ModelError, match="illegal memory access") as caught:
         await model.images(INDEX, await pictures(model, 2))
     assert caught.value.code == "embed_failed"
-    assert "illegal memory access" in (model.stuck() or "")
+    assert "illegal memory access" in (model.stuck_reason() or "")
 
 
 async def test_words_fail_the_worker_only_if_the_model_fails_on_others_too(make: Make) -> None:
@@ -113,7 +113,7 @@ async def test_words_fail_the_worker_only_if_the_model_fails_on_others_too(make:
         model = make(encoder)
         with pytest.raises(ModelError):
             await model.texts(Priority.QUERY, ["\u202e"])
-        assert (model.stuck() is not None) == fails
+        assert (model.stuck_reason() is not None) == fails
 
 
 async def test_a_bad_picture_is_found_before_the_model(make: Make) -> None:
@@ -123,7 +123,7 @@ async def test_a_bad_picture_is_found_before_the_model(make: Make) -> None:
     with pytest.raises(ImageError):
         await model.prepare(INDEX, b"no picture")
     assert encoder.calls == []
-    assert model.stuck() is None
+    assert model.stuck_reason() is None
 
 
 async def test_a_call_that_does_not_come_back_is_told(
@@ -135,14 +135,14 @@ async def test_a_call_that_does_not_come_back_is_told(
 
     class Hanging(FakeEncoder):
         def embed(self, prepared: Sequence[Any]) -> Any:
-            asked.append(model.stuck())
+            asked.append(model.stuck_reason())
             return super().embed(prepared)
 
     model = make(Hanging())
     await model.images(INDEX, await pictures(model, 1))
     assert "has been running" in (asked[0] or "")
     model.close()  # its thread is through with the call
-    assert model.stuck() is None
+    assert model.stuck_reason() is None
 
 
 async def test_a_decode_that_does_not_come_back_is_told(
@@ -154,7 +154,7 @@ async def test_a_decode_that_does_not_come_back_is_told(
 
     class Endless(FakeEncoder):
         def prepare(self, image: Any) -> Any:
-            asked.append(model.stuck())
+            asked.append(model.stuck_reason())
             return super().prepare(image)
 
     model = make(Endless())

@@ -6,18 +6,18 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from streams.model.priority_pool import Compute, Priority
+from streams.model.priority_pool import Priority, PriorityPool
 
 
 @pytest.fixture
-async def compute() -> AsyncIterator[Compute]:
+async def compute() -> AsyncIterator[PriorityPool]:
     """Give an executor."""
-    compute = Compute()
+    compute = PriorityPool()
     yield compute
     compute.close()
 
 
-async def _hold(compute: Compute) -> tuple[threading.Event, "asyncio.Task[bool]"]:
+async def _hold(compute: PriorityPool) -> tuple[threading.Event, "asyncio.Task[bool]"]:
     """Occupy the thread; return what lets it go."""
     gate, begun = threading.Event(), threading.Event()
 
@@ -30,7 +30,7 @@ async def _hold(compute: Compute) -> tuple[threading.Event, "asyncio.Task[bool]"
     return gate, task
 
 
-async def test_queries_go_before_indexing_and_equals_in_order(compute: Compute) -> None:
+async def test_queries_go_before_indexing_and_equals_in_order(compute: PriorityPool) -> None:
     """What waits is sorted; what runs is not interrupted."""
     gate, held = await _hold(compute)
     ran: list[str] = []
@@ -45,14 +45,14 @@ async def test_queries_go_before_indexing_and_equals_in_order(compute: Compute) 
     assert ran == ["q1", "q2", "i1", "i2"]
 
 
-async def test_an_exception_is_the_callers(compute: Compute) -> None:
+async def test_an_exception_is_the_callers(compute: PriorityPool) -> None:
     """And the thread goes on."""
     with pytest.raises(ZeroDivisionError):
         await compute.run(Priority.QUERY, lambda: 1 // 0)
     assert await compute.run(Priority.QUERY, lambda: 7) == 7
 
 
-async def test_a_panic_of_native_code_is_the_callers_as_well(compute: Compute) -> None:
+async def test_a_panic_of_native_code_is_the_callers_as_well(compute: PriorityPool) -> None:
     """It is no Exception; with the thread every later call would hang."""
 
     class Panic(BaseException):
@@ -66,7 +66,7 @@ async def test_a_panic_of_native_code_is_the_callers_as_well(compute: Compute) -
     assert await asyncio.wait_for(compute.run(Priority.QUERY, lambda: 7), 20) == 7
 
 
-async def test_a_call_that_nobody_waits_for_is_not_made(compute: Compute) -> None:
+async def test_a_call_that_nobody_waits_for_is_not_made(compute: PriorityPool) -> None:
     """A deadline that passed in the queue costs no model call."""
     gate, held = await _hold(compute)
     ran: list[int] = []
@@ -80,7 +80,7 @@ async def test_a_call_that_nobody_waits_for_is_not_made(compute: Compute) -> Non
     assert ran == []
 
 
-async def test_cancelling_a_call_under_way_harms_nothing(compute: Compute) -> None:
+async def test_cancelling_a_call_under_way_harms_nothing(compute: PriorityPool) -> None:
     """Its result is dropped."""
     gate, held = await _hold(compute)
     held.cancel()
@@ -91,7 +91,7 @@ async def test_cancelling_a_call_under_way_harms_nothing(compute: Compute) -> No
 
 async def test_a_stopped_executor_refuses() -> None:
     """Instead of letting its caller wait forever."""
-    compute = Compute()
+    compute = PriorityPool()
     compute.close()
     with pytest.raises(RuntimeError, match="stopped"):
         await compute.run(Priority.QUERY, lambda: 1)

@@ -5,13 +5,13 @@ import pytest
 from PIL import Image, ImageDraw
 
 from tests.support.hits import hit_of
-from visualsearch.search.fuse import fused
+from visualsearch.search.fuse import fuse_answers
 from visualsearch.search.photos import (
     CROPS,
     crops,
-    even_light,
+    equalize_lighting,
+    remove_background,
     subject_by_grabcut,
-    without_ground,
 )
 from visualsearch.types import Answer, BaseRecord, Plan
 
@@ -42,7 +42,7 @@ def test_the_subject_is_laid_on_white_and_cropped_to() -> None:
     """Its surroundings go; the photo that was given stays."""
     photo = still_life()
     before = photo.tobytes()
-    cut = without_ground(photo, subject_by_grabcut)
+    cut = remove_background(photo, subject_by_grabcut)
     assert photo.tobytes() == before
     assert 100 <= cut.width <= 125
     assert 100 <= cut.height <= 125
@@ -57,7 +57,7 @@ def test_the_subject_is_laid_on_white_and_cropped_to() -> None:
 )
 def test_a_photo_without_a_subject_stays_whole(photo: Image.Image) -> None:
     """One color, or hardly a pixel: nothing is lost."""
-    assert without_ground(photo, subject_by_grabcut).size == photo.size
+    assert remove_background(photo, subject_by_grabcut).size == photo.size
 
 
 def test_lighting_is_evened_out_and_hues_stay() -> None:
@@ -65,7 +65,7 @@ def test_lighting_is_evened_out_and_hues_stay() -> None:
     ramp = np.linspace(0.15, 1.0, 256)[None, :, None]
     checks = (np.indices((128, 256)).sum(axis=0) // 8 % 2)[..., None] * 40 + 80
     photo = (checks * ramp * np.array([1.2, 0.7, 0.7])).clip(0, 255).astype(np.uint8)
-    even = np.asarray(even_light(Image.fromarray(photo)), dtype=float)
+    even = np.asarray(equalize_lighting(Image.fromarray(photo)), dtype=float)
     dark = np.s_[:, :40]
     assert even[dark].std() > 1.5 * photo[dark].astype(float).std()
     assert (even[..., 0] > even[..., 1] + 5).mean() > 0.95  # as red as before
@@ -90,7 +90,7 @@ def answer(matches: int, **scores: float) -> Answer:
 
 def test_a_product_counts_by_its_best_score() -> None:
     """With the image that has it; equal ones by product id; the work adds up."""
-    both = fused([answer(4, a=0.9, b=0.8, c=0.1), answer(4, c=0.85, b=0.8, d=0.8)], 3)
+    both = fuse_answers([answer(4, a=0.9, b=0.8, c=0.1), answer(4, c=0.85, b=0.8, d=0.8)], 3)
     assert [(hit.product_id, hit.score) for hit in both.hits] == [
         ("a", 0.9), ("c", 0.85), ("b", 0.8)]  # fmt: skip
     assert both.hits[1].image_id == "image of 0.85"
@@ -105,7 +105,7 @@ def test_fused_lists_of_top_k_hold_the_top_k_of_all() -> None:
         scores = rng.random((3, len(names)))
         lists = [dict(sorted(zip(names, row, strict=True), key=lambda x: -x[1])[:7])
                  for row in scores]  # fmt: skip
-        found = fused([answer(60, **each) for each in lists], 7)
+        found = fuse_answers([answer(60, **each) for each in lists], 7)
         best = dict(zip(names, scores.max(axis=0), strict=True))
         wanted = sorted(best, key=lambda name: -best[name])[:7]
         assert [hit.product_id for hit in found.hits] == wanted

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streams.metrics import Metrics
-from streams.snapshots.source import LogIdentity, RefusedError, Source
+from streams.snapshots.source import LogIdentity, SnapshotSource, UnusableSnapshotError
 from streams.snapshots.store import SnapshotStore
 from tests.support.snapshot_parts import (
     HERE,
@@ -121,13 +121,13 @@ def test_offsets_that_the_log_does_not_have_are_refused_one_by_one(
     tmp_path: Path, metrics: Metrics
 ) -> None:
     """An older snapshot's may still be within it: a log that lost its end."""
-    past = Source(HERE, (Position(500, 0), Position(7, 0)))
+    past = SnapshotSource(HERE, (Position(500, 0), Position(7, 0)))
     snapshot_in(tmp_path, at=START_S + 1, source=past)
     older = snapshot_in(tmp_path)
 
-    def within(source: Source) -> None:
+    def within(source: SnapshotSource) -> None:
         if source.positions[0].offset > 100:
-            raise RefusedError("past the end", code="offset_past_end")
+            raise UnusableSnapshotError("past the end", code="offset_past_end")
 
     chosen = choice(tmp_path, metrics, require_readable=within).choose()
     assert chosen is not None
@@ -141,7 +141,7 @@ def test_an_empty_disk_is_filled_from_the_store(
     """With the newest that fits; one of another log is refused before it is copied."""
     here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
     good = snapshot_in(elsewhere)
-    foreign = Source(LogIdentity("x", HERE.topic, "id", 2), SOURCE.positions)
+    foreign = SnapshotSource(LogIdentity("x", HERE.topic, "id", 2), SOURCE.positions)
     newer = snapshot_in(elsewhere, at=START_S + 1, source=foreign)
     store.upload(good)
     store.upload(newer)

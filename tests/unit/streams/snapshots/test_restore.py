@@ -10,8 +10,8 @@ from streams.indexer.reader import LogReader
 from streams.kafka.topics import TopicError
 from streams.snapshots import log_state
 from streams.snapshots import restore as module
-from streams.snapshots.restore import begin, build_keeper
-from streams.snapshots.source import Source
+from streams.snapshots.restore import build_scheduler, restore_index
+from streams.snapshots.source import SnapshotSource
 from tests.support.log_replica import DIM, MODEL, TOPIC
 from tests.support.snapshot_parts import HERE, SOURCE, fresh_metrics, snapshot_in, value
 
@@ -24,7 +24,7 @@ def settings(tmp_path: Path) -> Settings:
     return chosen
 
 
-def readable(_: object, __: Source) -> None:
+def readable(_: object, __: SnapshotSource) -> None:
     """Find that the log has it all."""
 
 
@@ -35,15 +35,15 @@ def test_a_worker_begins_with_what_the_snapshot_holds(
     monkeypatch.setattr(module, "identify", lambda *_: HERE)
     monkeypatch.setattr(module, "require_readable", readable)
     metrics = fresh_metrics()
-    beginning = begin(settings, MODEL, DIM, metrics)
+    beginning = restore_index(settings, MODEL, DIM, metrics)
     assert beginning.engine.stats().products == 3
-    assert beginning.starts == dict(enumerate(SOURCE.positions))
+    assert beginning.start_positions == dict(enumerate(SOURCE.positions))
     assert list(beginning.dirty) == [(b"base:p", 0, (1, 2, 0))]
     assert value(metrics, "restore_seconds", step="checksums") > 0
     ledger = Ledger(1.0, lambda: 0.0)
     reader = LogReader({}, TOPIC, beginning.engine, ledger, metrics, lambda: 0.0, partitions=2,
-                       starts=beginning.starts)  # fmt: skip
-    keeper = build_keeper(settings, beginning, reader, ledger, metrics)
+                       start_positions=beginning.start_positions)  # fmt: skip
+    keeper = build_scheduler(settings, beginning, reader, ledger, metrics)
     assert keeper is not None
     assert keeper.age_s() == 0.0  # nothing has changed since
 
@@ -54,9 +54,9 @@ def test_where_nothing_fits_it_begins_empty(
     """At the beginning of the log."""
     monkeypatch.setattr(module, "identify", lambda *_: HERE)
     monkeypatch.setattr(module, "require_readable", readable)
-    beginning = begin(settings, "another model", DIM, fresh_metrics())
+    beginning = restore_index(settings, "another model", DIM, fresh_metrics())
     assert beginning.engine.stats().products == 0
-    assert (dict(beginning.starts), list(beginning.dirty)) == ({}, [])
+    assert (dict(beginning.start_positions), list(beginning.dirty)) == ({}, [])
 
 
 def test_a_broker_that_says_no_is_done_without(
@@ -69,11 +69,11 @@ def test_a_broker_that_says_no_is_done_without(
 
     monkeypatch.setattr(module, "identify", forbidden)
     metrics = fresh_metrics()
-    beginning = begin(settings, MODEL, DIM, metrics)
+    beginning = restore_index(settings, MODEL, DIM, metrics)
     assert beginning.engine.stats().products == 0
     ledger = Ledger(1.0, lambda: 0.0)
     reader = LogReader({}, TOPIC, beginning.engine, ledger, metrics, lambda: 0.0, partitions=2)
-    assert build_keeper(settings, beginning, reader, ledger, metrics) is None
+    assert build_scheduler(settings, beginning, reader, ledger, metrics) is None
 
 
 def test_a_broker_that_does_not_answer_ends_the_start(
@@ -82,7 +82,7 @@ def test_a_broker_that_does_not_answer_ends_the_start(
     """A full replay, and no snapshots for good, would be a high price for a moment's silence."""
     monkeypatch.setattr(log_state, "ANSWER_S", 0.5)
     with pytest.raises(TopicError) as raised:
-        begin(settings, MODEL, DIM, fresh_metrics())
+        restore_index(settings, MODEL, DIM, fresh_metrics())
     assert raised.value.code == "unreachable"
     with pytest.raises(TopicError) as raised:
         log_state.require_readable(settings.kafka(), SOURCE)

@@ -10,42 +10,51 @@ import pytest
 
 from streams.snapshots import scheduler as keeper_module
 from streams.snapshots import take as module
-from streams.snapshots.scheduler import FIRST_RETRY_S, Keeper, SnapshotRefusedError, Triggers
+from streams.snapshots.scheduler import (
+    FIRST_RETRY_S,
+    SnapshotRefusedError,
+    SnapshotScheduler,
+    SnapshotTriggers,
+)
 from streams.snapshots.source import read_source
 from streams.snapshots.store import SnapshotStore, StoreError
-from streams.snapshots.take import Taking
+from streams.snapshots.take import SnapshotTaker
 from tests.support.snapshot_parts import Clock, engine_with, fresh_metrics, taking, value
 from tests.support.waiting import until
 from visualsearch.client.tail import Position
 from visualsearch.snapshot.errors import SnapshotError
-from visualsearch.snapshot.folder import listed
+from visualsearch.snapshot.folder import list_snapshots
 from visualsearch.snapshot.manifest import read_manifest
 from visualsearch.snapshot.write import write
 
-BY_CLOCK = Triggers(60.0, 0, at_stop=False)
-BY_CHANGES = Triggers(0.0, 100, at_stop=False)
-NEVER = Triggers(0.0, 0, at_stop=False)
-AT_STOP = Triggers(0.0, 0, at_stop=True)
+BY_CLOCK = SnapshotTriggers(60.0, 0, at_stop=False)
+BY_CHANGES = SnapshotTriggers(0.0, 100, at_stop=False)
+NEVER = SnapshotTriggers(0.0, 0, at_stop=False)
+AT_STOP = SnapshotTriggers(0.0, 0, at_stop=True)
 
 
 class Stage:
     """A keeper whose thread is the test's own."""
 
-    def __init__(self, folder: Path, triggers: Triggers, store: SnapshotStore | None) -> None:
+    def __init__(
+        self, folder: Path, triggers: SnapshotTriggers, store: SnapshotStore | None
+    ) -> None:
         self.folder = folder
         self.clock = Clock()
         self.metrics = fresh_metrics()
         self.taking = taking(engine_with(3), folder, self.metrics, self.clock, store)
         self.keeper = self.make(triggers)
 
-    def make(self, triggers: Triggers, **more: Any) -> Keeper:
+    def make(self, triggers: SnapshotTriggers, **more: Any) -> SnapshotScheduler:
         """Return a keeper of this worker."""
-        return Keeper(self.taking, triggers, self.metrics, clock=self.clock, now=self.clock, **more)
+        return SnapshotScheduler(
+            self.taking, triggers, self.metrics, clock=self.clock, now=self.clock, **more
+        )
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass and the keeper look."""
         self.clock.s += seconds
-        self.keeper.turn()
+        self.keeper.run_due()
 
     def apply(self, partition: int, records: int) -> None:
         """Say that the reader has applied more of a partition."""
@@ -71,16 +80,16 @@ def test_the_clock_takes_one_when_something_has_changed(stage: Make) -> None:
     """And none while nothing has."""
     on = stage(BY_CLOCK)
     on.pass_time(59.0)
-    assert listed(on.folder) == []
+    assert list_snapshots(on.folder) == []
     on.pass_time(2.0)
-    assert len(listed(on.folder)) == 1
+    assert len(list_snapshots(on.folder)) == 1
     on.pass_time(600.0)
-    assert len(listed(on.folder)) == 1
+    assert len(list_snapshots(on.folder)) == 1
     assert on.keeper.age_s() == 0.0
     on.apply(1, 1)
     assert on.keeper.age_s() == 600.0
     on.pass_time(61.0)
-    assert len(listed(on.folder)) == 2
+    assert len(list_snapshots(on.folder)) == 2
     assert on.keeper.age_s() == 0.0
     assert on.outcomes("taken") == 2
 
@@ -90,13 +99,13 @@ def test_changes_take_one_when_they_are_many_enough(stage: Make) -> None:
     on = stage(BY_CHANGES)
     on.apply(0, 87)
     on.pass_time(10.0)
-    assert listed(on.folder) == []
+    assert list_snapshots(on.folder) == []
     on.apply(1, 1)
     on.pass_time(10.0)
-    assert len(listed(on.folder)) == 1
+    assert len(list_snapshots(on.folder)) == 1
     on.apply(1, 99)
     on.pass_time(10.0)
-    assert len(listed(on.folder)) == 1
+    assert len(list_snapshots(on.folder)) == 1
 
 
 def test_the_newest_three_are_kept(stage: Make) -> None:
@@ -105,7 +114,7 @@ def test_the_newest_three_are_kept(stage: Make) -> None:
     for _ in range(5):
         on.apply(0, 1)
         on.pass_time(61.0)
-    assert len(listed(on.folder)) == 3
+    assert len(list_snapshots(on.folder)) == 3
     assert on.outcomes("taken") == 5
 
 
@@ -113,13 +122,13 @@ def test_old_ones_that_stay_are_no_failure(stage: Make, monkeypatch: pytest.Monk
     """The new one is whole, and is told."""
     on = stage(NEVER)
 
-    def held(_: Taking) -> None:
+    def held(_: SnapshotTaker) -> None:
         raise PermissionError("held")
 
-    monkeypatch.setattr(Taking, "prune", held)
+    monkeypatch.setattr(SnapshotTaker, "prune", held)
     asked = on.keeper.request()
-    on.keeper.turn()
-    assert listed(on.folder) == [asked.result(0).path]
+    on.keeper.run_due()
+    assert list_snapshots(on.folder) == [asked.result(0).path]
     assert on.outcomes("failed") == 0
 
 
@@ -131,11 +140,11 @@ def test_offsets_are_noted_before_the_index_is_copied(
 
     def copying(*arguments: Any, **options: Any) -> Any:
         on.apply(0, 1000)
-        on.taking._ledger.stale(b"base:late", 0, (9, 9, 9))
+        on.taking._ledger.mark_stale(b"base:late", 0, (9, 9, 9))
         return write(*arguments, **options)
 
     monkeypatch.setattr(module, "write", copying)
-    on.taking._ledger.stale(b"base:early", 1, (1, 1, 1))
+    on.taking._ledger.mark_stale(b"base:early", 1, (1, 1, 1))
     taken = on.taking.take(lambda *_: None)
     source = read_source(read_manifest(taken.path).source)
     assert [at.offset for at in source.positions] == [5, 7]
@@ -149,8 +158,8 @@ def test_one_that_is_asked_for_is_taken_and_told(stage: Make) -> None:
     told: list[str] = []
     first = on.keeper.request(lambda step, _, __: told.append(step))
     second = on.keeper.request()
-    on.keeper.turn()
-    assert first.result(0).path == second.result(0).path == listed(on.folder)[0]
+    on.keeper.run_due()
+    assert first.result(0).path == second.result(0).path == list_snapshots(on.folder)[0]
     assert told
     assert first.result(0).as_dict()["products"] == 3
 
@@ -160,7 +169,7 @@ def test_before_the_log_is_replayed_none_is_taken(stage: Make) -> None:
     on = stage(BY_CLOCK)
     on.taking._reader.caught_up.clear()
     on.pass_time(600.0)
-    assert listed(on.folder) == []
+    assert list_snapshots(on.folder) == []
     with pytest.raises(SnapshotRefusedError) as raised:
         on.keeper.request().result(0)
     assert raised.value.code == "not_ready"
@@ -170,25 +179,25 @@ def test_a_failure_is_counted_and_the_next_one_is_tried_in_its_time(
     stage: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full disk is not asked again every half second."""
-    on = stage(Triggers(60.0, 1, at_stop=False))
+    on = stage(SnapshotTriggers(60.0, 1, at_stop=False))
     calls = []
 
     def full(_: Any) -> Any:
         calls.append(1)
         raise SnapshotError("no space left", code="disk_full")
 
-    monkeypatch.setattr(Taking, "take", lambda _, progress, __: full(progress))
+    monkeypatch.setattr(SnapshotTaker, "take", lambda _, progress, __: full(progress))
     on.pass_time(61.0)
     for _ in range(8):
         on.pass_time(0.5)
     assert len(calls) == 1
     asked = on.keeper.request()
-    on.keeper.turn()
+    on.keeper.run_due()
     assert getattr(asked.exception(0), "code", None) == "disk_full"
     assert on.outcomes("failed") == 2
     monkeypatch.undo()
     on.pass_time(61.0)
-    assert len(listed(on.folder)) == 1
+    assert len(list_snapshots(on.folder)) == 1
 
 
 def test_an_upload_that_fails_is_tried_with_pauses_that_double(
@@ -209,13 +218,13 @@ def test_an_upload_that_fails_is_tried_with_pauses_that_double(
         on.pass_time(0.5)
     times = [at for at, _ in attempts]
     assert [round(b - a) for a, b in pairwise(times)] == [5, 10, 20]
-    assert len(listed(on.folder)) == 1
+    assert len(list_snapshots(on.folder)) == 1
     assert on.outcomes("upload_failed") == 4
     on.apply(0, 1)
     on.pass_time(61.0)
     monkeypatch.undo()
     on.pass_time(20 * FIRST_RETRY_S)
-    assert store.listed() == [listed(on.folder)[0].name]
+    assert store.listed() == [list_snapshots(on.folder)[0].name]
     assert on.outcomes("uploaded") == 1
 
 
@@ -224,7 +233,7 @@ def test_a_store_that_is_away_does_not_hold_up_a_stop(
 ) -> None:
     """Within its pause it is not asked again; the next start copies what is missing."""
     store = SnapshotStore((tmp_path / "far").as_uri())
-    on = stage(Triggers(60.0, 0, at_stop=True), store)
+    on = stage(SnapshotTriggers(60.0, 0, at_stop=True), store)
     attempts = []
 
     def away(_: SnapshotStore, snapshot: Path, *__: Any) -> bool:
@@ -237,7 +246,7 @@ def test_a_store_that_is_away_does_not_hold_up_a_stop(
     on.clock.s += 1.0
     on.keeper.start()
     on.keeper.close(30.0)
-    assert len(listed(on.folder)) == 2
+    assert len(list_snapshots(on.folder)) == 2
     assert len(attempts) == 1
 
 
@@ -247,7 +256,7 @@ def test_the_snapshot_that_it_began_with_is_uploaded_too(stage: Make, tmp_path: 
     on = stage(NEVER, store)
     taken = on.taking.take(lambda *_: None)
     on.keeper = on.make(NEVER, newest=taken)
-    on.keeper.turn()
+    on.keeper.run_due()
     assert store.listed() == [taken.path.name]
 
 
@@ -256,12 +265,12 @@ def test_the_last_one_is_taken_when_told_to_stop(
 ) -> None:
     """Unless nothing has changed, or it is not wished; without pauses for the searches."""
     rests: list[None] = []
-    monkeypatch.setattr(keeper_module, "rest", lambda: rests.append(None))
+    monkeypatch.setattr(keeper_module, "yield_to_searches", lambda: rests.append(None))
     for triggers, count in ((NEVER, 0), (AT_STOP, 1)):
         on = stage(triggers)
         on.keeper.start()
         on.keeper.close(30.0)
-        assert len(listed(on.folder)) == count
+        assert len(list_snapshots(on.folder)) == count
         assert not rests
         with pytest.raises(SnapshotRefusedError) as raised:
             on.keeper.request().result(0)
@@ -276,14 +285,14 @@ def test_a_last_one_that_takes_too_long_is_given_up(
     """The deadline of a stop holds, who asked is told, and nothing half is left."""
     on = stage(AT_STOP)
     begun, go_on = threading.Event(), threading.Event()
-    take = Taking.take
+    take = SnapshotTaker.take
 
-    def slow(self: Taking, progress: Any, pause: Any) -> Any:
+    def slow(self: SnapshotTaker, progress: Any, pause: Any) -> Any:
         begun.set()
         go_on.wait(30.0)
         return take(self, progress, pause)
 
-    monkeypatch.setattr(Taking, "take", slow)
+    monkeypatch.setattr(SnapshotTaker, "take", slow)
     asked = on.keeper.request()
     on.keeper.start()
     begun.wait(30.0)
@@ -293,7 +302,7 @@ def test_a_last_one_that_takes_too_long_is_given_up(
     go_on.set()
     on.keeper._thread.join(30.0)
     assert not on.keeper._thread.is_alive()
-    assert listed(on.folder) == []
+    assert list_snapshots(on.folder) == []
     assert [path for path in on.folder.iterdir() if path.is_dir()] == []
 
 
@@ -304,14 +313,14 @@ async def test_an_error_when_a_snapshot_is_due_leaves_the_thread_alive(
     monkeypatch.setattr(keeper_module, "TICK_S", 0.01)
     on = stage(NEVER)
     failures = iter([PermissionError("the folder cannot be seen")])
-    due = Keeper._due
+    due = SnapshotScheduler._due
 
-    def failing(keeper: Keeper, *, stopping: bool) -> bool:
+    def failing(keeper: SnapshotScheduler, *, stopping: bool) -> bool:
         if (error := next(failures, None)) is not None:
             raise error
         return due(keeper, stopping=stopping)
 
-    monkeypatch.setattr(Keeper, "_due", failing)
+    monkeypatch.setattr(SnapshotScheduler, "_due", failing)
     on.keeper.start()
     await until(lambda: on.outcomes("failed") == 1)
     assert on.keeper.request().result(20).path.is_dir()

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from streams.snapshots.source import (
-    DirtyKey,
     LogIdentity,
-    RefusedError,
-    Source,
+    SavedDirtyKey,
+    SnapshotSource,
+    UnusableSnapshotError,
     read_source,
     require_log,
     require_offsets,
@@ -17,8 +17,8 @@ from streams.snapshots.source import (
 from visualsearch.client.tail import Position
 
 HERE = LogIdentity("c", "log", "id", 2)
-DIRTY = DirtyKey.of(b"base:\xff p", 1, (3, 2, 1))
-SOURCE = Source(HERE, (Position(5, 0), Position(7)), (DIRTY,))
+DIRTY = SavedDirtyKey.of(b"base:\xff p", 1, (3, 2, 1))
+SOURCE = SnapshotSource(HERE, (Position(5, 0), Position(7)), (DIRTY,))
 
 
 def test_a_source_comes_back_as_it_was() -> None:
@@ -41,7 +41,7 @@ def test_a_source_comes_back_as_it_was() -> None:
 )
 def test_what_is_no_source_is_refused(broken: dict[str, Any]) -> None:
     """With one code, whatever is wrong."""
-    with pytest.raises(RefusedError) as raised:
+    with pytest.raises(UnusableSnapshotError) as raised:
         read_source(broken)
     assert raised.value.code == "source_unreadable"
 
@@ -58,7 +58,7 @@ def test_what_is_no_source_is_refused(broken: dict[str, Any]) -> None:
 def test_another_log_is_refused(here: LogIdentity, code: str) -> None:
     """Each of what makes a log what it is."""
     require_log(SOURCE, HERE)
-    with pytest.raises(RefusedError) as raised:
+    with pytest.raises(UnusableSnapshotError) as raised:
         require_log(SOURCE, here)
     assert raised.value.code == code
 
@@ -74,6 +74,6 @@ def test_offsets_at_the_ends_of_the_log_are_there() -> None:
 )
 def test_offsets_that_are_not_there_are_refused(marks: tuple[int, int], code: str) -> None:
     """By one, on either side."""
-    with pytest.raises(RefusedError, match="log") as raised:
+    with pytest.raises(UnusableSnapshotError, match="log") as raised:
         require_offsets(SOURCE, {0: marks, 1: (0, 7)})
     assert raised.value.code == code

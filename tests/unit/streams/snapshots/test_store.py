@@ -9,7 +9,7 @@ import pytest
 from streams.snapshots.store import STRAY_S, SnapshotStore, StoreError
 from tests.support.snapshot_parts import START_S, snapshot_in
 from visualsearch.snapshot.errors import SnapshotError
-from visualsearch.snapshot.folder import listed
+from visualsearch.snapshot.folder import list_snapshots
 from visualsearch.snapshot.manifest import NAME
 from visualsearch.snapshot.read import check
 
@@ -31,7 +31,7 @@ def test_what_is_uploaded_comes_back_byte_for_byte(store: SnapshotStore, tmp_pat
     assert told[-1][0] == told[-1][1] > 0
     assert not store.upload(there)
     here = store.download(there.name, tmp_path / "b", lambda done, of: told.append((done, of)))
-    assert listed(tmp_path / "b") == [here]
+    assert list_snapshots(tmp_path / "b") == [here]
     assert check(here) == check(there) == store.manifest(there.name)
     for file in there.iterdir():
         assert (here / file.name).read_bytes() == file.read_bytes()

@@ -8,13 +8,13 @@ import pytest
 
 from streams.tools.bench import rivals, run
 from streams.tools.bench.amounts import EVERY, RIVALS, Amounts, rows_of
-from streams.tools.bench.bars import BARS, Bar, verdicts
-from streams.tools.bench.context import Bench, Measured
-from streams.tools.bench.data import generated
-from streams.tools.bench.measurements.under import Growing
+from streams.tools.bench.bars import BARS, Target, verdicts
+from streams.tools.bench.context import Bench, Measurement
+from streams.tools.bench.data import generate_dataset
+from streams.tools.bench.measurements.under import GrowingTruth
 from streams.tools.bench.store import Store
 
-BAR = Bar("filters", "recall *", "≥", 0.98, 200_000)
+BAR = Target("filters", "recall *", "≥", 0.98, 200_000)
 
 
 def test_the_worst_of_several_figures_decides() -> None:
@@ -47,7 +47,7 @@ def test_what_a_measurement_did_not_come_to_is_missed() -> None:
 )  # fmt: skip
 def test_signs(sign: str, value: float, *, met: bool) -> None:
     """What is no number never meets a bar."""
-    assert verdicts({"m": {"x": value}}, 50_000, [Bar("m", "x", sign, 1.0)])[0].met is met
+    assert verdicts({"m": {"x": value}}, 50_000, [Target("m", "x", sign, 1.0)])[0].met is met
 
 
 def test_every_bar_is_about_something_that_is_measured() -> None:
@@ -76,9 +76,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def module(path: str) -> Any:
         name = path.rpartition(".")[2]
 
-        def measurement(_: Bench) -> Measured:
+        def measurement(_: Bench) -> Measurement:
             calls.append(name)
-            return Measured([{"what": name}], {"figure": 1.0})
+            return Measurement([{"what": name}], {"figure": 1.0})
 
         return type("module", (), {name: staticmethod(measurement)})
 
@@ -88,7 +88,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def bench() -> Bench:
     """Return a bench over very little."""
-    return Bench(generated(2_000, 20, 16), Amounts.of(2_000))
+    return Bench(generate_dataset(2_000, 20, 16), Amounts.of(2_000))
 
 
 def store(of: Bench, folder: Path | None) -> Store:
@@ -138,7 +138,7 @@ def test_recall_beside_inserts_counts_what_was_surely_there() -> None:
     """A row that came during the search may be in the answer or not; a row before it must."""
     import numpy as np
 
-    growing = Growing(
+    growing = GrowingTruth(
         ids=np.array([[4, 7]]),
         scores=np.array([[0.9, 0.8]], dtype=np.float32),
         new=np.array([[0.95, 0.85, 0.99]], dtype=np.float32),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from streams.tools.bench.clustered import Clustered
-from streams.tools.bench.data import InputError, generated, given, loaded
+from streams.tools.bench.data import InputError, generate_dataset, load_dataset, load_vectors
 from streams.tools.bench.truth import nearest, recall
 
 ROWS = 4_000
@@ -17,7 +17,7 @@ ROWS = 4_000
 @pytest.fixture(scope="module")
 def drawn() -> Any:
     """Return a small data set of the default kind."""
-    return generated(ROWS, 200)
+    return generate_dataset(ROWS, 200)
 
 
 def saved(folder: Path, array: np.ndarray, name: str = "v.npy") -> Path:
@@ -48,9 +48,9 @@ def test_queries_are_partly_like_rows_and_partly_apart(drawn: Any) -> None:
 
 def test_the_same_seed_draws_the_same_and_another_part_other_rows() -> None:
     """A result is named by the numbers that it was measured on."""
-    one, again = generated(2_000, 20, 32), generated(2_000, 20, 32)
+    one, again = generate_dataset(2_000, 20, 32), generate_dataset(2_000, 20, 32)
     assert one.checksum == again.checksum
-    assert one.checksum != generated(2_000, 21, 32).checksum
+    assert one.checksum != generate_dataset(2_000, 21, 32).checksum
     source = Clustered(32)
     assert not np.allclose(source.rows(100, 1)[0], source.rows(100, 2)[0])
 
@@ -69,7 +69,7 @@ def test_related_rows_are_as_many_as_asked_for_and_alike(drawn: Any, share: floa
 def test_vectors_of_a_file_are_made_unit_length_and_get_categories(tmp_path: Path) -> None:
     """Any scale and any float type will do."""
     raw = (3 * np.random.default_rng(1).standard_normal((2_100, 24))).astype(np.float16)
-    data = given(saved(tmp_path, raw), None, None, 2_050, 40)
+    data = load_dataset(saved(tmp_path, raw), None, None, 2_050, 40)
     assert data.vectors.shape == (2_050, 24)
     assert data.queries.shape == (40, 24)
     assert np.allclose(np.linalg.norm(data.vectors, axis=1), 1.0, atol=1e-5)
@@ -92,7 +92,7 @@ def test_a_bad_file_is_refused_with_the_reason(
 ) -> None:
     """The message names the file, what is wrong and what would be right."""
     with pytest.raises(InputError, match=named):
-        loaded(saved(tmp_path, array))
+        load_vectors(saved(tmp_path, array))
 
 
 def test_what_is_no_array_is_refused(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_what_is_no_array_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
     path.write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"numpy\.save"):
-        loaded(path)
+        load_vectors(path)
 
 
 def test_queries_and_filters_must_fit_the_vectors(tmp_path: Path) -> None:
@@ -108,14 +108,14 @@ def test_queries_and_filters_must_fit_the_vectors(tmp_path: Path) -> None:
     vectors = saved(tmp_path, np.random.default_rng(1).random((2_000, 8)).astype(np.float32))
     queries = saved(tmp_path, np.ones((5, 9), np.float32), "q.npy")
     with pytest.raises(InputError, match="9 dimensions"):
-        given(vectors, queries, None, None, 20)
+        load_dataset(vectors, queries, None, None, 20)
     filters = tmp_path / "f.json"
     for wrong in ('{"a": [2000]}', '{"a": [-1]}', '{"a": []}', '{"a": [0.5]}', "[1]", "{"):
         filters.write_text(wrong)
         with pytest.raises(InputError, match='"name"'):
-            given(vectors, None, filters, None, 20)
+            load_dataset(vectors, None, filters, None, 20)
     filters.write_text(json.dumps({"sale": [5, 1, 5]}))
-    assert given(vectors, None, filters, None, 20).named["sale"].tolist() == [1, 5]
+    assert load_dataset(vectors, None, filters, None, 20).named["sale"].tolist() == [1, 5]
 
 
 def test_exact_answers_are_those_of_a_whole_sort(drawn: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 from streams.tools.bench.amounts import EVERY, NAMES, RECOVERY, Amounts
 from streams.tools.bench.bars import BARS
 from streams.tools.bench.context import Bench
-from streams.tools.bench.data import generated
+from streams.tools.bench.data import generate_dataset
 from streams.tools.bench.measurements import recovery as module
 
 
@@ -15,7 +15,7 @@ def test_a_snapshot_and_a_restart_are_measured(monkeypatch: pytest.MonkeyPatch) 
     """Two thousand rows: they are scanned, and what lists would show is left out."""
     monkeypatch.setattr(module, "IDLE_S", 0.2)
     told: list[str] = []
-    bench = Bench(generated(2_000, 20, 32), Amounts.of(2_000), tell=told.append)
+    bench = Bench(generate_dataset(2_000, 20, 32), Amounts.of(2_000), report=told.append)
     measured = module.recovery(bench)
     figures = measured.figures
     assert all(math.isfinite(value) for value in figures.values())

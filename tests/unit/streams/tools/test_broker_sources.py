@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from streams.tools.broker.errors import BrokerError
-from streams.tools.broker.launch import Launcher, Plan, Request, Source, Unavailable
+from streams.tools.broker.launch import (
+    BrokerSource,
+    Launcher,
+    LaunchRequest,
+    StartCommands,
+    Unavailable,
+)
 from streams.tools.broker.sources import SOURCES, find_launcher
 from streams.tools.broker.sources.docker import from_docker
 from streams.tools.broker.sources.kafka_home import from_kafka_home
@@ -25,7 +31,7 @@ touch "$out/kafka_2.13-{KAFKA_VERSION}.jar" "$out/scala-library-2.13.18.jar"
 """
 
 
-RequestWith = Callable[..., Request]
+RequestWith = Callable[..., LaunchRequest]
 
 
 class Told(list[str]):
@@ -46,7 +52,7 @@ def told() -> Told:
 def request_with(tmp_path: Path, told: Told) -> RequestWith:
     """Give a factory of requests on a machine that has just the given programs (name → script)."""
 
-    def make(environ: dict[str, str] | None = None, **programs: str) -> Request:
+    def make(environ: dict[str, str] | None = None, **programs: str) -> LaunchRequest:
         programs_dir = tmp_path / "bin"
         programs_dir.mkdir(exist_ok=True)
         for name, script in programs.items():
@@ -56,14 +62,14 @@ def request_with(tmp_path: Path, told: Told) -> RequestWith:
         data_dir = tmp_path / "data"
         data_dir.mkdir(exist_ok=True)
         env = {"PATH": str(programs_dir), **(environ or {})}
-        return Request(data_dir, tmp_path / "cache", env, told)
+        return LaunchRequest(data_dir, tmp_path / "cache", env, told)
 
     return make
 
 
 def launcher(kind: str, source: str) -> Launcher:
     """Return a launcher that is never started."""
-    return Launcher(kind, "1.0", source, lambda port, _: Plan([str(port)]))
+    return Launcher(kind, "1.0", source, lambda port, _: StartCommands([str(port)]))
 
 
 def test_order_of_sources_is_the_documented_one() -> None:
@@ -75,8 +81,8 @@ def test_first_source_that_is_there_wins(request_with: RequestWith, told: Told) 
     """A later source is not even asked, and why the earlier one was passed over is told."""
     asked = []
 
-    def source(name: str, answer: Launcher | Unavailable) -> Source:
-        def probe(_: Request) -> Launcher | Unavailable:
+    def source(name: str, answer: Launcher | Unavailable) -> BrokerSource:
+        def probe(_: LaunchRequest) -> Launcher | Unavailable:
             asked.append(name)
             return answer
 

@@ -14,9 +14,9 @@ from PIL import Image
 
 from streams.tools.catalog.events import EventType, row_product
 from streams.tools.catalog.pictures import MAX_BYTES, MAX_SIDE, shrink
-from streams.tools.catalog.publish import Load, Ready, products_of, publish
+from streams.tools.catalog.publish import LoadResult, ReadyProduct, products_of, publish
 from streams.tools.catalog.readers import open_catalog
-from streams.tools.catalog.rows import Catalog, Rejected, Row
+from streams.tools.catalog.rows import Catalog, RejectedRow, Row
 from tests.support.fakes import jpeg
 from visualsearch.client.messages import OutgoingMessage
 from visualsearch.client.producer import SendError
@@ -39,7 +39,7 @@ def opened(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data))
 
 
-def made(product: dict[str, Any], folder: Path, *, lax: bool = False) -> Product | Rejected:
+def made(product: dict[str, Any], folder: Path, *, lax: bool = False) -> Product | RejectedRow:
     """Make a product of a row on line 7."""
     return row_product(Row("line 7", 0, product, lax), folder)
 
@@ -158,14 +158,14 @@ def test_a_row_that_is_no_product_says_why(
     (tmp_path / "text.jpg").write_text("I am a text file.")
     row = {"product_id": "p", "title": "T", "images": []} | change
     rejected = made(row, tmp_path)
-    assert isinstance(rejected, Rejected)
+    assert isinstance(rejected, RejectedRow)
     assert (rejected.where, rejected.code, rejected.field) == ("line 7", code, field)
 
 
 def test_a_missing_field_is_named(tmp_path: Path) -> None:
     """`images` is required: an empty list says that there are none."""
     rejected = made({"product_id": "p", "title": "T"}, tmp_path)
-    assert isinstance(rejected, Rejected)
+    assert isinstance(rejected, RejectedRow)
     assert (rejected.code, rejected.field) == ("field_missing", "images")
 
 
@@ -175,7 +175,7 @@ def test_only_csv_cells_may_spell_numbers(tmp_path: Path) -> None:
     product = made(row, tmp_path, lax=True)
     assert isinstance(product, Product)
     assert (product.product_id, product.price, product.in_stock) == ("7", 12.5, False)
-    assert isinstance(made(row, tmp_path), Rejected)
+    assert isinstance(made(row, tmp_path), RejectedRow)
 
 
 def test_a_repeated_product_is_rejected_with_both_lines(tmp_path: Path) -> None:
@@ -184,8 +184,8 @@ def test_a_repeated_product_is_rejected_with_both_lines(tmp_path: Path) -> None:
     line = json.dumps({"product_id": "p", "title": "T", "images": []}) + "\n"
     file.write_text(line + "\n" + line)
     first, again = list(products_of(open_catalog(file)))
-    assert isinstance(first, Ready)
-    assert isinstance(again, Rejected)
+    assert isinstance(first, ReadyProduct)
+    assert isinstance(again, RejectedRow)
     assert (again.where, again.code) == ("line 3", "product_id_repeated")
     assert "line 1" in again.message
 
@@ -215,7 +215,9 @@ def test_published_events_are_what_the_worker_decodes(
 ) -> None:
     """Key, type, time and a distinct event id for each product, in the catalog's order."""
     sender = Sender()
-    ready = [Ready("w", n, Product(product_id=f"p{n}", title="T", images=[])) for n in range(100)]
+    ready = [
+        ReadyProduct("w", n, Product(product_id=f"p{n}", title="T", images=[])) for n in range(100)
+    ]
     load = publish(ready, sender, "topic", run_id="run", now=lambda: NOW, kind=kind)
     events = [
         decode_event(m.value, key=m.key, headers=(), timestamp_ms=0, source="s")
@@ -229,11 +231,11 @@ def test_published_events_are_what_the_worker_decodes(
 
 def test_an_event_too_large_for_the_topic_is_a_rejected_row() -> None:
     """The rest goes on."""
-    small = Ready("line 1", 1, Product(product_id="a", title="T", images=[]))
-    large = Ready("line 2", 2, Product(product_id="b", title="T" * 500, images=[]))
+    small = ReadyProduct("line 1", 1, Product(product_id="a", title="T", images=[]))
+    large = ReadyProduct("line 2", 2, Product(product_id="b", title="T" * 500, images=[]))
     seen: list[int] = []
 
-    def note(load: Load) -> None:
+    def note(load: LoadResult) -> None:
         seen.append(load.position)
 
     load = publish([small, large], Sender(300), "t", run_id="r", now=lambda: NOW, progress=note)
@@ -244,7 +246,7 @@ def test_an_event_too_large_for_the_topic_is_a_rejected_row() -> None:
 
 def test_a_broker_that_is_gone_ends_the_load() -> None:
     """What follows would fail as well."""
-    ready = [Ready("line 1", 1, Product(product_id="a", title="T", images=[]))]
+    ready = [ReadyProduct("line 1", 1, Product(product_id="a", title="T", images=[]))]
     with pytest.raises(SendError):
         publish(ready, Sender(settle=False), "t", run_id="r", now=lambda: NOW)
 
@@ -254,6 +256,6 @@ def test_a_price_without_end_is_rejected(tmp_path: Path, price: str) -> None:
     """It was published as null: the product lost its price, and nobody was told."""
     row = {"product_id": "7", "title": "T", "images": [], "price": price}
     rejected = made(row, tmp_path, lax=True)
-    assert isinstance(rejected, Rejected)
+    assert isinstance(rejected, RejectedRow)
     assert (rejected.code, rejected.field) == ("field_invalid", "price")
     assert f'"{price}"' in rejected.message

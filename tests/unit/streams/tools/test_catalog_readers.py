@@ -5,13 +5,13 @@ from pathlib import Path, PurePath
 
 import pytest
 
-from streams.tools.catalog.folder_rows import safe_id
+from streams.tools.catalog.folder_rows import product_id_of_path
 from streams.tools.catalog.readers import open_catalog
-from streams.tools.catalog.rows import CatalogError, Rejected, Row
+from streams.tools.catalog.rows import CatalogError, RejectedRow, Row
 from tests.support.fakes import jpeg
 
 
-def rows(path: Path) -> list[Row | Rejected]:
+def rows(path: Path) -> list[Row | RejectedRow]:
     """Read all of a catalog."""
     return list(open_catalog(path).rows)
 
@@ -48,7 +48,7 @@ def test_a_broken_line_is_rejected_and_the_next_one_read(
     file = tmp_path / "c.jsonl"
     file.write_bytes(b'{"product_id": "a"}\n' + line + b'\n{"product_id": "b"}\n')
     first, bad, last = rows(file)
-    assert isinstance(bad, Rejected)
+    assert isinstance(bad, RejectedRow)
     assert (bad.where, bad.code) == ("line 2", code)
     assert isinstance(first, Row)
     assert isinstance(last, Row)
@@ -107,9 +107,9 @@ def test_csv_rows_are_named_by_their_first_line(tmp_path: Path) -> None:
     file.write_bytes(b'product_id,title\na,"one\ntwo"\nb,B,too many\nc,\xff\nd,D\n')
     first, too_many, not_utf8, last = rows(file)
     assert [row.where for row in (first, last)] == ["line 2", "line 6"]
-    assert isinstance(too_many, Rejected)
+    assert isinstance(too_many, RejectedRow)
     assert (too_many.where, too_many.code) == ("line 4", "cells_too_many")
-    assert isinstance(not_utf8, Rejected)
+    assert isinstance(not_utf8, RejectedRow)
     assert (not_utf8.where, not_utf8.code, not_utf8.field) == ("line 5", "not_utf8", "title")
 
 
@@ -147,11 +147,14 @@ def test_folder_gives_a_product_per_picture(tmp_path: Path) -> None:
 def test_safe_ids_are_short_steady_and_tell_long_paths_apart() -> None:
     """An id has at most 256 characters; the same path gives the same one in every run."""
     long = "x" * 300
-    one, other = safe_id(PurePath(long + "1.jpg")), safe_id(PurePath(long + "2.jpg"))
+    one, other = (
+        product_id_of_path(PurePath(long + "1.jpg")),
+        product_id_of_path(PurePath(long + "2.jpg")),
+    )
     assert one != other
     assert max(len(one), len(other)) <= 256
-    assert safe_id(PurePath(long + "1.jpg")) == one
-    assert safe_id(PurePath("a b/ç é.jpg")) == "a-b/ç-é"
+    assert product_id_of_path(PurePath(long + "1.jpg")) == one
+    assert product_id_of_path(PurePath("a b/ç é.jpg")) == "a-b/ç-é"
 
 
 @pytest.mark.parametrize("name", ["missing", "notes.txt", "empty"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from streams.tools.demo.chaos import Chaos
-from streams.tools.demo.stage import StageError
+from streams.tools.demo.stage import DemoError
 from visualsearch.contracts.search import SearchFault, SearchRequest, SearchResult
 
 
@@ -47,10 +47,10 @@ def test_a_worker_is_killed_once_and_its_successor_awaited() -> None:
     """The search comes after the kill, so that only the successor can answer it."""
     stage = Stage()
     chaos = stage.chaos()
-    chaos.strike()
-    chaos.strike()
+    chaos.kill_and_restart()
+    chaos.kill_and_restart()
     stage.future.set_result(SearchResult(request_id="r", status="ok"))
-    chaos.await_answer()
+    chaos.wait_for_answer()
     assert stage.done == ["kill", "ask", "start", "ready"]
 
 
@@ -58,7 +58,7 @@ def test_a_catalogue_too_small_to_be_half_way_is_no_way_out() -> None:
     """Whoever waits for the answer has the worker killed."""
     stage = Stage()
     stage.future.set_result(SearchResult(request_id="r", status="ok"))
-    stage.chaos().await_answer()
+    stage.chaos().wait_for_answer()
     assert stage.done == ["kill", "ask", "start", "ready"]
 
 
@@ -67,5 +67,5 @@ def test_an_error_is_no_answer() -> None:
     stage = Stage()
     fault = SearchFault("deadline_exceeded", "too late")
     stage.future.set_result(SearchResult(request_id="r", status="error", error=fault))
-    with pytest.raises(StageError, match="deadline_exceeded"):
-        stage.chaos().await_answer()
+    with pytest.raises(DemoError, match="deadline_exceeded"):
+        stage.chaos().wait_for_answer()

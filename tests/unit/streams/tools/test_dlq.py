@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from streams.ingest.dead_letters import PREFIX, ROOM, Fault, dead_letter
-from streams.ingest.order import ORDER_HEADER, Place
+from streams.ingest.order import ORDER_HEADER, OriginalPosition
 from streams.kafka.messages import SourceMessage
-from streams.kafka.scan import since_ms
+from streams.kafka.scan import parse_since_ms
 from streams.tools.dlq.dead_letters import (
     DeadLetter,
     DeadLetterError,
@@ -83,14 +83,14 @@ def test_a_place_is_told_from_a_product(text: str, position: DeadLetterPosition 
 )  # fmt: skip
 def test_since_is_an_age_or_a_time(text: str, wanted: str) -> None:
     """In UTC unless it says otherwise."""
-    assert since_ms(text, NOW) == datetime.fromisoformat(wanted).timestamp() * 1000
+    assert parse_since_ms(text, NOW) == datetime.fromisoformat(wanted).timestamp() * 1000
 
 
 @pytest.mark.parametrize("text", ["", "5", "5w", "-5m", "yesterday"])
 def test_since_refuses_what_is_neither(text: str) -> None:
     """ValueError, which the command line words."""
     with pytest.raises(ValueError):
-        since_ms(text, NOW)
+        parse_since_ms(text, NOW)
 
 
 def test_a_letter_tells_its_story() -> None:
@@ -125,20 +125,20 @@ def test_a_replay_is_the_original_with_its_order() -> None:
     message = replay_message(letter(), TOPICS)
     assert message == OutgoingMessage(
         "product-events", b"p", b"{}", partition=3,
-        headers=(("own", b"1"), Place(1000, 42).header),
+        headers=(("own", b"1"), OriginalPosition(1000, 42).header),
     )  # fmt: skip
 
 
 def test_a_replay_that_failed_again_keeps_the_first_order() -> None:
     """Its letter has the replay's offset and time, but carries the header."""
-    again = letter(offset=90, timestamp_ms=9000, headers=(Place(1000, 42).header,))
-    assert replay_message(again, TOPICS).headers == (Place(1000, 42).header,)
+    again = letter(offset=90, timestamp_ms=9000, headers=(OriginalPosition(1000, 42).header,))
+    assert replay_message(again, TOPICS).headers == (OriginalPosition(1000, 42).header,)
 
 
 def test_a_replay_puts_a_bad_order_header_right() -> None:
     """An event that was refused for its header gets the order of where it stood."""
     bad = letter(code="order_header_invalid", headers=((ORDER_HEADER, b"soon"),))
-    assert replay_message(bad, TOPICS).headers == (Place(1000, 42).header,)
+    assert replay_message(bad, TOPICS).headers == (OriginalPosition(1000, 42).header,)
 
 
 def test_a_topic_made_anew_with_fewer_partitions_takes_the_key() -> None:
@@ -165,16 +165,25 @@ def test_what_cannot_be_replayed_says_why(refused: DeadLetter, code: str) -> Non
 def test_what_was_left_out_is_read_again_from_where_it_came() -> None:
     """Value, headers and order are then those of the original, an earlier replay among them."""
     original = SourceMessage(
-        "product-events", 3, 42, 1000, b"p", b"large once", (("h", b"2"), Place(5, 6).header)
+        "product-events",
+        3,
+        42,
+        1000,
+        b"p",
+        b"large once",
+        (("h", b"2"), OriginalPosition(5, 6).header),
     )
     topics = ProductTopics({"product-events": 4}, lambda _: original)
     message = replay_message(letter(value=bytes(ROOM)), topics)
-    assert (message.value, message.headers) == (b"large once", (("h", b"2"), Place(5, 6).header))
+    assert (message.value, message.headers) == (
+        b"large once",
+        (("h", b"2"), OriginalPosition(5, 6).header),
+    )
 
 
 def test_an_event_with_several_letters_is_published_once() -> None:
     """Two of its images failed, then its replay did; another event is another."""
-    again = letter(3, offset=90, timestamp_ms=9000, headers=(Place(1000, 42).header,))
+    again = letter(3, offset=90, timestamp_ms=9000, headers=(OriginalPosition(1000, 42).header,))
     broker = Broker()
     rows = list(replay([letter(1), letter(2), again, letter(4, offset=43)], TOPICS, broker))
     assert sorted((row.position, row.outcome) for row in rows) == [

@@ -104,11 +104,11 @@ def test_configurations(tmp_path: Path) -> None:
     base = Configuration("lite", recall_target=0.9)
     other = read_configuration("open_clip:ViT-B-32/random", base)
     assert (other.encoder, other.recall_target) == ("open_clip:ViT-B-32/random", 0.9)
-    assert other.shop != base.shop
+    assert other.index_key != base.index_key
     path = tmp_path / "crops.json"
     path.write_text('{"request": {"preprocess": {"crops": true}}}')
     found = read_configuration(str(path), base)
-    assert (found.name, found.encoder, found.shop) == ("crops", "lite", base.shop)
+    assert (found.name, found.encoder, found.index_key) == ("crops", "lite", base.index_key)
     for wrong in ("{", "[]", '{"encodr": 1}', '{"request": 1}', '{"request": {"topk": 1}}'):
         path.write_text(wrong)
         with pytest.raises(ConfigurationError, match=r"crops\.json"):

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from streams.ingest.order import Place
+from streams.ingest.order import OriginalPosition
 from streams.tools.explain.found import (
-    Found,
+    ProductTrace,
     SeenDeadLetter,
     SeenEvent,
     SeenRecord,
@@ -29,14 +29,20 @@ def event(order: Order, images: int | None = 1, **more: Any) -> SeenEvent:
     """Return an event that stands where its order says."""
     time_ms, offset, rank = order
     images = images if rank < 2 else None
-    fields = {"type": TYPES[rank], "order": order, "place": Place(time_ms, offset)}
+    fields = {"type": TYPES[rank], "order": order, "place": OriginalPosition(time_ms, offset)}
     return SeenEvent(E, 0, offset, time_ms, images=images, **(fields | more))
 
 
 def unreadable(offset: int) -> SeenEvent:
     """Return an event that is no JSON."""
     return SeenEvent(
-        E, 0, offset, offset * 100, place=Place(offset * 100, offset), code="not_json", error="bad"
+        E,
+        0,
+        offset,
+        offset * 100,
+        place=OriginalPosition(offset * 100, offset),
+        code="not_json",
+        error="bad",
     )
 
 
@@ -53,7 +59,7 @@ def record(kind: RecordKind, order: Order, **more: Any) -> SeenRecord:
 
 def letter(offset: int, code: str = "image_http_404", position: str = "0@12") -> SeenDeadLetter:
     """Return a dead letter of the event at an offset."""
-    place = Place(offset * 100, offset)
+    place = OriginalPosition(offset * 100, offset)
     return SeenDeadLetter(position, f"{E}[0]@{offset}", place, "fetch", code, "gone")
 
 
@@ -86,7 +92,7 @@ def found(
     attributes: int = 100,
     embedding: int = 100,
     **more: Any,
-) -> Found:
+) -> ProductTrace:
     """Return what was found; both pipelines are past everything unless told otherwise."""
     read = [e for e in events if e.order is not None]
     fields: dict[str, Any] = {
@@ -100,7 +106,7 @@ def found(
         "committed": {"attributes": {(E, 0): attributes}, "embedding": {(E, 0): embedding}},
         "worker": NOTHING,
     }  # fmt: skip
-    return Found("p", (E,), **(fields | more))
+    return ProductTrace("p", (E,), **(fields | more))
 
 
 LIVE = (record("base", CREATED), record("vectors", CREATED))
@@ -114,7 +120,7 @@ BOTH = event(CREATED)
 CASES = {
     "unknown": (found(), "unknown", f"unknown: no event with this key in {E}"),
     "unknown in what was read": (
-        found(whole=False), "unknown", "try without --since, or --all-partitions"),
+        found(complete=False), "unknown", "try without --since, or --all-partitions"),
     "older than what was read": (found(worker=worker()), "searchable", "searchable; its events"),
     "only the worker knows it is deleted": (
         found(worker=worker(DELETED, DELETED, why="deleted")), "deleted", "knows it as deleted"),
@@ -229,5 +235,5 @@ def test_a_replay_in_flight_is_late_and_then_searchable() -> None:
     done = replace(given, records={r.kind: r for r in LIVE}, worker=worker())
     assert verdict(done).code == "searchable"
     failed = replace(given, committed={"attributes": {(E, 0): 100}, "embedding": {(E, 0): 100}})
-    again = replace(letter(90, position="0@13"), place=Place(1000, 10))
+    again = replace(letter(90, position="0@13"), place=OriginalPosition(1000, 10))
     assert "dead letter 0@13" in verdict(replace(failed, dead_letters=(letter(10), again))).text

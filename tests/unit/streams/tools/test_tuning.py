@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from streams.tools.tuning.curves import Point, choose, measure, settings_of
+from streams.tools.tuning.curves import MeasuredSetting, choose, chosen_settings, measure
 from tests.support.strategies import clustered
 from visualsearch.engine import Engine, Layout
 from visualsearch.evaluation.sampling import Estimate
@@ -82,13 +82,15 @@ def test_recall_is_by_distance_so_that_ties_cost_nothing() -> None:
     assert {p.knob for p in points} == {"recall_target"}
 
 
-def point(knob: str, setting: float, recall: float, p95: float, by: str = "graph") -> Point:
+def point(
+    knob: str, setting: float, recall: float, p95: float, by: str = "graph"
+) -> MeasuredSetting:
     """Return a point without spread."""
 
     def of(value: float) -> Estimate:
         return Estimate(value, value, value, 10)
 
-    return Point(knob, setting, of(recall), of(p95 / 2), of(p95), {by: 9})
+    return MeasuredSetting(knob, setting, of(recall), of(p95 / 2), of(p95), {by: 9})
 
 
 def test_what_finds_enough_in_time_is_chosen() -> None:
@@ -104,10 +106,10 @@ def test_what_finds_enough_in_time_is_chosen() -> None:
     ]  # fmt: skip
     chosen = choose(points, 0.98, 20.0)
     assert chosen is not None
-    assert settings_of(chosen) == {"recall_target": 0.98, "overfetch": 2.0, "ef_max": 1000}
+    assert chosen_settings(chosen) == {"recall_target": 0.98, "overfetch": 2.0, "ef_max": 1000}
     assert choose(points, 0.98, 1.5) is None  # not in time
     assert choose(points[:1], 0.98, 20.0) is None  # not enough
     scans = [point("recall_target", 0.98, 1.0, 1.0, by="exact"), *points[4:]]
     alone = choose(scans, 0.98, 20.0)
     assert alone is not None
-    assert settings_of(alone) == {"recall_target": 0.98}
+    assert chosen_settings(alone) == {"recall_target": 0.98}

@@ -4,7 +4,13 @@ from html.parser import HTMLParser
 
 import pytest
 
-from streams.web.gallery import Answered, embedded_pictures, gallery_page, jpeg_url, picture_link
+from streams.web.gallery import (
+    GallerySection,
+    gallery_page,
+    image_link,
+    inline_image_urls,
+    jpeg_url,
+)
 from visualsearch.contracts.search import SearchHit
 
 
@@ -31,7 +37,7 @@ def hit(product_id: str, title: str = "T") -> SearchHit:
 
 def test_page_stands_alone_and_shows_query_and_hits() -> None:
     """Every image is in the page; nothing is loaded from elsewhere."""
-    answer = Answered("red mug", "12 ms", [hit("a"), hit("b")], [b"\xff\xd8"], [True, False])
+    answer = GallerySection("red mug", "12 ms", [hit("a"), hit("b")], [b"\xff\xd8"], [True, False])
     text = gallery_page("Title", "lead", {"By words": [answer]}, lambda _: jpeg_url(b"1"))
     page = Images()
     page.feed(text)
@@ -46,9 +52,9 @@ def test_titles_of_a_shop_are_text_not_markup() -> None:
     """A catalog is not trusted with the page."""
     evil = '<script>alert(1)</script>" onerror="x'
     sold = SearchHit(product_id=evil, score=0.5, image_id=evil, title=evil, price=1, currency=evil)
-    answer = Answered(evil, evil, [hit(evil, evil), sold], [b"1"], [True, False])
+    answer = GallerySection(evil, evil, [hit(evil, evil), sold], [b"1"], [True, False])
     facts = {evil: evil}
-    text = gallery_page(evil, evil, {evil: [answer]}, lambda h: picture_link("http://w", h), facts)
+    text = gallery_page(evil, evil, {evil: [answer]}, lambda h: image_link("http://w", h), facts)
     page = Images()
     page.feed(text)
     assert "script" not in page.tags
@@ -61,14 +67,16 @@ def test_an_address_ends_where_its_attribute_ends() -> None:
     """A quote in it adds no attribute, and the browser loads the address that was meant."""
     address = """http://w/?a=1&b="' onerror="x"""
     page = Images()
-    page.feed(gallery_page("T", "", {"": [Answered("", "", [hit("a")])]}, lambda _: address))
+    page.feed(gallery_page("T", "", {"": [GallerySection("", "", [hit("a")])]}, lambda _: address))
     assert page.sources == [address]
 
 
 def test_template_syntax_in_a_title_stays_text() -> None:
     """A title is a value of the template, never a part of it."""
     title = "{{ 7 * 7 }} {% for %} {# gone #}"
-    text = gallery_page(title, "", {"": [Answered("", "", [hit("a", title)])]}, lambda _: "data:,")
+    text = gallery_page(
+        title, "", {"": [GallerySection("", "", [hit("a", title)])]}, lambda _: "data:,"
+    )
     assert text.count(title) == 4  # <title>, <h1>, the alt of the image, the title of the hit
 
 
@@ -76,7 +84,10 @@ def test_sections_hold_only_what_is_known() -> None:
     """No heading, list of facts, or mark without one; a search without hits says so."""
     hits = [SearchHit(product_id="a", score=0.5, image_id="i", title="T", in_stock=False)]
     text = gallery_page(
-        "T", "", {"": [Answered("", "", hits), Answered("x", "", [])]}, lambda _: "data:,"
+        "T",
+        "",
+        {"": [GallerySection("", "", hits), GallerySection("x", "", [])]},
+        lambda _: "data:,",
     )
     for absent in ("<h2>", "<dl>", 'class="right"', 'class="wrong"'):
         assert absent not in text
@@ -86,18 +97,18 @@ def test_sections_hold_only_what_is_known() -> None:
 
 def test_a_mark_for_each_hit_or_none() -> None:
     """Fewer marks than hits would shift what is right."""
-    answer = Answered("", "", [hit("a"), hit("b")], marks=[True])
+    answer = GallerySection("", "", [hit("a"), hit("b")], marks=[True])
     with pytest.raises(ValueError, match="shorter"):
         gallery_page("T", "", {"": [answer]}, lambda _: "data:,")
 
 
 def test_picture_links_survive_any_product_id() -> None:
     """An id may hold slashes, blanks and question marks."""
-    link = picture_link("http://w:1/", hit("a/b c?d#e"))
+    link = image_link("http://w:1/", hit("a/b c?d#e"))
     assert link == "http://w:1/v1/images/a%2Fb%20c%3Fd%23e?image_id=front+1"
 
 
 def test_an_absent_worker_leaves_links() -> None:
     """The page still shows the images once a worker is up."""
-    show = embedded_pictures("http://127.0.0.1:1", [hit("a")])
+    show = inline_image_urls("http://127.0.0.1:1", [hit("a")])
     assert show(hit("a")) == "http://127.0.0.1:1/v1/images/a?image_id=front+1"

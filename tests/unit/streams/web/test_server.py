@@ -15,11 +15,11 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from streams.images.errors import Fetched, FetchError
-from streams.snapshots.request import AskError, ask_for_snapshot
+from streams.images.errors import FetchedImage, FetchError
+from streams.snapshots.request import SnapshotRequestError, request_snapshot
 from streams.web import responses
 from streams.web import server as web_module
-from streams.web.server import Index, SearchParts, Web
+from streams.web.server import SearchParts, ServedIndex, Web
 from tests.support.fakes import DIM, unit
 from tests.support.waiting import until
 from visualsearch.client.search_client import ClientClosedError
@@ -53,9 +53,9 @@ class HangingStore:
 class FullStore:
     """A fetcher of images that are larger than what a connection holds."""
 
-    async def fetch(self, _: str) -> Fetched:
+    async def fetch(self, _: str) -> FetchedImage:
         """Return ten megabytes."""
-        return Fetched(b"\xff\xd8" + bytes(10_000_000))
+        return FetchedImage(b"\xff\xd8" + bytes(10_000_000))
 
 
 class FailingStore:
@@ -109,7 +109,7 @@ def search_parts(
     client: Any = None, engine: Engine | None = None, fetcher: Any = None, keeper: Any = None
 ) -> SearchParts:
     """Return the parts of a search worker, those that are named attached."""
-    index = None if engine is None else Index(engine, fetcher, dict, keeper)
+    index = None if engine is None else ServedIndex(engine, fetcher, dict, keeper)
     return SearchParts(index, client)
 
 
@@ -334,8 +334,8 @@ async def test_an_early_search_is_told_its_id_and_an_early_snapshot_its_code() -
     async with listening(SearchParts(), lambda: "replayed") as url:
         async with aiohttp.ClientSession(url) as http, http.post("/v1/search", json=ASKED) as found:
             assert await told(found) == (503, "not_ready", "mine")
-        with pytest.raises(AskError, match="replayed") as raised:
-            await asyncio.to_thread(ask_for_snapshot, url)
+        with pytest.raises(SnapshotRequestError, match="replayed") as raised:
+            await asyncio.to_thread(request_snapshot, url)
     assert raised.value.code == "not_ready"
 
 
@@ -358,7 +358,7 @@ async def test_a_reader_that_stalls_on_an_error_is_cut_off_as_well(
     async def failing(_: web.Request) -> web.Response:
         raise web.HTTPNotFound(text="x" * 10_000_000)
 
-    app = web.Application(middlewares=[responses.cut_stalled])
+    app = web.Application(middlewares=[responses.abort_stalled])
     app.router.add_get("/", failing)
     before = asyncio.all_tasks()
     async with running(app) as url, connection(url) as (reader, writer):

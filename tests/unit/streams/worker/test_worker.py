@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from streams.config.settings import Settings
 from streams.indexer.ledger import Ledger
 from streams.indexer.reader import LogReader
-from streams.ingest.delay import Delay
+from streams.ingest.delay import DelayQueue
 from streams.kafka.batches import Batches
 from streams.kafka.messages import SourceMessage
 from streams.kafka.window import Window
@@ -128,7 +128,7 @@ async def test_a_connection_without_a_request_is_closed(monkeypatch: pytest.Monk
     """Nobody has to hold a file descriptor of ours for good."""
     monkeypatch.setattr(module, "KEEPALIVE_S", 0.2)
     worker = Worker(Settings(http_host="127.0.0.1", http_port=0), frozenset({"search"}))
-    await worker._serve(CollectorRegistry())
+    await worker._start_http(CollectorRegistry())
     reader, writer = await asyncio.open_connection("127.0.0.1", worker.port)
     assert await asyncio.wait_for(reader.read(), 20) == b""
     writer.close()
@@ -140,10 +140,10 @@ async def refuse(*_: Any) -> None:
     raise ZeroDivisionError
 
 
-def delay_over_a_sink_that_raises() -> Delay:
+def delay_over_a_sink_that_raises() -> DelayQueue:
     """Return a delay whose window takes nothing."""
     broken = SimpleNamespace(has_room=True, take=lambda *_: 1 // 0)
-    return Delay(broken, longest_s=0.0)  # type: ignore[arg-type]  # only what is called
+    return DelayQueue(broken, longest_s=0.0)  # type: ignore[arg-type]  # only what is called
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,17 @@ from tests.support.fakes import DIM, FakeEncoder, unit
 from visualsearch.attributes.calibration import (
     calibration_error,
     fit_temperature,
-    pooled,
+    mean_probabilities,
     probabilities,
 )
 from visualsearch.attributes.guesser import Guesser, Head, zero_shot
-from visualsearch.attributes.heads import Labelled, learnable, measured_on, train
+from visualsearch.attributes.heads import LabeledProduct, learnable_attributes, measure, train
 from visualsearch.attributes.store import AttributesError, built_in, load, save
-from visualsearch.attributes.taxonomy import Attribute, TaxonomyError, read_taxonomy
+from visualsearch.attributes.taxonomy import (
+    GuessableAttribute,
+    TaxonomyError,
+    read_attribute_taxonomy,
+)
 from visualsearch.types import FloatArray
 
 RANDOM = np.random.default_rng(0)
@@ -39,7 +43,7 @@ def test_a_planted_temperature_is_found_again(planted: float) -> None:
     found = fit_temperature(similarity, right)
     assert found == pytest.approx(planted, rel=0.1)
     for temperature, low, high in ((found, 0.0, 0.04), (planted / 10, 0.1, 1.0)):
-        shares = pooled(similarity, temperature)
+        shares = mean_probabilities(similarity, temperature)
         error = calibration_error(shares.max(axis=1), shares.argmax(axis=1) == right)
         assert low <= error <= high
 
@@ -71,7 +75,7 @@ def test_probabilities_are_such(rows: list[list[float]], temperature: float) -> 
 
 def test_the_default_taxonomy_has_the_fields_of_retail() -> None:
     """Eight attributes, each with values that a prompt can say."""
-    names = [attribute.name for attribute in read_taxonomy()]
+    names = [attribute.name for attribute in read_attribute_taxonomy()]
     assert names == ["category", "color", "pattern", "style", "season", "fit", "material",
                      "occasion"]  # fmt: skip
 
@@ -93,14 +97,14 @@ def test_a_bad_taxonomy_is_refused_by_field(tmp_path: Path, given: str, said: st
     path = tmp_path / "t.json"
     path.write_text(given)
     with pytest.raises(TaxonomyError, match=r"t\.json") as caught:
-        read_taxonomy(path)
+        read_attribute_taxonomy(path)
     assert said in str(caught.value)
 
 
 def test_zero_shot_guesses_by_words_and_only_when_sure() -> None:
     """An image of a value's own direction; one between two values says nothing."""
-    colors = Attribute("color", {"red": ("crimson",), "blue": ()})
-    style = Attribute("style", {"casual": (), "formal": ()})
+    colors = GuessableAttribute("color", {"red": ("crimson",), "blue": ()})
+    style = GuessableAttribute("style", {"casual": (), "formal": ()})
     heads = zero_shot([colors, style], FakeEncoder().encode_texts, {"color": 0.05})
     assert [head.temperature for head in heads] == [0.05, 0.05]
     guess = Guesser("fake", heads[:1], least=0.8)
@@ -127,13 +131,13 @@ def test_all_heads_at_once_are_each_head_alone(pictures: int, seed: int) -> None
     )  # fmt: skip
     found = Guesser("m", heads, least=1e-6)(rows)
     for head in heads:
-        shares = head.shares([rows])[0]
+        shares = head.probabilities([rows])[0]
         guess = found[head.name]
         assert guess.confidence == pytest.approx(shares.max(), abs=2e-3)
         assert shares[head.values.index(guess.value)] == pytest.approx(shares.max(), abs=1e-5)
 
 
-def planted(count: int = 120) -> list[Labelled]:
+def planted(count: int = 120) -> list[LabeledProduct]:
     """Draw products whose material lies along axes that its words know nothing of."""
     found = []
     for number in range(count):
@@ -142,14 +146,14 @@ def planted(count: int = 120) -> list[Labelled]:
         rows = np.stack([vector, vector + 0.2 * unit(f"view {number}")]).astype(np.float32)
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         labels = {"material": value, "sku": f"s{number}", "rare": "x" if number < 3 else "y"}
-        found.append(Labelled(rows, labels, f"style {number // 2}"))
+        found.append(LabeledProduct(rows, labels, f"style {number // 2}"))
     return found
 
 
 def test_what_can_be_learnt_is_told_from_names() -> None:
     """Two values of five products each, and not one value a product."""
-    assert learnable(planted()) == {"material": ("wool", "silk", "denim")}
-    assert learnable(planted(12)) == {}
+    assert learnable_attributes(planted()) == {"material": ("wool", "silk", "denim")}
+    assert learnable_attributes(planted(12)) == {}
 
 
 def test_a_head_learns_what_words_do_not_know() -> None:
@@ -163,13 +167,13 @@ def test_a_head_learns_what_words_do_not_know() -> None:
     assert trained.accuracy is not None
     assert zero.accuracy is not None
     assert trained.accuracy > 0.85 > zero.accuracy
-    again = measured_on(trained, others)
+    again = measure(trained, others)
     assert again is not None
     assert again.accuracy is not None
     assert again.error is not None
     assert again.accuracy > 0.85
     assert again.error < 0.12
-    assert measured_on(trained, [Labelled(others[0].vectors, {}, "g")]) is None
+    assert measure(trained, [LabeledProduct(others[0].vectors, {}, "g")]) is None
 
 
 def test_few_labels_do_no_harm_to_words_that_are_right() -> None:
@@ -179,7 +183,9 @@ def test_few_labels_do_no_harm_to_words_that_are_right() -> None:
     for number in range(24):
         value = values[number % 2]
         vector = (unit(value) + 0.6 * unit(f"n{number}"))[None]
-        products.append(Labelled(vector / np.linalg.norm(vector), {"color": value}, f"g{number}"))
+        products.append(
+            LabeledProduct(vector / np.linalg.norm(vector), {"color": value}, f"g{number}")
+        )
     trained, zero = train(products, "color", values, None, FakeEncoder().encode_texts)
     assert zero.accuracy is not None
     assert trained.accuracy is not None

@@ -21,7 +21,7 @@ def stepped(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         at = notice.offset()
         return UnreadableBatch(TOPIC, notice.partition(), at, at + 2, "x")
 
-    monkeypatch.setattr(module, "step_over", step_over)
+    monkeypatch.setattr(module, "skip_unreadable_batch", step_over)
     return offsets
 
 
@@ -61,7 +61,7 @@ def test_a_batch_that_could_not_be_stepped_over_hides_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The broker did not answer: the next poll has the same notice."""
-    monkeypatch.setattr(module, "step_over", lambda *_: None)
+    monkeypatch.setattr(module, "skip_unreadable_batch", lambda *_: None)
     found = polled(Said(4, code=UNREADABLE), Said(5))
     assert offsets_of(found) == [5]
     assert found.notes == [f"error {UNREADABLE}"]

@@ -8,16 +8,16 @@ import pytest
 
 from tests.support.malformed import good_event, put
 from visualsearch.contracts.codec import decode_event
-from visualsearch.contracts.errors import SchemaError, shown
+from visualsearch.contracts.errors import SchemaError, shorten_json
 from visualsearch.contracts.events import (
     EVENT_TYPES,
     TYPE_NAMES,
     TYPE_RANK,
-    Deleted,
     ProductCreated,
     ProductDeleted,
     ProductEvent,
     ProductOfferUpdated,
+    ProductReference,
     encode_event,
 )
 from visualsearch.contracts.request_id import salvage_request_id
@@ -114,7 +114,7 @@ def test_a_null_value_deletes_what_the_key_names() -> None:
     assert decode(None, key="größe-42".encode()) == ProductDeleted(
         event_id="events[3]@17",
         occurred_at=datetime(2026, 5, 1, 12, tzinfo=UTC),
-        product=Deleted(product_id="größe-42"),
+        product=ProductReference(product_id="größe-42"),
     )
 
 
@@ -367,5 +367,5 @@ def test_a_refusal_shows_the_value_and_the_cure(path: str, value: object, told: 
 def test_a_value_that_json_cannot_say_is_shown_all_the_same() -> None:
     """Catalogs are read by lenient rules, and integers may be longer than 64 bits."""
     assert "99999" in str(refusal(put(good_event("p"), "product.title", 10**30 - 1)))
-    assert shown({"a": 1j}) == "{'a': 1j}"
-    assert shown("\ud800").startswith("'")
+    assert shorten_json({"a": 1j}) == "{'a': 1j}"
+    assert shorten_json("\ud800").startswith("'")

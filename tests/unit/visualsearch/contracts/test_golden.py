@@ -12,30 +12,30 @@ import pytest
 from visualsearch.contracts.codec import decode_event
 from visualsearch.contracts.events import (
     ImageSource,
-    Offer,
     Product,
     ProductCreated,
+    ProductOffer,
     ProductOfferUpdated,
 )
 from visualsearch.contracts.records import (
     FORMAT,
-    Base,
-    ImageRef,
-    ImageVector,
+    BaseLogRecord,
     IndexRecord,
+    LogImageRef,
+    LogImageVector,
     UnknownRecordError,
-    Vectors,
+    VectorsLogRecord,
     decode_record,
     encode_record,
     record_key,
 )
-from visualsearch.contracts.records import Offer as OfferRecord
+from visualsearch.contracts.records import OfferLogRecord as OfferRecord
 
 GOLDEN = Path(__file__).parent / "golden"
 ORDER = (1_777_636_800_000, 42, 1)
 
 RECORDS: dict[str, IndexRecord] = {
-    "base-1.msgpack": Base(
+    "base-1.msgpack": BaseLogRecord(
         order=ORDER,
         title="Blue linen shirt",
         description="Light, for summer",
@@ -44,19 +44,19 @@ RECORDS: dict[str, IndexRecord] = {
         tags=["linen", "summer"],
         attributes={"fit": "slim"},
         images=[
-            ImageRef(image_id="front", url="http://127.0.0.1:9/front.jpg"),
-            ImageRef(image_id="worn", url="blob:" + "ab" * 32, kind="lifestyle"),
+            LogImageRef(image_id="front", url="http://127.0.0.1:9/front.jpg"),
+            LogImageRef(image_id="worn", url="blob:" + "ab" * 32, kind="lifestyle"),
         ],
         url="http://127.0.0.1:9/p",
     ),
-    "base-deleted-1.msgpack": Base(order=(0, 0, 3), deleted=True),
+    "base-deleted-1.msgpack": BaseLogRecord(order=(0, 0, 3), deleted=True),
     "offer-1.msgpack": OfferRecord(order=ORDER, price=29.9, currency="EUR", in_stock=True),
     "offer-empty-1.msgpack": OfferRecord(order=(2**62, 2**62, 2)),
-    "vectors-1.msgpack": Vectors(
+    "vectors-1.msgpack": VectorsLogRecord(
         order=ORDER,
         model="lite:1",
         images=[
-            ImageVector(
+            LogImageVector(
                 image_id="front",
                 vector=bytes(range(64)),
                 url="http://127.0.0.1:9/front.jpg",
@@ -88,14 +88,14 @@ PRODUCT = Product(
 )
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 EVENTS = {
-    "created-bare.json": ProductCreated(
-        event_id="e", occurred_at=NOON, version=3, product=PRODUCT
-    ),
+    "created-bare.json": ProductCreated(event_id="e", occurred_at=NOON, version=3, product=PRODUCT),
     "created-cloudevent.json": ProductCreated(event_id="e", occurred_at=NOON, product=PRODUCT),
     "offer-bare.json": ProductOfferUpdated(
-        event_id="e", occurred_at=NOON, product=Offer(product_id="p", price=0, in_stock=False)
+        event_id="e",
+        occurred_at=NOON,
+        product=ProductOffer(product_id="p", price=0, in_stock=False),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", RECORDS)

@@ -18,7 +18,7 @@ from tests.support.malformed_requests import good_request
 from visualsearch.contracts.codec import decode_event
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.limits import MAX_BYTES, MAX_DEPTH, MAX_PARTS
-from visualsearch.contracts.request_id import salvage_request_id, with_id
+from visualsearch.contracts.request_id import salvage_request_id, with_request_id
 from visualsearch.contracts.search import SearchFilters, decode_request, decode_result
 
 # Measured: .1 s alone, .5 beside other processes; it was 2.3 s and 337 MB.
@@ -71,7 +71,7 @@ def test_ten_mebibytes_are_read_or_refused_cheaply(name: str) -> None:
 def answered(value: bytes) -> None:
     """Do all that is done with a request before it is searched for, or refused."""
     try:
-        decode_request(with_id(value))
+        decode_request(with_request_id(value))
     finally:
         salvage_request_id(value, b"k")
 
@@ -202,12 +202,12 @@ def test_ids_are_found_and_given_without_decoding_the_rest() -> None:
     assert salvage_request_id(tags, b"k") == "r"
     assert salvage_request_id(b'\xef\xbb\xbf{"request_id":"r"}', b"k") == "r"
     for body in (b"{}", b' {"query": 5}', b"\xef\xbb\xbf\n{ \t}", b'{"a": {"request_id": "x"}}'):
-        given = msgspec.json.decode(with_id(body))
+        given = msgspec.json.decode(with_request_id(body))
         own = msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
         assert len(given.pop("request_id")) == 32
         assert given == own
     for body in (b'{"request_id":5}', b"[1]", b"{", b"", b"null", b"\xff", b'{"request_id":null}'):
-        assert with_id(body) == body
+        assert with_request_id(body) == body
 
 
 def test_a_filter_that_json_cannot_say_is_refused_where_it_is_made() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from visualsearch.datasets.drawn import draw_catalogue, draw_photo, word_queries
+from visualsearch.datasets.drawn import draw_catalog, draw_photo, word_queries
 from visualsearch.datasets.drawn.catalogue import draw_thing
 from visualsearch.datasets.drawn.kinds import KINDS
 from visualsearch.datasets.drawn.palette import COLORS
@@ -16,19 +16,19 @@ from visualsearch.datasets.drawn.patterns import PATTERNS, fabric
 
 def test_a_seed_gives_the_same_catalogue() -> None:
     """Titles, prices and the very bytes of the images follow from the seed."""
-    one, again, other = (list(draw_catalogue(6, seed)) for seed in (3, 3, 4))
+    one, again, other = (list(draw_catalog(6, seed)) for seed in (3, 3, 4))
     assert one == again
     assert [p.images for p in one] != [p.images for p in other]
 
 
 def test_a_longer_catalogue_starts_like_a_shorter_one() -> None:
     """A product does not depend on how many others are drawn."""
-    assert list(draw_catalogue(5)) == list(draw_catalogue(3)) + list(draw_catalogue(5))[3:]
+    assert list(draw_catalog(5)) == list(draw_catalog(3)) + list(draw_catalog(5))[3:]
 
 
 def test_every_kind_is_drawn_with_its_facts() -> None:
     """The first products show each kind once, filed, priced and pictured twice."""
-    products = list(draw_catalogue(len(KINDS)))
+    products = list(draw_catalog(len(KINDS)))
     assert {product.kind for product in products} == set(KINDS)
     assert len({product.product_id for product in products}) == len(products)
     for product in products:
@@ -52,7 +52,7 @@ def test_word_queries_have_ten_right_answers() -> None:
 
 def test_a_catalogue_holds_what_word_queries_promise() -> None:
     """Counting a drawn catalog gives the queries that were listed for it."""
-    held = Counter((product.kind, product.color) for product in draw_catalogue(200, seed=5))
+    held = Counter((product.kind, product.color) for product in draw_catalog(200, seed=5))
     promised = {(kind, color) for _, kind, color in word_queries(200, seed=5)}
     assert {pair for pair, count in held.items() if count >= 10} == promised
 

@@ -201,10 +201,10 @@ def test_unknown_words_are_taken_apart() -> None:
     """Hyphens, accents and unknown words fall back to known pieces, greedily."""
     words = ("red", "t-shirt", "tshirt", "sun", "##dress", "cafe", "a", "##b")
     vocabulary = Vocabulary(words, np.eye(8, dtype=np.int8), np.ones(8, dtype=np.float16))
-    assert vocabulary.pieces("Red T-Shirt") == [0, 1]
-    assert vocabulary.pieces("sundress") == [3, 4]
-    assert vocabulary.pieces("Café, red!") == [5, 0]
-    assert vocabulary.pieces("ab zzz") == [6, 7]
+    assert vocabulary.word_pieces("Red T-Shirt") == [0, 1]
+    assert vocabulary.word_pieces("sundress") == [3, 4]
+    assert vocabulary.word_pieces("Café, red!") == [5, 0]
+    assert vocabulary.word_pieces("ab zzz") == [6, 7]
     np.testing.assert_allclose(vocabulary.encode(["red sun", "zzz"])[0, [0, 3]], 0.5**0.5)
     assert not vocabulary.encode(["zzz"]).any()
 

@@ -14,7 +14,7 @@ from visualsearch.index.columns import Columns
 from visualsearch.index.products import Products
 from visualsearch.index.state import ImageRef, ProductState
 from visualsearch.snapshot.manifest import PRODUCTS
-from visualsearch.snapshot.products import BATCH, ArrowShelf, joined, part, schema
+from visualsearch.snapshot.products import BATCH, ArrowShelf, concat_batches, record_batch, schema
 from visualsearch.types import BaseRecord, Filters, OfferRecord, Outcome, Record
 
 IMAGES = (ImageRef("i", "catalog", None),)
@@ -113,7 +113,7 @@ def test_columns_out_of_a_file_filter_like_those_of_the_records(
     """Before and after further records, which change cells of the restored columns."""
     engine = tiny_engine("exact")
     engine.apply(records)
-    products, states = engine._products, engine.known(0, 1_000)
+    products, states = engine._products, engine.list_products(0, 1_000)
     with TemporaryDirectory() as folder:
         products_file(Path(folder) / PRODUCTS, states)
         shelf = ArrowShelf(Path(folder) / PRODUCTS)
@@ -153,5 +153,5 @@ def products_file(path: Path, states: Sequence[ProductState]) -> None:
 
     with path.open("wb") as sink, pa.ipc.new_file(sink, schema()) as file:
         for start in range(0, len(states), BATCH):
-            parts = [part(states[at : at + 7]) for at in range(start, len(states), 7)]
-            file.write_batch(joined(parts))
+            parts = [record_batch(states[at : at + 7]) for at in range(start, len(states), 7)]
+            file.write_batch(concat_batches(parts))

@@ -5,7 +5,7 @@ import pytest
 
 from tests.support.strategies import clustered
 from visualsearch.engine import Engine
-from visualsearch.search.align import SHARE, aligned
+from visualsearch.search.align import SHARE, remove_photo_mean
 from visualsearch.types import BaseRecord, ImageKind, ImageVector, VectorsRecord
 
 DIM = 16
@@ -16,13 +16,13 @@ def test_what_photos_share_is_taken_away() -> None:
     """Unit rows again, their similarity to the mean gone but for a rest; the input untouched."""
     usual = np.asarray(V.mean(axis=0), dtype=np.float32)
     copy = V.copy()
-    moved = aligned(V, usual)
+    moved = remove_photo_mean(V, usual)
     assert moved.dtype == np.float32
     assert np.allclose(np.linalg.norm(moved, axis=1), 1, atol=1e-5)
     assert float((moved @ usual).mean()) < float((V @ usual).mean())
     assert np.array_equal(V, copy)
-    assert np.allclose(aligned(V, usual * 0), V, atol=1e-6)
-    assert np.isfinite(aligned(usual[None] * SHARE, usual)).all()
+    assert np.allclose(remove_photo_mean(V, usual * 0), V, atol=1e-6)
+    assert np.isfinite(remove_photo_mean(usual[None] * SHARE, usual)).all()
 
 
 def test_photos_that_differ_by_one_offset_meet_their_pictures_again() -> None:
@@ -31,7 +31,7 @@ def test_photos_that_differ_by_one_offset_meet_their_pictures_again() -> None:
     offset = 3 * pictures[0]
     photos = pictures + offset
     photos = (photos / np.linalg.norm(photos, axis=1, keepdims=True)).astype(np.float32)
-    found = (aligned(photos, photos.mean(axis=0)) @ pictures.T).argmax(axis=1)
+    found = (remove_photo_mean(photos, photos.mean(axis=0)) @ pictures.T).argmax(axis=1)
     before = (photos @ pictures.T).argmax(axis=1)
     truth = np.arange(len(pictures))
     assert (found == truth).mean() > (before == truth).mean()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.support.strategies import clustered
 from visualsearch.errors import QueryError
-from visualsearch.search.compose import Part, compose, unit_vector
+from visualsearch.search.compose import QueryPart, compose_vector, unit_vector
 
 DIM = 12
 A, B, C = clustered(3, DIM, clusters=3, seed=9)
@@ -20,26 +20,26 @@ def direction(vector: np.ndarray) -> np.ndarray:
 
 def test_a_lone_part_is_itself() -> None:
     """An image or a text alone needs no weight."""
-    assert np.allclose(compose([Part(A)], dim=DIM), A, atol=1e-6)
-    assert np.allclose(compose([], [Part(B)], dim=DIM), B, atol=1e-6)
+    assert np.allclose(compose_vector([QueryPart(A)], dim=DIM), A, atol=1e-6)
+    assert np.allclose(compose_vector([], [QueryPart(B)], dim=DIM), B, atol=1e-6)
 
 
 def test_picture_and_text_default_to_alpha() -> None:
     """e_img + alpha * e_txt, alpha being the encoder's."""
-    got = compose([Part(A)], [Part(B)], dim=DIM, text_weight=0.43)
+    got = compose_vector([QueryPart(A)], [QueryPart(B)], dim=DIM, text_weight=0.43)
     assert np.allclose(got, direction(A + 0.43 * B), atol=1e-6)
     assert got.dtype == np.float32
 
 
 def test_several_parts_without_weights_share() -> None:
     """Three photos must not drown the words."""
-    got = compose([Part(A), Part(B)], [Part(C)], dim=DIM, text_weight=0.5)
+    got = compose_vector([QueryPart(A), QueryPart(B)], [QueryPart(C)], dim=DIM, text_weight=0.5)
     assert np.allclose(got, direction((A + B) / 2 + 0.5 * C), atol=1e-6)
 
 
 def test_weights_may_be_negative() -> None:
     """An image without what the text says."""
-    got = compose([Part(A, 1.0)], [Part(B, -0.4)], dim=DIM)
+    got = compose_vector([QueryPart(A, 1.0)], [QueryPart(B, -0.4)], dim=DIM)
     assert np.allclose(got, direction(A - 0.4 * B), atol=1e-6)
 
 
@@ -51,31 +51,36 @@ def test_the_result_is_a_unit_vector_and_scale_does_not_matter(
     scale: float, weights: list[float]
 ) -> None:
     """Only the ratio of the weights counts."""
-    parts = [Part(v, w) for v, w in zip((A, B, C), weights, strict=True)]
-    scaled = [Part(v, w * scale) for v, w in zip((A, B, C), weights, strict=True)]
-    got = compose(parts, dim=DIM)
+    parts = [QueryPart(v, w) for v, w in zip((A, B, C), weights, strict=True)]
+    scaled = [QueryPart(v, w * scale) for v, w in zip((A, B, C), weights, strict=True)]
+    got = compose_vector(parts, dim=DIM)
     assert abs(float(np.linalg.norm(got)) - 1.0) < 1e-5
-    assert np.allclose(got, compose(scaled, dim=DIM), atol=1e-5)
+    assert np.allclose(got, compose_vector(scaled, dim=DIM), atol=1e-5)
 
 
 @pytest.mark.parametrize(
     ("images", "texts", "code", "field"),
     [
         ([], [], "query_empty", "query"),
-        ([Part(A, 1.0), Part(A, -1.0)], [], "query_degenerate", "query"),
-        ([Part(A, 0.0)], [], "query_degenerate", "query"),
-        ([Part(A, float("nan"))], [], "weight_invalid", "query"),
-        ([Part(A), Part(A[:-1], field="query.vector")], [], "vector_invalid", "query.vector"),
-        ([Part(A * np.nan, field="v")], [], "vector_invalid", "v"),
-        ([Part(A * 0, field="v")], [], "query_degenerate", "v"),
+        ([QueryPart(A, 1.0), QueryPart(A, -1.0)], [], "query_degenerate", "query"),
+        ([QueryPart(A, 0.0)], [], "query_degenerate", "query"),
+        ([QueryPart(A, float("nan"))], [], "weight_invalid", "query"),
+        (
+            [QueryPart(A), QueryPart(A[:-1], field="query.vector")],
+            [],
+            "vector_invalid",
+            "query.vector",
+        ),
+        ([QueryPart(A * np.nan, field="v")], [], "vector_invalid", "v"),
+        ([QueryPart(A * 0, field="v")], [], "query_degenerate", "v"),
     ],
 )
 def test_a_query_without_direction_is_refused(
-    images: list[Part], texts: list[Part], code: str, field: str
+    images: list[QueryPart], texts: list[QueryPart], code: str, field: str
 ) -> None:
     """Each with a stable code and the field to blame."""
     with pytest.raises(QueryError) as caught:
-        compose(images, texts, dim=DIM)
+        compose_vector(images, texts, dim=DIM)
     assert (caught.value.code, caught.value.field) == (code, field)
 
 
@@ -100,22 +105,22 @@ def test_what_rounding_leaves_is_no_direction() -> None:
     """A stored vector is a rounded one: a product less itself is nothing to search for."""
     rounded = A.astype(np.float16)
     with pytest.raises(QueryError) as caught:
-        compose([Part(A, 100.0), Part(rounded, -100.0)], dim=DIM)
+        compose_vector([QueryPart(A, 100.0), QueryPart(rounded, -100.0)], dim=DIM)
     assert caught.value.code == "query_degenerate"
     assert "weight" in str(caught.value)
-    assert np.isfinite(compose([Part(A, 1.0), Part(B, -1.0)], dim=DIM)).all()
+    assert np.isfinite(compose_vector([QueryPart(A, 1.0), QueryPart(B, -1.0)], dim=DIM)).all()
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.floats(-100, 100)), min_size=1, max_size=6))
 def test_any_weights_give_a_unit_vector_or_a_reason(some: list[tuple[int, float]]) -> None:
     """Never NaN, never a vector of another length."""
-    parts = [Part((A, B, C)[number], weight) for number, weight in some]
+    parts = [QueryPart((A, B, C)[number], weight) for number, weight in some]
     total = sum(weight * (A, B, C)[number].astype(np.float64) for number, weight in some)
     left = float(np.linalg.norm(total)) / max(sum(abs(weight) for _, weight in some), 1e-300)
     if left > 2e-4:
-        got = compose(parts[:3], parts[3:], dim=DIM)
+        got = compose_vector(parts[:3], parts[3:], dim=DIM)
         assert abs(float(np.linalg.norm(got)) - 1) < 1e-5
     elif left < 5e-5:
         with pytest.raises(QueryError) as caught:
-            compose(parts[:3], parts[3:], dim=DIM)
+            compose_vector(parts[:3], parts[3:], dim=DIM)
         assert caught.value.code == "query_degenerate"

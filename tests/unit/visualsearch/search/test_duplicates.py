@@ -5,7 +5,7 @@ import pytest
 
 from tests.support.hits import hit_of
 from visualsearch.engine import Engine
-from visualsearch.search.duplicates import SAME_PICTURE, SAME_STYLE, grouped, style_of
+from visualsearch.search.duplicates import SAME_PICTURE, SAME_STYLE, group_duplicates, style_of
 from visualsearch.types import BaseRecord, FloatArray, Hit, ImageVector, Query, VectorsRecord
 
 DIM = 16
@@ -49,7 +49,7 @@ NEAR, ALIKE, FAR = SAME_PICTURE + 0.01, (SAME_STYLE + SAME_PICTURE) / 2, SAME_ST
 )
 def test_what_is_a_variant(one: Hit, other: Hit, cosine: float, together: bool) -> None:
     """By image, by the catalog's own group, or by brand and name of images alike enough."""
-    groups = grouped([one, other], at(cosine), 2)
+    groups = group_duplicates([one, other], at(cosine), 2)
     assert groups == ([[0, 1]] if together else [[0], [1]])
 
 
@@ -57,10 +57,10 @@ def test_groups_stay_when_more_is_looked_at() -> None:
     """A longer list gives the same heads; groups beyond those wanted are not opened."""
     rows = np.repeat(V, 3, axis=0)
     hits = [hit(f"Thing {n // 3}") for n in range(12)]
-    assert grouped(hits, rows, 10) == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11]]
-    assert grouped(hits[:7], rows[:7], 10) == [[0, 1, 2], [3, 4, 5], [6]]
-    assert grouped(hits, rows, 2) == [[0, 1, 2], [3, 4, 5]]
-    assert grouped([], rows[:0], 2) == []
+    assert group_duplicates(hits, rows, 10) == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11]]
+    assert group_duplicates(hits[:7], rows[:7], 10) == [[0, 1, 2], [3, 4, 5], [6]]
+    assert group_duplicates(hits, rows, 2) == [[0, 1, 2], [3, 4, 5]]
+    assert group_duplicates([], rows[:0], 2) == []
 
 
 def test_a_style_is_what_does_not_vary() -> None:

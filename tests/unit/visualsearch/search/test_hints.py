@@ -6,7 +6,7 @@ from tests.support.strategies import clustered
 from visualsearch.engine import Engine
 from visualsearch.index.exact import ExactIndex
 from visualsearch.index.paths import prefixes, within
-from visualsearch.search.hints import TOLD, close_names
+from visualsearch.search.hints import MAX_HINTS, close_names
 from visualsearch.types import BaseRecord, Filters, ImageVector, Query, VectorsRecord
 
 DIM = 8
@@ -120,7 +120,7 @@ def test_hundreds_of_unknown_values_are_not_all_told() -> None:
     """The answer stays small and quick."""
     engine = shop(Engine)
     assert isinstance(engine, Engine)
-    assert len(engine.hints(Filters(brand=tuple(f"x{n}" for n in range(500))))) == TOLD
+    assert len(engine.hints(Filters(brand=tuple(f"x{n}" for n in range(500))))) == MAX_HINTS
 
 
 def test_paths() -> None:

@@ -23,16 +23,16 @@ from visualsearch.search.look.regions import (
     SAME_THING,
     Photo,
     Proposal,
-    boosted,
-    merged,
-    united,
+    boost_shared_products,
+    merge_regions,
+    suppress_overlaps,
 )
-from visualsearch.search.look.shelves import narrowed, shelves, spoken
-from visualsearch.search.look.taxonomy import DEFAULT, read_taxonomy
+from visualsearch.search.look.shelves import category_words, match_categories, narrow_to_filter
+from visualsearch.search.look.taxonomy import DEFAULT, read_look_categories
 from visualsearch.types import BaseRecord, FloatArray, Hit
 
 TALL = Image.new("RGB", (200, 300), (90, 90, 90))
-TAXONOMY = read_taxonomy()
+TAXONOMY = read_look_categories()
 DETECTOR = PromptDetector(TAXONOMY, np.stack([unit(p) for p in prompts_of(TAXONOMY)]))
 OUTFIT = Photo(TALL, unit("dress"))
 shares = st.floats(0, 1)
@@ -126,7 +126,7 @@ def test_merging_leaves_one_region_of_each_thing(
 ) -> None:
     """At most so many, the first kept, no two of them the same thing."""
     every = np.array([box for box, _ in some]).reshape(-1, 4)
-    kept = merged(((n, name) for n, (_, name) in enumerate(some)), every, most, per)
+    kept = suppress_overlaps(((n, name) for n, (_, name) in enumerate(some)), every, most, per)
     assert len(kept) <= most
     assert all(sum(name == other for _, other in kept) <= per for _, name in kept)
     assert not some or kept[0][0] == 0
@@ -145,10 +145,10 @@ def test_products_found_in_several_regions_stand_further_up() -> None:
     """By one step of the boost, in each list and over all; the scores stay."""
     first = [hit("a", 0.5), hit("b", 0.5 - BOOST / 2)]
     second = [hit("c", 0.6), hit("b", 0.4)]
-    one, two = boosted([first, second])
+    one, two = boost_shared_products([first, second])
     assert [each.product_id for each in one] == ["b", "a"]
     assert [each.product_id for each in two] == ["c", "b"]
-    assert [(each.product_id, each.score) for each in united([first, second], 2)] == [
+    assert [(each.product_id, each.score) for each in merge_regions([first, second], 2)] == [
         ("c", 0.6), ("b", 0.5 - BOOST / 2)]  # fmt: skip
 
 
@@ -156,10 +156,10 @@ def test_the_catalogue_has_its_own_words() -> None:
     """Each category goes to the closest prompt if it is close, read by the end of its path."""
     words = {"coat": unit("Jackets")[None], "bag": unit("Bags")[None]}
     names = ("Women/Jackets", "Men/Jackets", "Bags", "Lamps")
-    found = shelves(words, {name: unit(spoken(name)) for name in names})
+    found = match_categories(words, {name: unit(category_words(name)) for name in names})
     assert found == {"coat": ("Men/Jackets", "Women/Jackets"), "bag": ("Bags",)}
-    assert shelves({}, {"a": unit("a")}) == {}
-    assert [spoken(name) for name in ("a/b_c", "a/", "")] == ["b c", "a/", ""]
+    assert match_categories({}, {"a": unit("a")}) == {}
+    assert [category_words(name) for name in ("a/b_c", "a/", "")] == ["b c", "a/", ""]
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_a_region_is_searched_where_both_agree(
     shelf: tuple[str, ...], wanted: tuple[str, ...], searched: tuple[str, ...] | None
 ) -> None:
     """The region's shelf and the request's filter; nothing in common is no search."""
-    assert narrowed(shelf, wanted) == searched
+    assert narrow_to_filter(shelf, wanted) == searched
 
 
 def test_a_taxonomy_of_ones_own(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_taxonomy_of_ones_own(tmp_path: Path) -> None:
     ):  # fmt: skip
         path.write_text(bad)
         with pytest.raises(QueryError) as caught:
-            read_taxonomy(path)
+            read_look_categories(path)
         assert caught.value.code == "look_categories_invalid"
         assert str(path) in str(caught.value)
 

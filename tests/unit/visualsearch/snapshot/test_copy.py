@@ -38,7 +38,7 @@ def put(engine: Engine, vectors: FloatArray, time: int) -> None:
 
 def pictures(engine: Engine) -> dict[str, FloatArray]:
     """Return the only image of each product."""
-    states = engine.known(0, 10_000)
+    states = engine.list_products(0, 10_000)
     return {s.product_id: engine.vectors_of(s.product_id)[0][1] for s in states}
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.support.snapshots import DIM, FLAT, LISTED, MODEL, engine_of, restored, written
 from visualsearch.snapshot.errors import SnapshotError
-from visualsearch.snapshot.folder import listed
-from visualsearch.snapshot.manifest import FILES, NAME, encoded, read_manifest
+from visualsearch.snapshot.folder import list_snapshots
+from visualsearch.snapshot.manifest import FILES, NAME, encode_manifest, read_manifest
 from visualsearch.snapshot.read import check, restore
 
 CASES = 500
@@ -54,7 +54,7 @@ def test_any_cut_and_any_changed_byte_is_refused(whole: Path, tmp_path: Path) ->
         codes[refused.value.code] += 1
         with pytest.raises(SnapshotError):
             check(path)
-        assert listed(tmp_path) == [path, older]
+        assert list_snapshots(tmp_path) == [path, older]
         assert str(refused.value), (case, name, fate)
         shutil.rmtree(path)
     assert restored(older).engine.stats().products > 0
@@ -137,6 +137,6 @@ def test_a_flat_snapshot_says_so(tmp_path: Path) -> None:
 
 def test_a_manifest_survives_its_file(whole: Path) -> None:
     """Byte for byte."""
-    assert encoded(read_manifest(whole)) == (whole / NAME).read_bytes()
+    assert encode_manifest(read_manifest(whole)) == (whole / NAME).read_bytes()
     assert read_manifest(whole).source == {"offsets": {"0": 7}}
     assert LISTED.coder_rows <= read_manifest(whole).rows

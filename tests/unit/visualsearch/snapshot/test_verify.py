@@ -77,6 +77,6 @@ def test_a_damaged_one_is_refused(tmp_path: Path) -> None:
 def test_serving_says_what_answers() -> None:
     """From nothing to a scan."""
     engine = engine_of([])
-    assert engine.serving == "empty"
+    assert engine.active_strategy == "empty"
     engine.apply(records())
-    assert engine.serving == "exact" == engine.search(Query(V[0])).plan.strategy
+    assert engine.active_strategy == "exact" == engine.search(Query(V[0])).plan.strategy

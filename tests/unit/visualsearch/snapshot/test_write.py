@@ -17,7 +17,15 @@ from tests.support.snapshots import COUNT, answers, engine_of, failing, records,
 from visualsearch.snapshot import folder as folders
 from visualsearch.snapshot import write as writing
 from visualsearch.snapshot.errors import SnapshotError
-from visualsearch.snapshot.folder import WRITING, clean, listed, locked, name_of, prune, remove
+from visualsearch.snapshot.folder import (
+    WRITING,
+    clean,
+    list_snapshots,
+    locked,
+    prune,
+    remove,
+    snapshot_name,
+)
 from visualsearch.snapshot.read import check
 from visualsearch.snapshot.write import STEPS
 
@@ -37,7 +45,7 @@ def test_an_engine_answers_as_before(tmp_path: Path) -> None:
     assert [answer.hits for answer in answers(back.engine)] == [
         answer.hits for answer in answers(engine)
     ]
-    assert back.engine.known(0, 1_000) == engine.known(0, 1_000)
+    assert back.engine.list_products(0, 1_000) == engine.list_products(0, 1_000)
     assert back.manifest.rows == engine.stats().rows == back.engine.stats().rows
     assert set(back.seconds) == {"checksums", "rows", "lists", "products", "vectors"}
     assert {step for step, _, _ in seen} == {"products", "vectors"}
@@ -63,9 +71,9 @@ def test_an_end_before_any_step_leaves_the_older_one(
     expected = SnapshotError if isinstance(error, OSError) else KeyboardInterrupt
     with pytest.raises(expected):
         written(engine, tmp_path, at=2.0, step=failing(at, error))
-    assert listed(tmp_path)[-1] == older
+    assert list_snapshots(tmp_path)[-1] == older
     assert len(names(tmp_path)) == (2 if at == "synced" else 1)
-    for path in listed(tmp_path):
+    for path in list_snapshots(tmp_path):
         check(path)
 
 
@@ -88,15 +96,15 @@ def test_a_killed_writer_leaves_the_older_one_and_its_rest_is_cleaned(
     older = written(engine_of(), tmp_path, at=1.0)
     ended = subprocess.run([sys.executable, "-c", KILLED, tmp_path, at], check=False)
     assert ended.returncode == -9
-    assert (len(listed(tmp_path)) == 2) == (at == "synced")
-    for path in listed(tmp_path):
+    assert (len(list_snapshots(tmp_path)) == 2) == (at == "synced")
+    for path in list_snapshots(tmp_path):
         check(path)
     left = [name for name in names(tmp_path) if name.startswith(WRITING)]
     assert len(left) == (at != "synced")
     newest = written(engine_of(), tmp_path, at=3.0)
-    assert names(tmp_path) == sorted(path.name for path in listed(tmp_path))
-    assert listed(tmp_path)[0] == newest
-    assert listed(tmp_path)[-1] == older
+    assert names(tmp_path) == sorted(path.name for path in list_snapshots(tmp_path))
+    assert list_snapshots(tmp_path)[0] == newest
+    assert list_snapshots(tmp_path)[-1] == older
 
 
 def full_disk(room: int) -> Callable[..., Any]:
@@ -148,7 +156,7 @@ def test_a_full_disk_is_a_clean_error_wherever_it_fills(
                 written(engine, tmp_path, at=2.0)
         assert refused.value.code == "disk_full"
         assert names(tmp_path) == [older.name]
-    assert len(listed(tmp_path)) == 1
+    assert len(list_snapshots(tmp_path)) == 1
     written(engine, tmp_path, at=2.0)
 
 
@@ -167,8 +175,8 @@ def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
 def test_names_sort_by_time() -> None:
     """Over seconds, days and years."""
     moments = [0.0, 0.001, 1.0, 86_400.0, 1.7e9, 1.7e9 + 0.5, 1.9e9]
-    assert sorted(map(name_of, moments)) == [name_of(moment) for moment in moments]
-    assert name_of(1.7e9) == "snapshot-20231114T221320000Z"
+    assert sorted(map(snapshot_name, moments)) == [snapshot_name(moment) for moment in moments]
+    assert snapshot_name(1.7e9) == "snapshot-20231114T221320000Z"
 
 
 def test_prune_keeps_by_count_and_by_age_but_never_nothing(tmp_path: Path) -> None:
@@ -177,7 +185,7 @@ def test_prune_keeps_by_count_and_by_age_but_never_nothing(tmp_path: Path) -> No
     made = [written(engine, tmp_path, at=float(at)) for at in (10, 20, 30, 40)]
     (made[2] / "vectors.i16").write_bytes(b"")
     assert prune(tmp_path, keep=2, now=50.0) == [made[2], made[0]]
-    assert listed(tmp_path) == [made[3], made[1]]
+    assert list_snapshots(tmp_path) == [made[3], made[1]]
     assert prune(tmp_path, keep=5, max_age_s=25.0, now=50.0) == [made[1]]
     assert prune(tmp_path, keep=1, max_age_s=1.0, now=1e6) == []
     assert names(tmp_path) == [made[3].name]
@@ -188,7 +196,7 @@ def test_prune_spares_the_newest_where_none_is_whole(tmp_path: Path) -> None:
     path = written(engine_of(records(10)), tmp_path)
     (path / "manifest.json").unlink()
     assert prune(tmp_path, keep=1, now=0.0) == []
-    assert listed(tmp_path) == [path]
+    assert list_snapshots(tmp_path) == [path]
 
 
 def test_a_writer_at_work_is_not_cleaned_away(tmp_path: Path) -> None:
@@ -210,7 +218,7 @@ def test_a_removal_that_was_killed_is_finished_later(
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "rmtree", lambda *_, **__: None)
         folders.remove(path)
-    assert listed(tmp_path) == []
+    assert list_snapshots(tmp_path) == []
     assert len(names(tmp_path)) == 1
     clean(tmp_path)
     assert names(tmp_path) == []

@@ -48,9 +48,9 @@ def drawn(products: int, seed: int) -> Iterator[Picture]:
 
 def catalogue(products: int, seed: int) -> Iterator[Picture]:
     """Draw the demonstration's catalog: other seeds than those trained on."""
-    from visualsearch.datasets.drawn import draw_catalogue
+    from visualsearch.datasets.drawn import draw_catalog
 
-    for item in draw_catalogue(products, seed):
+    for item in draw_catalog(products, seed):
         for image in item.images:
             labels = Labels(item.kind, item.color, item.pattern, product=item.product_id,
                             view=image.image_id, held_out=True)  # fmt: skip

@@ -5,9 +5,24 @@ from typing import Any
 
 import pytest
 
-from streams.tools.fsck.history import Claim, History, Mode, Pictures, decode, newest, order_of, put
+from streams.tools.fsck.history import (
+    Claim,
+    ExpectedImages,
+    History,
+    Mode,
+    add_claim,
+    decode,
+    newest,
+    order_of,
+)
 from streams.tools.fsck.letters import PREFIX, Failure, failures
-from streams.tools.fsck.values import Attributes, Message, Terms, parse_place, place
+from streams.tools.fsck.values import (
+    Message,
+    OfferFields,
+    ProductFields,
+    format_position,
+    parse_message_position,
+)
 
 BASE = {"title": "T", "images": []}
 
@@ -50,15 +65,15 @@ def test_each_kind_has_its_own_newest_event() -> None:
     history = fold(message(2), message(1, "product-offer-updated", offer), message(0))
     (truth,) = history.products.values()
     assert [claim.order[1] for claim in truth.base] == [2]
-    assert [claim.says for claim in truth.offer] == [Terms(price=2.0)]
+    assert [claim.state for claim in truth.offer] == [OfferFields(price=2.0)]
 
 
 def test_a_delete_leaves_markers_of_every_kind() -> None:
     """They must be there, or an older record would bring the product back."""
     (truth,) = fold(message(0), message(1, "product-deleted", {})).products.values()
-    assert [c.says for c in truth.base] == [Attributes(deleted=True)]
-    assert [c.says for c in truth.offer] == [Terms(deleted=True)]
-    assert [c.says for c in truth.vectors] == [Pictures()]
+    assert [c.state for c in truth.base] == [ProductFields(deleted=True)]
+    assert [c.state for c in truth.offer] == [OfferFields(deleted=True)]
+    assert [c.state for c in truth.vectors] == [ExpectedImages()]
 
 
 def test_explicit_order_is_that_of_versions_and_needs_one() -> None:
@@ -66,15 +81,15 @@ def test_explicit_order_is_that_of_versions_and_needs_one() -> None:
     history = fold(message(0, version=5, product=BASE | {"title": "new"}), message(1, version=4),
                    message(2), mode="explicit")  # fmt: skip
     (truth,) = history.products.values()
-    assert [(c.order, c.says.title) for c in truth.base] == [((5, 0, 0), "new")]  # type: ignore[union-attr]
+    assert [(c.order, c.state.title) for c in truth.base] == [((5, 0, 0), "new")]  # type: ignore[union-attr]
     assert history.unread == [(("t", 0, 2), "version_missing")]
 
 
 def test_equal_orders_stand_side_by_side() -> None:
     """Of two partitions' events at one offset and time either may have come last."""
-    claims = [Claim((1, 0, 0), ("a", 0, 0), Terms(price=1.0))]
-    put(claims, Claim((1, 0, 0), ("b", 0, 0), Terms(price=2.0)))
-    put(claims, Claim((0, 9, 9), ("c", 0, 0), Terms(price=3.0)))
+    claims = [Claim((1, 0, 0), ("a", 0, 0), OfferFields(price=1.0))]
+    add_claim(claims, Claim((1, 0, 0), ("b", 0, 0), OfferFields(price=2.0)))
+    add_claim(claims, Claim((0, 9, 9), ("c", 0, 0), OfferFields(price=3.0)))
     assert [claim.source for claim in claims] == [("a", 0, 0), ("b", 0, 0)]
 
 
@@ -97,8 +112,8 @@ def test_a_failed_picture_may_be_missing_and_no_other() -> None:
                    letters=[letter(0, "fetch", "product.images[1]: gone")])  # fmt: skip
     (truth,) = history.products.values()
     (claim,) = truth.vectors
-    assert isinstance(claim.says, Pictures)
-    assert (claim.says.doubtful, claim.settled) == ({1}, True)
+    assert isinstance(claim.state, ExpectedImages)
+    assert (claim.state.doubtful, claim.confirmed) == ({1}, True)
 
 
 def test_an_image_whose_bytes_are_not_stored_is_searchable_nevertheless() -> None:
@@ -107,8 +122,8 @@ def test_an_image_whose_bytes_are_not_stored_is_searchable_nevertheless() -> Non
                    letters=[letter(1, "store", "product.images[1]: full")])  # fmt: skip
     (truth,) = history.products.values()
     (claim,) = truth.vectors
-    assert isinstance(claim.says, Pictures)
-    assert (claim.order[1], claim.says.doubtful, claim.settled) == (1, frozenset(), True)
+    assert isinstance(claim.state, ExpectedImages)
+    assert (claim.order[1], claim.state.doubtful, claim.confirmed) == (1, frozenset(), True)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +140,7 @@ def test_the_event_before_may_stand_when_no_picture_could_be_had(letters: list[M
     history = fold(message(0, product=pictures("z")), message(1, product=pictures("a", "b")),
                    letters=letters)  # fmt: skip
     (truth,) = history.products.values()
-    assert [(claim.order[1], claim.settled) for claim in truth.vectors] == [(0, True), (1, False)]
+    assert [(claim.order[1], claim.confirmed) for claim in truth.vectors] == [(0, True), (1, False)]
     deciding = newest(truth.vectors)
     assert deciding is not None
     assert deciding.order[1] == 0
@@ -148,8 +163,8 @@ def test_a_null_value_is_a_delete_at_its_own_time() -> None:
 def test_a_place_survives_its_writing() -> None:
     """topic[partition]@offset, also for topics with odd names; anything else is none."""
     for source in (("t", 0, 0), ("a.b-c_d", 12, 3456789)):
-        assert parse_place(place(source)) == source
-    assert place(None) is None
-    assert [parse_place(text) for text in (None, "", "t[0]", "t@1", "[0]@1", "t[x]@1")] == [
-        None
-    ] * 6
+        assert parse_message_position(format_position(source)) == source
+    assert format_position(None) is None
+    assert [
+        parse_message_position(text) for text in (None, "", "t[0]", "t@1", "[0]@1", "t[x]@1")
+    ] == [None] * 6

@@ -9,14 +9,14 @@ import pytest
 
 from streams.tools.fsck.pictures import (
     LEAST_COSINE,
-    Compared,
+    ImageComparison,
+    ImageToCheck,
+    ImageUnreadableError,
     Limits,
-    Stored,
-    Unreadable,
     compare,
     cosine,
-    excused,
-    read_picture,
+    read_image,
+    url_content_changed,
 )
 from tests.support.fakes import FakeEncoder, jpeg, unit
 from visualsearch.contracts.events import ImageSource
@@ -36,9 +36,9 @@ def vector(data: bytes) -> str:
     return base64.b64encode(row.astype("<f2").tobytes()).decode()
 
 
-def stored(served: str, *sources: ImageSource) -> Stored:
+def stored(served: str, *sources: ImageSource) -> ImageToCheck:
     """Return an image to compare."""
-    return Stored("p", "0", sources, served, "t[0]@1")
+    return ImageToCheck("p", "0", sources, served, "t[0]@1")
 
 
 def test_right_and_wrong_vectors_and_pictures_that_are_none() -> None:
@@ -84,28 +84,28 @@ def test_a_slightly_turned_vector_is_wrong() -> None:
 )
 def test_a_picture_out_of_reach_is_not_called_wrong(url: str) -> None:
     """Nor does the check read files that no setting allows."""
-    with pytest.raises(Unreadable):
-        read_picture(ImageSource(url=url), LIMITS)
+    with pytest.raises(ImageUnreadableError):
+        read_image(ImageSource(url=url), LIMITS)
 
 
 def test_files_within_the_allowed_folders_are_read(tmp_path: Path) -> None:
     """As the worker does it, up to the same size."""
     (tmp_path / "a.jpg").write_bytes(RED)
     url = ImageSource(url=(tmp_path / "a.jpg").as_uri())
-    assert read_picture(url, Limits(100_000, 1.0, (tmp_path,))) == RED
-    with pytest.raises(Unreadable, match="over 10 bytes"):
-        read_picture(url, Limits(10, 1.0, (tmp_path,)))
-    assert read_picture(ImageSource(data="data:image/jpeg;base64," +
+    assert read_image(url, Limits(100_000, 1.0, (tmp_path,))) == RED
+    with pytest.raises(ImageUnreadableError, match="over 10 bytes"):
+        read_image(url, Limits(10, 1.0, (tmp_path,)))
+    assert read_image(ImageSource(data="data:image/jpeg;base64," +
                                     base64.b64encode(RED).decode()), LIMITS) == RED  # fmt: skip
 
 
 def test_bytes_that_changed_at_their_url_excuse_a_wrong_vector_and_inline_ones_never() -> None:
     """The log says which bytes were indexed; without its word there is no excuse."""
     digest = hashlib.sha256(RED).hexdigest()
-    moved = Compared(stored("", ImageSource(url="http://h/0")), 0.1, "", frozenset({digest}))
-    fixed = Compared(stored("", inline(RED)), 0.1, "", frozenset({digest}))
+    moved = ImageComparison(stored("", ImageSource(url="http://h/0")), 0.1, "", frozenset({digest}))
+    fixed = ImageComparison(stored("", inline(RED)), 0.1, "", frozenset({digest}))
     other, same = {("p", "0"): {"00"}}, {("p", "0"): {digest}}
-    assert excused(moved, other)
-    assert not excused(moved, same)
-    assert not excused(moved, {})
-    assert not excused(fixed, other)
+    assert url_content_changed(moved, other)
+    assert not url_content_changed(moved, same)
+    assert not url_content_changed(moved, {})
+    assert not url_content_changed(fixed, other)

@@ -1,7 +1,7 @@
 """Counts, excuses, exit statuses; and ranges that are behind."""
 
 from streams.tools.fsck.cluster import _runs
-from streams.tools.fsck.lateness import Late, behind
+from streams.tools.fsck.lateness import Lateness, unprocessed_ranges
 from streams.tools.fsck.report import DIFFERENCES, Finding, Report
 
 
@@ -34,7 +34,7 @@ def test_json_counts_all_and_shows_twenty() -> None:
 def test_products_that_are_late_or_changing_are_not_called_different() -> None:
     """Their differences are told as what they are; others stay."""
     made = report(lost=2, stale=1)
-    made.excuse({"p0"}, "late", "not yet worked on")
+    made.reclassify({"p0"}, "late", "not yet worked on")
     assert (made.counts["lost"], made.counts["stale"], made.counts["late"]) == (1, 0, 2)
     assert made.findings["late"][0].detail == "not yet worked on (lost: detail)"
     assert made.status == 1
@@ -44,12 +44,12 @@ def test_what_is_behind_is_from_the_committed_offset_to_the_end() -> None:
     """Where nothing was committed from the first message on; truncated ones are no debt."""
     bounds = {("t", 0): (0, 10), ("t", 1): (0, 10), ("t", 2): (5, 10), ("t", 3): (4, 4)}
     reached = {("t", 0): 10, ("t", 1): 4, ("t", 2): 2}
-    assert behind(bounds, reached) == {("t", 1): (4, 10), ("t", 2): (5, 10)}
+    assert unprocessed_ranges(bounds, reached) == {("t", 1): (4, 10), ("t", 2): (5, 10)}
 
 
 def test_two_lanes_debts_are_one_range() -> None:
     """Each is told, the products of both are late."""
-    late = Late()
+    late = Lateness()
     late.add("a", {("t", 0): (4, 10)})
     late.add("b", {("t", 0): (7, 10)})
     assert late.ranges == {("t", 0): (4, 10)}
