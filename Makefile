@@ -103,7 +103,7 @@ $(STAMP): $(INPUTS)
 	@# A wheel in pip's cache may have been built for another CPU: it is not used.
 	@HNSWLIB_NO_NATIVE=1 CFLAGS='$(CPU_FLAGS)' CXXFLAGS='$(CPU_FLAGS)' $(PIP_BUILD) --no-cache-dir hnswlib
 	@echo '== setup 3/4: all other packages (4 minutes, mostly torch; unpacking, at the end, is silent)'
-	@$(PIP_BUILD) --no-compile torch torchvision -e '.[$(ACCELERATOR),test,dev]'
+	@$(PIP_BUILD) --no-compile -e '.[worker,$(ACCELERATOR),lite,clip,test,dev]'
 	@echo '== setup 4/4: byte code'
 	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null || true
 	@touch $@

@@ -6,7 +6,9 @@ if TYPE_CHECKING:
     from visualsearch.encoders import load_encoder
     from visualsearch.engine import Engine
 
-__all__ = ["Engine", "load_encoder"]
+__all__ = ["Engine", "__version__", "load_encoder"]
+
+__version__ = "0.1.0"  # the one place: pyproject.toml reads it
 
 _HOMES = {"Engine": "visualsearch.engine", "load_encoder": "visualsearch.encoders"}
 

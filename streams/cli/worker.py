@@ -51,7 +51,9 @@ def worker(
         bootstrap, prefix, config, http_host=host, http_port=port, encoder=encoder
     )
     from streams.config.process import tune
+    from visualsearch.extras import require_encoder
 
+    require_encoder(settings.encoder)
     tune()
     from streams.worker.worker import run
 

@@ -239,6 +239,8 @@ class GroupReader:
         """Commit how far everything is finished; what fails is committed later, or read twice."""
         from confluent_kafka import KafkaException, TopicPartition
 
+        if self._epoch != self._read_epoch:  # `_done` is of a former assignment
+            return
         done = dict(self._done)
         offsets = [TopicPartition(*place, offset) for place, offset in done.items()
                    if self._committed.get(place) != offset]  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 
 from prometheus_client import Gauge
 
-from streams.kafka.clock import BrokerClock
+from visualsearch.client.clock import BrokerClock
 from visualsearch.contracts.workers import WorkerHeartbeat, encode_heartbeat
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry
 
@@ -28,7 +27,6 @@ from streams.ingest.images import Pictures
 from streams.ingest.latest import Newest
 from streams.ingest.publisher import EmbeddingSteps, Publisher
 from streams.ingest.window import Window
-from streams.kafka.clock import BrokerClock
 from streams.kafka.consumer_group import GroupReader, Sink
 from streams.kafka.heartbeat import Heartbeat
 from streams.kafka.lag import PipelineLag
@@ -44,6 +42,7 @@ from streams.searcher.look import Detection
 from streams.snapshots.restore import Beginning, begin, build_keeper
 from streams.snapshots.scheduler import Keeper
 from streams.worker.topic_check import require_topics
+from visualsearch.client.clock import BrokerClock
 from visualsearch.client.options import MIB
 from visualsearch.client.producer import Producer
 from visualsearch.contracts.workers import WorkerHeartbeat
@@ -117,7 +116,7 @@ def build_shared(
             settings.encoder, device=settings.device, prompts=settings.prompts
         )
     encoder.encode_texts(["warm up"])
-    metrics.build_info.labels(version("visualsearch"), encoder.model_id).set(1)
+    metrics.build_info.labels(visualsearch.__version__, encoder.model_id).set(1)
     blobs = BlobStore(settings.blobs)
     clock = clock or BrokerClock()
     return Shared(

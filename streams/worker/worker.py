@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -20,7 +19,6 @@ from prometheus_client import CollectorRegistry
 
 from streams.config.settings import Settings
 from streams.kafka.adopt import adopt_commits
-from streams.kafka.clock import BrokerClock
 from streams.kafka.health import BrokerWatch
 from streams.kafka.log_limit import limit_client_logs
 from streams.kafka.wait import KafkaWait
@@ -39,6 +37,8 @@ from streams.worker.build import (
     index_log_partitions,
 )
 from streams.worker.closing import Step, close_in_order, close_together
+from visualsearch import __version__
+from visualsearch.client.clock import BrokerClock
 from visualsearch.client.search_client import SearchClient
 from visualsearch.contracts.workers import WorkerHeartbeat
 from visualsearch.encoders.protocol import Encoder
@@ -196,7 +196,7 @@ class Worker:
             worker_id=self._id,
             url=f"http://{_reachable(host)}:{self.port}" if listens else None,
             roles=sorted(self._roles),
-            version=version("visualsearch"),
+            version=__version__,
             ready=self.ready() is None,
             offsets=self._side.reader.positions() if self._side is not None else {},
             started_at=self._started_at,

@@ -130,7 +130,7 @@ def main(records: int, dim: int, *, as_json: bool) -> None:
     """Print records a second, of each way the median of three runs, and the ratio to the loop."""
     tune()
     with tempfile.TemporaryDirectory() as folder:
-        info = start_broker(Path(folder), allow_tansu=False)
+        info = start_broker(Path(folder))
         try:
             names = TopicNames()
             create_topics(info.bootstrap, topic_specs(names, index_log=PARTITIONS))

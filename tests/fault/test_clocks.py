@@ -47,7 +47,7 @@ def answers(client: SearchClient) -> Counter[str]:
 
 def test_every_search_is_answered_whatever_the_workers_clock_says(tmp_path: Path) -> None:
     """Three seconds ahead when it starts; then an hour behind, a day ahead, and right."""
-    info = start_broker(tmp_path / "broker", allow_tansu=False)
+    info = start_broker(tmp_path / "broker")
     try:
         settings = make_settings(info.bootstrap, tmp_path / "data", **CHOSEN)
         topics = settings.topics

@@ -72,7 +72,7 @@ class Pair:
 def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
     """Give two workers on a broker of this test's own."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    bootstrap = start_broker(tmp_path / "broker", allow_tansu=False).bootstrap
+    bootstrap = start_broker(tmp_path / "broker").bootstrap
     settings = load_settings(bootstrap=bootstrap, data_dir=tmp_path, encoder="lite")
     create_topics(bootstrap, topic_specs(settings.topics))
     publish(settings)

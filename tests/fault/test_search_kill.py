@@ -76,7 +76,7 @@ class Workers:
 def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Give an Apache Kafka of this module's own."""
     folder = tmp_path_factory.mktemp("broker")
-    yield start_broker(folder, allow_tansu=False).bootstrap
+    yield start_broker(folder).bootstrap
     stop_broker(folder)
 
 

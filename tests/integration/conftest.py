@@ -13,7 +13,7 @@ from streams.tools.broker import BrokerError, BrokerInfo, start_broker, stop_bro
 from tests.support.notes import NOTES
 from tests.support.peer import Peer
 
-BROKER, TANSU, NO_BROKER = "broker", "tansu", "no broker"
+BROKER, NO_BROKER = "broker", "no broker"
 # What a machine lacks; anything else (a broker that does not start) is a failure everywhere.
 LACKING = {"java_missing", "java_too_old", "maven_missing", "maven_failed", "no_broker"}
 
@@ -28,29 +28,20 @@ def kafka(
 ) -> Iterator[BrokerInfo]:
     """Give a running broker: Apache Kafka, or the one that VISUALSEARCH_TEST_BOOTSTRAP names.
 
-    With CI=true nothing but Apache Kafka will do; elsewhere Tansu is better than no test, and
-    where there is not even that, the tier is skipped aloud.
+    With CI=true a missing broker is a failure; elsewhere the tier is skipped aloud.
     """
     given = os.environ.get("VISUALSEARCH_TEST_BOOTSTRAP")
     data_dir = tmp_path_factory.mktemp("broker")
     try:
-        info = start_broker(data_dir, bootstrap=given, allow_tansu=not _in_ci())
+        info = start_broker(data_dir, bootstrap=given)
     except BrokerError as error:
         if _in_ci() or error.code not in LACKING:
             raise
         pytestconfig.stash[NOTES].add(NO_BROKER, str(error))
         pytest.skip("no broker on this machine")
-    pytestconfig.stash[NOTES].add(TANSU if info.kind == "tansu" else BROKER, info.label)
+    pytestconfig.stash[NOTES].add(BROKER, info.label)
     yield info
     stop_broker(data_dir)
-
-
-@pytest.fixture
-def apache_kafka(kafka: BrokerInfo) -> BrokerInfo:
-    """Give the broker to a test of what Tansu does not do; skip it there."""
-    if kafka.kind == "tansu":
-        pytest.skip("needs Apache Kafka; this tier runs on Tansu")
-    return kafka
 
 
 @pytest.fixture
@@ -74,23 +65,13 @@ def peer(kafka: BrokerInfo, topic_names: TopicNames) -> Iterator[Peer]:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Say which brokers the tier ran on, loudly where it is not Apache Kafka."""
+    """Say which brokers the tier ran on, loudly where there was none."""
     notes = config.stash[NOTES]
     if lacking := notes.about(NO_BROKER):
         terminalreporter.section("LEFT OUT: the integration tier", sep="!", red=True)
         for line in lacking:
             terminalreporter.write_line(line, red=True)
-    loud = bool(notes.about(TANSU))
-    labels = notes.about(BROKER) + notes.about(TANSU)
-    if not labels:
-        return
-    terminalreporter.section("broker", red=loud, bold=True)
-    for label in labels:
-        terminalreporter.write_line(f"integration tier ran against {label}", red=loud)
-    if loud:
-        terminalreporter.write_line(
-            "NOT Apache Kafka: tests that need it were skipped. Install Java 17 and Maven, or set "
-            "KAFKA_HOME, and run again.",
-            red=True,
-            bold=True,
-        )
+    if labels := notes.about(BROKER):
+        terminalreporter.section("broker", bold=True)
+        for label in labels:
+            terminalreporter.write_line(f"integration tier ran against {label}")

@@ -57,9 +57,9 @@ class Target:
 
 
 @pytest.fixture
-def target(apache_kafka: BrokerInfo, tmp_path: Path) -> Iterator[Target]:
+def target(kafka: BrokerInfo, tmp_path: Path) -> Iterator[Target]:
     """Give a worker that is ready and has worked before."""
-    settings = make_settings(apache_kafka.bootstrap, tmp_path)
+    settings = make_settings(kafka.bootstrap, tmp_path)
     make_topics(settings)
     with lone_worker(settings, tmp_path) as life:
         target = Target(settings, life)

@@ -20,7 +20,7 @@ from streams.tools.broker import (
 )
 from streams.tools.broker.process import process_started
 
-pytestmark = pytest.mark.usefixtures("apache_kafka")
+pytestmark = pytest.mark.usefixtures("kafka")
 TOPIC = TopicSpec("kept", 2, {"max.message.bytes": str(10 * 1024 * 1024)})
 
 
@@ -31,7 +31,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., BrokerInfo]]:
 
     def starter(name: str = "broker", port: int | None = None) -> BrokerInfo:
         folders.add(tmp_path / name)
-        return start_broker(tmp_path / name, port, allow_tansu=False)
+        return start_broker(tmp_path / name, port)
 
     yield starter
     for folder in folders:

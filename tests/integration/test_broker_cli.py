@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Iterator[str]:
     stop_broker(tmp_path / "broker")
 
 
-def test_start_status_stop(apache_kafka: BrokerInfo, folder: str) -> None:
+def test_start_status_stop(kafka: BrokerInfo, folder: str) -> None:
     """Standard output is one JSON object each time, and exit codes say how it is."""
     absent = run("broker", "status", "--json", "--data-dir", folder)
     assert absent.exit_code == 3

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from streams.config.topics import topic_specs
-from streams.kafka.clock import BrokerClock
 from streams.kafka.topics import create_topics
 from streams.tools.broker import BrokerInfo
 from streams.worker.worker import Worker
@@ -29,6 +28,7 @@ from tests.support.harness import (
 )
 from tests.support.path_events import created
 from tests.support.waiting import until
+from visualsearch.client.clock import BrokerClock
 from visualsearch.contracts.workers import decode_heartbeat
 
 DEADLINE_MS = 2000  # what a request has by default
@@ -53,7 +53,7 @@ async def search(path: Path) -> Any:
 
 @pytest.mark.parametrize("off_s", [3.0, -HOUR_S, 2 * HOUR_S])
 async def test_a_worker_whose_clock_is_off_answers_and_says_so(
-    apache_kafka: BrokerInfo,
+    kafka: BrokerInfo,
     tmp_path: Folder,
     off_s: float,
     caplog: pytest.LogCaptureFixture,
@@ -63,7 +63,7 @@ async def test_a_worker_whose_clock_is_off_answers_and_says_so(
     Two hours ahead, brokers would refuse what it writes by its own clock.
     """
     with caplog.at_level(logging.WARNING):
-        path = await path_off_by(apache_kafka.bootstrap, tmp_path, off_s)
+        path = await path_off_by(kafka.bootstrap, tmp_path, off_s)
         try:
             assert path.worker.ready() is None
             result = await search(path)
@@ -85,10 +85,10 @@ async def test_a_worker_whose_clock_is_off_answers_and_says_so(
 
 
 async def test_a_wall_clock_that_is_stepped_under_way_changes_no_answer(
-    apache_kafka: BrokerInfo, tmp_path: Folder
+    kafka: BrokerInfo, tmp_path: Folder
 ) -> None:
     """Also between two heartbeats."""
-    settings = make_settings(apache_kafka.bootstrap, tmp_path)
+    settings = make_settings(kafka.bootstrap, tmp_path)
     await asyncio.to_thread(make_topics, settings)
     step = SimpleNamespace(off_s=0.0)
     clock = BrokerClock(wall=lambda: time.time() + step.off_s)
@@ -104,10 +104,10 @@ async def test_a_wall_clock_that_is_stepped_under_way_changes_no_answer(
 
 
 async def test_where_brokers_do_not_stamp_the_wall_clock_has_to_do(
-    apache_kafka: BrokerInfo, tmp_path: Folder
+    kafka: BrokerInfo, tmp_path: Folder
 ) -> None:
     """The topic is somebody's own, with their producers' time stamps: a start does not hang."""
-    settings = make_settings(apache_kafka.bootstrap, tmp_path)
+    settings = make_settings(kafka.bootstrap, tmp_path)
     topics = settings.topics
     own = [
         replace(spec, config={"cleanup.policy": "compact"}) if spec.name == topics.workers else spec
@@ -120,10 +120,10 @@ async def test_where_brokers_do_not_stamp_the_wall_clock_has_to_do(
 
 
 async def test_heartbeats_say_who_is_there_and_a_tombstone_who_left(
-    apache_kafka: BrokerInfo, tmp_path: Folder
+    kafka: BrokerInfo, tmp_path: Folder
 ) -> None:
     """What coordinators and the doctor will read."""
-    path = await path_off_by(apache_kafka.bootstrap, tmp_path, 0.0)
+    path = await path_off_by(kafka.bootstrap, tmp_path, 0.0)
     settings, topic = path.settings, path.topics.workers
     try:
         await path.publish(created("p", inline(1)))

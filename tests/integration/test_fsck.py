@@ -191,10 +191,10 @@ async def test_changed_and_vanished_pictures_are_unchecked_not_wrong(
 
 
 async def test_truncated_topics_are_told_and_the_log_speaks_for_what_is_gone(
-    apache_kafka: BrokerInfo, tmp_path: Folder
+    kafka: BrokerInfo, tmp_path: Folder
 ) -> None:
     """Products not seen since come from the log; those seen since from their events."""
-    async with running_path(apache_kafka.bootstrap, tmp_path) as path:
+    async with running_path(kafka.bootstrap, tmp_path) as path:
         await path.publish(*(created(f"p{n}", inline(n), price=1.0) for n in range(8)))
         await path.settled()
         admin = AdminClient(path.settings.kafka())

@@ -91,9 +91,9 @@ class Hostile:
 
 
 @pytest.fixture
-def hostile(apache_kafka: BrokerInfo, tmp_path: Path) -> Iterator[Hostile]:
+def hostile(kafka: BrokerInfo, tmp_path: Path) -> Iterator[Hostile]:
     """Give a worker that is ready."""
-    settings = make_settings(apache_kafka.bootstrap, tmp_path)
+    settings = make_settings(kafka.bootstrap, tmp_path)
     make_topics(settings, {"message.timestamp.type": "CreateTime"})
     with lone_worker(settings, tmp_path) as life:
         yield Hostile(settings, life)

@@ -186,10 +186,10 @@ def check_truth(path: Path, live: dict[str, Any], mode: OrderMode) -> None:
 
 @pytest.mark.parametrize("mode", ["timestamp", "explicit"])
 async def test_a_compacted_log_replays_to_the_live_index(
-    apache_kafka: BrokerInfo, tmp_path: Folder, mode: OrderMode
+    kafka: BrokerInfo, tmp_path: Folder, mode: OrderMode
 ) -> None:
     """Deletes overtake creates, zombies write last; products, orders and vectors are the same."""
-    settings = make_settings(apache_kafka.bootstrap, tmp_path, order_mode=mode, heal_grace_s=0.5)
+    settings = make_settings(kafka.bootstrap, tmp_path, order_mode=mode, heal_grace_s=0.5)
     run = await live_and_replayed(settings, random.Random(mode), HISTORIES, heals=True)
     assert run.compacted_away > HISTORIES
     assert run.healed > HISTORIES / 2, "the order was not adversarial"
@@ -198,10 +198,10 @@ async def test_a_compacted_log_replays_to_the_live_index(
 
 
 async def test_without_healing_a_compacted_log_resurrects(
-    apache_kafka: BrokerInfo, tmp_path: Folder
+    kafka: BrokerInfo, tmp_path: Folder
 ) -> None:
     """Or the test above would show nothing."""
-    settings = make_settings(apache_kafka.bootstrap, tmp_path, heal_grace_s=NEVER_S)
+    settings = make_settings(kafka.bootstrap, tmp_path, heal_grace_s=NEVER_S)
     run = await live_and_replayed(settings, random.Random(1), 60, heals=False)
     assert run.healed == 0
     risen = [p for p in run.products if run.replayed[p][1] and not run.live[p][1]]
@@ -255,11 +255,9 @@ def ends(settings: Settings) -> list[int]:
         consumer.close()
 
 
-async def test_nothing_is_appended_during_a_replay(
-    apache_kafka: BrokerInfo, tmp_path: Folder
-) -> None:
+async def test_nothing_is_appended_during_a_replay(kafka: BrokerInfo, tmp_path: Folder) -> None:
     """Dirty keys are known from the first batch on; they are healed after the last one."""
-    settings = make_settings(apache_kafka.bootstrap, tmp_path)
+    settings = make_settings(kafka.bootstrap, tmp_path)
     await asyncio.to_thread(make_log_topics, settings)
     topic, products = settings.topics.index_log, [f"p{n}" for n in range(100)]
 

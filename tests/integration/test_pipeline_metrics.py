@@ -56,10 +56,10 @@ def took(path: Path, kind: str, way: str) -> tuple[float, float]:
 
 @pytest.mark.parametrize("mode", ["timestamp", "explicit"])
 async def test_the_publishers_clock_counts_for_freshness_alone(
-    apache_kafka: BrokerInfo, tmp_path: Folder, mode: Literal["timestamp", "explicit"]
+    kafka: BrokerInfo, tmp_path: Folder, mode: Literal["timestamp", "explicit"]
 ) -> None:
     """Events of all kinds that say they are months old are seconds old to Kafka."""
-    async with running_path(apache_kafka.bootstrap, tmp_path, order_mode=mode) as path:
+    async with running_path(kafka.bootstrap, tmp_path, order_mode=mode) as path:
         events = (
             created("p", inline(1), version=1),
             updated("p", inline(2), version=2),
@@ -77,14 +77,14 @@ async def test_the_publishers_clock_counts_for_freshness_alone(
 
 @pytest.mark.parametrize("mode", ["timestamp", "explicit"])
 async def test_retries_and_replays_count_from_the_first_time_and_on_their_own(
-    apache_kafka: BrokerInfo,
+    kafka: BrokerInfo,
     tmp_path: Folder,
     host: PictureHost,
     mode: Literal["timestamp", "explicit"],
 ) -> None:
     """What waited for a host or for an operator says nothing of a live event."""
     async with running_path(
-        apache_kafka.bootstrap,
+        kafka.bootstrap,
         tmp_path,
         order_mode=mode,
         fetch_attempts=1,
@@ -126,11 +126,11 @@ class Stuck(FakeEncoder):
 
 
 async def test_a_queue_shows_in_full_and_by_its_age(
-    apache_kafka: BrokerInfo, tmp_path: Folder, monkeypatch: pytest.MonkeyPatch
+    kafka: BrokerInfo, tmp_path: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """238 events before a model that does not answer; nothing of them shows in freshness."""
     monkeypatch.setattr(lag, "EVERY_S", 0.3)
-    settings = make_settings(apache_kafka.bootstrap, tmp_path)
+    settings = make_settings(kafka.bootstrap, tmp_path)
     await asyncio.to_thread(make_topics, settings)
     encoder = Stuck()
     async with path_of(settings, encoder=encoder) as path:
@@ -151,12 +151,12 @@ async def test_a_queue_shows_in_full_and_by_its_age(
 
 
 async def test_events_kept_for_later_are_the_retries_lag(
-    apache_kafka: BrokerInfo, tmp_path: Folder, host: PictureHost, monkeypatch: pytest.MonkeyPatch
+    kafka: BrokerInfo, tmp_path: Folder, host: PictureHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are out of the embedding pipeline's way, and nobody forgets them."""
     monkeypatch.setattr(lag, "EVERY_S", 0.3)
     async with running_path(
-        apache_kafka.bootstrap, tmp_path, fetch_attempts=1, retry_delays_s=(3600.0,)
+        kafka.bootstrap, tmp_path, fetch_attempts=1, retry_delays_s=(3600.0,)
     ) as path:
         topic = path.topics.product_retry
         for n in range(3):

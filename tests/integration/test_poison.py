@@ -28,21 +28,11 @@ NOT_UTF8 = ((b"\xff\xfe\x80", b"v"), (b"correlation_id", b"c"))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def path(
-    apache_kafka_of_module: BrokerInfo, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Path]:
+async def path(kafka: BrokerInfo, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Path]:
     """Give a running worker."""
     folder = tmp_path_factory.mktemp("poison")
-    async with running_path(apache_kafka_of_module.bootstrap, folder) as path:
+    async with running_path(kafka.bootstrap, folder) as path:
         yield path
-
-
-@pytest.fixture(scope="module")
-def apache_kafka_of_module(kafka: BrokerInfo) -> BrokerInfo:
-    """Give Apache Kafka; other brokers refuse some of these bytes."""
-    if kafka.kind == "tansu":
-        pytest.skip("needs Apache Kafka; this tier runs on Tansu")
-    return kafka
 
 
 async def poison(path: Path, *messages: RawMessage) -> list[int]:

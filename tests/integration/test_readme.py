@@ -31,7 +31,7 @@ def _script(text: str) -> str:
 
 
 @pytest.mark.timeout(PATIENCE_S + 2 * GRACE_S)
-def test_every_command_of_the_readme_runs(apache_kafka: BrokerInfo, tmp_path: Path) -> None:
+def test_every_command_of_the_readme_runs(kafka: BrokerInfo, tmp_path: Path) -> None:
     """From `broker start` to `broker stop`, in an empty folder, on ports that are free here."""
     # Not of the range that the system lends to outgoing connections: they would be taken by then.
     kafka_port, http_port = free_port(), free_port()

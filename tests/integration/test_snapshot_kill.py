@@ -86,9 +86,9 @@ READ = "visualsearch_log_records_total{"
 
 
 @pytest.fixture
-def shop(apache_kafka: BrokerInfo, tmp_path: Folder) -> Iterator[Shop]:
+def shop(kafka: BrokerInfo, tmp_path: Folder) -> Iterator[Shop]:
     """Give a shop without workers, whose snapshots are taken by command alone."""
-    settings = make_settings(apache_kafka.bootstrap, tmp_path / "data")
+    settings = make_settings(kafka.bootstrap, tmp_path / "data")
     make_topics(settings)
     with contextlib.closing(Shop(settings, tmp_path)) as made:
         yield made

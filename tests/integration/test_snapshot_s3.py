@@ -32,10 +32,10 @@ def server(tmp_path: Folder, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
 
 
 @pytest.fixture
-async def settings(apache_kafka: BrokerInfo, tmp_path: Folder, server: S3) -> Settings:
+async def settings(kafka: BrokerInfo, tmp_path: Folder, server: S3) -> Settings:
     """Give settings of a worker that copies its snapshots to the bucket, and topics."""
     chosen = make_settings(
-        apache_kafka.bootstrap, tmp_path / "data", snapshot_at_stop=True,
+        kafka.bootstrap, tmp_path / "data", snapshot_at_stop=True,
         snapshot_store=f"s3://{BUCKET}/shop", snapshot_keep=2,
     )  # fmt: skip
     await asyncio.to_thread(make_topics, chosen)

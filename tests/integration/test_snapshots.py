@@ -29,9 +29,9 @@ PRODUCTS = 12
 
 
 @pytest.fixture
-async def settings(apache_kafka: BrokerInfo, tmp_path: Folder) -> Settings:
+async def settings(kafka: BrokerInfo, tmp_path: Folder) -> Settings:
     """Give settings of a worker that takes a snapshot when it stops, and topics."""
-    chosen = make_settings(apache_kafka.bootstrap, tmp_path, snapshot_at_stop=True)
+    chosen = make_settings(kafka.bootstrap, tmp_path, snapshot_at_stop=True)
     await asyncio.to_thread(make_topics, chosen)
     return chosen
 
@@ -104,10 +104,10 @@ async def test_what_has_not_changed_is_not_written_again(settings: Settings) -> 
 
 
 async def test_the_clock_and_the_changes_have_snapshots_taken(
-    apache_kafka: BrokerInfo, tmp_path: Folder
+    kafka: BrokerInfo, tmp_path: Folder
 ) -> None:
     """And of them the newest are kept."""
-    settings = make_settings(apache_kafka.bootstrap, tmp_path, snapshot_interval_s=1.0,
+    settings = make_settings(kafka.bootstrap, tmp_path, snapshot_interval_s=1.0,
                              snapshot_keep=2)  # fmt: skip
     await asyncio.to_thread(make_topics, settings)
     async with filled(settings) as path:

@@ -42,30 +42,28 @@ def test_only_what_is_missing_is_created(kafka: BrokerInfo, names: TopicNames) -
     assert report.created == tuple(s.name for s in specs[4:])
 
 
-def test_difference_is_reported_and_left_alone(apache_kafka: BrokerInfo, names: TopicNames) -> None:
+def test_difference_is_reported_and_left_alone(kafka: BrokerInfo, names: TopicNames) -> None:
     """Partitions and configs of an existing topic are the operator's to change."""
     specs = topic_specs(names, products=2)
-    create_topics(apache_kafka.bootstrap, specs)
+    create_topics(kafka.bootstrap, specs)
     other = [
         replace(specs[0], partitions=3, config={**specs[0].config, "retention.ms": "1000"}),
         *specs[1:],
     ]
-    report = create_topics(apache_kafka.bootstrap, other)
+    report = create_topics(kafka.bootstrap, other)
     assert report.created == ()
     assert report.mismatches == (
         Mismatch(names.product_events, "partitions", "3", "2"),
         Mismatch(names.product_events, "retention.ms", "1000", "-1"),
     )
-    assert describe_topics(apache_kafka.bootstrap, specs)[0].status == "ok"
+    assert describe_topics(kafka.bootstrap, specs)[0].status == "ok"
 
 
-def test_creating_from_several_processes_at_once(
-    apache_kafka: BrokerInfo, names: TopicNames
-) -> None:
+def test_creating_from_several_processes_at_once(kafka: BrokerInfo, names: TopicNames) -> None:
     """Workers that start together all succeed, and each topic is created by one of them."""
     specs = topic_specs(names)
     with ThreadPoolExecutor(4) as pool:
-        reports = list(pool.map(lambda _: create_topics(apache_kafka.bootstrap, specs), range(4)))
+        reports = list(pool.map(lambda _: create_topics(kafka.bootstrap, specs), range(4)))
     created = [name for report in reports for name in report.created]
     assert sorted(created) == sorted(astuple(names))
     assert not any(report.mismatches for report in reports)
@@ -78,16 +76,16 @@ def test_no_broker_is_an_error_with_its_address(names: TopicNames) -> None:
     assert caught.value.code == "unreachable"
 
 
-def test_producers_may_send_once_topics_are_created(apache_kafka: BrokerInfo) -> None:
+def test_producers_may_send_once_topics_are_created(kafka: BrokerInfo) -> None:
     """To each partition of each topic, at once and without a second try."""
     failed: list[str] = []
     producer = Producer(
-        {"bootstrap.servers": apache_kafka.bootstrap, "retries": 0, "message.timeout.ms": 30_000}
+        {"bootstrap.servers": kafka.bootstrap, "retries": 0, "message.timeout.ms": 30_000}
     )
     for _ in range(10):
         names = TopicNames.with_prefix(f"t{uuid.uuid4().hex[:10]}-")
         specs = topic_specs(names)
-        create_topics(apache_kafka.bootstrap, specs)
+        create_topics(kafka.bootstrap, specs)
         for spec in specs:
             for partition in range(spec.partitions):
                 producer.produce(
@@ -99,11 +97,11 @@ def test_producers_may_send_once_topics_are_created(apache_kafka: BrokerInfo) ->
 
 
 def test_the_first_send_of_an_idempotent_producer_succeeds(
-    apache_kafka: BrokerInfo, names: TopicNames
+    kafka: BrokerInfo, names: TopicNames
 ) -> None:
     """Its identity is asked for first, from whichever broker."""
-    create_topics(apache_kafka.bootstrap, topic_specs(names))
-    producer = OurProducer({"bootstrap.servers": apache_kafka.bootstrap}, linger_ms=0)
+    create_topics(kafka.bootstrap, topic_specs(names))
+    producer = OurProducer({"bootstrap.servers": kafka.bootstrap}, linger_ms=0)
     try:
         for name in astuple(names):
             producer.submit(OutgoingMessage(name, b"p", b"{}")).result(30)

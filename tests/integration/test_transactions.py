@@ -64,10 +64,10 @@ async def rounds(count: int = 4) -> None:
 
 
 async def test_after_a_transactional_producer_nothing_is_late_and_nothing_is_left(
-    apache_kafka: BrokerInfo, tmp_path: Folder
+    kafka: BrokerInfo, tmp_path: Folder
 ) -> None:
     """Each group stands before a marker for good, and before aborted records."""
-    async with running_path(apache_kafka.bootstrap, tmp_path) as path:
+    async with running_path(kafka.bootstrap, tmp_path) as path:
         shop = await asyncio.to_thread(Shop, path)
         for n in range(8):
             shop.commit(created(f"p{n}", inline(n)))
@@ -83,10 +83,10 @@ async def test_after_a_transactional_producer_nothing_is_late_and_nothing_is_lef
 
 
 async def test_an_event_between_markers_and_aborted_records_is_late(
-    apache_kafka: BrokerInfo, tmp_path: Folder
+    kafka: BrokerInfo, tmp_path: Folder
 ) -> None:
     """It is one message among many offsets, and nobody works on it."""
-    settings = make_settings(apache_kafka.bootstrap, tmp_path)
+    settings = make_settings(kafka.bootstrap, tmp_path)
     await asyncio.to_thread(make_topics, settings)
     async with path_of(settings, frozenset({"search"})) as path:
         shop = await asyncio.to_thread(Shop, path)
@@ -100,10 +100,10 @@ async def test_an_event_between_markers_and_aborted_records_is_late(
 
 
 async def test_what_an_open_transaction_holds_is_no_lag_yet(
-    apache_kafka: BrokerInfo, tmp_path: Folder
+    kafka: BrokerInfo, tmp_path: Folder
 ) -> None:
     """Nobody may read it; once committed it is searchable, and the path is settled."""
-    async with running_path(apache_kafka.bootstrap, tmp_path) as path:
+    async with running_path(kafka.bootstrap, tmp_path) as path:
         shop = await asyncio.to_thread(Shop, path)
         shop.begin(created("p", inline(1)))
         await path.settled()

@@ -5,24 +5,38 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import time
 import zipfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from streams.tools.broker import BrokerInfo
+from tests.support.peer import Peer
+from visualsearch import __version__
+from visualsearch.extras import EXTRA_OF
+
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("schemas", "streams", "visualsearch")
+PACKAGES = ("streams", "visualsearch")
 PROJECT_FILES = ("pyproject.toml", "README.md", "LICENSE", "NOTICE")
+BASE_BYTES = 110_000_000
+HELP_S = 5.0  # on a busy machine; the figure that counts is printed
+
+
+def outcome(command: Sequence[str | Path], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command without this environment's paths."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return subprocess.run(
+        command, cwd=folder, env=clean, capture_output=True, text=True, check=False, timeout=250
+    )
 
 
 def run(command: Sequence[str | Path], folder: Path) -> str:
-    """Run a command without this environment's paths; return its output, or fail with it."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    done = subprocess.run(
-        command, cwd=folder, env=clean, capture_output=True, text=True, check=False, timeout=250
-    )
+    """Run a command likewise; return its output, or fail with it."""
+    done = outcome(command, folder)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -73,28 +87,41 @@ class Installed:
         return run([self.bin / "python", "-W", "error", "-c", program], self.folder)
 
 
+def install(wheel: Path, name: str, *options: str | Path) -> Installed:
+    """Install the wheel in a fresh environment in which there is nothing else."""
+    root = wheel.parents[1] / name
+    root.mkdir()
+    run([sys.executable, "-m", "venv", "--without-pip", root / "venv"], root)
+    python = root / "venv" / "bin" / "python"
+    pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", python]
+    run([*pip, "install", "-q", *options, wheel], root)
+    site = Path(
+        run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], root).strip()
+    )
+    folder = root / "empty"
+    folder.mkdir()
+    return Installed(python.parent, site, folder)
+
+
 @pytest.fixture(scope="module")
 def installed(wheel: Path) -> Installed:
     """Install the wheel alone; its dependencies are borrowed, this clone's editable link is not.
 
     A path in a .pth file is searched, but the .pth files in it (the editable link) are not read.
     """
-    root = wheel.parents[1]
-    run([sys.executable, "-m", "venv", "--without-pip", root / "venv"], root)
-    python = root / "venv" / "bin" / "python"
-    pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", python]
-    run([*pip, "install", "-q", "--no-deps", "--no-index", wheel], root)
-    site = Path(
-        run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], root).strip()
-    )
-    (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    folder = root / "empty"
-    folder.mkdir()
-    return Installed(python.parent, site, folder)
+    found = install(wheel, "borrowing", "--no-deps", "--no-index")
+    (found.site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return found
+
+
+@pytest.fixture(scope="module")
+def base(wheel: Path) -> Installed:
+    """Install the wheel as `pip install visualsearch` does, without any extra."""
+    return install(wheel, "base", "-c", ROOT / "constraints.txt")
 
 
 def test_the_wheel_holds_every_file_of_the_packages_and_no_other(source: Path, wheel: Path) -> None:
-    """Schemas, weights, pages, type markers: package data that nobody named is found here."""
+    """Weights, pages, type markers: package data that nobody named is found here."""
     expected = {
         str(path.relative_to(source))
         for package in PACKAGES
@@ -105,7 +132,6 @@ def test_the_wheel_holds_every_file_of_the_packages_and_no_other(source: Path, w
     own = {name for name in held if ".dist-info/" not in name}
     assert own == expected
     assert {f"{package}/py.typed" for package in PACKAGES} <= own
-    assert {"schemas/search-request.schema.json", "schemas/asyncapi.yaml"} <= own
     described = {name.partition(".dist-info/")[2] for name in held - own}
     assert {"licenses/LICENSE", "licenses/NOTICE", "entry_points.txt"} <= described
 
@@ -113,8 +139,8 @@ def test_the_wheel_holds_every_file_of_the_packages_and_no_other(source: Path, w
 def test_the_packages_are_imported_from_the_wheel(installed: Installed) -> None:
     """Not from this clone, whose editable install lies in the borrowed packages."""
     program = """
-import importlib.metadata, schemas, streams, streams.cli, visualsearch
-print(*(module.__file__ for module in (schemas, streams, streams.cli, visualsearch)), sep="\\n")
+import importlib.metadata, streams, streams.cli, visualsearch
+print(*(module.__file__ for module in (streams, streams.cli, visualsearch)), sep="\\n")
 print(importlib.metadata.distribution("visualsearch").locate_file(""))
 """
     for line in installed.python(program).splitlines():
@@ -129,12 +155,14 @@ def test_the_command_works_from_an_empty_folder(installed: Installed) -> None:
     assert list(installed.folder.iterdir()) == []
 
 
-def test_the_installed_schemas_fit_the_installed_types(installed: Installed) -> None:
-    """They are read from the package, so a program can validate without a clone."""
-    run(
-        [installed.bin / "python", "-m", "streams.tools.schemas.generate", "--check"],
-        installed.folder,
-    )
+def test_the_schemas_fit_the_installed_types(installed: Installed) -> None:
+    """The documents are no part of the wheel: they describe the types that are."""
+    program = f"""
+from pathlib import Path
+from streams.tools.schemas.generate import drifted
+print(drifted(Path({str(ROOT / "schemas")!r})))
+"""
+    assert installed.python(program).strip() == "[]"
 
 
 def test_the_embedded_encoder_works_from_the_wheel(installed: Installed) -> None:
@@ -152,3 +180,67 @@ assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
 print("encoded")
 """
     assert installed.python(program).strip() == "encoded"
+
+
+def test_the_base_install_is_small(base: Installed) -> None:
+    """Contracts, client and command line, and no library of an extra."""
+    size = sum(file.stat().st_size for file in base.site.rglob("*") if file.is_file())
+    print(f"base install: {size / 1e6:.0f} MB")
+    assert size < BASE_BYTES
+    program = f"""
+from importlib.util import find_spec
+print([name for name in {sorted(EXTRA_OF)!r} if find_spec(name) is not None])
+"""
+    assert base.python(program).strip() == "[]"
+
+
+def test_the_base_install_has_the_client_and_a_quick_command(base: Installed) -> None:
+    """An app searches with it; a person reads what there is at once."""
+    took = []
+    for _ in range(5):
+        start = time.perf_counter()
+        said = run([base.bin / "visualsearch", "--help"], base.folder)
+        took.append(time.perf_counter() - start)
+        assert "Usage: visualsearch" in said
+    print(f"visualsearch --help: {min(took):.3f} s, the best of {len(took)}")
+    assert min(took) < HELP_S
+    assert run([base.bin / "visualsearch", "--version"], base.folder).split()[-1] == __version__
+    program = "from visualsearch.client import SearchClient; print(SearchClient.__name__)"
+    assert base.python(program).strip() == "SearchClient"
+
+
+@pytest.mark.parametrize("command", ["worker", "demo"])
+def test_the_base_install_names_what_a_worker_needs(base: Installed, command: str) -> None:
+    """One line that can be typed, and a status that tells of failure."""
+    done = outcome([base.bin / "visualsearch", command], base.folder)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert "pip install 'visualsearch[worker,cpu,lite]'" in line
+
+
+def test_the_client_works_beside_a_package_named_schemas(
+    base: Installed, kafka: BrokerInfo, peer: Peer, tmp_path: Path
+) -> None:
+    """An app keeps a package of that name, and gets its answer without `streams`."""
+    (tmp_path / "schemas").mkdir()
+    (tmp_path / "schemas" / "__init__.py").write_text("OWNER = 'the app'\n")
+    program = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+import schemas
+from visualsearch.client import SearchClient
+from visualsearch.contracts.search import QuerySpec, SearchRequest
+
+options = {{"bootstrap.servers": {kafka.bootstrap!r}}}
+topics = {peer.topics.search_requests!r}, {peer.topics.search_results!r}
+client = SearchClient(options, *topics)
+request = SearchRequest(request_id="r", query=QuerySpec(text="x"), deadline_ms=60_000)
+print(client.search(request).status, schemas.OWNER, "streams" in sys.modules)
+client.close()
+"""
+    with ThreadPoolExecutor(1) as pool:
+        said = pool.submit(base.python, program)
+        if (request := peer.request(within_s=60.0)) is not None:
+            peer.answer(request)
+        assert said.result(120).split() == ["ok", "the", "app", "False"]

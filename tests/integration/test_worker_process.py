@@ -150,7 +150,7 @@ def _handles(pid: int, sign: int) -> bool:
 
 def test_a_worker_stops_in_time_when_its_broker_is_gone(spawn: Spawn, tmp_path: Path) -> None:
     """Clients wait for a broker for ever; the process does not. Its log stays readable."""
-    info = start_broker(tmp_path / "broker", allow_tansu=False)
+    info = start_broker(tmp_path / "broker")
     try:
         settings = make_settings(info.bootstrap, tmp_path)
         make_topics(settings)
@@ -205,7 +205,7 @@ def test_a_worker_started_without_kafka_waits_and_goes_on(spawn: Spawn, tmp_path
     kept = HTTPConnection("127.0.0.1", port, timeout=10)  # one that a load balancer keeps
     assert status_on(kept) == 200
     try:
-        info = start_broker(tmp_path / "broker", at, allow_tansu=False)
+        info = start_broker(tmp_path / "broker", at)
         assert until(url, "waiting for topics that are missing: product-events,", process) == 503
         assert "`visualsearch topics create`" in answer(f"{url}/readyz")[1].decode()
         create_topics(info.bootstrap, topic_specs(TopicNames()))

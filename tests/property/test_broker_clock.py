@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.kafka.clock import KEPT, STAMP_S, BrokerClock
+from visualsearch.client.clock import KEPT, STAMP_S, BrokerClock
 
 EPOCH_S = 1_800_000_000.0
 ROUNDING_S = 1e-6  # of floats at the size of an epoch

@@ -7,7 +7,8 @@ while others are written (a zombie). Readers come and go, the log is compacted b
 
 import random
 from collections import deque
-from functools import cache
+from contextlib import suppress
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -114,7 +115,6 @@ class History:
         self.catalogue = Catalogue(rng)
         self.lanes = [Lane(rng, mode, self.catalogue, embeds=embeds) for embeds in (False, True)]
         self._delayed: deque[OutgoingMessage] = deque()
-        self._once: set[bytes | None] = set()
         self._calm = False
         self.replicas = [self.replica(), self.replica()]
 
@@ -126,8 +126,9 @@ class History:
     def replica(self) -> Replica:
         """Return a worker that begins to read the log as it is now."""
         grace_s = self._rng.uniform(3.0, 10.0)
+        append = partial(self._append, set())
         return Replica(
-            self.log, lambda: self.now_s, grace_s, append=self._append, searched=self._interfere
+            self.log, lambda: self.now_s, grace_s, append=append, searched=self._interfere
         )
 
     def run(self, steps: int) -> None:
@@ -161,11 +162,15 @@ class History:
         elif draw < 0.84:
             rng.choice(self.replicas).read(rng, rng.randint(1, 6))
         elif draw < 0.94:
-            self._heal(rng.choice(self.replicas))
+            replica = rng.choice(self.replicas)
+            if rng.random() < 0.7:  # without an end met, hardly anything is due
+                replica.read_all()
+            self._heal(replica)
         elif draw < 0.98:
             self.log.compact(self.now_s - LAG_S)
         else:
             self.replicas[1] = self.replica()  # the first one lives through everything
+            self.replicas[1].read(rng, 1_000_000)  # one partition to its end, and not the other
 
     def _drain(self) -> bool:
         reads = [lane.read() for lane in self.lanes]
@@ -192,24 +197,28 @@ class History:
 
     def _heal(self, replica: Replica) -> None:
         if self._heals:
-            replica.healer.heal()
+            with suppress(ConnectionError):  # as the healer's thread does
+                replica.healer.heal()
 
     def _write(self, lane: Lane) -> bool:
         if (message := lane.write()) is not None:
             self.log.append(message, self.now_s)
         return message is not None
 
-    def _append(self, message: OutgoingMessage) -> None:
-        """Append a heal; once per key it may arrive when nobody expects it any more."""
-        if self._calm or message.key in self._once or self._rng.random() < 0.7:
+    def _append(self, disturbed: set[bytes | None], message: OutgoingMessage) -> None:
+        """Append a heal; once per key and worker it may be lost, or arrive far too late."""
+        if self._calm or message.key in disturbed or (draw := self._rng.random()) < 0.6:
             self.log.append(message, self.now_s)
-        else:
-            self._once.add(message.key)
-            self._delayed.append(message)
+            return
+        disturbed.add(message.key)
+        if draw < 0.8:
+            raise ConnectionError("the broker is away")
+        self._delayed.append(message)
 
     def _interfere(self) -> None:
         """Between a healer's search and its append, let others write and its reader read."""
         if not self._calm:
-            for _ in range(self._rng.randrange(3)):
+            for _ in range(self._rng.choice((0, 1, 2, 9))):
                 self._write(self._rng.choice(self.lanes))
-            self._rng.choice(self.replicas).read(self._rng, 3)
+            for replica in self.replicas:
+                replica.read(self._rng, self._rng.choice((0, 3, 20)))

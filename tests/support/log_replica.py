@@ -16,7 +16,7 @@ from streams.indexer.reader import LogReader
 from streams.metrics import Metrics
 from tests.support.scripted_consumer import tail_on
 from visualsearch.client.messages import Headers, OutgoingMessage
-from visualsearch.contracts.records import Order
+from visualsearch.contracts.records import Order, decode_record
 from visualsearch.engine import Engine, Layout
 
 PARTITIONS = 2
@@ -210,12 +210,27 @@ class Replica:
         positions = self.reader.positions()
         read = [positions.get(p, 0) >= end for p, end in enumerate(self._first_ends)]
         assert all(read), "appended during a replay"
-        assert dict(message.headers)["healed"] == b"1"
-        self.appended += 1
-        self._append_now(message)
-        done: Future[None] = Future()
-        done.set_result(None)
-        return done
+        assert dict(message.headers).get("healed") == b"1"
+        self._assert_newest(message)
+        appended: Future[None] = Future()
+        try:
+            self._append_now(message)
+        except ConnectionError as error:
+            appended.set_exception(error)
+        else:
+            self.appended += 1
+            appended.set_result(None)
+        return appended
+
+    def _assert_newest(self, message: OutgoingMessage) -> None:
+        """Check that a heal is not older than what this worker has read by now."""
+        assert message.key is not None
+        assert message.value is not None
+        product_id, record = decode_record(message.key, message.value)
+        product = self.engine.product(product_id)
+        assert product is not None
+        newest = product.orders[record.__struct_config__.tag]  # type: ignore[index]  # a kind
+        assert newest is None or record.order >= newest, "an older record is appended"
 
 
 def state_of(engine: Engine, products: Sequence[str]) -> dict[str, Any]:

@@ -7,8 +7,8 @@ class BrokerError(VisualSearchError):
     """A broker that cannot be had; `code` is stable, the message says what to do about it.
 
     Codes: java_missing, java_too_old, kafka_home_invalid, maven_missing, maven_failed,
-    docker_missing, tansu_missing, no_broker, port_taken, data_dir_invalid, start_failed,
-    start_timeout, unreachable, stop_failed.
+    docker_missing, no_broker, port_taken, data_dir_invalid, start_failed, start_timeout,
+    unreachable, stop_failed.
     """
 
     code = "broker_error"

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-BrokerKind = Literal["apache-kafka", "tansu", "external"]
+BrokerKind = Literal["apache-kafka", "external"]
 STATE_FILE = "state.json"
 
 
@@ -15,7 +15,7 @@ class BrokerInfo:
     """A broker that answers on `bootstrap`.
 
     `version` is "unknown" and `pid`, `data_dir` are None where the broker is not ours (external);
-    `source` names the way it was found: bootstrap, kafka-home, maven, docker or tansu.
+    `source` names the way it was found: bootstrap, kafka-home, maven or docker.
     """
 
     kind: BrokerKind
@@ -28,11 +28,7 @@ class BrokerInfo:
     @property
     def label(self) -> str:
         """Name the broker for a person, as in "Apache Kafka 4.3.1 (maven) at 127.0.0.1:9092"."""
-        names = {
-            "apache-kafka": "Apache Kafka",
-            "tansu": "Tansu (in memory, not Apache Kafka)",
-            "external": "external Kafka",
-        }
+        names = {"apache-kafka": "Apache Kafka", "external": "external Kafka"}
         version = "" if self.version == "unknown" else f" {self.version}"
         return f"{names[self.kind]}{version} ({self.source}) at {self.bootstrap}"
 

@@ -32,7 +32,6 @@ def start_broker(
     *,
     bootstrap: str | None = None,
     source: str | None = None,
-    allow_tansu: bool = True,
     cache_dir: Path | None = None,
     environ: Mapping[str, str] | None = None,
     preferred_port: int | None = None,
@@ -43,7 +42,7 @@ def start_broker(
 
     Starting twice gives the running one. Without `port` the former start's port is kept if it is
     free, else `preferred_port` if that is, else any free one. `bootstrap` names a running broker:
-    nothing is started. `source` forces one of kafka-home, maven, docker, tansu. Raises BrokerError.
+    nothing is started. `source` forces one of kafka-home, maven, docker. Raises BrokerError.
     """
     if bootstrap is not None:
         return _external(bootstrap)
@@ -54,7 +53,7 @@ def start_broker(
         running = broker_status(folder)
         if running is not None and running.pid is not None:
             return _same_port(running, port, timeout_s)
-        names = [source] if source else [n for n in SOURCES if allow_tansu or n != "tansu"]
+        names = [source] if source else SOURCES
         launcher = find_launcher(request, {name: SOURCES[name] for name in names})
         return _launch(
             launcher, request, _choose_port(folder, port, preferred_port, say), timeout_s

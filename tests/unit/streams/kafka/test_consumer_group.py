@@ -99,3 +99,18 @@ async def test_what_is_read_while_closing_is_left_to_the_next_owner() -> None:
     made._closing = True
     await made._turn(Committing())
     assert len(made._sink.taken) == 1  # type: ignore[attr-defined]
+
+
+async def test_what_was_done_in_a_former_assignment_is_not_committed_in_the_next() -> None:
+    """The partitions may be lost and revoked in one read; others have committed further."""
+    made, _ = reader()
+    consumer = Committing()
+    made._done["t", 0] = 5
+    made._read_epoch += 1
+    made._commit(consumer, wait=True)
+    made._enter(made._read_epoch)
+    made._commit(consumer, wait=True)
+    assert consumer.committed == []
+    made._done["t", 0] = 9
+    made._commit(consumer, wait=True)
+    assert consumer.committed == [[("t", 0, 9)]]

@@ -9,10 +9,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from streams.kafka import heartbeat as module
-from streams.kafka.clock import BrokerClock
 from streams.kafka.heartbeat import Heartbeat, SkewWatch
 from streams.metrics import Metrics
 from tests.support.waiting import until
+from visualsearch.client.clock import BrokerClock
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.workers import WorkerHeartbeat, decode_heartbeat, encode_heartbeat
 
