@@ -73,7 +73,7 @@ class WorkerResources:
 
 
 @dataclass(frozen=True, slots=True)
-class IngestParts:
+class IngestComponents:
     """The readers of both pipelines, and what they have in work."""
 
     readers: tuple[GroupConsumer, ...]
@@ -149,7 +149,7 @@ def build_lag(shared: WorkerResources, roles: Container[str]) -> PipelineLag:
     return PipelineLag(settings.kafka(), groups, shared.metrics, shared.clock.now)
 
 
-def build_ingest(shared: WorkerResources, index_partitions: int) -> IngestParts:
+def build_ingest(shared: WorkerResources, index_partitions: int) -> IngestComponents:
     """Return the two pipelines and who reads what is tried again, none of them started."""
     settings, topics = shared.settings, shared.settings.topics
     publishers = {
@@ -196,7 +196,7 @@ def build_ingest(shared: WorkerResources, index_partitions: int) -> IngestParts:
         reader("embedding", topics.product_topics(), window),
         reader("retry", [topics.product_retry], waiting),
     )
-    return IngestParts(readers, (batches, window, again, waiting), window, waiting, hosts)
+    return IngestComponents(readers, (batches, window, again, waiting), window, waiting, hosts)
 
 
 def _image_vectors(shared: WorkerResources, hosts: HostCircuitBreakers) -> ImageVectors:

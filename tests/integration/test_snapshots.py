@@ -101,7 +101,7 @@ async def test_what_has_not_changed_is_not_written_again(settings: Settings) -> 
         pass
     (only,) = list_snapshots(settings.snapshots)
     async with path_of(settings) as path:
-        assert path.worker._side.keeper.age_s() == 0.0  # type: ignore[union-attr]
+        assert path.worker._side.snapshots.age_s() == 0.0  # type: ignore[union-attr]
     assert list_snapshots(settings.snapshots) == [only]
 
 
@@ -247,8 +247,8 @@ async def test_nothing_of_it_disturbs_a_worker_whose_disk_does_not_take_it(
     with caplog.at_level(logging.WARNING):
         async with filled(settings) as path:
             assert path.worker._side is not None
-            assert path.worker._side.keeper is not None
-            future = path.worker._side.keeper.request()
+            assert path.worker._side.snapshots is not None
+            future = path.worker._side.snapshots.request()
             error = await asyncio.to_thread(future.exception)
             assert getattr(error, "code", None) in {"unwritable", "exists"}
             assert path.metric("snapshots_total", outcome="failed") == 1

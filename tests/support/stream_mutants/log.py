@@ -45,7 +45,9 @@ def waits_for_no_grace(_: Any) -> Any:
     """Heal whatever is dirty in a partition that was read to its end."""
 
     def due(self: Ledger) -> dict[bytes, DirtyEntry]:
-        return {key: dirty for key, dirty in self.dirty_keys().items() if dirty.partition in self._ends}
+        return {
+            key: dirty for key, dirty in self.dirty_keys().items() if dirty.partition in self._ends
+        }
 
     return due
 
