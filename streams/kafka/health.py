@@ -58,7 +58,7 @@ class BrokerWatch:
             self._away_since = now if self._away_since is None else self._away_since
             self._said_at = now
             away_s = now - self._away_since
-            log.warning("no answer from Kafka for %.0f s; processing waits", away_s)
+            log.warning("Kafka does not answer, for %.0f s now; processing waits", away_s)
 
 
 def answers(bootstrap: str, *, timeout_s: float = 2.0) -> bool:

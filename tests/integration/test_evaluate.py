@@ -91,7 +91,7 @@ def test_what_is_wrong_is_told_before_anything_takes_long(shop: Path) -> None:
     (shop / "q.jsonl").write_text('{"text": "red", "relevant": ["red0", "gone"]}')
     done = evaluate(shop, "--json")
     assert done.exit_code == 0
-    assert "not in the catalogue" in done.stderr
+    assert "not in the catalog" in done.stderr
     assert json.loads(done.stdout)["configurations"][0]["figures"]["all"]["recall@10"][
         "mean"
     ] == pytest.approx(0.5)
