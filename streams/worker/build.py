@@ -73,7 +73,7 @@ class WorkerResources:
 
 
 @dataclass(frozen=True, slots=True)
-class IngestParts:
+class IngestComponents:
     """The consumers of both pipelines and of retries, and their sinks."""
 
     readers: tuple[GroupConsumer, ...]
@@ -149,7 +149,7 @@ def build_lag(shared: WorkerResources, roles: Container[str]) -> PipelineLag:
     return PipelineLag(settings.kafka(), groups, shared.metrics, shared.clock.now)
 
 
-def build_ingest(shared: WorkerResources, index_partitions: int) -> IngestParts:
+def build_ingest(shared: WorkerResources, index_partitions: int) -> IngestComponents:
     """Return the consumers of both pipelines and of retries, not started."""
     settings, topics = shared.settings, shared.settings.topics
     publishers = {
@@ -196,7 +196,7 @@ def build_ingest(shared: WorkerResources, index_partitions: int) -> IngestParts:
         reader("embedding", topics.product_topics(), window),
         reader("retry", [topics.product_retry], delay),
     )
-    return IngestParts(readers, (batches, window, retries, delay), window, delay, hosts)
+    return IngestComponents(readers, (batches, window, retries, delay), window, delay, hosts)
 
 
 def _image_vectors(shared: WorkerResources, hosts: HostCircuitBreakers) -> ImageVectors:

@@ -25,7 +25,7 @@ from streams.kafka.wait import KafkaWait
 from streams.metrics import Metrics
 from streams.web.server import SearchParts, ServedIndex, Web
 from streams.worker.build import (
-    IngestParts,
+    IngestComponents,
     SearchComponents,
     WorkerResources,
     build_heartbeat,
@@ -79,7 +79,7 @@ class Worker:
         self._shared: WorkerResources | None = None
         self._search: SearchComponents | None = None
         self._client: SearchClient | None = None
-        self._ingest: IngestParts | None = None
+        self._ingest: IngestComponents | None = None
         self._parts = SearchParts()
         self._runner: web.AppRunner | None = None
         self._watching: asyncio.Task[None] | None = None

@@ -48,8 +48,8 @@ from tests.support import fakes
 fakes.DIM = fakes.FakeEncoder.dim = 512
 fakes.unit.__defaults__ = (512,)
 visualsearch.load_encoder = lambda *_, **__: fakes.FakeEncoder()
-from streams.config.process import tune
-tune()
+from streams.config.process import tune_process
+tune_process()
 from streams.config.settings import load_settings
 from streams.worker.worker import run
 run(load_settings(), frozenset({"search"}), lambda port: print(port, flush=True))

@@ -113,7 +113,7 @@ async def test_a_path_in_order_is_clean_and_each_planted_damage_is_named(
         assert (clean.status, named(clean)) == (0, {})
         # p1 p2 p4 p5 url half; "p5" keeps the image of before its update
         assert (clean.expected, clean.served, clean.events) == (6, 6, 20)
-        assert clean.pictures == 8
+        assert clean.images_compared == 8
         state = path.engine.product("p2")
         later = (state.base.order[0] + 5_000, 0, 0)
         await plant(path, "p1", BaseLogRecord(order=later, deleted=True))
@@ -180,7 +180,7 @@ async def test_changed_and_vanished_pictures_are_unchecked_not_wrong(
     async with running_path(kafka.bootstrap, tmp_path) as path, PictureHost() as host:
         urls = {name: host.put(f"{name}.jpg", picture(n)) for n, name in enumerate("abc")}
         await path.publish(*(created(name, ImageSource(url=url)) for name, url in urls.items()))
-        assert (await fsck(path)).pictures == 3
+        assert (await fsck(path)).images_compared == 3
         host.put("a.jpg", picture(77))
         host._pictures.pop("b.jpg")
         report = await fsck(path)

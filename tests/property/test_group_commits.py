@@ -25,11 +25,11 @@ async def _life(rng: random.Random) -> Group:
         with patch("confluent_kafka.Consumer", member.configure):
             consumer = await reader._call(reader._join)
         for _ in range(TURNS):
-            await reader._turn(consumer)
+            await reader._poll_once(consumer)
             sink.finish(rng.choice((0.0, 0.3, 0.8)))
         member.calm = True
         for _ in range(4 * MESSAGES):
-            await reader._turn(consumer)
+            await reader._poll_once(consumer)
             sink.finish(1.0)
             if group.committed == group.ends:
                 break

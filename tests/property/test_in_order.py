@@ -38,7 +38,7 @@ def check_in_order(steps: list[Step]) -> None:
             completions.append(in_order.add(("t", partition), done))
             unacknowledged[partition].append(item)
         elif action == "forget":
-            in_order.forget()
+            in_order.clear()
             unacknowledged = [[] for _ in range(PARTITIONS)]
         elif completions:
             item = number % len(completions)

@@ -10,14 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.ingest.dead_letters import Fault
-from streams.ingest.latest import Newest
+from streams.ingest.latest import LatestOrder
 from streams.ingest.outcome import EventOutcome
-from streams.kafka.messages import SourceMessage
 from visualsearch.contracts.records import Order, VectorsLogRecord
+from visualsearch.lru import Lru
 
 PRODUCTS = ("a", "b")
 TRIES = 3
-MESSAGE = SourceMessage("t", 0, 0, 1000, b"k", b"v")
 FAULTS = [Fault("fetch", "image_http_404", "gone")]
 
 
@@ -61,7 +60,8 @@ class Publishing:
     """Writers that share a guard, and the log of each product that they write."""
 
     def __init__(self) -> None:
-        self.latest = Newest(len(PRODUCTS))
+        self.latest = LatestOrder()
+        self.latest._orders = Lru(len(PRODUCTS))  # no more than it has to remember here
         self.log: defaultdict[str, list[Order]] = defaultdict(list)
         self.published = 0
 
@@ -79,13 +79,11 @@ class Publishing:
             return
 
     async def _attempt(self, write: Write, *, fails: bool) -> None:
-        async def publish(_: Sequence[SourceMessage], outcomes: Sequence[EventOutcome]) -> None:
+        async with self.latest.turn(write.outcome) as current:
             await _turns(write.takes)
             if fails:
                 raise ConnectionError("the broker is away")
-            self._append(write, *outcomes)
-
-        await self.latest.publish(MESSAGE, write.outcome, publish)
+            self._append(write, current)
 
     def _append(self, write: Write, outcome: EventOutcome) -> None:
         """Append to the log. Superseded are only records older than one that is written."""
@@ -95,7 +93,7 @@ class Publishing:
             assert outcome == write.outcome
             written.append(write.order)
         else:
-            assert outcome == replace(write.outcome, word="superseded", records=[])
+            assert outcome == replace(write.outcome, label="superseded", records=[])
             assert written
             assert write.order < max(written), "a record is superseded by none that is written"
 

@@ -61,13 +61,13 @@ class Model:
 
 def _step(ledger: Ledger, model: Model, action: str, key: bytes, order: Order) -> None:
     if action == "stale":
-        ledger.stale(key, KEYS[key], order)
+        ledger.mark_stale(key, KEYS[key], order)
         model.stale(key, order)
     elif action == "restore":
         ledger.restore([(key, KEYS[key], order)])
         model.stale(key, order)
     elif action == "current":
-        ledger.current(key, order)
+        ledger.mark_current(key, order)
         model.current(key, order)
     elif action == "met_end":
         ledger.mark_end(KEYS[key])
@@ -75,7 +75,7 @@ def _step(ledger: Ledger, model: Model, action: str, key: bytes, order: Order) -
     elif action == "claim":
         assert ledger.claim(key, order) == model.put_off(key, order, GRACE_S)
     else:
-        assert ledger.lost(key, order) == model.put_off(key, order, LOST_PAUSE_S)
+        assert ledger.mark_lost(key, order) == model.put_off(key, order, LOST_PAUSE_S)
 
 
 def check_ledger(steps: list[Step]) -> None:
@@ -84,8 +84,8 @@ def check_ledger(steps: list[Step]) -> None:
     ledger = Ledger(GRACE_S, lambda: model.now_s)
     for action, key, order, pause_s in steps:
         _step(ledger, model, action, key, order)
-        assert {key: dirty.order for key, dirty in ledger.dirty().items()} == model.orders
-        assert {key: dirty.order for key, dirty in ledger.due().items()} == model.due()
+        assert {key: dirty.order for key, dirty in ledger.dirty_keys().items()} == model.orders
+        assert {key: dirty.order for key, dirty in ledger.due_keys().items()} == model.due()
         assert len(ledger) == len(model.orders)
         model.now_s += pause_s
 

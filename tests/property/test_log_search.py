@@ -26,7 +26,7 @@ def check_search(search: tuple[Log, Wanted]) -> None:
     found: dict[bytes, LogRecord] = {}
     for offset, (key, order) in enumerate(log):
         value = encode_record(BaseLogRecord(order=order, title=str(offset)))
-        searching.see(key, value, (("offset", b"%d" % offset),))
+        searching.observe(key, value, (("offset", b"%d" % offset),))
         newest = max(o for k, o in log if k == key)
         if key in wanted and order == newest >= wanted[key]:
             found[key] = LogRecord(key, value, (("offset", b"%d" % offset),))

@@ -169,14 +169,18 @@ def _due(
     """Return whether all that a message's dead letters say was to be expected."""
     numbers = wanted.get(source, frozenset())
     if numbers is None:
-        return not (told.pictures or told.unnumbered or told.whole)
-    return not (told.unnumbered or told.whole) and bool(told.pictures) and told.pictures <= numbers
+        return not (told.image_numbers or told.unnumbered or told.whole_event)
+    return (
+        not (told.unnumbered or told.whole_event)
+        and bool(told.image_numbers)
+        and told.image_numbers <= numbers
+    )
 
 
 def _told(told: Failure | None, numbers: frozenset[int] | None) -> bool:
     if numbers is None:
         return told is not None
-    return not numbers or (told is not None and told.pictures == numbers)
+    return not numbers or (told is not None and told.image_numbers == numbers)
 
 
 def disagreements(workers: Iterable[Life]) -> list[str]:

@@ -5,9 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from streams.ingest.batches import Batches
-
-from streams.ingest.outcome import process_safely
+from streams.kafka.batches import Batches
 from streams.kafka.consumer_group import Acknowledge, GroupConsumer
 from streams.kafka.in_order import OrderedAcks
 from streams.kafka.messages import SourceMessage
@@ -96,19 +94,19 @@ def releases_the_head_twice(_: Any) -> Any:
     return _add(release)
 
 
-@MUTANTS.plant("streams.kafka.in_order.OrderedAcks.forget", "in_order")
+@MUTANTS.plant("streams.kafka.in_order.OrderedAcks.clear", "in_order")
 def keeps_a_former_assignment(_: Any) -> Any:
     """Forget nothing: what was not finished holds up the partition's next assignment."""
     return lambda _: None
 
 
-@MUTANTS.plant("streams.kafka.in_order.OrderedAcks.forget", "in_order")
+@MUTANTS.plant("streams.kafka.in_order.OrderedAcks.clear", "in_order")
 def acknowledges_of_a_former_assignment(_: Any) -> Any:
     """Drop the queues, but leave their items to late completions."""
     return lambda in_order: in_order._waiting.clear()
 
 
-@MUTANTS.plant("streams.kafka.window.Window._one", "side_by_side")
+@MUTANTS.plant("streams.kafka.window.Window._handle_one", "side_by_side")
 def acknowledges_before_the_work(_: Any) -> Any:
     """Release an offset as soon as its message is started on."""
 
@@ -119,7 +117,7 @@ def acknowledges_before_the_work(_: Any) -> Any:
     return one
 
 
-@MUTANTS.plant("streams.kafka.window.Window._one", "side_by_side")
+@MUTANTS.plant("streams.kafka.window.Window._handle_one", "side_by_side")
 def acknowledges_what_is_stopped(real: Any) -> Any:
     """Release an offset in a `finally`, which a cancelled task runs, too."""
 
@@ -132,18 +130,17 @@ def acknowledges_what_is_stopped(real: Any) -> Any:
     return one
 
 
-@MUTANTS.plant("streams.ingest.batches.Batches._work", "batches")
+@MUTANTS.plant("streams.kafka.batches.Batches._work", "batches")
 def acknowledges_a_batch_before_its_write(_: Any) -> Any:
-    """Release the offsets of a batch once it is processed."""
+    """Release the offsets of a batch before it is handled."""
 
     async def work(self: Batches) -> None:
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
             messages = [message for message, _ in batch]
-            outcomes = await process_safely(self._lane, messages)
             for _, finished in batch:
                 finished()
-            await self._write(messages, outcomes)
+            await self._handle_or_give_up(messages)
 
     return work
 
@@ -179,7 +176,7 @@ def _enter(*, cancel: bool = True, forget: bool = True, clear: bool = True) -> A
             if cancel:
                 self._sink.cancel()
             if forget:
-                self._in_order.forget()
+                self._in_order.clear()
             if clear:
                 self._done.clear()
             self._committed.clear()
@@ -188,25 +185,25 @@ def _enter(*, cancel: bool = True, forget: bool = True, clear: bool = True) -> A
     return enter
 
 
-@MUTANTS.plant("streams.kafka.consumer_group.GroupConsumer._enter", "commits")
+@MUTANTS.plant("streams.kafka.consumer_group.GroupConsumer._start_epoch", "commits")
 def keeps_the_offsets_of_a_former_assignment(_: Any) -> Any:
     """Commit after a rebalance how far this member had come before it."""
     return _enter(clear=False)
 
 
-@MUTANTS.plant("streams.kafka.consumer_group.GroupConsumer._enter", "commits")
+@MUTANTS.plant("streams.kafka.consumer_group.GroupConsumer._start_epoch", "commits")
 def keeps_the_order_of_a_former_assignment(_: Any) -> Any:
     """Have what was not finished before a rebalance hold up what is read after it."""
     return _enter(forget=False)
 
 
-@MUTANTS.plant("streams.kafka.consumer_group.GroupConsumer._enter", "commits")
+@MUTANTS.plant("streams.kafka.consumer_group.GroupConsumer._start_epoch", "commits")
 def goes_on_with_the_work_of_a_former_assignment(_: Any) -> Any:
     """Leave messages in work that are read again."""
     return _enter(cancel=False)
 
 
-@MUTANTS.plant("streams.kafka.consumer_group.GroupConsumer._read", "commits")
+@MUTANTS.plant("streams.kafka.consumer_group.GroupConsumer._poll_batch", "commits")
 def takes_messages_of_a_former_assignment(real: Any) -> Any:
     """Give all messages of a read the assignment of its last one."""
 
@@ -242,7 +239,7 @@ def takes_a_commit_for_done_that_raises(real: Any) -> Any:
     return commit
 
 
-@MUTANTS.plant("streams.kafka.consumer_group.GroupConsumer._note_commit", "commits")
+@MUTANTS.plant("streams.kafka.consumer_group.GroupConsumer._on_commit", "commits")
 def takes_a_commit_for_done_that_fails_later(_: Any) -> Any:
     """Count a commit's failure, and leave it at that."""
 

@@ -2,13 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
-from streams.ingest.latest import Newest, _ProductLock
+from streams.ingest.latest import LatestOrder, _ProductLock
 from streams.ingest.order import OriginalPosition
-from streams.ingest.outcome import EventOutcome, Publish
-from streams.kafka.messages import SourceMessage
+from streams.ingest.outcome import EventOutcome
 from tests.support.stream_mutants.planting import Mutants
 from visualsearch.contracts.records import Order
 from visualsearch.lru import Lru
@@ -18,121 +16,108 @@ from visualsearch.types import Record
 MUTANTS = Mutants()
 
 
-@MUTANTS.plant("streams.ingest.latest.Newest.outdated", "latest_order")
+@MUTANTS.plant("streams.ingest.latest.LatestOrder.is_stale", "latest_order")
 def supersedes_an_equal_order(_: Any) -> Any:
     """Take a retry of an event for older than its first write."""
 
-    def outdated(self: Newest, product_id: str, order: Order) -> bool:
+    def is_stale(self: LatestOrder, product_id: str, order: Order) -> bool:
         known = self._orders.get(product_id)
         return known is not None and order <= known
 
-    return outdated
+    return is_stale
 
 
-@MUTANTS.plant("streams.ingest.latest.Newest.outdated", "latest_order")
+@MUTANTS.plant("streams.ingest.latest.LatestOrder.is_stale", "latest_order")
 def compares_times_only(_: Any) -> Any:
     """Look at the first number of an order."""
 
-    def outdated(self: Newest, product_id: str, order: Order) -> bool:
+    def is_stale(self: LatestOrder, product_id: str, order: Order) -> bool:
         known = self._orders.get(product_id)
         return known is not None and order[0] < known[0]
 
-    return outdated
+    return is_stale
 
 
-@MUTANTS.plant("streams.ingest.latest.Newest.outdated", "latest_order")
+@MUTANTS.plant("streams.ingest.latest.LatestOrder.is_stale", "latest_order")
 def knows_no_order(_: Any) -> Any:
     """Write whatever comes."""
     return lambda *_: False
 
 
-def _publish(*, early: bool = False, alone: bool = True, faults: bool = True) -> Any:
-    """Return a `publish` that notes orders early, takes no lock or loses the dead letters."""
+def _turn(
+    *,
+    early: bool = False,
+    locked: bool = True,
+    faults: bool = True,
+    shared: bool = True,
+    clean: bool = True,
+    late: bool = True,
+) -> Any:
+    """Return a `turn` with one slip.
 
-    async def publish(
-        self: Newest, message: SourceMessage, outcome: EventOutcome, publish: Publish
-    ) -> None:
+    It notes the order before the write, takes no lock, loses the dead letters, drops a lock that
+    others wait for, leaves the lock of a failed write behind, or decides before it has the lock.
+    """
+
+    @asynccontextmanager
+    async def turn(self: LatestOrder, outcome: EventOutcome) -> AsyncIterator[EventOutcome]:
         product_id, record, _ = outcome.records[0]
-        async with self._alone(product_id if alone else object()):  # type: ignore[arg-type]
-            if self.outdated(product_id, record.order):
-                kept = outcome.faults if faults else []
-                outcome = EventOutcome("superseded", outcome.type, faults=kept)
-            elif early:
-                self._orders.put(product_id, record.order)
-            await publish([message], [outcome])
-            if outcome.records:
-                self._orders.put(product_id, record.order)
+        lock = self._writing.setdefault(product_id, _ProductLock()) if locked else _ProductLock()
+        lock.users += 1
+        done, stale = False, self.is_stale(product_id, record.order)
+        try:
+            async with lock.lock:
+                if self.is_stale(product_id, record.order) if late else stale:
+                    kept = outcome.faults if faults else []
+                    yield EventOutcome("superseded", outcome.type, faults=kept)
+                else:
+                    if early:
+                        self._orders.put(product_id, record.order)
+                    yield outcome
+                    self._orders.put(product_id, record.order)
+            done = True
+        finally:
+            lock.users -= 1
+            if (not lock.users or not shared) and (done or clean):
+                self._writing.pop(product_id, None)
 
-    return publish
+    return turn
 
 
-@MUTANTS.plant("streams.ingest.latest.Newest.publish", "latest_order")
+@MUTANTS.plant("streams.ingest.latest.LatestOrder.turn", "latest_order")
 def notes_the_order_before_the_write(_: Any) -> Any:
     """Let a write that fails supersede older ones."""
-    return _publish(early=True)
+    return _turn(early=True)
 
 
-@MUTANTS.plant("streams.ingest.latest.Newest.publish", "latest_order")
+@MUTANTS.plant("streams.ingest.latest.LatestOrder.turn", "latest_order")
 def writes_without_the_lock(_: Any) -> Any:
     """Let two writes of a product overtake each other."""
-    return _publish(alone=False)
+    return _turn(locked=False)
 
 
-@MUTANTS.plant("streams.ingest.latest.Newest.publish", "latest_order")
+@MUTANTS.plant("streams.ingest.latest.LatestOrder.turn", "latest_order")
 def loses_the_dead_letters_of_a_superseded_event(_: Any) -> Any:
-    """Supersede an event together with what is to be told of it."""
-    return _publish(faults=False)
+    """Supersede an event together with its dead letters."""
+    return _turn(faults=False)
 
 
-@MUTANTS.plant("streams.ingest.latest.Newest.publish", "latest_order")
-def looks_before_it_waits(_: Any) -> Any:
-    """Decide what is superseded before it is alone."""
-
-    async def publish(
-        self: Newest, message: SourceMessage, outcome: EventOutcome, publish: Publish
-    ) -> None:
-        product_id, record, _ = outcome.records[0]
-        if self.outdated(product_id, record.order):
-            outcome = replace(outcome, word="superseded", records=[])
-        async with self._alone(product_id):
-            await publish([message], [outcome])
-            if outcome.records:
-                self._orders.put(product_id, record.order)
-
-    return publish
-
-
-@MUTANTS.plant("streams.ingest.latest.Newest._alone", "latest_order")
+@MUTANTS.plant("streams.ingest.latest.LatestOrder.turn", "latest_order")
 def drops_a_lock_that_others_wait_for(_: Any) -> Any:
     """Forget a product's lock with its first user, so that a newcomer gets another one."""
-
-    @asynccontextmanager
-    async def alone(self: Newest, product_id: str) -> AsyncIterator[None]:
-        turn = self._writing.setdefault(product_id, _ProductLock())
-        try:
-            async with turn.lock:
-                yield
-        finally:
-            self._writing.pop(product_id, None)
-
-    return alone
+    return _turn(shared=False)
 
 
-@MUTANTS.plant("streams.ingest.latest.Newest._alone", "latest_order")
+@MUTANTS.plant("streams.ingest.latest.LatestOrder.turn", "latest_order")
 def keeps_the_lock_of_a_failed_write(_: Any) -> Any:
     """Leave a lock behind for each product whose write raised."""
+    return _turn(clean=False)
 
-    @asynccontextmanager
-    async def alone(self: Newest, product_id: str) -> AsyncIterator[None]:
-        turn = self._writing.setdefault(product_id, _ProductLock())
-        turn.users += 1
-        async with turn.lock:
-            yield
-        turn.users -= 1
-        if not turn.users:
-            del self._writing[product_id]
 
-    return alone
+@MUTANTS.plant("streams.ingest.latest.LatestOrder.turn", "latest_order")
+def looks_before_it_waits(_: Any) -> Any:
+    """Decide what is superseded before the lock is held."""
+    return _turn(late=False)
 
 
 @MUTANTS.plant("visualsearch.lru.Lru.put", "latest_order")

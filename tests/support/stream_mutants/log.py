@@ -18,7 +18,7 @@ MUTANTS = Mutants()
 # Found by the rules of the ledger
 
 
-@MUTANTS.plant("streams.indexer.ledger.Ledger.stale", "ledger")
+@MUTANTS.plant("streams.indexer.ledger.Ledger.mark_stale", "ledger")
 def starts_the_grace_anew(_: Any) -> Any:
     """Let older records that go on coming put the healing off."""
 
@@ -29,7 +29,7 @@ def starts_the_grace_anew(_: Any) -> Any:
     return stale
 
 
-@MUTANTS.plant("streams.indexer.ledger.Ledger.stale", "ledger")
+@MUTANTS.plant("streams.indexer.ledger.Ledger.mark_stale", "ledger")
 def keeps_the_order_noted_first(_: Any) -> Any:
     """Leave a key that is dirty already as it is."""
 
@@ -40,39 +40,41 @@ def keeps_the_order_noted_first(_: Any) -> Any:
     return stale
 
 
-@MUTANTS.plant("streams.indexer.ledger.Ledger.due", "ledger")
+@MUTANTS.plant("streams.indexer.ledger.Ledger.due_keys", "ledger")
 def waits_for_no_grace(_: Any) -> Any:
     """Heal whatever is dirty in a partition that was read to its end."""
 
     def due(self: Ledger) -> dict[bytes, DirtyEntry]:
-        return {key: dirty for key, dirty in self.dirty().items() if dirty.partition in self._ends}
+        return {
+            key: dirty for key, dirty in self.dirty_keys().items() if dirty.partition in self._ends
+        }
 
     return due
 
 
-@MUTANTS.plant("streams.indexer.ledger.Ledger.due", "ledger")
+@MUTANTS.plant("streams.indexer.ledger.Ledger.due_keys", "ledger")
 def waits_for_no_end(_: Any) -> Any:
     """Heal after the grace, however far the reader lags."""
 
     def due(self: Ledger) -> dict[bytes, DirtyEntry]:
         now_s = self._now()
-        return {key: dirty for key, dirty in self.dirty().items() if now_s >= dirty.due_s}
+        return {key: dirty for key, dirty in self.dirty_keys().items() if now_s >= dirty.due_s}
 
     return due
 
 
-@MUTANTS.plant("streams.indexer.ledger.Ledger.due", "ledger")
+@MUTANTS.plant("streams.indexer.ledger.Ledger.due_keys", "ledger")
 def takes_the_end_of_any_partition(_: Any) -> Any:
     """Compare a key's time with the last end of all."""
 
     def due(self: Ledger) -> dict[bytes, DirtyEntry]:
         last = max(self._ends.values(), default=float("-inf"))
-        return {key: dirty for key, dirty in self.dirty().items() if last >= dirty.due_s}
+        return {key: dirty for key, dirty in self.dirty_keys().items() if last >= dirty.due_s}
 
     return due
 
 
-@MUTANTS.plant("streams.indexer.ledger.Ledger.current", "ledger")
+@MUTANTS.plant("streams.indexer.ledger.Ledger.mark_current", "ledger")
 def cleans_by_an_older_record(_: Any) -> Any:
     """Take any record that is applied for as new as the newest."""
     return lambda ledger, key, _: ledger._dirty.pop(key, None)
@@ -100,7 +102,7 @@ def claims_whatever_its_order(_: Any) -> Any:
     return claim
 
 
-@MUTANTS.plant("streams.indexer.ledger.Ledger.lost", "ledger")
+@MUTANTS.plant("streams.indexer.ledger.Ledger.mark_lost", "ledger")
 def looks_for_a_lost_record_as_often_as_for_others(_: Any) -> Any:
     """Read a whole partition once per grace for what it does not have."""
     return lambda ledger, key, order: ledger.claim(key, order)
@@ -138,7 +140,7 @@ def _by_product(key: bytes) -> bytes:
     return b"base:" + key.partition(b":")[2]
 
 
-@MUTANTS.plant("streams.indexer.ledger.Ledger.stale", "log_healing")
+@MUTANTS.plant("streams.indexer.ledger.Ledger.mark_stale", "log_healing")
 def confuses_the_kinds_of_a_product(real: Any) -> Any:
     """Note a product's base key as dirty, whichever of its keys is."""
 
@@ -148,7 +150,7 @@ def confuses_the_kinds_of_a_product(real: Any) -> Any:
     return stale
 
 
-@MUTANTS.plant("streams.indexer.ledger.Ledger.current", "log_healing")
+@MUTANTS.plant("streams.indexer.ledger.Ledger.mark_current", "log_healing")
 def is_cleaned_by_a_newer_record_only(_: Any) -> Any:
     """Leave a key dirty whose newest record was appended again."""
 
@@ -159,7 +161,7 @@ def is_cleaned_by_a_newer_record_only(_: Any) -> Any:
     return current
 
 
-@MUTANTS.plant("streams.indexer.healer.NewestRecordCollector.see", "search")
+@MUTANTS.plant("streams.indexer.healer.NewestRecordCollector.observe", "search")
 def finds_the_last_record(_: Any) -> Any:
     """Take a key's last record for its newest."""
 
@@ -172,7 +174,7 @@ def finds_the_last_record(_: Any) -> Any:
     return see
 
 
-@MUTANTS.plant("streams.indexer.healer.NewestRecordCollector.see", "search")
+@MUTANTS.plant("streams.indexer.healer.NewestRecordCollector.observe", "search")
 def finds_the_first_of_equal_orders(_: Any) -> Any:
     """Append the first write of an event, where the index holds the second."""
 
@@ -207,7 +209,7 @@ def heals_the_first_key_of_a_partition(real: Any) -> Any:
 
     def heal(self: LogHealer, partition: int, due: Mapping[bytes, DirtyEntry]) -> int:
         for key, dirty in list(due.items())[1:]:
-            self._ledger.lost(key, dirty.order)
+            self._ledger.mark_lost(key, dirty.order)
         count: int = real(self, partition, dict(list(due.items())[:1]))
         return count
 
@@ -235,12 +237,12 @@ def _note(*, stale: bool = True, current: bool = True, kind: str | None = None) 
         for record, message, result in zip(records, sources, applied, strict=True):
             if result.outcome is not Outcome.STALE:
                 if current:
-                    self._ledger.current(message.key(), record.order)
+                    self._ledger.mark_current(message.key(), record.order)
                 continue
             product = self._index.product(record.product_id)
             newest = product.orders[kind or kinds[type(record).__name__]] if product else None
             if stale and newest is not None:
-                self._ledger.stale(message.key(), message.partition(), newest)
+                self._ledger.mark_stale(message.key(), message.partition(), newest)
 
     return note
 

@@ -17,20 +17,20 @@ TAKEN_BY_A_THREAD = textwrap.dedent(
     from threading import Thread
 
     from streams.tools.bench.host import resident_bytes
-    from streams.config.process import give_back, tune
+    from streams.config.process import trim_memory, tune_process
 
     def take():
         taken = [bytes(2_000) for _ in range(25_000)]
         del taken
 
-    tune()
+    tune_process()
     before = resident_bytes()
     threads = [Thread(target=take) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    give_back()
+    trim_memory()
     print(resident_bytes() - before)
     """
 )
@@ -59,7 +59,7 @@ DECODED_TOGETHER = textwrap.dedent(
     from streams.model.priority_pool import Priority
     from streams.metrics import Metrics
     from streams.model.model import Model
-    from streams.config.process import tune
+    from streams.config.process import tune_process
     from visualsearch.encoders.images import decode_image
 
     async def run():
@@ -74,7 +74,7 @@ DECODED_TOGETHER = textwrap.dedent(
         model.close()
         print(peak - before, resident_bytes() - before)
 
-    tune()
+    tune_process()
     out = io.BytesIO()
     Image.new("RGB", (4_500, 4_500), (9, 9, 9)).save(out, "WEBP", method=0)
     data = out.getvalue()

@@ -24,7 +24,7 @@ def test_one_engine_is_active(strategy: str, engine: ActiveEngine) -> None:
 def test_what_the_engine_says_is_known() -> None:
     """A small index is scanned."""
     metrics = fresh_metrics()
-    ActiveEngineGauge(metrics, None).update(engine_with(3).serving)
+    ActiveEngineGauge(metrics, None).update(engine_with(3).active_strategy)
     assert value(metrics, "index_serving", engine="exact") == 1
 
 

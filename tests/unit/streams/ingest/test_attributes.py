@@ -119,6 +119,6 @@ async def test_an_error_of_ours_dead_letters_its_event_alone(
     outcomes = await attributes.process(
         [message(n, "product-created", name) for n, name in enumerate(names)]
     )
-    assert [outcome.word for outcome in outcomes] == ["indexed", "dead_lettered", "indexed"]
+    assert [outcome.label for outcome in outcomes] == ["indexed", "dead_lettered", "indexed"]
     assert [(fault.stage, fault.code) for fault in outcomes[1].faults] == [("lane", "internal")]
     assert seen == names

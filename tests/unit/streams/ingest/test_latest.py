@@ -34,7 +34,7 @@ async def test_an_older_record_is_superseded_and_its_faults_are_kept() -> None:
     latest, newer = LatestOrder(), outcome(2)
     assert await written(latest, newer) is newer
     left = await written(latest, outcome(1))
-    assert (left.word, left.type, left.records, left.retry) == (
+    assert (left.label, left.type, left.records, left.retry) == (
         "superseded", "product-created", [], None)  # fmt: skip
     assert left.faults == [FAULT]
     again = outcome(2)  # the same event from `product-retry`
@@ -73,13 +73,13 @@ async def test_records_of_one_product_are_written_one_at_a_time() -> None:
             done.append("newer")
 
     async def older() -> None:
-        done.append((await written(latest, outcome(1))).word)
+        done.append((await written(latest, outcome(1))).label)
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(newer())
         await asyncio.sleep(0)
         tasks.create_task(older())
-        assert (await written(latest, outcome(1, "q"))).word == "retried"
+        assert (await written(latest, outcome(1, "q"))).label == "retried"
         await asyncio.sleep(0.01)
         assert done == []
         gate.set()

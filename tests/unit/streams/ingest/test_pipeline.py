@@ -41,7 +41,7 @@ async def test_a_retry_that_no_worker_wrote_is_dead_lettered() -> None:
     written, foreign = Written(), message(7, "product-created")
     await embedding(written).handle_retry(foreign)
     outcome = written.of(foreign)
-    assert outcome.word == "dead_lettered"
+    assert outcome.label == "dead_lettered"
     assert [(fault.stage, fault.code) for fault in outcome.faults] == [("decode", "retry_invalid")]
 
 
@@ -90,7 +90,7 @@ async def test_what_cannot_be_written_is_dead_lettered_alone(
         batches.take(event, partial(released.append, event.offset))
     await until(lambda: len(released) == 3)
     await batches.close(1.0)
-    assert [written.of(event).word for event in events] == ["indexed", "dead_lettered", "indexed"]
+    assert [written.of(event).label for event in events] == ["indexed", "dead_lettered", "indexed"]
     assert [fault.code for fault in written.of(events[1]).faults] == ["internal"]
     assert released == [0, 1, 2]
     assert len(written.outcomes) == 3

@@ -42,7 +42,7 @@ def test_a_worker_begins_with_what_the_snapshot_holds(
     assert value(metrics, "restore_seconds", step="checksums") > 0
     ledger = Ledger(1.0, lambda: 0.0)
     reader = LogReader({}, TOPIC, beginning.engine, ledger, metrics, lambda: 0.0, partitions=2,
-                       start_positions=beginning.start_positions)  # fmt: skip
+                       starts=beginning.start_positions)  # fmt: skip
     keeper = build_scheduler(settings, beginning, reader, ledger, metrics)
     assert keeper is not None
     assert keeper.age_s() == 0.0  # nothing has changed since

@@ -124,13 +124,13 @@ CASES = {
     "older than what was read": (found(worker=worker()), "searchable", "searchable; its events"),
     "only the worker knows it is deleted": (
         found(worker=worker(DELETED, DELETED, why="deleted")), "deleted", "knows it as deleted"),
-    "pictures that are tried again": (
+    "images that are tried again": (
         found(BOTH, records=LIVE[:1], retries=(retry(BOTH.offset),)), "retrying",
         "tried again at 1970-01-01T00:01:00+00:00 (retry 2, last image_host_down: gone)"),
-    "some pictures are tried again": (
+    "some images are tried again": (
         found(event(CREATED, 2), records=(LIVE[0], record("vectors", CREATED, images=1)),
               worker=worker(), retries=(retry(BOTH.offset),)),
-        "searchable_in_part", "1 of its 2 pictures failed: its pictures are tried again at"),
+        "searchable_in_part", "1 of its 2 images failed: its images are tried again at"),
     "only a dead letter": (
         found(dead_letters=(letter(9, "key_mismatch"),)),
         "failed", "key_mismatch (dead letter 0@12)"),
@@ -148,17 +148,17 @@ CASES = {
     "the worker is behind with an offer": (
         found(BOTH, event(OFFER), records=(*LIVE, record("offer", OFFER)), worker=worker()),
         "late", "has not applied index-log[0]@50 (offer)"),
-    "the pictures failed": (
+    "the images failed": (
         found(BOTH, records=LIVE[:1], dead_letters=(letter(10),), worker=worker(vectors=None,
               why="no_vectors")),
-        "failed", "not searchable: its pictures failed: image_http_404 (dead letter 0@12)"),
-    "the new pictures failed": (
+        "failed", "not searchable: its images failed: image_http_404 (dead letter 0@12)"),
+    "the new images failed": (
         found(BOTH, event(UPDATED), records=(record("base", UPDATED), LIVE[1]),
               dead_letters=(letter(20),), worker=worker(UPDATED)),
-        "searchable_outdated", "searchable with its former pictures, the new ones failed: image_"),
-    "one of two pictures failed": (
+        "searchable_outdated", "searchable with its former images, the new ones failed: image_"),
+    "one of two images failed": (
         found(event(CREATED, 2), records=LIVE, dead_letters=(letter(10),), worker=worker()),
-        "searchable_in_part", "searchable, but 1 of its 2 pictures failed: image_http_404 (dead"),
+        "searchable_in_part", "searchable, but 1 of its 2 images failed: image_http_404 (dead"),
     "a former event's letter is history": (
         found(event(UPDATED), records=(record("base", UPDATED), record("vectors", UPDATED)),
               dead_letters=(letter(10),), worker=worker(UPDATED, UPDATED)),
@@ -198,10 +198,10 @@ CASES = {
     "only an offer": (
         found(event(OFFER), records=(record("offer", OFFER),)), "no_product_event",
         "not searchable: only offers came"),
-    "no pictures": (
+    "no images": (
         found(event(CREATED, 0), records=(LIVE[0], record("vectors", CREATED, images=0)),
               worker=worker(why="no_vectors")),
-        "no_pictures", "not searchable: its event product-events[0]@10 has no pictures"),
+        "no_pictures", "not searchable: its event product-events[0]@10 has no images"),
     "no vectors in what was read": (
         found(records=LIVE[:1], worker=worker(vectors=None, why="no_vectors")), "no_vectors",
         "not searchable: the index log has no vectors of it"),

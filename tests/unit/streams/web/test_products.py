@@ -74,10 +74,10 @@ def test_vectors_one_product_and_a_limit_on_request() -> None:
 def test_the_engine_gives_products_in_slices_and_vectors_of_the_same_moment() -> None:
     """Past the last there is none."""
     made = engine(3)
-    assert [state.product_id for state in made.known(1, 5)] == ["p1", "p2"]
-    assert made.known(3, 5) == []
-    state, rows = made.pictured("p2") or (None, None)
+    assert [state.product_id for state in made.list_products(1, 5)] == ["p1", "p2"]
+    assert made.list_products(3, 5) == []
+    state, rows = made.product_with_vectors("p2") or (None, None)
     assert state is not None
     assert rows is not None
     assert np.allclose(rows, [unit("p2")], atol=2e-5)  # as stored
-    assert made.pictured("nobody") is None
+    assert made.product_with_vectors("nobody") is None

@@ -107,7 +107,7 @@ async def test_a_part_that_cannot_be_stopped_keeps_no_other_from_its_stop(
     worker = Worker(Settings(), frozenset({"search", "ingest"}))
     worker._client = part(name="client")
     worker._search = SimpleNamespace(
-        requests=awaited(name="requests"), app=awaited(name="app"), keeper=part(name="keeper"),
+        requests=awaited(name="requests"), app=awaited(name="app"), snapshots=part(name="keeper"),
         healer=part(name="healer"), reader=part(name="reader"), engine=part(name="engine"),
         pipeline=part(name="pipeline"), fetcher=awaited(name="query fetcher"),
     )  # fmt: skip

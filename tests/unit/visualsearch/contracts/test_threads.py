@@ -12,12 +12,12 @@ FIRST_USE = """
 import sys, threading
 sys.setswitchinterval(1e-6)
 from visualsearch.contracts.codec import decode_event
-from visualsearch.contracts.records import Offer, decode_record, encode_record
+from visualsearch.contracts.records import OfferLogRecord, decode_record, encode_record
 from visualsearch.contracts.search import decode_request
 
 EVENT = (b'{"event_id":"e","event_type":"product-created","occurred_at":"2026-01-01T00:00:00Z",'
          b'"product":{"product_id":"p","title":"t","images":[]}}')
-RECORD = encode_record(Offer(order=(1, 2, 3)))
+RECORD = encode_record(OfferLogRecord(order=(1, 2, 3)))
 barrier = threading.Barrier(8)
 done = []
 

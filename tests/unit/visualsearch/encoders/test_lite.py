@@ -121,8 +121,8 @@ def test_weights_know_what_they_were_measured_to_do() -> None:
     record = json.loads(lite_model.CHECKSUM.read_text())
     measured = {name: figure["mean"] for name, figure in record["measured"].items()}
     assert {name for name, bar in lite_quality.BARS.items() if measured[name] < bar} == set()
-    assert measured["drawn: colour + kind, kind"] >= 0.9
-    assert measured["drawn: colour + kind, colour"] >= 0.9
+    assert measured["drawn: color + kind, kind"] >= 0.9
+    assert measured["drawn: color + kind, color"] >= 0.9
     assert lite_model.WEIGHTS.stat().st_size < 12_000_000
 
 

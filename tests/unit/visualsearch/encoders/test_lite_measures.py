@@ -64,7 +64,7 @@ def test_only_pictures_never_trained_on_are_asked_for() -> None:
     """Three of four styles are held out: 18 back views, 36 other colors."""
     goods = shop()
     assert len(measures.other_views(goods)["luma: any view, top 3"]) == 18
-    assert len(measures.in_color(goods, words, 1.0)["luma: in another colour, first"]) == 36
+    assert len(measures.in_color(goods, words, 1.0)["luma: in another color, first"]) == 36
 
 
 def test_a_picture_never_finds_itself() -> None:
@@ -79,8 +79,8 @@ def test_a_picture_never_finds_itself() -> None:
 def test_the_wrong_color_is_not_the_right_answer() -> None:
     """Without a weight for the word, "in blue" finds the source's own likes: other colors."""
     scores = measures.in_color(shop(), words, 0.0)
-    assert 0 < scores["luma: in another colour, first"].mean() < 1
-    assert scores["luma: in another colour, top 5"].mean() == 1
+    assert 0 < scores["luma: in another color, first"].mean() < 1
+    assert scores["luma: in another color, top 5"].mean() == 1
 
 
 def test_precision_counts_as_many_hits_as_there_are_right_answers() -> None:
@@ -89,8 +89,8 @@ def test_precision_counts_as_many_hits_as_there_are_right_answers() -> None:
               for n in range(8)]  # fmt: skip
     goods = Shown(labels, np.stack([along(0)] * 8))
     scores = measures.colored_kinds(goods, words)
-    assert scores["luma: colour + kind, kind"].tolist() == [1, 1]
-    assert scores["luma: colour + kind, colour"].sum() == 1
+    assert scores["luma: color + kind, kind"].tolist() == [1, 1]
+    assert scores["luma: color + kind, color"].sum() == 1
 
 
 def test_the_better_of_two_crops_counts() -> None:

@@ -148,7 +148,7 @@ def test_without_faiss_a_snapshot_with_lists_is_scanned(
     monkeypatch.setitem(sys.modules, "faiss", None)
     back = restored(path).engine
     check_storage(back)
-    assert back.serving == "exact"
+    assert back.active_strategy == "exact"
     assert len(back.search(Query(V[0], top_k=COUNT)).hits) == COUNT
     monkeypatch.undo()
     drain(back)

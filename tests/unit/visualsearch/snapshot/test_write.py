@@ -235,7 +235,7 @@ def test_an_engine_outlives_its_snapshot(tmp_path: Path) -> None:
     assert {file.name: file.read_bytes() for file in path.iterdir()} == before
     folders.remove(path)
     assert [a.hits for a in answers(back)] == [a.hits for a in answers(engine_of(records(time=2)))]
-    assert len(json.dumps(back.known(0, 1)[0].product_id)) > 0
+    assert len(json.dumps(back.list_products(0, 1)[0].product_id)) > 0
     assert back.stats().known_products == COUNT + 1
 
 
