@@ -53,9 +53,9 @@ class NewestRecordCollector:
         self.found: dict[bytes, LogRecord] = {}
 
     def observe(self, key: bytes | None, value: bytes | None, headers: Headers) -> None:
-        """Look at the next record; of equal orders the later one counts, as it does live.
+        """Collect a record of at least the wanted order; of equal orders the later one wins.
 
-        One that is newer than what is wanted, and not yet read by the reader, will do as well.
+        The engine does the same. A newer record that it has not applied yet also counts.
         """
         if key is None or value is None or key not in self._least:
             return

@@ -1,8 +1,8 @@
-"""The index log → the engine: read by assignment, live and in replay by the same code.
+"""Reads the index log into the engine, by partition assignment, live and in replay.
 
 There is no consumer group, since the applied offsets belong to the index. The reader has caught up
 once it has seen the end-of-partition event of every partition: compaction hides the last offsets.
-For a busy partition the end at the start counts.
+A busy partition is caught up at the high watermark that it had at the start.
 """
 
 import logging
@@ -71,7 +71,7 @@ class LogReader:
         self.caught_up = threading.Event()
         self.failed = threading.Event()
         self.watermark = Watermark(partitions)
-        self.progress_at = time.monotonic()  # a clock that is set is no standstill
+        self.progress_at = time.monotonic()  # monotonic: setting the clock is no stall
         self._options = options
         self._topic = topic
         self._partitions = partitions
@@ -99,9 +99,9 @@ class LogReader:
             self._thread.join()
 
     def lag(self) -> dict[int, int]:
-        """Return the offsets left to apply by partition, at most; 0 once an end was met.
+        """Return the number of offsets left to apply, by partition; 0 at the end.
 
-        Compaction leaves holes, so it is an upper bound.
+        An upper bound, since compaction leaves gaps.
         """
         positions = self.positions()
         return {p: max(high - positions.get(p, 0), 0) for p, high in dict(self._highs).items()}
@@ -159,7 +159,7 @@ class LogReader:
                             message.offset(), error)  # fmt: skip
         applied = self._index.apply(records)
         self._note_orders(records, sources, applied)
-        self._note_positions(polled)  # after the ledger: a snapshot asks for them before it
+        self._note_positions(polled)  # after the ledger: a snapshot reads positions first
         self._observe(records, sources, applied)
         for _, partition in polled.ends:
             self.watermark.mark_end(partition)
@@ -168,13 +168,13 @@ class LogReader:
     def _note_orders(
         self, records: Sequence[Record], sources: Sequence[Any], applied: Sequence[Applied]
     ) -> None:
-        """Tell the ledger of records that came after newer ones.
+        """Mark the records' keys in the ledger as stale or current.
 
-        Only orders count: a record that this index cannot use is as good a last one, or workers
-        of two models would each append over the other's forever.
+        Only orders count. If a foreign model's record counted as stale, workers of two models would
+        heal each other's records forever.
         """
         if not len(self._ledger) and Outcome.STALE not in [result.outcome for result in applied]:
-            return  # a replay of millions must not pay for what is rare
+            return  # nothing to mark: the fast path of a replay
         for record, message, result in zip(records, sources, applied, strict=True):
             if result.outcome is not Outcome.STALE:
                 self._ledger.mark_current(message.key(), record.order)
@@ -202,7 +202,7 @@ class LogReader:
             self._metrics.records.labels("unknown", "unreadable").inc(len(polled.unreadable))
 
     def _pass(self, offsets: Iterable[tuple[int, int]]) -> None:
-        """Note offsets that were passed without a record: the epochs stay."""
+        """Advance positions past offsets without a record; leader epochs stay."""
         for partition, offset in offsets:
             before = self._positions.get(partition, Position(0))
             if offset >= before.offset:

@@ -1,4 +1,4 @@
-"""An event → its `base` and `offer` records: what a product is and costs, known without a model.
+"""Product event → `base` and `offer` records, which need no model.
 
 Pure functions.
 """
@@ -28,7 +28,7 @@ ORDER_CODES = frozenset({"version_missing", "order_header_invalid"})
 
 
 def attributes_outcome(event: OrderedEvent | SchemaError, inline_limit: int) -> EventOutcome:
-    """Return the `base` and `offer` records of an event, or the dead letter of what is none."""
+    """Return an event's `base` and `offer` records, or the dead letter of an invalid one."""
     if isinstance(event, SchemaError):
         stage = "order" if event.code in ORDER_CODES else "decode"
         return EventOutcome("dead_lettered", faults=[Fault(stage, event.code, str(event))])
@@ -54,9 +54,9 @@ def _records(ordered: OrderedEvent, inline_limit: int) -> list[IndexRecord]:
 
 
 def _ref(number: int, image: ImageSource, inline_limit: int) -> LogImageRef | None:
-    """Return where an image is; None for an inline one that the embedding pipeline dead-letters.
+    """Return an image's reference; None for an invalid inline one, dead-lettered elsewhere.
 
-    It is named here and stored there: a blob store that is full must not hold up a price.
+    The embedding pipeline stores the bytes: a full blob store must not delay a price.
     """
     url = image.url if image.data is None else inline_reference(image.data, inline_limit)
     if url is None:
@@ -65,12 +65,12 @@ def _ref(number: int, image: ImageSource, inline_limit: int) -> LogImageRef | No
 
 
 def image_id(number: int, image: ImageSource) -> str:
-    """Return the id of an image: its own, or its place in the product's list."""
+    """Return the id of an image: its own, or its index in the product's list."""
     return image.image_id if image.image_id is not None else str(number)
 
 
 def base_record(product: Product, order: Order, images: list[LogImageRef]) -> BaseLogRecord:
-    """Return what a product is, as the log keeps it."""
+    """Return the `base` record of a product."""
     return BaseLogRecord(
         order=order,
         title=product.title,
@@ -85,7 +85,7 @@ def base_record(product: Product, order: Order, images: list[LogImageRef]) -> Ba
 
 
 def offer_record(product: Product | OfferEvent, order: Order) -> OfferLogRecord:
-    """Return what a product costs and whether it can be had, as the log keeps it."""
+    """Return the `offer` record of a product: price, currency, stock."""
     return OfferLogRecord(
         order=order, price=product.price, currency=product.currency, in_stock=product.in_stock
     )

@@ -11,10 +11,10 @@ from streams.kafka.consumer_group import Acknowledge, Sink
 from streams.kafka.messages import SourceMessage
 from streams.kafka.window import failure_of
 
-HELD = 2_000  # events in memory
-HELD_BYTES = 64 * 1024 * 1024
-LOOK_S = 0.05
-SETTLE_S = 1.0  # after a rebalance, for what is already in the topic to be read
+MAX_EVENTS = 2_000  # events in memory
+MAX_BYTES = 64 * 1024 * 1024
+POLL_S = 0.05
+SETTLE_S = 1.0  # after a rebalance, to read the later attempts first
 
 
 class DelayQueue:
@@ -30,9 +30,11 @@ class DelayQueue:
         self._sink = sink
         self._longest_s = longest_s
         self._now = now
-        # By time.monotonic; the ticket keeps equals in their order and tells which is the last.
+        # By time.monotonic. The ticket keeps equal times in order and identifies the last message.
         self._due: list[tuple[float, int, str]] = []
-        self._held: dict[str, tuple[int, SourceMessage, Acknowledge]] = {}  # by the event's place
+        self._pending: dict[
+            str, tuple[int, SourceMessage, Acknowledge]
+        ] = {}  # by the event's source
         self._ticket = itertools.count()
         self._start_at: float | None = None
         self._bytes = 0
@@ -41,12 +43,12 @@ class DelayQueue:
         self.failure: BaseException | None = None  # why this process should be restarted
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._pending)
 
     @property
     def has_room(self) -> bool:
-        """Whether more may be held."""
-        return not self._closed and len(self._held) < HELD and self._bytes < HELD_BYTES
+        """Whether another event fits."""
+        return not self._closed and len(self._pending) < MAX_EVENTS and self._bytes < MAX_BYTES
 
     def take(self, message: SourceMessage, finished: Acknowledge) -> None:
         """Hold an event until it is due; once closed it is left to the partition's next owner."""
@@ -58,7 +60,7 @@ class DelayQueue:
         wait_s = min(max(not_before_ms(message) / 1000 - self._now(), 0.0), self._longest_s)
         event, ticket = original_source(message), next(self._ticket)
         self._supersede(event)
-        self._held[event] = (ticket, message, finished)
+        self._pending[event] = (ticket, message, finished)
         self._bytes += message.size
         heapq.heappush(self._due, (now + wait_s, ticket, event))
         if self._task is None or self._task.done():
@@ -69,8 +71,8 @@ class DelayQueue:
         self.failure = failure_of(task, "the delay") or self.failure
 
     def _supersede(self, event: str) -> None:
-        """Finish with a message of an event that a later one has replaced."""
-        if (known := self._held.pop(event, None)) is not None:
+        """Acknowledge an event's earlier message, which a later one replaces."""
+        if (known := self._pending.pop(event, None)) is not None:
             self._bytes -= known[1].size
             known[2]()
 
@@ -79,24 +81,24 @@ class DelayQueue:
             now = time.monotonic()
             due, ticket, event = self._due[0]
             if max(due, self._start_at or now) > now or not self._sink.has_room:
-                await asyncio.sleep(LOOK_S)
+                await asyncio.sleep(POLL_S)
                 continue
             heapq.heappop(self._due)
-            if (known := self._held.get(event)) is not None and known[0] == ticket:
-                del self._held[event]
+            if (known := self._pending.get(event)) is not None and known[0] == ticket:
+                del self._pending[event]
                 self._bytes -= known[1].size
                 self._sink.take(known[1], known[2])
 
     def cancel(self) -> None:
-        """Drop all."""
+        """Drop all events: the partitions' next owners read them again."""
         self._due.clear()
-        self._held.clear()
+        self._pending.clear()
         self._bytes = 0
         self._start_at = None
         self._sink.cancel()
 
     async def close(self, timeout_s: float) -> None:
-        """Leave what waits to the next owner; give what is in work some time."""
+        """Stop; waiting events are left to the next owner. Closes the sink within `timeout_s`."""
         self._closed = True
         if self._task is not None:
             self._task.cancel()

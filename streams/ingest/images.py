@@ -1,7 +1,7 @@
 """The images of an event: fetched, embedded and, if they are inline, stored.
 
-The model call, the dear step, is skipped for bytes that it has seen, and the transfer for an image
-that its host says is unchanged.
+Bytes that were embedded before skip the model call. An image that its host reports as unchanged
+skips the transfer.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class ImageResult:
     embedded: Embedded | None = None
     etag: str | None = None
     fault: Fault | None = None
-    transient: bool = False  # a later try may mend the fault
+    transient: bool = False  # a later attempt may succeed
 
     def failed(
         self, stage: str, code: str, text: object, *, attempts: int = 1, transient: bool = False
@@ -47,7 +47,7 @@ class ImageResult:
 
 @dataclass(frozen=True, slots=True)
 class EventImages:
-    """A result per image that is not dead-lettered yet, and what the vectors say of the product."""
+    """A result per image that is not dead-lettered yet, and the guessed attributes."""
 
     results: Sequence[ImageResult]
     model: str
@@ -84,9 +84,9 @@ class ImageVectors:
         return EventImages(results, self._embedder.model_id, guessed)
 
     async def _result(self, image: ImageResult, *, retry_tier: bool) -> ImageResult:
-        """Embed an image, and store it beside that if it is inline.
+        """Embed an image and, if it is inline, store it concurrently.
 
-        Its vector is written even if its bytes are not stored yet; the event then comes back.
+        Its vector is written even if its bytes are not stored yet; the event is then retried.
         """
         if image.source.data is None:
             return await self._embedded(image, retry_tier=retry_tier)
@@ -105,7 +105,7 @@ class ImageVectors:
         version = version if known else None  # without a vector the bytes are needed
         try:
             async with self._reader.read(image.source, version, retry_tier=retry_tier) as fetched:
-                if fetched is None:  # as it was
+                if fetched is None:  # unchanged
                     return replace(image, embedded=known, etag=version.etag if version else None)
                 found = await self._embedder.embed(fetched.data)
         except FetchError as error:

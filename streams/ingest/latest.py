@@ -1,8 +1,8 @@
-"""The latest order of each product, so that what one process writes is in order.
+"""The latest order of each product: keeps one process from writing stale records.
 
-An event that was slow to fetch, or comes back from `product-retry`, may be older than what was
-written meanwhile. A reader would ignore its record, but compaction would keep it; the log is
-healed of that (ADR 5), and what need not be healed is better.
+An event that was slow to fetch, or comes back from `product-retry`, may be older than the last
+record. A reader would ignore the stale record, but compaction would keep it until the log is healed
+(ADR 5).
 """
 
 import asyncio
@@ -20,11 +20,11 @@ REMEMBERED = 100_000  # products
 @dataclass(slots=True)
 class _ProductLock:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    users: int = 0  # who has the lock or waits for it
+    users: int = 0  # tasks that hold the lock or wait for it
 
 
 class LatestOrder:
-    """The order of the newest record that was written here, for the last products."""
+    """The order of the newest record that this process wrote, for the last products."""
 
     def __init__(self) -> None:
         self._orders = Lru[str, Order](REMEMBERED)
@@ -37,25 +37,25 @@ class LatestOrder:
 
     @asynccontextmanager
     async def turn(self, outcome: EventOutcome) -> AsyncIterator[EventOutcome]:
-        """Give what is to be written of an event: `superseded` where a newer one was quicker.
+        """Hold the product's lock; yield the outcome, `superseded` if its record is stale.
 
-        One product's records are written one at a time. A record counts as written when the block
+        Records of one product are written one at a time. A record counts as written once the block
         ends without an error.
         """
         if not outcome.records:
             yield outcome
             return
         product_id, record, _ = outcome.records[0]
-        turn = self._writing.setdefault(product_id, _ProductLock())
-        turn.users += 1
+        entry = self._writing.setdefault(product_id, _ProductLock())
+        entry.users += 1
         try:
-            async with turn.lock:
+            async with entry.lock:
                 if self.is_stale(product_id, record.order):
                     yield EventOutcome("superseded", outcome.type, faults=outcome.faults)
                 else:
                     yield outcome
                     self._orders.put(product_id, record.order)
         finally:
-            turn.users -= 1
-            if not turn.users:
+            entry.users -= 1
+            if not entry.users:
                 del self._writing[product_id]

@@ -27,7 +27,7 @@ class OriginalPosition:
 
     @property
     def header(self) -> tuple[str, bytes]:
-        """The header by which an event that is published again keeps this place."""
+        """The header with which a replayed event keeps its order."""
         return ORDER_HEADER, f"{self.timestamp_ms},{self.offset}".encode()
 
 
@@ -46,7 +46,7 @@ def parse_original_position(header: bytes) -> OriginalPosition | None:
 
 
 def original_position(message: SourceMessage) -> OriginalPosition:
-    """Return where a message stands or, if it is a replay, where its original stood.
+    """Return the position of a message; for a replay, that of its original.
 
     Raises SchemaError `order_header_invalid`: guessing would put an old event before newer ones.
     """
@@ -64,7 +64,7 @@ def original_position(message: SourceMessage) -> OriginalPosition:
 def order_of(event: ProductEvent, message: SourceMessage, mode: OrderMode) -> Order:
     """Return (timestamp in ms or version, source offset, rank of the event type).
 
-    Time and offset are those of the original where the message is a replay. Raises SchemaError
+    A replay has the time and offset of its original. Raises SchemaError
     `order_header_invalid`, and `version_missing` in `explicit` mode for an event without a
     version, a null delete among them.
     """

@@ -1,4 +1,4 @@
-"""What both pipelines share: an event with its order, and what is to be written of it.
+"""Types of both pipelines: an event with its order, and its outcome.
 
 Pure functions.
 """
@@ -20,7 +20,7 @@ from visualsearch.contracts.records import IndexRecord, Order, encode_record, re
 
 @dataclass(frozen=True, slots=True)
 class OrderedEvent:
-    """A product event, where it was read and where it stands in the order."""
+    """A product event with its source message and its order."""
 
     event: ProductEvent
     order: Order
@@ -29,7 +29,7 @@ class OrderedEvent:
 
     @property
     def product_id(self) -> str:
-        """The product that it is about."""
+        """The product's id."""
         return self.event.product.product_id
 
     @property
@@ -46,7 +46,7 @@ class OrderedEvent:
 
 
 RecordEntry = tuple[str, IndexRecord, OrderedEvent]
-"""A product, a record of it and the event that made it."""
+"""Product id, record, and the event that it comes from."""
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ class EventOutcome:
 
 
 def read_event(message: SourceMessage, mode: OrderMode) -> OrderedEvent:
-    """Decode a message and give it its order, a replay that of its original. Raises SchemaError."""
+    """Decode a message and its order; a replay has its original's. Raises SchemaError."""
     if (damage := message.damage) is not None:
         raise SchemaError(damage.code, damage.message)
     event = decode_event(
@@ -80,7 +80,7 @@ def read_event(message: SourceMessage, mode: OrderMode) -> OrderedEvent:
 def decode(
     message: SourceMessage, mode: OrderMode, *, retried: bool = False
 ) -> OrderedEvent | SchemaError:
-    """Decode a message and give it its order; return the error of what cannot be read."""
+    """Decode a message and its order; return the error if it is invalid."""
     try:
         return replace(read_event(message, mode), retried=retried)
     except SchemaError as error:

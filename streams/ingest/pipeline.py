@@ -1,4 +1,4 @@
-"""The two paths of a product event to the index log, side by side and each on one screen."""
+"""The embedding and attribute pipelines: product events → index log records."""
 
 import asyncio
 import logging
@@ -19,13 +19,13 @@ from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.events import ProductOfferUpdated
 
 log = logging.getLogger(__name__)
-LARGE = 64 * 1024  # bytes; decoding more would be felt on the event loop
+LARGE = 64 * 1024  # bytes; larger events are decoded off the event loop
 
 
 class EmbeddingPipeline:
-    """Event → images → vectors → record. It waits for hosts and model, one task per event.
+    """Product event → images → vectors → record, one task per event.
 
-    An event some of whose images cannot be had just now passes again by way of `product-retry`.
+    An event whose images fail for a transient reason is retried through `product-retry`.
     """
 
     name = "embedding"
@@ -46,12 +46,12 @@ class EmbeddingPipeline:
         self._delays_s = delays_s
 
     async def handle(self, message: SourceMessage, attempt: Attempt = FIRST) -> None:
-        """Bring an event to Kafka's acknowledgement. Raises nothing but errors of ours."""
+        """Process an event; return once Kafka has acknowledged. Raises only internal errors."""
         event = await self._decode(message, attempt)  # codec + order
         if isinstance(event, SchemaError):
             outcome = EventOutcome("skipped")  # the attribute pipeline dead-letters it
         elif isinstance(event.event, ProductOfferUpdated):
-            outcome = EventOutcome("skipped", event.type)  # it says nothing of images
+            outcome = EventOutcome("skipped", event.type)  # an offer has no images
         elif self._latest.is_stale(event.product_id, event.order):
             outcome = EventOutcome("superseded", event.type)
         else:
@@ -61,7 +61,7 @@ class EmbeddingPipeline:
             await self._publisher.write([message], [current])
 
     async def handle_retry(self, message: SourceMessage) -> None:
-        """Do the same with a message of `product-retry`: the event as it was first read."""
+        """Process a message of `product-retry` as its original event."""
         try:
             original, attempt = parse_retry(message)
         except RetryError as error:
@@ -71,7 +71,7 @@ class EmbeddingPipeline:
             await self.handle(original, attempt)
 
     async def give_up(self, message: SourceMessage, error: Exception) -> None:
-        """Dead-letter an event that an error of ours keeps from its end, as it was first read."""
+        """Dead-letter the original event after an internal error."""
         with suppress(RetryError):
             message, _ = parse_retry(message)
         await self._publisher.write([message], [internal_failure(self.name, message, error)])
@@ -83,10 +83,10 @@ class EmbeddingPipeline:
 
 
 class AttributePipeline:
-    """Events → `base` and `offer` records, batch by batch. It waits for no host, model or store.
+    """Product events → `base` and `offer` records, in batches, without images or the model.
 
-    It dead-letters what cannot be read at all: the embedding pipeline, which reads the same
-    messages, need not.
+    It also dead-letters undecodable messages. The embedding pipeline reads the same messages and
+    skips those.
     """
 
     name = "attributes"
@@ -97,24 +97,24 @@ class AttributePipeline:
         self._inline_limit = inline_limit
 
     async def handle(self, messages: Sequence[SourceMessage]) -> None:
-        """Bring events to Kafka's acknowledgement. Raises nothing but errors of ours."""
+        """Process a batch; return once Kafka has acknowledged. Raises only internal errors."""
         outcomes = await asyncio.to_thread(lambda: [self._outcome(each) for each in messages])
         await self._publisher.write(messages, outcomes)
 
     async def give_up(self, message: SourceMessage, error: Exception) -> None:
-        """Dead-letter an event that an error of ours keeps from its end."""
+        """Dead-letter an event after an internal error."""
         await self._publisher.write([message], [internal_failure(self.name, message, error)])
 
     def _outcome(self, message: SourceMessage) -> EventOutcome:
         try:
             event = decode(message, self._mode)  # codec + order
             return attributes_outcome(event, self._inline_limit)  # pure
-        except Exception as error:  # an error of ours must not stop its neighbors
+        except Exception as error:  # must not fail the rest of the batch
             return internal_failure(self.name, message, error)
 
 
 def internal_failure(pipeline: str, message: SourceMessage, error: Exception) -> EventOutcome:
-    """Log an error of ours; its message is dead-lettered: raising would stop the partition."""
+    """Log an internal error; return a dead letter, since raising would block the partition."""
     log.error("%s: %s failed", pipeline, message.source, exc_info=error)
     fault = Fault("lane", "internal", f"an error of the service: {error!r}")
     return EventOutcome("dead_lettered", faults=[fault])

@@ -1,4 +1,4 @@
-"""The end of both pipelines: outcomes are written to Kafka, acknowledged by it and counted."""
+"""Writes the outcomes of both pipelines to Kafka, and counts them."""
 
 import random
 import time
@@ -16,13 +16,13 @@ from visualsearch.client.messages import OutgoingMessage
 from visualsearch.client.options import MIB
 from visualsearch.client.producer import Producer, SendError
 
-# What the index log takes, less headers and batch. An event may be larger: it may be compressed.
+# The index log's limit less headers and batch. A compressed event may be larger.
 RECORD_LIMIT = 10 * MIB - 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    """A message to be written, the event that it is of, and what it carries of that."""
+    """A message to write, the event that it comes from, and its content."""
 
     message: OutgoingMessage
     source: SourceMessage
@@ -33,7 +33,7 @@ class _Planned:
 class Publisher:
     """Writes records, retries and dead letters; returns once Kafka has acknowledged all.
 
-    What its topic refuses for good is dead-lettered, and a dead letter is cut down to its place.
+    A refused message is dead-lettered; a refused dead letter is cut down to its position.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Publisher:
     async def write(
         self, messages: Sequence[SourceMessage], outcomes: Sequence[EventOutcome]
     ) -> None:
-        """Write one outcome per message. Returns only when nothing can be lost any more."""
+        """Write one outcome per message. Returns once Kafka has acknowledged all."""
         outcomes = list(map(_dead_letter_if_too_large, messages, outcomes))
         plan = self._plan(messages, outcomes)
         what = f"{self._pipeline}: a batch of {len(messages)} events"
@@ -67,7 +67,7 @@ class Publisher:
             writes = [Write(planned.message, planned.required) for planned in plan]
             refused = await deliver(self._producer, writes, what=what, failures=failures)
             plan = [
-                self._instead(planned, error)
+                self._replacement(planned, error)
                 for planned, error in zip(plan, refused, strict=True)
                 if error is not None
             ]
@@ -83,16 +83,16 @@ class Publisher:
                 plan.append(self._retry(message, outcome.retry))
         return plan
 
-    def _instead(self, planned: _Planned, error: SendError) -> _Planned:
-        """Return what to write instead of what is refused for good."""
+    def _replacement(self, planned: _Planned, error: SendError) -> _Planned:
+        """Return the dead letter that replaces a refused message."""
         if isinstance(planned.carries, Fault):
             return self._dead_letter_write(planned.source, planned.carries, bare=True)
         if isinstance(planned.carries, Retry):
-            return self._counted_letter(planned.source, _exhausted_fault(planned.carries))
+            return self._counted_dead_letter(planned.source, _exhausted_fault(planned.carries))
         size = len(planned.message.value or b"")
         code = "record_too_large" if error.too_large else "internal"
         fault = Fault("log", code, f"its record of {size} bytes is refused: {error}")
-        return self._counted_letter(planned.source, fault)
+        return self._counted_dead_letter(planned.source, fault)
 
     def _record(self, key: bytes, entry: RecordEntry) -> _Planned:
         """Return the record, or a dead letter if the record is too large for the log."""
@@ -101,24 +101,24 @@ class Publisher:
         if size <= RECORD_LIMIT:
             return _Planned(message, source, entry)
         text = f"its record has {size} bytes, the index log takes {RECORD_LIMIT}"
-        return self._counted_letter(source, Fault("log", "record_too_large", text))
+        return self._counted_dead_letter(source, Fault("log", "record_too_large", text))
 
     def _retry(self, message: SourceMessage, retry: Retry) -> _Planned:
-        """Return the event for its next attempt."""
+        """Return the retry message of an event."""
         later = replace(retry, delay_s=retry.delay_s * self._jitter())
         now_ms = round(self._now() * 1000)
-        kept = retry_message(self._topics.product_retry, message, later, now_ms=now_ms)
-        return _Planned(kept, message, retry)
+        outgoing = retry_message(self._topics.product_retry, message, later, now_ms=now_ms)
+        return _Planned(outgoing, message, retry)
 
     def _dead_letter_write(
         self, message: SourceMessage, fault: Fault, *, bare: bool = False
     ) -> _Planned:
-        """Return the dead letter. A `bare` one says where the event stands, and has to be taken."""
-        letter = dead_letter(self._topics.dead_letters, message, fault, bare=bare)
-        return _Planned(letter, message, fault, required=bare)
+        """Return the dead letter. A `bare` one has the position alone, and has to be written."""
+        outgoing = dead_letter(self._topics.dead_letters, message, fault, bare=bare)
+        return _Planned(outgoing, message, fault, required=bare)
 
-    def _counted_letter(self, message: SourceMessage, fault: Fault) -> _Planned:
-        """Return the dead letter of a fault that no outcome tells of."""
+    def _counted_dead_letter(self, message: SourceMessage, fault: Fault) -> _Planned:
+        """Count and return the dead letter of a fault that is not in the outcome."""
         self._metrics.dead_letters.labels(fault.code).inc()
         return self._dead_letter_write(message, fault)
 

@@ -1,7 +1,7 @@
-"""Events whose images are tried again later: what `product-retry` carries, and when it is due.
+"""Retries of events with failed images: messages of `product-retry`, and their schedule.
 
-The message is the event as it was published; headers of ours tell where it came from, so that
-its order, its records and its dead letters are those of the first try.
+The message is the original event. Its headers hold the original position, so that order, records
+and dead letters are those of the first attempt.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -15,13 +15,13 @@ from visualsearch.client.messages import Headers, OutgoingMessage
 PREFIX = "__visualsearch.retry."
 _IMAGES = 100  # of a product, by its schema
 _LONGEST_TOPIC = 249
-# An image that was never asked for is tried again for longer than an outage of a long weekend,
-# and no longer than a topic's usual retention: its host may be gone for good.
+# An image whose host was never asked is retried for longer than an outage of a long weekend, but
+# no longer than the usual retention of a topic.
 UNASKED_S = 7 * 86_400.0
 
 
 class RetryError(Exception):
-    """A message of `product-retry` that no visualsearch wrote, or that cannot be read."""
+    """A message of `product-retry` that is unreadable, or that no worker wrote."""
 
     def __init__(self, message: str, *, code: str = "retry_invalid") -> None:
         super().__init__(message)
@@ -30,17 +30,17 @@ class RetryError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What was tried of an event before; images are named by their number.
+    """The earlier attempts at an event; images are identified by number.
 
-    `rounds` counts, for each that is still to be had, how often it could not; those in
-    `dead_lettered` are done with. `passes` counts how often the event came by, tried or not.
+    `failed_rounds` counts the failures of each pending image; `dead_lettered` are final.
+    `deliveries` counts the retry messages of the event, `total_attempts` the fetches.
     """
 
     deliveries: int = 0
     failed_rounds: Mapping[int, int] = field(default_factory=dict)
     total_attempts: int = 0
     dead_lettered: frozenset[int] = frozenset()
-    retry_tier: bool = False  # from `product-retry`: it may take its time and keeps nobody waiting
+    retry_tier: bool = False  # from `product-retry`: has longer timeouts
 
 
 FIRST = Attempt()
@@ -48,7 +48,7 @@ FIRST = Attempt()
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """A next attempt, `delay_s` from now, and why."""
+    """The next attempt, `delay_s` from now, and the fault that causes it."""
 
     attempt: Attempt
     delay_s: float
@@ -62,19 +62,19 @@ def next_retry(
     attempt: Attempt,
     delays_s: Sequence[float],
 ) -> Retry | None:
-    """Return the next attempt of an event whose images, by number, have these faults, if any.
+    """Return the next attempt of an event, by the faults of its images; None if all are final.
 
     `delays_s` are the pauses before each further round; after the last one a fault is final. A
-    round in which nothing was asked of the host, or of the blob store, does not count, for
-    `UNASKED_S` at most. Pauses grow with each attempt, also where nothing was asked.
+    round without a call to the host or blob store does not count, for at most `UNASKED_S`. Pauses
+    grow with each attempt, counted or not.
     """
     if not delays_s:
         return None
     rounds: dict[int, int] = {}
     for number in sorted(transient):
-        asked = faults[number].attempts > 0
-        count = attempt.failed_rounds.get(number, 0) + asked
-        if count <= len(delays_s) and (asked or _waited_s(attempt, delays_s) < UNASKED_S):
+        called = faults[number].attempts > 0
+        count = attempt.failed_rounds.get(number, 0) + called
+        if count <= len(delays_s) and (called or _waited_s(attempt, delays_s) < UNASKED_S):
             rounds[number] = count
     if not rounds:
         return None
@@ -90,7 +90,7 @@ def next_retry(
 
 
 def _waited_s(attempt: Attempt, delays_s: Sequence[float]) -> float:
-    """Return the pauses of an event so far: its age, but for the work on it."""
+    """Return the sum of the pauses of an event so far."""
     listed = delays_s[: attempt.deliveries]
     return sum(listed) + (attempt.deliveries - len(listed)) * delays_s[-1]
 
@@ -132,7 +132,7 @@ def original_source(message: SourceMessage) -> str:
 
 
 def parse_retry(message: SourceMessage) -> tuple[SourceMessage, Attempt]:
-    """Return the event as it was first read, and its attempt. Raises RetryError."""
+    """Return the original event and its attempt. Raises RetryError."""
     if message.damage is not None:
         raise RetryError(message.damage.message, code=message.damage.code)
     facts = {
@@ -160,7 +160,7 @@ def parse_retry(message: SourceMessage) -> tuple[SourceMessage, Attempt]:
 
 
 def _valid_number(text: str) -> int:
-    """Read a number. Raises ValueError, as `int` does, but for more than Kafka can hold, too."""
+    """Parse a number of at most 63 bits. Raises ValueError."""
     number = parse_int64(text)
     if number is None:
         raise ValueError(f"not a number: {text[:40]!r}")
@@ -168,7 +168,7 @@ def _valid_number(text: str) -> int:
 
 
 def _split_entries(text: str) -> list[str]:
-    """Split a list with an entry per image. Raises ValueError for more than a product may have."""
+    """Split a list with an entry per image. Raises ValueError for too many entries."""
     entries = [entry for entry in text.split(",", _IMAGES + 1) if entry]
     if len(entries) > _IMAGES:
         raise ValueError(f"more than {_IMAGES} images")

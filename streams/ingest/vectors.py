@@ -1,7 +1,7 @@
 """An event and the results of its images → its `vectors` record, dead letters and next attempt.
 
-Pure functions. An image that cannot be had just now brings the event to `product-retry`; one that
-never can be is dead-lettered.
+Pure functions. An image that failed for a transient reason sends the event to `product-retry`. A
+permanent fault is dead-lettered.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from visualsearch.contracts.records import LogImageVector, VectorsLogRecord
 
 
 def sources_of(event: OrderedEvent) -> Sequence[ImageSource]:
-    """Return the images that an event gives its product."""
+    """Return the images of an event's product; none for offers and deletes."""
     product = event.event.product
     return product.images if isinstance(product, Product) else ()
 
@@ -25,7 +25,7 @@ def sources_of(event: OrderedEvent) -> Sequence[ImageSource]:
 def vectors_outcome(
     event: OrderedEvent, images: EventImages, attempt: Attempt, delays_s: Sequence[float]
 ) -> EventOutcome:
-    """Return what is to be written of an event; a next attempt where a fault may pass."""
+    """Return the outcome of an event, with a retry if a fault is transient."""
     faults = {result.number: result.fault for result in images.results if result.fault is not None}
     transient = {result.number for result in images.results if result.transient}
     retry = next_retry(faults, transient, attempt, delays_s)
@@ -42,10 +42,9 @@ def vectors_outcome(
 
 
 def vectors_record(event: OrderedEvent, images: EventImages) -> VectorsLogRecord | None:
-    """Return the record of the images that are embedded.
+    """Return the record of the embedded images.
 
-    None where the product has images and none is embedded: the old vectors stay searchable until
-    new ones are there.
+    None if the product has images and none is embedded: the old vectors stay searchable.
     """
     if isinstance(event.event, ProductDeleted):
         return VectorsLogRecord(order=event.order, deleted=True)

@@ -36,7 +36,7 @@ def adopt_commits(settings: Settings) -> int:
             return 0
         try:
             now.commit(offsets=kept, asynchronous=False)
-        except KafkaException as error:  # it has members by now: one of them was quicker
+        except KafkaException as error:  # the group has got members meanwhile
             log.info("%s goes its own way: %s", settings.group(NOW), error.args[0].str())
             return 0
         log.info("%s goes on where %s stopped", settings.group(NOW), settings.group(FORMER))

@@ -1,4 +1,4 @@
-"""Messages worked on batch by batch: a batch is what came while the one before it was in work."""
+"""Messages processed in batches: each holds what arrived during the one before."""
 
 import asyncio
 from collections import deque
@@ -33,12 +33,12 @@ class Batches:
 
     @property
     def has_room(self) -> bool:
-        """Whether a next batch may gather further."""
+        """Whether the next batch may grow."""
         fits = len(self._waiting) < self._events and self._bytes < self._size
         return not self._closed and fits
 
     def take(self, message: SourceMessage, finished: Acknowledge) -> None:
-        """Add a message; once closed it is the next owner's."""
+        """Add a message; once closed it is left to the partition's next owner."""
         if self._closed:
             return
         self._waiting.append((message, finished))
@@ -72,7 +72,7 @@ class Batches:
                 await self._handle_or_give_up([message])
 
     def cancel(self) -> None:
-        """Stop all work."""
+        """Drop waiting messages and cancel the running batch."""
         self._waiting.clear()
         self._bytes = 0
         if self._task is not None:
@@ -80,7 +80,7 @@ class Batches:
             self._task = None
 
     async def close(self, timeout_s: float) -> None:
-        """Take no more, wait for what is in work, and stop what is left then."""
+        """Accept no more, wait for the running batches at most `timeout_s`, cancel the rest."""
         self._closed = True
         if self._task is not None:
             await asyncio.wait({self._task}, timeout=timeout_s)

@@ -21,7 +21,7 @@ from visualsearch.client.options import consumer_limits
 from visualsearch.client.unreadable import skip_unreadable_batch
 
 log = logging.getLogger(__name__)
-BATCH = 100  # messages of one look at the queue
+BATCH = 100  # messages per batch of polls
 BATCH_BYTES = 8 * 1024 * 1024
 POLL_S = 0.2
 SETTLE_S = 5.0  # longer than any `settle` waits by itself
@@ -36,7 +36,7 @@ class Sink(Protocol):
 
     @property
     def has_room(self) -> bool:
-        """Whether more messages may come; messages that were read already come all the same."""
+        """Whether to poll for more messages; those polled already are delivered anyway."""
 
     def take(self, message: SourceMessage, finished: Acknowledge) -> None:
         """Start processing a message; call `finished` once its results are acknowledged."""
@@ -72,8 +72,8 @@ class GroupConsumer:
             "group.id": group,
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
-            # Takes all partitions away at a rebalance, which is one rule for what is in work, and
-            # gives partition n of each topic to the same member: a product's events meet there.
+            # Eager: a rebalance revokes all partitions, so one rule covers messages in progress.
+            # Partition n of every topic goes to one member, which gets all events of a product.
             "partition.assignment.strategy": "range",
             "session.timeout.ms": round(session_timeout_s * 1000),
             "heartbeat.interval.ms": 1000,
@@ -86,10 +86,10 @@ class GroupConsumer:
         self._commit_s = commit_s
         self._settle = settle
         self._in_order = OrderedAcks()
-        self._done: dict[PartitionKey, int] = {}  # the offset to go on from
+        self._done: dict[PartitionKey, int] = {}  # next offset to commit
         self._committed: dict[PartitionKey, int] = {}
         self._commit_at = 0.0
-        self._read_epoch = self._epoch = 0  # of the assignment: as read, and as worked on
+        self._read_epoch = self._epoch = 0  # assignment: of the polls, of the sink
         self._room = asyncio.Event()  # something was finished
         self._paused = False
         self._closing = self._stopping = False
@@ -122,7 +122,7 @@ class GroupConsumer:
             finally:
                 await self._call(partial(self._commit, consumer, wait=True))
                 await self._call(consumer.close)
-        except Exception as error:  # the worker's watch ends the process: a restart is the cure
+        except Exception as error:  # the worker's watch then ends the process
             log.exception("%s cannot go on", self.group)
             self.failure = error
 
@@ -157,7 +157,7 @@ class GroupConsumer:
         settling = asyncio.run_coroutine_threadsafe(self._settle(), self._loop)
         try:
             settling.result(SETTLE_S)
-        except (TimeoutError, CancelledError):  # what is not committed comes again
+        except (TimeoutError, CancelledError):  # uncommitted messages are read again
             settling.cancel()
 
     async def _poll_once(self, consumer: Any) -> None:
@@ -190,9 +190,9 @@ class GroupConsumer:
         self._room.set()
 
     def _poll_batch(self, consumer: Any) -> list[tuple[int, SourceMessage]]:
-        """Return messages, each with the assignment that it belongs to.
+        """Return polled messages, each with its assignment epoch.
 
-        `poll`, not `consume`: a rebalance comes between two polls and never inside of a batch.
+        `poll`, not `consume`: a rebalance happens between two polls, never within a batch.
         """
         found: list[tuple[int, SourceMessage]] = []
         size = 0

@@ -1,9 +1,8 @@
-"""Messages written to Kafka: what is tried forever, and what three times.
+"""The retry policy of writes to Kafka.
 
-- For ever: what may pass, because Kafka or the way to it is at fault. `deliver` alone does that
-  for product events (`retry_forever`).
-- Three times: sending alone a message that its topic refuses (here), and handling a message on
-  which an error of ours is raised (`Window`, `Batches`). A dead letter is written after that.
+- Forever: transient failures of Kafka or the network. For product events only `deliver` does so.
+- Three times: a message that its topic refuses is sent alone (here). A message whose handler fails
+  is handled again (`Window`, `Batches`). After that a dead letter is written.
 """
 
 import asyncio
@@ -19,12 +18,12 @@ from visualsearch.client.messages import OutgoingMessage
 from visualsearch.client.producer import Producer, SendError
 
 TRIES_ALONE = 3
-APART_S = 0.1
+APART_S = 0.1  # longest random pause before a try
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A message to be written. A `required` one waits until its topic is mended to take it."""
+    """A message to write. A `required` one is retried until its topic accepts it."""
 
     message: OutgoingMessage
     required: bool = False
@@ -33,9 +32,9 @@ class Write:
 async def deliver(
     producer: Producer, writes: Sequence[Write], *, what: str, failures: Counter
 ) -> list[SendError | None]:
-    """Write all, for as long as it takes; return per message None, or why it is refused for good.
+    """Write all, retrying transient failures forever; return the final error per message, or None.
 
-    All are sent again after a failure that may pass, each of which is counted.
+    A transient failure is counted in `failures`, and all messages are sent again.
     """
     return await retry_forever(partial(_send, producer, writes, failures), what=what)
 
@@ -43,7 +42,7 @@ async def deliver(
 async def _send(
     producer: Producer, writes: Sequence[Write], failures: Counter
 ) -> list[SendError | None]:
-    """Send all once, and alone what is refused. Raises SendError for what may pass."""
+    """Send all, then each refused message alone. Raises SendError for transient failures."""
     errors = await producer.send_each([write.message for write in writes])
     for write, error in zip(writes, errors, strict=True):
         if error is not None and (write.required or not error.refused):
@@ -56,10 +55,10 @@ async def _send(
 
 
 async def _send_alone(producer: Producer, message: OutgoingMessage) -> SendError | None:
-    """Send by itself what was refused; return the error if it is refused again.
+    """Send a refused message alone; return the error if it is refused again.
 
-    A broker refuses a batch as a whole, and the client makes batches of what several senders
-    give it at the same time: hence the pauses, and three tries. Raises SendError.
+    A broker refuses whole batches, and the client batches the messages of concurrent senders: hence
+    three tries with random pauses. Raises SendError for transient failures.
     """
     error: SendError | None = None
     for _ in range(TRIES_ALONE):

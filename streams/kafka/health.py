@@ -1,4 +1,4 @@
-"""Whether Kafka answers: asked once, and watched in a metric and the log."""
+"""Broker health: a single check, and a watch that logs and exports it."""
 
 import asyncio
 import logging
@@ -31,7 +31,7 @@ class BrokerWatch:
         self._up = up
         self._now = now
         self._away_since: float | None = None
-        self._said_at = 0.0
+        self._logged_at = 0.0
 
     async def run(self) -> None:
         """Check until cancelled."""
@@ -54,9 +54,9 @@ class BrokerWatch:
         if up and self._away_since is not None:
             log.warning("Kafka answers again, after %.0f s", now - self._away_since)
             self._away_since = None
-        elif not up and (self._away_since is None or now - self._said_at >= REMIND_S):
+        elif not up and (self._away_since is None or now - self._logged_at >= REMIND_S):
             self._away_since = now if self._away_since is None else self._away_since
-            self._said_at = now
+            self._logged_at = now
             away_s = now - self._away_since
             log.warning("Kafka does not answer, for %.0f s now; processing waits", away_s)
 
@@ -90,7 +90,7 @@ def wait_until_answers(bootstrap: str, *, timeout_s: float, alive: Callable[[], 
 
 
 def _port_opens(bootstrap: str) -> bool:
-    """Knock first: librdkafka backs off for up to a second after each refused connection."""
+    """Try the port first: librdkafka backs off for up to 1 s after each refused connection."""
     host, _, port = bootstrap.partition(",")[0].strip().rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=1.0).close()

@@ -1,6 +1,6 @@
-"""A worker's heartbeats on the topic `workers`: who is there, and what the brokers' clock says.
+"""A worker's heartbeats on the topic `workers`; they also measure the brokers' clock.
 
-On a producer of their own: a heartbeat that waits behind a queue of records measures the queue.
+They have a producer of their own: behind queued records they would measure the queue.
 """
 
 import logging
@@ -16,31 +16,31 @@ from visualsearch.contracts.workers import WorkerHeartbeat, encode_heartbeat
 
 log = logging.getLogger(__name__)
 EVERY_S = 2.0
-FIRST = 3  # heartbeats in quick succession: the first waits for connections and bounds little
+FIRST = 3  # quick heartbeats: the first waits for connections and measures badly
 FIRST_PAUSE_S = 0.1
-DELIVERY_S = 5.0  # a heartbeat that is older says nothing any more
-GOODBYE_S = 1.0  # with the brokers away a stop must not wait for them
+DELIVERY_S = 5.0  # an older heartbeat is worthless
+GOODBYE_S = 1.0  # at most, at a stop without brokers
 SKEWED_S = 1.0
 REMIND_S = 60.0
 
 
 class SkewWatch:
-    """Says, in a metric and in the log, how far the brokers' clock is from this worker's.
+    """Exports and logs the offset between the brokers' clock and this worker's.
 
-    It takes nobody out of service: ages of requests are computed with the offset.
+    A skewed worker stays in service: ages of requests are corrected by the offset.
     """
 
     def __init__(self, offset: Gauge) -> None:
         self._offset = offset
         self._skewed = False
-        self._said_at = 0.0
+        self._logged_at = 0.0
 
     def record(self, offset_s: float, now_s: float) -> None:
         """Set the metric; log a change, and once a minute that it lasts. `now_s` is monotonic."""
         self._offset.set(offset_s)
         skewed = abs(offset_s) > SKEWED_S
-        if skewed and (not self._skewed or now_s - self._said_at >= REMIND_S):
-            self._said_at = now_s
+        if skewed and (not self._skewed or now_s - self._logged_at >= REMIND_S):
+            self._logged_at = now_s
             log.warning("this machine's clock is %.1f s %s the brokers'; set it, ages of requests "
                         "are corrected meanwhile", abs(offset_s),
                         "behind" if offset_s > 0 else "ahead of")  # fmt: skip
@@ -71,15 +71,15 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def wait_measured(self, timeout_s: float) -> bool:
-        """Return whether the brokers' clock is known, at the latest after `timeout_s`."""
+        """Wait for the first measurement of the brokers' clock; False after `timeout_s`."""
         return self._measured.wait(timeout_s)
 
     def close(self) -> None:
-        """Say goodbye, if a broker hears it within a second."""
+        """Stop, with a tombstone if a broker takes it within a second."""
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join(2 * GOODBYE_S)
@@ -91,7 +91,7 @@ class Heartbeat:
             try:
                 producer = producer or self._connect()
                 self._beat(producer)
-            except Exception:  # the next one may do
+            except Exception:  # the next one may succeed
                 log.exception("no heartbeat")
         if producer is not None and self._announced is not None:
             self._send(producer, self._announced, None)
@@ -116,7 +116,7 @@ class Heartbeat:
             self._measured.set()
 
     def _send(self, producer: Any, worker_id: str, value: bytes | None) -> None:
-        """Send and wait for the acknowledgement, or a stop; the next one makes good what fails."""
+        """Send and wait for the acknowledgement or a stop. A failure is only logged."""
         from confluent_kafka import KafkaException
 
         sent_s = self._clock.monotonic()

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 EVERY_S = 5.0
-MEASURE_S = 2.0  # for one group: what was not seen by then counts by its offsets
-COUNTED = 100  # more offsets than these are not counted message by message
+MEASURE_S = 2.0  # for one group: unseen messages then count by offsets
+COUNTED = 100  # larger ranges are counted by offsets
 COUNTED_BYTES = 1024 * 1024  # of one partition: messages may hold images
 
 Ranges = Mapping[Partition, tuple[int, int]]
@@ -33,9 +33,9 @@ Ranges = Mapping[Partition, tuple[int, int]]
 
 @dataclass(slots=True)
 class Backlog:
-    """What stands in a range of offsets; `first_ms` is the timestamp of its first message.
+    """The messages seen in a range of offsets; `first_ms` is the timestamp of the first.
 
-    `messages` is exact once all of the range was seen, else at most so many.
+    `messages` is exact once the whole range was seen; see `upper_bound`.
     """
 
     position: int
@@ -45,7 +45,7 @@ class Backlog:
     first_ms: int | None = None
 
     def count(self, message: SourceMessage) -> bool:
-        """Count a message; return whether more of the range is to be looked at."""
+        """Count a message; return whether to read on in the range."""
         small = self.stop - self.position <= COUNTED
         self.position = message.next_offset
         self.messages += 1
@@ -56,12 +56,12 @@ class Backlog:
 
     @property
     def upper_bound(self) -> int:
-        """How many messages there are, with those that were not looked at."""
+        """Messages seen, plus the offsets of the unseen rest."""
         return self.messages + self.stop - self.position
 
 
 def open_scanner(options: Mapping[str, str | int]) -> Scanner:
-    """Return what looks at ranges: it fetches little, and is at it for good."""
+    """Return a scanner that fetches little at a time."""
     few: dict[str, str | int] = {
         "fetch.message.max.bytes": 64 * 1024,
         "queued.min.messages": COUNTED,
@@ -75,7 +75,7 @@ def open_scanner(options: Mapping[str, str | int]) -> Scanner:
 def measure_backlog(
     scanner: Scanner, ranges: Ranges, timeout_s: float = MEASURE_S
 ) -> dict[Partition, Backlog]:
-    """Return what stands in each range, as far as there is time to see."""
+    """Return the backlog of each range, as far as it was read within `timeout_s`."""
     left = {at: Backlog(start, stop) for at, (start, stop) in ranges.items()}
     spans = [OffsetRange(*at, start, stop) for at, (start, stop) in ranges.items()]
     give_up_at = time.monotonic() + timeout_s
@@ -92,10 +92,10 @@ def measure_backlog(
 
 
 class PipelineLag:
-    """A thread that exports, every few seconds, what some groups have left of their topics.
+    """A thread that exports the lag of consumer groups, per group and topic, every few seconds.
 
-    Each member exports all of its group's, so that one of them alive is enough; queries of the
-    metrics take the maximum. Ages are by `now`, the brokers' clock.
+    Each member exports its group's whole lag, so one live member is enough; dashboards take the
+    maximum. Ages are by `now`, the brokers' clock.
     """
 
     def __init__(
@@ -114,11 +114,11 @@ class PipelineLag:
         self._thread = threading.Thread(target=self._run, name="pipeline-lag", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop after the look under way."""
+        """Stop after the current measurement."""
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join(MEASURE_S)
@@ -168,7 +168,7 @@ class PipelineLag:
     def _backlogs(
         self, offsets: GroupOffsets, scanner: Scanner, group: str, bounds: Ranges
     ) -> dict[Partition, Backlog]:
-        """Return what a group has left, and remember where there were no messages."""
+        """Return the backlogs of a group; ranges without messages are remembered."""
         committed = offsets.committed(group, bounds)
         starts = {part: max(committed.get(part, low), low) for part, (low, _) in bounds.items()}
         ranges: dict[Partition, tuple[int, int]] = {}

@@ -46,12 +46,12 @@ class SourceMessage:
 
     @property
     def source(self) -> str:
-        """Where it stands: topic[partition]@offset."""
+        """Its position: topic[partition]@offset."""
         return f"{self.topic}[{self.partition}]@{self.offset}"
 
     @property
     def size(self) -> int:
-        """How many bytes its value has."""
+        """Size of the value in bytes."""
         return len(self.value or b"")
 
     def header(self, name: str) -> bytes | None:
@@ -60,7 +60,7 @@ class SourceMessage:
 
     @classmethod
     def from_confluent(cls, message: Any) -> "SourceMessage":
-        """Take over a `confluent_kafka.Message` that is no error."""
+        """Convert a `confluent_kafka.Message` that is no error."""
         headers = read_headers(message)
         lost = Damage(HEADERS_INVALID, _HEADERS_LOST, message.offset()) if headers is None else None
         return cls(

@@ -1,4 +1,4 @@
-"""The offsets of topics and of consumer groups, asked without joining a group."""
+"""Offsets of topics and consumer groups, read without joining a group."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,26 +11,26 @@ ANSWER_S = 5.0
 
 
 class GroupOffsets(Closing):
-    """Keeps a consumer for each group that is asked about: a consumer has one group for good."""
+    """Keeps a consumer per group, since a consumer cannot change its group."""
 
     def __init__(self, options: Mapping[str, str | int]) -> None:
         self._options = by_assignment(dict(options), "offsets")
         self._consumers: dict[str, Any] = {}
 
     def bounds(self, topics: Iterable[str]) -> dict[Partition, tuple[int, int]]:
-        """Return where each partition begins and ends. Raises OffsetsError.
+        """Return (low, high) watermarks by partition. Raises OffsetsError.
 
-        A topic with a partition that has no leader just now is left out.
+        A topic with a leaderless partition is left out.
         """
         offsets = self._of(str(self._options["group.id"]))
         return offsets.bounds((topic, number) for topic in topics for number in offsets.led(topic))
 
     def committed(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """Return what a group has committed, where it has. Raises OffsetsError."""
+        """Return the committed offsets of a group, where there are any. Raises OffsetsError."""
         return self._of(group).committed(partitions)
 
     def close(self) -> None:
-        """Leave."""
+        """Close all consumers."""
         for consumer in self._consumers.values():
             consumer.close()
 

@@ -41,7 +41,7 @@ async def retry_forever(
 ) -> T:
     """Call until it succeeds, with a growing pause; return its result. Cancellation ends it.
 
-    Only what may pass is tried again. Raises whatever else `call` raises, at once.
+    Only transient errors are retried; any other is raised at once.
     """
     pause_s = FIRST_PAUSE_S
     while True:
@@ -60,7 +60,7 @@ async def retry_three_times(
 ) -> T:
     """Call at most three times, with a growing pause; return its result.
 
-    Raises what the last try raised: by then it is an error of ours, to be told and passed over.
+    Raises what the last try raised: an internal error, to be dead-lettered.
     """
     for number in range(1, TRIES):
         try:

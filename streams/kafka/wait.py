@@ -19,8 +19,8 @@ REMIND_S = 60.0
 class KafkaWait:
     """Waits for Kafka and the topics; `reason` says what it waits for, None if nothing.
 
-    It is logged at once and then once a minute. Topics are waited for as well as a broker: at a
-    first deployment `visualsearch topics create` runs beside the workers.
+    The reason is logged at once and then once a minute. At a first deployment
+    `visualsearch topics create` may run after the workers start.
     """
 
     def __init__(
@@ -34,10 +34,10 @@ class KafkaWait:
         self._bootstrap = bootstrap
         self._now = now
         self._sleep = sleep
-        self._said_at = 0.0
+        self._logged_at = 0.0
 
     async def wait_for(self, ask: Callable[[], T]) -> T:
-        """Return what `ask` does, called in a thread until Kafka and the topics are there.
+        """Call `ask` in a thread until Kafka and the topics are there; return its result.
 
         Raises what `ask` raises for any other reason.
         """
@@ -59,7 +59,7 @@ class KafkaWait:
         missing = error.code == "topics_missing"
         reason = f"waiting for {error}" if missing else f"waiting for Kafka at {self._bootstrap}"
         now = self._now()
-        if reason != self.reason or now - self._said_at >= REMIND_S:
+        if reason != self.reason or now - self._logged_at >= REMIND_S:
             log.warning("%s", reason if missing else f"{reason}: {error}")
-            self._said_at = now
+            self._logged_at = now
         self.reason = reason

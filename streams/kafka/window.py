@@ -1,8 +1,7 @@
-"""Messages worked on side by side, each in a task of its own.
+"""A window of messages that are processed concurrently, one task per message.
 
-A slow message keeps back only the offsets behind it, not the work on them: what comes of them is
-written while it still waits. The window bounds how far that goes; the consumer acknowledges in
-order what is finished in any order.
+A slow message delays the commit of later offsets, not the processing of their messages. The window
+bounds how many are in progress. Messages may finish in any order; the consumer commits in order.
 """
 
 import asyncio
@@ -21,10 +20,10 @@ GiveUp = Callable[[SourceMessage, Exception], Awaitable[None]]
 
 
 class Window:
-    """At most about `events` messages of `size` bytes together, `at_once` of them in work.
+    """At most `events` messages and about `size` bytes in all; `at_once` run concurrently.
 
-    A message that `handle` fails on three times goes to `give_up`, with the last error. At a
-    rebalance all work is dropped; with `finish_begun` only what has not begun.
+    A message that `handle` has failed on three times goes to `give_up`, with the last error. A
+    rebalance cancels all tasks; with `finish_begun` only those that have not started.
     """
 
     def __init__(
@@ -44,7 +43,7 @@ class Window:
         self._slots = asyncio.Semaphore(at_once)
         self._finish_begun = finish_begun
         self._bytes = 0
-        self._tasks: dict[asyncio.Task[None], bool] = {}  # whether its work has begun
+        self._tasks: dict[asyncio.Task[None], bool] = {}  # whether it has started
         self._closed = False
         self.failure: BaseException | None = None  # why this process should be restarted
 
@@ -58,7 +57,7 @@ class Window:
         return not self._closed and fits
 
     def take(self, message: SourceMessage, finished: Acknowledge) -> None:
-        """Start work on a message; once the window is closed it is the next owner's."""
+        """Start processing a message; a closed window leaves it to the partition's next owner."""
         if self._closed:
             return
         self._bytes += message.size
@@ -67,7 +66,7 @@ class Window:
         task.add_done_callback(partial(self._on_done, message.size))
 
     async def _handle_one(self, message: SourceMessage, finished: Acknowledge) -> None:
-        """Handle a message, or give it up: an offset never released would stop its partition."""
+        """Handle a message, or give it up: an offset never released would block its partition."""
         async with self._slots:
             if (task := asyncio.current_task()) is not None:
                 self._tasks[task] = True
@@ -83,18 +82,18 @@ class Window:
         self.failure = failure_of(task, "the window") or self.failure
 
     def cancel(self) -> None:
-        """Drop what is not finished; with `finish_begun` the work that has begun goes on."""
+        """Cancel unfinished tasks; with `finish_begun` those that have started go on."""
         for task, begun in self._tasks.items():
             if not (begun and self._finish_begun):
                 task.cancel()
 
     async def settle(self, timeout_s: float) -> None:
-        """Drop as `cancel` does, and wait for the work that goes on."""
+        """Cancel as `cancel` does, then wait for the tasks that go on, at most `timeout_s`."""
         self.cancel()
         await self._wait(timeout_s)
 
     async def close(self, timeout_s: float) -> None:
-        """Take no more, wait for what is in work, and stop what is left then."""
+        """Accept no more, wait for the tasks at most `timeout_s`, then cancel the rest."""
         self._closed = True
         await self._wait(timeout_s)
         for task in self._tasks:
@@ -108,7 +107,7 @@ class Window:
 def failure_of(task: "asyncio.Task[None]", what: str) -> BaseException | None:
     """Return the error that ended a task, and log it; None if it was cancelled or has succeeded.
 
-    Its messages are never finished: their offsets stand until the process is restarted.
+    Its messages stay unacknowledged until the process is restarted.
     """
     if task.cancelled() or (error := task.exception()) is None:
         return None

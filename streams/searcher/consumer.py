@@ -1,4 +1,4 @@
-"""The consumer of the requests: search-requests → search-results, each answered once."""
+"""Answers messages of `search-requests` on `search-results` or a reply topic."""
 
 import logging
 import time
@@ -45,7 +45,7 @@ class QueryConsumer:
         self._now = now
 
     async def handle(self, message: SourceMessage) -> None:
-        """Answer a request; a batch that cannot be read has nobody to answer."""
+        """Answer a request; dead-letter an unreadable batch, which has no reply address."""
         damage = message.damage
         if damage is not None and damage.code == MESSAGE_UNREADABLE:
             await self._dead_letter(message, Fault("decode", damage.code, damage.message))
@@ -59,12 +59,12 @@ class QueryConsumer:
         await self._dead_letter(message, Fault("answer", "internal", text))
 
     async def _dead_letter(self, message: SourceMessage, fault: Fault) -> None:
-        letter = dead_letter(self._dead_letters, message, fault, bare=fault.code == "internal")
-        await self._send(letter, message)
+        outgoing = dead_letter(self._dead_letters, message, fault, bare=fault.code == "internal")
+        await self._send(outgoing, message)
         self._metrics.dead_letters.labels(fault.code).inc()
 
     async def answer(self, message: SourceMessage) -> SearchResult:
-        """Return the result of one request, whatever it holds. Raises nothing."""
+        """Return the result of one request; errors become error results. Raises nothing."""
         mode = "unknown"
         try:
             request = decode_request(message.value)
@@ -119,6 +119,6 @@ class QueryConsumer:
 
 
 def _reply_message(topic: str, result: SearchResult, headers: Headers) -> OutgoingMessage:
-    """Return the message of an answer. Raises SchemaError for one that no client reads."""
+    """Return the message of a result. Raises SchemaError if no client would read it."""
     key = result.request_id.encode() or None
     return OutgoingMessage(topic, key, encode_result(result), headers=headers)

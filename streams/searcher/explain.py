@@ -23,7 +23,7 @@ from visualsearch.search.explain import (
 from visualsearch.search.fuse import fuse_answers
 from visualsearch.types import Answer, Hit, Query
 
-RANKED = 10_000  # products among which a rank is worked out
+RANKED = 10_000  # ranks beyond it are not computed
 _NOT_SEARCHABLE = {
     "unknown": "nothing is known of it",
     "deleted": "it is deleted",
@@ -42,7 +42,7 @@ class Answered:
 
 
 def explain_hits(engine: Engine, answered: Answered, hits: Sequence[SearchHit]) -> None:
-    """Add to each hit why it is one."""
+    """Add an explanation to each hit."""
     for rank, hit in enumerate(hits, 1):
         verdicts, found = _evaluate(engine, answered, hit.product_id)
         hit.explain = HitExplanation(rank=rank, filters=_verdicts(verdicts), parts=_parts(found))
@@ -50,10 +50,10 @@ def explain_hits(engine: Engine, answered: Answered, hits: Sequence[SearchHit]) 
 
 def explain_products(engine: Engine, answered: Answered) -> list[ProductExplanation]:
     """Return why each of the products that the request names is or is not among the hits."""
-    named = answered.request.explain
+    wanted = answered.request.explain
     return (
-        [_explain_product(engine, answered, name) for name in named]
-        if isinstance(named, list)
+        [_explain_product(engine, answered, name) for name in wanted]
+        if isinstance(wanted, list)
         else []
     )
 
@@ -94,7 +94,7 @@ def _fill_position(engine: Engine, answered: Answered, product: ProductExplanati
         return
     of = f"of {product.matches:,} products that satisfy the filters"
     for hit in hits:
-        # Answers without near-duplicates say whom each hit stands for.
+        # A collapsed answer lists the near-duplicates of each hit.
         if any(each.product_id == product.product_id for each in hit.variants):
             product.status, product.pushed_out_by = "collapsed", _higher_ranked(hit)
             product.text = f"it is a near-duplicate of {hit.product_id}, which stands for it"
@@ -125,7 +125,7 @@ def _passed_over_reason(answered: Answered) -> str:
 
 
 def _rank(engine: Engine, answered: Answered, product_id: str) -> int | None:
-    """Return the place among all that satisfy the filters, by exact scores."""
+    """Return the rank by exact scores among all products that satisfy the filters."""
     for count in (answered.request.top_k * 10, RANKED):
         answers = [
             engine.search(Query(view.vector, answered.query.filters, min(count, RANKED), 1.0))

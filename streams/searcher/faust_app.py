@@ -19,18 +19,18 @@ SUBSCRIBE_S = 10.0
 
 
 class Delivery(NamedTuple):
-    """A request on its way to the agent, and how it went."""
+    """A request for the agent, and a future that resolves once it is answered."""
 
     request: SourceMessage
     answered: "asyncio.Future[None]"
 
 
 class QueryApp:
-    """A `faust.App` whose agent answers requests side by side, at most `concurrency` of them."""
+    """A `faust.App` whose agent answers at most `concurrency` requests at a time."""
 
     def __init__(self, settings: Settings, name: str, answer: Handle, *, concurrency: int) -> None:
         self._app = _make_app(settings, name)
-        self._channel = self._app.channel(maxsize=0)  # a window in front of it bounds it
+        self._channel = self._app.channel(maxsize=0)  # bounded by the window in front of it
         self._subscribed = asyncio.Event()
 
         async def agent(stream: Any) -> None:
@@ -49,9 +49,9 @@ class QueryApp:
     async def start(self) -> None:
         """Start the agent; return once it has subscribed to the channel. Raises TimeoutError."""
         await self._app.start()
-        self._app.flow_control.resume()  # a rebalance of Faust's own would do so: there is none
+        self._app.flow_control.resume()  # Faust does so at its own rebalance, which never comes
         async with asyncio.timeout(SUBSCRIBE_S):
-            await self._subscribed.wait()  # what is put into the channel before is dropped
+            await self._subscribed.wait()  # the channel drops earlier requests
 
     @property
     def crash(self) -> BaseException | None:
@@ -72,7 +72,7 @@ class QueryApp:
                 await self._app.stop()
         except TimeoutError:
             log.warning("%s did not stop within %.0f s and is left", self._app.conf.id, timeout_s)
-        # Made by the first look of a stream at `app.consumer`, though nothing ever runs on it.
+        # Created at the first access to `app.consumer`; nothing ever runs on it.
         self._app.consumer._thread.thread_loop.close()  # noqa: SLF001 - nothing else closes it
 
     def _event(self, delivery: Delivery) -> Any:
@@ -97,7 +97,7 @@ class QueryApp:
 
 
 async def _complete(answered: "asyncio.Future[None]", work: Awaitable[None]) -> None:
-    """Wait for the work and pass on how it went, unless nobody waits any more."""
+    """Wait for the work and resolve the future, unless it is done or cancelled."""
     try:
         await work
     except Exception as error:

@@ -1,4 +1,4 @@
-"""The images of a request: fetched, preprocessed as it asks, embedded."""
+"""Query images: fetched, preprocessed as requested, embedded."""
 
 import asyncio
 from collections.abc import Callable
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class QueryImages:
-    """From a request's images to their vectors; `field` names an image in an error."""
+    """Fetches and embeds the images of a request; `field` names an image in errors."""
 
     def __init__(
         self, model: Model, fetcher: Fetcher, *, limit: int, find_subject: photos.FindSubject
@@ -38,7 +38,7 @@ class QueryImages:
 
     @classmethod
     def from_settings(cls, settings: Settings, model: Model, fetcher: Fetcher) -> "QueryImages":
-        """Return it as the settings say. Raises EncoderError for a background model."""
+        """Build it from the settings. Raises EncoderError for an unusable background model."""
         find_subject = subject_finder(settings.background_model)
         return cls(model, fetcher, limit=settings.image_max_bytes, find_subject=find_subject)
 
@@ -67,7 +67,7 @@ class QueryImages:
         return await self._model.images(QUERY, views)
 
     async def photo(self, field: str, data: bytes, wanted: Preprocess) -> Image.Image:
-        """Return an image as a whole, the right way up. Raises RequestError for none."""
+        """Return the whole image, upright. Raises RequestError for bytes that are no image."""
 
         def decoded() -> Image.Image:
             image = decode_image(data)

@@ -1,4 +1,4 @@
-"""Mode look: one photo → its regions, each embedded, named and a query of its own."""
+"""Mode look: detects the regions of a photo and makes a query of each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,9 +25,9 @@ from visualsearch.search.look.taxonomy import Taxonomy, read_look_categories
 from visualsearch.types import FloatArray
 
 QUERY = Priority.QUERY
-CPU_STEP, GPU_STEP = 4, 128  # crops per call: other queries get their turn between two
+CPU_STEP, GPU_STEP = 4, 128  # crops per model call; other queries run in between
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
-KNOWN_WORDS = 10_000  # vectors of categories' names that are kept
+KNOWN_WORDS = 10_000  # cached vectors of category names
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Detection:
     def load(
         cls, categories: Path | None, checkpoint: Path | None, labels: Path | None
     ) -> "Detection":
-        """Read the files. Raises VisualSearchError, which names the one that will not do."""
+        """Read the files. Raises VisualSearchError, which names the invalid one."""
         taxonomy = (
             read_look_categories() if categories is None else read_look_categories(categories)
         )
@@ -56,7 +56,7 @@ class Detection:
 
 
 class LookSearch:
-    """Finds the regions of a photo; the model's calls are short, for others wait too."""
+    """Detects and embeds regions, in short model calls: other queries run in between."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class LookSearch:
         self._words: Lru[str, FloatArray] = Lru(KNOWN_WORDS)
 
     async def embed(self, parsed: ParsedRequest, images: Sequence[bytes]) -> list[IndexQuery]:
-        """Return a query for each region, among the catalog's products of its category.
+        """Return a query for each region, filtered by the region's category.
 
         A region whose category is outside the request's category filter is omitted.
         Raises RequestError for bytes that are no image, ModelError when the model fails.
@@ -98,7 +98,7 @@ class LookSearch:
         return queries
 
     async def _regions(self, parsed: ParsedRequest, data: bytes) -> list[Region]:
-        """Return the photo's regions, best first; the whole of it where no thing is found."""
+        """Return the photo's regions, best first; the whole photo if none is detected."""
         request = parsed.request
         prompts = await self._prompt_detector()
         ((field, _),) = parsed.images
@@ -106,8 +106,8 @@ class LookSearch:
         (whole,) = await self._embedded(image, [Proposal(WHOLE)])
         photo = Photo(image, whole)
         if request.boxes:
-            given = [Proposal(_box(each.box), each.category) for each in request.boxes]
-            return prompts.name(photo, given, await self._embedded(image, given))
+            boxes = [Proposal(_box(each.box), each.category) for each in request.boxes]
+            return prompts.name(photo, boxes, await self._embedded(image, boxes))
         detector: Detector = self._detection.checkpoint or prompts
         proposals = await self._model.run_on_cpu_pool(QUERY, lambda: detector.propose(photo))
         vectors = await self._embedded(image, proposals)
@@ -138,9 +138,9 @@ class LookSearch:
         return np.concatenate(rows)
 
     async def _catalog_categories(self, regions: Sequence[Region]) -> dict[str, tuple[str, ...]]:
-        """Return the catalog's categories for each category of the regions.
+        """Return the catalog's categories that match each category of the regions.
 
-        One that only the app knows is the catalog's own.
+        A category that the request named and no detector knows matches itself.
         """
         prompts = await self._prompt_detector()
         known = dict(prompts.categories)
@@ -157,7 +157,7 @@ class LookSearch:
         return found | {name: (name,) for name in own if name is not None}
 
     async def _word_vectors(self, words: Sequence[str]) -> dict[str, FloatArray]:
-        """Return the vectors of words, from memory where they were embedded before."""
+        """Return the vectors of words, by word; embeds those that are not cached."""
         found = {word: vector for word in words if (vector := self._words.get(word)) is not None}
         new = [word for word in dict.fromkeys(words) if word not in found]
         if new:

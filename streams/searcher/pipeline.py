@@ -40,7 +40,7 @@ class SearchPipeline:
         self._index = IndexSearch(engine, metrics, watermark, threads=threads)
 
     async def answer(self, request: SearchRequest, *, remaining_s: float) -> SearchResult:
-        """Answer within `remaining_s` seconds; what goes wrong is a result with a code."""
+        """Answer within `remaining_s` seconds; errors become results with an error code."""
         started = time.perf_counter()
         took = TookMs()
         try:
@@ -82,7 +82,7 @@ class SearchPipeline:
 
     @contextmanager
     def _timed(self, stage: str, took: TookMs) -> Iterator[None]:
-        """Note how long a stage takes, unless it fails."""
+        """Record the time of a stage in ms, unless it fails."""
         started = time.perf_counter()
         yield
         elapsed = _ms(started)

@@ -1,4 +1,4 @@
-"""Request parsing: shorthands written out, filters, and what may not be asked together."""
+"""Request parsing: expands shorthands, builds filters, rejects invalid combinations."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ class RequestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ParsedRequest:
-    """A request without shorthands; each part of its query has the name of its field."""
+    """A request with expanded shorthands; each query part carries the name of its field."""
 
     request: SearchRequest
     images: list[tuple[str, QueryImage]]
@@ -32,7 +32,7 @@ class ParsedRequest:
 
 
 def parse(request: SearchRequest) -> ParsedRequest:
-    """Write out the shorthands of a request. Raises RequestError for what has no meaning."""
+    """Expand the shorthands of a request. Raises RequestError for invalid combinations."""
     query = request.query
     images = [(f"query.images[{n}]", image) for n, image in enumerate(query.images)]
     texts = [(f"query.texts[{n}]", t.text, t.weight) for n, t in enumerate(query.texts)]
@@ -85,15 +85,15 @@ def _similar_to(query: QuerySpec) -> list[tuple[str, str]]:
 
 def _filters(request: SearchRequest, similar_to: list[tuple[str, str]]) -> Filters:
     """Return the filters as the engine takes them; a product is not similar to itself."""
-    given: SearchFilters = request.filters
+    filters: SearchFilters = request.filters
     return Filters(
-        category=tuple(given.category),
-        brand=tuple(given.brand),
-        tags=tuple(given.tags),
-        price_min=given.price_min,
-        price_max=given.price_max,
-        in_stock=given.in_stock,
-        attributes=given.attributes,
-        exclude=frozenset(given.exclude) | {name for _, name in similar_to},
+        category=tuple(filters.category),
+        brand=tuple(filters.brand),
+        tags=tuple(filters.tags),
+        price_min=filters.price_min,
+        price_max=filters.price_max,
+        in_stock=filters.in_stock,
+        attributes=filters.attributes,
+        exclude=frozenset(filters.exclude) | {name for _, name in similar_to},
         image_kind=request.image_kind,
     )

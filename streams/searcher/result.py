@@ -1,4 +1,4 @@
-"""What the index found → the result that goes out."""
+"""Builds the search result from the answers of the index."""
 
 from collections.abc import Sequence
 
@@ -57,8 +57,7 @@ def _add_regions(result: SearchResult, found: Found) -> None:
 
 
 def _search_hit(hit: Hit) -> SearchHit:
-    # From its records, field by field: a request has up to a thousand hits, and the steps between
-    # are felt.
+    # Built from the records field by field: with a thousand hits, intermediate objects are slow.
     base, offer = hit.base, hit.offer or _NO_OFFER
     return SearchHit(
         product_id=base.product_id,

@@ -1,4 +1,4 @@
-"""The searches of a request, on threads of their own: plain or varied, and explained."""
+"""Runs the searches of a request on a thread pool, and their explanations."""
 
 import asyncio
 import time
@@ -26,14 +26,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An answer to each of the queries of a request, and hints where none has a hit."""
+    """The answer to each query of a request, and hints if none has a hit."""
 
     parsed: ParsedRequest
     queries: Sequence[IndexQuery]
     answers: Sequence[Answer]
     hints: Sequence[Hint]
     index: IndexInfo
-    served_by: ActiveEngine | None  # of a request with one query
+    served_by: ActiveEngine | None  # None for several queries
 
 
 class IndexSearch:
@@ -59,7 +59,7 @@ class IndexSearch:
         return Found(parsed, queries, answers, hints, self._index_info(), served_by)
 
     async def explain(self, found: Found, result: SearchResult) -> None:
-        """Add to a result why its hits are hits, and why the named products are or are not."""
+        """Add explanations of the hits and of the products that the request names."""
         (query,), (answer,) = found.queries, found.answers
         answered = Answered(found.parsed.request, query, answer)
         await self._run(lambda: explain_hits(self._engine, answered, result.hits))
@@ -70,13 +70,13 @@ class IndexSearch:
         self._pool.shutdown()
 
     async def _answer(self, request: SearchRequest, query: IndexQuery, deadline: float) -> Answer:
-        """Return the products nearest to one of the views, varied if the request wants that."""
+        """Return the products nearest to any view, diversified if requested."""
         queries = [
             Query(view.vector, query.filters, request.top_k, request.recall_target)
             for view in query.views
         ]
         if request.diversity or request.collapse_duplicates:
-            answer = await self._run(lambda: self._varied(request, queries, deadline))
+            answer = await self._run(lambda: self._diversified(request, queries, deadline))
         else:
             answer = await self._fused(queries, request.top_k)
         self._metrics.plans.labels(answer.plan.strategy).inc()
@@ -84,14 +84,16 @@ class IndexSearch:
         return answer
 
     async def _fused(self, queries: Sequence[Query], top_k: int) -> Answer:
-        """Search for each view side by side; a product counts by its best."""
+        """Search for all views concurrently; a product has its best score."""
         if len(queries) == 1:
             return await self._run(lambda: self._engine.search(queries[0]))
         searches = (self._run(lambda q=q: self._engine.search(q)) for q in queries)  # type: ignore[misc]
         return fuse_answers(await asyncio.gather(*searches), top_k)
 
-    def _varied(self, request: SearchRequest, queries: Sequence[Query], deadline: float) -> Answer:
-        """Run on a search thread, which no cancellation reaches: it looks at the clock itself."""
+    def _diversified(
+        self, request: SearchRequest, queries: Sequence[Query], deadline: float
+    ) -> Answer:
+        """Diversify and collapse. Checks the deadline itself: a thread cannot be cancelled."""
 
         def find(count: int) -> Answer:
             if time.perf_counter() > deadline:
@@ -110,7 +112,7 @@ class IndexSearch:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     def _index_info(self) -> IndexInfo:
-        # Not `stats()`, which looks at every row that waits for a graph.
+        # Not `stats()`, which visits every row that is not in a graph yet.
         (products, vectors), watermark = self._engine.size, self._watermark.time_s
         return IndexInfo(
             products=products,

@@ -1,4 +1,4 @@
-"""The vectors of a request: images, words, products and vectors composed into a query."""
+"""Query vectors: a request's images, texts, products and vectors, embedded and composed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from visualsearch.types import Filters, FloatArray
 
 @dataclass(frozen=True, slots=True)
 class IndexQuery:
-    """One question to the index; a product counts by the nearest of the views."""
+    """One query of the index; a product has the score of its nearest view."""
 
     views: Sequence[ComposedQuery]
     filters: Filters
@@ -35,7 +35,7 @@ class QueryVectors:
         self._images = images
 
     async def embed(self, parsed: ParsedRequest, images: Sequence[bytes]) -> list[IndexQuery]:
-        """Return one query, with a view, or with one for each crop of the images.
+        """Return one query, with one view, or a view for each crop of the images.
 
         Raises RequestError, ModelError, QueryError.
         """
@@ -47,8 +47,8 @@ class QueryVectors:
         texts = await self.texts(parsed)
         others = [self._product_part(field, name) for field, name in parsed.similar_to]
         if parsed.request.query.vector is not None:
-            given = np.asarray(parsed.request.query.vector, dtype=np.float64)
-            others.append(QueryPart(given, None, "query.vector"))
+            vector = np.asarray(parsed.request.query.vector, dtype=np.float64)
+            others.append(QueryPart(vector, None, "query.vector"))
         views = [
             self.compose([*view, *others], texts)
             for view in (zip(*embedded, strict=True) if embedded else [()])
@@ -56,7 +56,7 @@ class QueryVectors:
         return [IndexQuery(views, parsed.filters)]
 
     async def texts(self, parsed: ParsedRequest) -> list[QueryPart]:
-        """Return the request's words as parts of its query. Raises ModelError."""
+        """Return the request's texts as embedded query parts. Raises ModelError."""
         if not parsed.texts:
             return []
         rows = await self._model.texts(Priority.QUERY, [text for _, text, _ in parsed.texts])
@@ -68,15 +68,18 @@ class QueryVectors:
         return compose_query(images, texts, dim=encoder.dim, text_weight=encoder.default_alpha)
 
     def _photo_mean(self, parsed: ParsedRequest) -> FloatArray | None:
-        """Return what photos have in common, if the request wants that taken from its own."""
+        """Return the mean vector of lifestyle photos if the request wants alignment, else None.
+
+        Raises RequestError `alignment_unknown`.
+        """
         if not parsed.request.preprocess.align or not parsed.images:
             return None
         mean, known = self._engine.kind_mean("lifestyle")
         if known < LEAST_KNOWN:
             raise RequestError(
                 "alignment_unknown",
-                f"preprocess.align: the index holds {known} lifestyle images, and what they have "
-                f"in common is told from {LEAST_KNOWN}; publish some, or leave it out",
+                f"preprocess.align: the index holds {known} lifestyle images, and their mean needs "
+                f"{LEAST_KNOWN}; publish some, or leave it out",
                 "preprocess.align",
             )
         return mean

@@ -29,7 +29,7 @@ Restore = Callable[[Path], Restored]
 
 @dataclass(frozen=True, slots=True)
 class ChosenSnapshot:
-    """What a worker starts from."""
+    """The restored snapshot that a worker starts from."""
 
     path: Path
     source: SnapshotSource
@@ -38,7 +38,7 @@ class ChosenSnapshot:
 
     @property
     def positions(self) -> tuple[Position, ...]:
-        """How far it holds the log."""
+        """The next log position by partition."""
         return self.source.positions
 
     @property
@@ -54,10 +54,10 @@ class SnapshotValidator:
     log_identity: LogIdentity
     model: str
     dim: int
-    require_readable: Callable[[SnapshotSource], None]  # raises RefusedError
+    require_readable: Callable[[SnapshotSource], None]  # raises UnusableSnapshotError
 
     def __call__(self, manifest: Manifest) -> SnapshotSource:
-        """Return where a replay begins. Raises RefusedError, SnapshotError."""
+        """Return the source of a valid manifest. Raises UnusableSnapshotError, SnapshotError."""
         if (manifest.model, manifest.dim) != (self.model, self.dim):
             raise UnusableSnapshotError(
                 f"its model is {manifest.model} with {manifest.dim} dimensions, here it is "
@@ -72,11 +72,11 @@ class SnapshotValidator:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotCandidate:
-    """A snapshot here or in the store; both functions raise SnapshotError, StoreError, OSError."""
+    """A local or stored snapshot; both functions raise SnapshotError, StoreError, OSError."""
 
     name: str
     manifest: Callable[[], Manifest]
-    fetch: Callable[[], Path]  # its folder here, copied there if need be
+    fetch: Callable[[], Path]  # its local folder, downloaded if necessary
 
 
 class SnapshotChooser:
@@ -86,19 +86,19 @@ class SnapshotChooser:
         self,
         folder: Path,
         store: SnapshotStore | None,
-        judge: SnapshotValidator,
+        validate: SnapshotValidator,
         restore: Restore,
         metrics: Metrics,
     ) -> None:
         self._folder = folder
         self._store = store
-        self._judge = judge
+        self._validate = validate
         self._restore = restore
         self._metrics = metrics
         self._seconds = {"choose": 0.0, "download": 0.0}
 
     def choose(self) -> ChosenSnapshot | None:
-        """Return the first that can be used; None if the log has to be replayed from its start."""
+        """Restore the first usable snapshot; None if the log has to be replayed from its start."""
         for candidate in self._candidates():
             try:
                 return self._use(candidate)
@@ -110,7 +110,7 @@ class SnapshotChooser:
 
     def _use(self, candidate: SnapshotCandidate) -> ChosenSnapshot:
         with self._timed("choose"):
-            source = self._judge(candidate.manifest())
+            source = self._validate(candidate.manifest())
         with self._timed("download"):
             path = candidate.fetch()
         restored = self._restore(path)

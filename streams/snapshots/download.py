@@ -10,7 +10,7 @@ from visualsearch.snapshot.manifest import Manifest
 from visualsearch.snapshot.read import restore
 from visualsearch.types import Query
 
-LOOKED_AT = 1_000  # products among which one with an image is looked for
+LOOKED_AT = 1_000  # products, among them one with an image
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,14 @@ class DownloadedSnapshot:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        told: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "path": None if self.path is None else str(self.path),
             "seconds": {step: round(s, 3) for step, s in self.seconds.items()},
             "refused": self.refused,
         }
         if self.manifest is not None:
-            told |= {"products": self.manifest.products, "vectors": self.manifest.rows}
-        return told
+            fields |= {"products": self.manifest.products, "vectors": self.manifest.rows}
+        return fields
 
 
 def download_snapshot(
@@ -39,7 +39,7 @@ def download_snapshot(
 ) -> DownloadedSnapshot:
     """Return the named snapshot, or the newest that can serve, copied into `folder`.
 
-    Raises StoreError; of a named one SnapshotError, else what is wrong is in `refused`.
+    Raises StoreError, and SnapshotError for a named one. Otherwise rejected ones are in `refused`.
     """
     if name is not None:
         return _checked(store.download(name, folder, progress), {})
@@ -53,11 +53,11 @@ def download_snapshot(
 
 
 def _checked(path: Path, refused: dict[str, str]) -> DownloadedSnapshot:
-    """Restore a snapshot and search it with a vector of its own. Raises SnapshotError."""
+    """Restore a snapshot and search it with one of its vectors. Raises SnapshotError."""
     from visualsearch.snapshot.manifest import read_manifest
 
-    said = read_manifest(path)
-    restored = restore(path, model=said.model, dim=said.dim)
+    manifest = read_manifest(path)
+    restored = restore(path, model=manifest.model, dim=manifest.dim)
     engine = restored.engine
     for state in engine.list_products(0, LOOKED_AT):
         vectors = engine.vectors_of(state.product_id) if state.searchable else []
@@ -65,7 +65,7 @@ def _checked(path: Path, refused: dict[str, str]) -> DownloadedSnapshot:
             continue
         answer = engine.search(Query(vectors[0][1], top_k=10))
         best = max((hit.score for hit in answer.hits), default=0.0)
-        if best < 0.99:  # itself, or what looks the same
+        if best < 0.99:  # itself, or a duplicate
             text = f"{path.name} does not find {state.product_id} by its own image"
             raise SnapshotError(text, code="unreadable")
         break

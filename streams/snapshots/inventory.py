@@ -1,4 +1,4 @@
-"""The snapshots that there are, by their manifests."""
+"""Lists the snapshots of a folder or store, by their manifests."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ class SnapshotEntry:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        told: dict[str, Any] = {"name": self.name, "where": self.where, "error": self.error}
+        fields: dict[str, Any] = {"name": self.name, "where": self.where, "error": self.error}
         if (manifest := self.manifest) is None:
-            return told
-        return told | {
+            return fields
+        return fields | {
             "created_at": datetime.fromtimestamp(manifest.created_at, UTC).isoformat(),
             "model": manifest.model,
             "index": manifest.index,
@@ -41,7 +41,7 @@ class SnapshotEntry:
 
 
 def in_folder(folder: Path) -> list[SnapshotEntry]:
-    """Return those of a folder, the newest first; missing and short files are found."""
+    """Return those of a folder, newest first; missing and truncated files are detected."""
 
     def manifest(name: str) -> Manifest:
         found = read_manifest(folder / name)

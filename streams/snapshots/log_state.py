@@ -16,19 +16,19 @@ ANSWER_S = 30.0  # a partition may be without its leader for a while
 
 
 def identify(bootstrap: str, topic: str) -> LogIdentity:
-    """Return what tells a log from every other.
+    """Return the identity of a log.
 
-    Raises TopicError, `unreachable` where a later answer may be another one.
+    Raises TopicError, `unreachable` if a later call may succeed.
     """
     found = topic_identity(bootstrap, topic, timeout_s=ANSWER_S)
     return LogIdentity(found.cluster_id, topic, found.topic_id, found.partitions)
 
 
 def require_readable(options: Mapping[str, str | int], source: SnapshotSource) -> None:
-    """Refuse a snapshot whose next records the log does not have, as it is now.
+    """Reject a snapshot whose positions the log does not hold any more.
 
-    Raises RefusedError, also `log_truncated` where the leader epoch tells that records behind an
-    offset are others than those that were read; TopicError without an answer.
+    Raises UnusableSnapshotError, `log_truncated` if the leader epoch shows that records before a
+    position were replaced. Raises TopicError if the broker does not answer.
     """
     topic, numbers = source.log.topic, range(source.log.partitions)
     with _scanner(options) as scanner:

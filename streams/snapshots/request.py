@@ -26,20 +26,20 @@ def request_snapshot(
     *,
     timeout_s: float = 600.0,
 ) -> dict[str, Any]:
-    """Have the worker at `url` take a snapshot; return what it says of it. Raises AskError.
+    """Have the worker at `url` take a snapshot; return its JSON. Raises SnapshotRequestError.
 
-    `timeout_s` is the longest without a word of progress.
+    `timeout_s` limits the time between two lines of progress.
     """
     request = urllib.request.Request(f"{url.rstrip('/')}/v1/snapshots", data=b"")  # noqa: S310
     try:
         with _OPENER.open(request, timeout=timeout_s) as answer:
             for line in answer:
-                said = _parse_line(line, url)
-                if "progress" in said:
-                    step = said["progress"]
+                parsed = _parse_line(line, url)
+                if "progress" in parsed:
+                    step = parsed["progress"]
                     progress(step["step"], step["done"], step["total"])
-                elif "snapshot" in said:
-                    found: dict[str, Any] = said["snapshot"]
+                elif "snapshot" in parsed:
+                    found: dict[str, Any] = parsed["snapshot"]
                     return found
     except urllib.error.HTTPError as error:
         with error:
@@ -53,13 +53,13 @@ def request_snapshot(
 
 
 def _parse_line(line: bytes, url: str) -> dict[str, Any]:
-    """Return what a line says. Raises AskError for an error, and for what is no such line."""
+    """Decode a line. Raises SnapshotRequestError for an error and for an invalid line."""
     try:
-        said = msgspec.json.decode(line, type=dict[str, dict[str, Any]])
+        parsed = msgspec.json.decode(line, type=dict[str, dict[str, Any]])
     except msgspec.DecodeError as error:
         raise SnapshotRequestError(
             f"{url}: {error}: {line[:200]!r}", code="worker_foreign"
         ) from None
-    if (fault := said.get("error")) is not None:
+    if (fault := parsed.get("error")) is not None:
         raise SnapshotRequestError(str(fault.get("message")), code=str(fault.get("code")))
-    return said
+    return parsed

@@ -31,9 +31,7 @@ class RestoredIndex:
     """The index to start with, and the log positions to read from."""
 
     engine: Engine
-    log_identity: (
-        LogIdentity | None
-    )  # None: the broker does not say; then no snapshots are taken either
+    log_identity: LogIdentity | None  # None if unknown: then no snapshots are taken
     store: SnapshotStore | None
     chosen: ChosenSnapshot | None = None
     start_positions: Mapping[int, Position] = field(default_factory=dict)
@@ -54,18 +52,18 @@ def restore_index(settings: Settings, model: str, dim: int, metrics: Metrics) ->
         log.warning("no snapshots: %s", error)
         return RestoredIndex(empty(), None, None)
     store = SnapshotStore(settings.snapshots_url) if settings.snapshots_url else None
-    judge = SnapshotValidator(here, model, dim, partial(require_readable, settings.kafka()))
+    validate = SnapshotValidator(here, model, dim, partial(require_readable, settings.kafka()))
     options = engine_options(settings, metrics)
-    choice = SnapshotChooser(
+    chooser = SnapshotChooser(
         settings.snapshots,
         store,
-        judge,
+        validate,
         lambda path: restore(path, model=model, dim=dim, **options),
         metrics,
     )
-    chosen = choice.choose()
+    chosen = chooser.choose()
     if chosen is None:
-        log.info("no snapshot to begin with: the index log is replayed from its beginning")
+        log.info("no usable snapshot: the index log is replayed from its beginning")
         return RestoredIndex(empty(), here, store)
     for step, seconds in chosen.seconds.items():
         metrics.restore.labels(step).set(seconds)
@@ -84,22 +82,22 @@ def restore_index(settings: Settings, model: str, dim: int, metrics: Metrics) ->
 
 def build_scheduler(
     settings: Settings,
-    beginning: RestoredIndex,
+    restored: RestoredIndex,
     reader: LogReader,
     ledger: Ledger,
     metrics: Metrics,
 ) -> SnapshotScheduler | None:
     """Return the snapshot scheduler, not started; None if the log cannot be identified."""
-    if beginning.log_identity is None:
+    if restored.log_identity is None:
         return None
     keep = Retention(settings.snapshot_keep, settings.snapshot_max_age_s)
-    taking = SnapshotTaker(
-        beginning.engine,
+    taker = SnapshotTaker(
+        restored.engine,
         reader,
         ledger,
-        beginning.log_identity,
+        restored.log_identity,
         settings.snapshots,
-        beginning.store,
+        restored.store,
         keep,
         metrics,
         time.time,
@@ -107,4 +105,4 @@ def build_scheduler(
     triggers = SnapshotTriggers(
         settings.snapshot_interval_s, settings.snapshot_changes, settings.snapshot_at_stop
     )
-    return SnapshotScheduler(taking, triggers, metrics, newest=beginning.chosen)
+    return SnapshotScheduler(taker, triggers, metrics, newest=restored.chosen)

@@ -21,13 +21,13 @@ FIRST_RETRY_S, LAST_RETRY_S = 5.0, 600.0
 
 
 class SnapshotRefusedError(VisualSearchError):
-    """A snapshot that was asked for and cannot be had now: `not_ready`, `stopping`, `no_log`."""
+    """A requested snapshot cannot be taken now: `not_ready` or `stopping`."""
 
     code = "not_ready"
 
 
 class NewestSnapshot(Protocol):
-    """The newest snapshot: what is asked of it to say when the next is due."""
+    """What decides, of the newest snapshot, when the next one is due."""
 
     @property
     def path(self) -> Path:
@@ -35,7 +35,7 @@ class NewestSnapshot(Protocol):
 
     @property
     def positions(self) -> Positions:
-        """How far it holds the log."""
+        """The next log position by partition."""
 
     @property
     def created_at(self) -> float:
@@ -64,7 +64,7 @@ class SnapshotScheduler:
 
     def __init__(
         self,
-        taking: SnapshotTaker,
+        taker: SnapshotTaker,
         triggers: SnapshotTriggers,
         metrics: Metrics,
         *,
@@ -72,17 +72,17 @@ class SnapshotScheduler:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`newest` is the snapshot that the worker began with; it may not be in the store yet."""
-        self._taking = taking
+        """`newest` is the restored snapshot, which may not be in the store yet."""
+        self._taker = taker
         self._triggers = triggers
         self._metrics = metrics
         self._clock = clock
         self._now = now
         self._newest = newest
         self._tried_at = clock()
-        self._asked: list[tuple[Future[TakenSnapshot], Progress]] = []
-        self._promised: list[Future[TakenSnapshot]] = []
-        self._to_upload = newest.path if newest and taking.has_store else None
+        self._requests: list[tuple[Future[TakenSnapshot], Progress]] = []
+        self._futures: list[Future[TakenSnapshot]] = []
+        self._to_upload = newest.path if newest and taker.has_store else None
         self._upload_at = 0.0
         self._pause_s = FIRST_RETRY_S
         self._wake = threading.Condition()
@@ -91,24 +91,24 @@ class SnapshotScheduler:
         self._thread = threading.Thread(target=self._run, name="snapshots", daemon=True)
 
     def start(self) -> None:
-        """Start."""
+        """Start the thread."""
         self._thread.start()
 
     def request(self, progress: Progress = lambda *_: None) -> "Future[TakenSnapshot]":
-        """Have a snapshot taken now, or after the one under way.
+        """Request a snapshot: it is taken now, or after the one in progress.
 
-        Its error is SnapshotError, or SnapshotRefusedError.
+        The future fails with SnapshotError or SnapshotRefusedError.
         """
         future: Future[TakenSnapshot] = Future()
         with self._wake:
             if self._stopping:
                 error = SnapshotRefusedError("the worker is stopping", code="stopping")
                 future.set_exception(error)
-            elif not self._taking.ready:
+            elif not self._taker.ready:
                 future.set_exception(SnapshotRefusedError("the index log is being replayed"))
             else:
-                self._asked.append((future, progress))
-                self._promised = [each for each in self._promised if not each.done()] + [future]
+                self._requests.append((future, progress))
+                self._futures = [each for each in self._futures if not each.done()] + [future]
                 self._wake.notify()
         return future
 
@@ -119,9 +119,9 @@ class SnapshotScheduler:
         return max(self._now() - self._newest.created_at, 0.0) if self._changes() else 0.0
 
     def close(self, timeout_s: float) -> None:
-        """Take a last one if so wished, and stop, both within `timeout_s`.
+        """Take a last snapshot if `at_stop` is set, and stop, both within `timeout_s`.
 
-        A copy to the store that does not end by then is left undone: it is not listed there.
+        An upload that is incomplete by then is abandoned: the store does not list it.
         """
         with self._wake:
             self._stopping = True
@@ -130,15 +130,15 @@ class SnapshotScheduler:
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
         error = SnapshotRefusedError("there was no time for it", code="stopping")
-        for future in self._promised:  # who waits for one that goes on beyond its time
+        for future in self._futures:  # of a snapshot that outlasts `timeout_s`
             _resolve(future, error)
 
     def run_due(self) -> bool:
         """Run what is due now; return whether the thread should stop."""
         with self._wake:
-            stopping, asked, self._asked = self._stopping, self._asked, []
-        if asked or self._due(stopping=stopping):
-            self._take(asked)
+            stopping, requests, self._requests = self._stopping, self._requests, []
+        if requests or self._due(stopping=stopping):
+            self._take(requests)
         if self._to_upload is not None and self._clock() >= self._upload_at:
             self._upload(self._to_upload)
         return stopping
@@ -146,11 +146,11 @@ class SnapshotScheduler:
     def _run(self) -> None:
         while not self._run_due_safely():
             with self._wake:
-                if not self._stopping and not self._asked:
+                if not self._stopping and not self._requests:
                     self._wake.wait(TICK_S)
 
     def _run_due_safely(self) -> bool:
-        """Do as `turn`; what it raises is logged and counted, and the thread goes on."""
+        """Call `run_due`; errors are logged and counted, and the thread goes on."""
         stopping = self._stopping
         try:
             return self.run_due()
@@ -159,46 +159,46 @@ class SnapshotScheduler:
             return stopping
 
     def _due(self, *, stopping: bool) -> bool:
-        if not self._taking.ready or not (changes := self._changes()):
+        if not self._taker.ready or not (changes := self._changes()):
             return False
         triggers = self._triggers
         if stopping:
             return triggers.at_stop
         waited_s = self._clock() - self._tried_at
         by_time = 0 < triggers.interval_s <= waited_s
-        # A disk that is full is not asked again at once.
+        # A full disk is not retried at once.
         by_changes = 0 < triggers.changes <= changes and waited_s >= FIRST_RETRY_S
         return by_time or by_changes
 
     def _changes(self) -> int:
         """Return how many offsets the index is past the newest snapshot."""
-        held = sum(at.offset for at in self._newest.positions) if self._newest else 0
-        return sum(at.offset for at in self._taking.positions()) - held
+        saved = sum(at.offset for at in self._newest.positions) if self._newest else 0
+        return sum(at.offset for at in self._taker.positions()) - saved
 
-    def _take(self, asked: list[tuple[Future[TakenSnapshot], Progress]]) -> None:
+    def _take(self, requests: list[tuple[Future[TakenSnapshot], Progress]]) -> None:
         self._tried_at = self._clock()
 
         def progress(step: str, done: int, total: int) -> None:
             if self._clock() > self._stop_by:
                 raise _StoppedError
-            for _, tell in asked:
-                tell(step, done, total)
+            for _, report in requests:
+                report(step, done, total)
 
         try:
-            taken = self._taking.take(progress, self._pause)
+            taken = self._taker.take(progress, self._pause)
         except _StoppedError:
-            self._fail(asked, SnapshotRefusedError("there was no time for it", code="stopping"))
+            self._fail(requests, SnapshotRefusedError("there was no time for it", code="stopping"))
             return
         except Exception as error:
-            self._fail(asked, error)
+            self._fail(requests, error)
             return
         self._newest = taken
-        if self._taking.has_store:
-            self._to_upload = taken.path  # a store that is away keeps its pause, also at the end
-        for future, _ in asked:
+        if self._taker.has_store:
+            self._to_upload = taken.path  # the pause after a failed upload stays
+        for future, _ in requests:
             _resolve(future, taken)
         try:
-            self._taking.prune()
+            self._taker.prune()
         except Exception as error:  # the snapshot is there all the same
             log.warning("old snapshots are still there: %s", error, exc_info=_is_unexpected(error))
 
@@ -206,18 +206,20 @@ class SnapshotScheduler:
         if not self._stopping:  # then time is short
             yield_to_searches()
 
-    def _fail(self, asked: list[tuple[Future[TakenSnapshot], Progress]], error: Exception) -> None:
+    def _fail(
+        self, requests: list[tuple[Future[TakenSnapshot], Progress]], error: Exception
+    ) -> None:
         self._metrics.snapshots.labels("failed").inc()
         log.warning("no snapshot: %s", error, exc_info=_is_unexpected(error))
-        for future, _ in asked:
+        for future, _ in requests:
             _resolve(future, error)
 
     def _upload(self, snapshot: Path) -> None:
-        if not snapshot.is_dir():  # who shares the folder has newer ones and removed it
+        if not snapshot.is_dir():  # another worker shares the folder and pruned it
             self._to_upload = None
             return
         try:
-            self._taking.upload(snapshot)
+            self._taker.upload(snapshot)
         except Exception as error:
             self._metrics.snapshots.labels("upload_failed").inc()
             log.warning("%s is not in the store, again in %.0f s: %s", snapshot.name,
@@ -229,7 +231,7 @@ class SnapshotScheduler:
 
 
 def _resolve(future: Future[TakenSnapshot], result: TakenSnapshot | Exception) -> None:
-    """Give a future its result, unless it has one: `close` does not wait forever."""
+    """Resolve a future, unless `close` has done so."""
     with contextlib.suppress(InvalidStateError):
         if isinstance(result, Exception):
             future.set_exception(result)
@@ -238,5 +240,5 @@ def _resolve(future: Future[TakenSnapshot], result: TakenSnapshot | Exception) -
 
 
 def _is_unexpected(error: Exception) -> bool:
-    """Return whether a traceback would tell something that the message does not."""
+    """Return whether the log needs a traceback, since the message says too little."""
     return not isinstance(error, VisualSearchError)

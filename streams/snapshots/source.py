@@ -17,7 +17,7 @@ from visualsearch.errors import VisualSearchError
 
 
 class UnusableSnapshotError(VisualSearchError):
-    """A snapshot that may not be used; `code` says why in a word, the message in a sentence."""
+    """A snapshot that may not be used; `code` is the machine-readable reason."""
 
 
 class LogIdentity(Struct, frozen=True):
@@ -25,12 +25,12 @@ class LogIdentity(Struct, frozen=True):
 
     cluster_id: str
     topic: str
-    topic_id: str  # Kafka's own: a topic that is made again under its name gets another
+    topic_id: str  # Kafka's own; a recreated topic gets another
     partitions: int
 
 
 class SavedDirtyKey(Struct, frozen=True):
-    """A key whose last record before the offsets is older than its newest: it is to be healed."""
+    """A dirty key at the time of the snapshot: its last record is stale and has to be healed."""
 
     key: str  # base64
     partition: int
@@ -38,7 +38,7 @@ class SavedDirtyKey(Struct, frozen=True):
 
     @classmethod
     def of(cls, key: bytes, partition: int, order: Order) -> "SavedDirtyKey":
-        """Return it as JSON can hold it."""
+        """Return it with a base64 key, for JSON."""
         return cls(base64.b64encode(key).decode(), partition, order)
 
     @property
@@ -48,7 +48,7 @@ class SavedDirtyKey(Struct, frozen=True):
 
 
 class SnapshotSource(Struct, frozen=True):
-    """Where in which log a replay after a restore has to begin."""
+    """The log, and the positions where a replay after a restore starts."""
 
     log: LogIdentity
     positions: tuple[Position, ...]  # by partition
@@ -60,10 +60,10 @@ class SnapshotSource(Struct, frozen=True):
         return found
 
 
-def read_source(given: Mapping[str, Any]) -> SnapshotSource:
-    """Return the source of a manifest. Raises RefusedError `source_unreadable`."""
+def read_source(data: Mapping[str, Any]) -> SnapshotSource:
+    """Return the source of a manifest. Raises UnusableSnapshotError `source_unreadable`."""
     try:
-        source = msgspec.convert(given, SnapshotSource)
+        source = msgspec.convert(data, SnapshotSource)
         for dirty in source.dirty:
             _ = dirty.raw_key
     except ValueError as error:
@@ -77,13 +77,13 @@ def read_source(given: Mapping[str, Any]) -> SnapshotSource:
 
 
 def require_log(source: SnapshotSource, here: LogIdentity) -> None:
-    """Refuse a snapshot of another log. Raises RefusedError."""
-    told = source.log
+    """Reject a snapshot of another log. Raises UnusableSnapshotError."""
+    saved = source.log
     for code, what, theirs, ours in (
-        ("cluster_foreign", "cluster", told.cluster_id, here.cluster_id),
-        ("topic_foreign", "topic", told.topic, here.topic),
-        ("topic_recreated", f"creation of {here.topic}", told.topic_id, here.topic_id),
-        ("partitions_changed", "number of partitions", told.partitions, here.partitions),
+        ("cluster_foreign", "cluster", saved.cluster_id, here.cluster_id),
+        ("topic_foreign", "topic", saved.topic, here.topic),
+        ("topic_recreated", f"creation of {here.topic}", saved.topic_id, here.topic_id),
+        ("partitions_changed", "number of partitions", saved.partitions, here.partitions),
     ):
         if theirs != ours:
             raise UnusableSnapshotError(
@@ -92,10 +92,10 @@ def require_log(source: SnapshotSource, here: LogIdentity) -> None:
 
 
 def require_offsets(source: SnapshotSource, watermarks: Mapping[int, tuple[int, int]]) -> None:
-    """Refuse offsets that the log does not hold, given (beginning, end) by partition.
+    """Reject positions outside of the log; `watermarks` is (low, high) by partition.
 
-    Between its offset and a later beginning would be records that nobody can read any more; an
-    offset past the end says that the log lost what the snapshot knows. Raises RefusedError.
+    Below the low watermark the replay would miss deleted records. Above the high watermark the log
+    has lost records that the snapshot holds. Raises UnusableSnapshotError.
     """
     for partition, position in enumerate(source.positions):
         beginning, end = watermarks[partition]

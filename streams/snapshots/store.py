@@ -20,7 +20,7 @@ from visualsearch.snapshot.errors import SnapshotError
 from visualsearch.snapshot.manifest import NAME as MANIFEST
 from visualsearch.snapshot.manifest import Manifest, decode_manifest, read_manifest
 
-STRAY_S = 24 * 3600.0  # an upload without a manifest for so long has died
+STRAY_S = 24 * 3600.0  # an upload is dead if it has no manifest after that time
 Progress = Callable[[int, int], None]
 """Called with (bytes done, bytes in all)."""
 
@@ -74,7 +74,7 @@ class SnapshotStore:
     def upload(self, snapshot: Path, progress: Progress = lambda _, __: None) -> bool:
         """Copy a local snapshot; return False if it is there already.
 
-        The manifest comes last: what has none is not listed, so that half an upload is nothing.
+        The manifest goes last: a snapshot without one is not listed.
         """
         manifest = read_manifest(snapshot)
         if snapshot.name in self.listed():
@@ -92,7 +92,7 @@ class SnapshotStore:
     def download(self, name: str, folder: Path, progress: Progress = lambda _, __: None) -> Path:
         """Copy a snapshot into a local folder, where it appears whole; return its path.
 
-        A local one of this name, damaged, is replaced. Raises SnapshotError if it is incomplete,
+        A damaged local one of this name is replaced. Raises SnapshotError if it is incomplete,
         OSError if the disk is full.
         """
         manifest = self.manifest(name)
@@ -113,9 +113,9 @@ class SnapshotStore:
         return target
 
     def prune(self, *, keep: int, max_age_s: float | None, now: float) -> list[str]:
-        """Remove all but the newest `keep`, and what is too old but the newest; return the names.
+        """Remove old snapshots and all but the newest `keep`; return their names.
 
-        What an upload that died has left goes after a day.
+        The newest one always stays. Leftovers of a dead upload are removed after a day.
         """
         names = self.listed()
         oldest = None if max_age_s is None else local.snapshot_name(now - max_age_s)
@@ -150,13 +150,13 @@ class SnapshotStore:
 
     def _get_all(self, manifest: Manifest, name: str, target: Path, progress: Progress) -> None:
         done = 0
-        for file, said in (*manifest.files.items(), (MANIFEST, None)):
+        for file, entry in (*manifest.files.items(), (MANIFEST, None)):
             path = target / file
             self._get(self._path(name, file), path)
             private.restrict_to_owner(path)
             local.sync(path)
-            if said is not None:
-                done += said.bytes
+            if entry is not None:
+                done += entry.bytes
                 progress(done, manifest.bytes)
 
     def _get(self, remote: str, path: Path) -> None:

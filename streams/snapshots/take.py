@@ -55,7 +55,7 @@ class TakenSnapshot:
 
 
 class SnapshotTaker:
-    """Takes snapshots of one index, and copies them."""
+    """Takes snapshots of one index, and uploads them."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class SnapshotTaker:
 
     @property
     def ready(self) -> bool:
-        """Whether the index holds the log: half of one would be no good start."""
+        """Whether the reader has caught up: a partial index is not saved."""
         return self._reader.caught_up.is_set()
 
     @property
@@ -99,11 +99,11 @@ class SnapshotTaker:
     ) -> TakenSnapshot:
         """Write a snapshot, with pauses for searches.
 
-        Raises SnapshotError, and what `progress` raises.
+        The positions are read first, then the dirty keys, then the index is copied while it
+        changes. The copy and the keys may be newer than the positions, never older. Records that
+        are applied again from there have no effect.
 
-        The offsets are noted first, the dirty keys after them, then the index is copied while it
-        changes: the copy and the keys may be newer than the offsets, never older, and what is
-        applied again from there has no effect.
+        Raises SnapshotError, and what `progress` raises.
         """
         started = time.perf_counter()
         created_at = self._now()
@@ -132,12 +132,12 @@ class SnapshotTaker:
         return taken
 
     def prune(self) -> None:
-        """Remove the snapshots that are not kept, and what writers that died have left."""
+        """Remove snapshots past the retention, and leftovers of dead writers."""
         keep = self._keep
         prune(self._folder, keep=keep.count, max_age_s=keep.max_age_s, now=self._now())
 
     def upload(self, snapshot: Path) -> None:
-        """Copy a snapshot to the store and remove there what is not kept. Raises StoreError."""
+        """Upload a snapshot and prune the store. Raises StoreError."""
         if self._store is None:
             return
         started = time.perf_counter()

@@ -33,6 +33,6 @@ def product_json(product_id: str, model: str, state: ProductState | None) -> dic
 
 def _fields(record: Any) -> dict[str, Any]:
     fields = msgspec.structs.asdict(record)
-    for told_elsewhere in ("product_id", "order"):
-        del fields[told_elsewhere]
+    for redundant in ("product_id", "order"):
+        del fields[redundant]
     return fields

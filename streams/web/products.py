@@ -19,7 +19,7 @@ from visualsearch.engine import Engine
 from visualsearch.index.state import ProductState
 from visualsearch.types import BaseRecord, FloatArray, OfferRecord
 
-SLICE = 256  # products per piece: what is held in memory, and the longest hold of the lock
+SLICE = 256  # products per chunk: they are in memory together, and read under one lock
 _BASE = ("deleted", "title", "description", "brand", "category", "tags", "attributes", "url")
 _OFFER = ("deleted", "price", "currency", "in_stock")
 _VECTORS = {"0": False, "1": True}
@@ -27,7 +27,7 @@ _VECTORS = {"0": False, "1": True}
 
 @dataclass(frozen=True, slots=True)
 class ProductsQuery:
-    """What is asked for: every product, `product_id` alone, or at most `limit` of them.
+    """Parameters: every product, `product_id` alone, or at most `limit` products.
 
     `vectors` adds each image's vector (base64 of little-endian float16).
     """
@@ -46,8 +46,8 @@ class ProductsQuery:
                 raise ValueError(f"{name[:40]!r} is no parameter; known are {known}")
             if count > 1:
                 raise ValueError(f"{name} is given {count} times; give it once")
-        given = dict(pairs)
-        vectors, limit = given.get("vectors", "0"), given.get("limit")
+        values = dict(pairs)
+        vectors, limit = values.get("vectors", "0"), values.get("limit")
         if vectors not in _VECTORS:
             raise ValueError(f"vectors is {vectors[:40]!r}; give 0 or 1")
         if limit is not None and parse_int64(limit) is None:
@@ -57,7 +57,7 @@ class ProductsQuery:
             )
         return cls(
             vectors=_VECTORS[vectors],
-            product_id=given.get("product_id"),
+            product_id=values.get("product_id"),
             limit=parse_int64(limit),
         )
 
@@ -65,7 +65,7 @@ class ProductsQuery:
 def product_lines(
     engine: Engine, positions: Mapping[int, int], query: ProductsQuery
 ) -> Iterator[bytes]:
-    """Yield NDJSON in pieces of some 256 products."""
+    """Yield NDJSON in chunks of at most 256 products."""
     head = {"model": engine.model, "dim": engine.dim, "positions": dict(positions)}
     yield _line({"index": head})
     count = 0
@@ -95,7 +95,7 @@ def _slices(
 def _row(engine: Engine, state: ProductState, *, vectors: bool) -> dict[str, Any]:
     rows: FloatArray | None = None
     if vectors and (both := engine.product_with_vectors(state.product_id)) is not None:
-        state, rows = both  # of one moment: the product may have changed since it was listed
+        state, rows = both  # read together: the product may have changed since
     images: list[dict[str, Any]] = [
         {"image_id": image.image_id, "kind": image.kind, "url": image.url} for image in state.images
     ]

@@ -10,7 +10,7 @@ from aiohttp import web
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
-STALLED_S = 60.0  # a reader that has taken nothing for so long has gone
+STALLED_S = 60.0  # without a byte taken, then the connection is closed
 
 
 @web.middleware
@@ -39,26 +39,26 @@ async def _send_all(request: web.Request, response: web.StreamResponse) -> None:
 
 
 async def stream_lines(
-    request: web.Request, pieces: AsyncGenerator[bytes, None]
+    request: web.Request, chunks: AsyncGenerator[bytes, None]
 ) -> web.StreamResponse:
-    """Answer with pieces of NDJSON as they come, for as long as they come and are taken.
+    """Stream chunks of NDJSON until they end or the client disconnects or stalls.
 
-    A reader that has gone or stalls ends the answer: it sees that the last line is missing.
+    A client detects a truncated response by its missing last line.
     """
     response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
-    with contextlib.suppress(ConnectionError):  # who asked has seen enough
-        async with contextlib.aclosing(pieces):
+    with contextlib.suppress(ConnectionError):  # the client has disconnected
+        async with contextlib.aclosing(chunks):
             await _send_with_timeout(request, response.prepare(request))
             if request.method == "HEAD":  # a body would be taken for the next answer
                 return response
-            async for piece in pieces:
-                await _send_with_timeout(request, response.write(piece))
+            async for chunk in chunks:
+                await _send_with_timeout(request, response.write(chunk))
             await _send_with_timeout(request, response.write_eof())
     return response
 
 
 async def _send_with_timeout(request: web.Request, sending: Awaitable[object]) -> None:
-    """Send. Raises ConnectionError where the reader takes nothing."""
+    """Send. Raises ConnectionError if the client stalls."""
     try:
         async with asyncio.timeout(STALLED_S):
             await sending

@@ -29,7 +29,7 @@ from visualsearch.engine import Engine
 MAX_BODY = 14 * 1024 * 1024  # a 10 MiB request and some
 BODY_S = 30.0  # to receive a request's body
 GRACE_S = 3.0  # past a search's deadline
-IMAGE_S = 15.0  # to find a stored image, waiting for a turn included
+IMAGE_S = 15.0  # to fetch a stored image, the wait for a permit included
 HealthCheck = Callable[[], str | None]
 _STATUS = {
     "deadline_exceeded": 504,
@@ -43,7 +43,7 @@ _STATUS = {
 
 @dataclass(frozen=True, slots=True)
 class ServedIndex:
-    """The live index as the server needs it; `keeper` is None if no snapshots are taken."""
+    """The live index as the server needs it; `snapshots` is None if no snapshots are taken."""
 
     engine: Engine
     fetcher: Fetcher
@@ -151,7 +151,7 @@ class Web:
             fault = SearchFault("not_ready", self._not_ready_reason())
             return failure(search.request_id, fault), 503
         try:
-            # The client's own limit is kept by a thread; this one is kept whatever that does.
+            # The client's own timeout depends on its thread; this one does not.
             async with asyncio.timeout(search.deadline_ms / 1000 + GRACE_S):
                 result = await asyncio.wrap_future(client.submit(search))
         except Exception as error:
@@ -195,19 +195,19 @@ class Web:
         except TimeoutError:
             raise web.HTTPGatewayTimeout(text=f"no image within {IMAGE_S:.0f} s\n") from None
         except FetchError as error:
-            # Nobody may keep this answer: an inline image may be stored after it is searchable.
+            # Not cacheable: an inline image may be stored after it is searchable.
             kind = web.HTTPServiceUnavailable if error.transient else web.HTTPNotFound
             raise kind(text=f"{error}\n", headers={"Cache-Control": "no-store"}) from None
         headers = {"Cache-Control": "max-age=60", "X-Content-Type-Options": "nosniff"}
         return web.Response(body=data, content_type=_content_type(data), headers=headers)
 
     async def snapshot(self, request: web.Request) -> web.StreamResponse:
-        """Have a snapshot taken; 404 where this worker takes none."""
+        """Take a snapshot; 404 if this worker takes none."""
         if self._parts is None or self._parts.index is None:
             return refusal_response(SnapshotRefusedError(self._not_ready_reason()))
-        if (keeper := self._parts.index.snapshots) is None:
+        if (scheduler := self._parts.index.snapshots) is None:
             raise web.HTTPNotFound(text="this worker takes no snapshots\n")
-        return await create_snapshot(keeper, request)
+        return await create_snapshot(scheduler, request)
 
 
 _BROKEN_BODY = (RequestPayloadError, BadHttpMessage)  # cut off, or not in its own encoding
@@ -242,9 +242,9 @@ def _redirect(url: str) -> web.HTTPException:
         return web.HTTPNotFound(text=f"the image's URL is none: {error}\n")
 
 
-async def _in_thread(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
-    while piece := await asyncio.to_thread(next, pieces, b""):
-        yield piece
+async def _in_thread(chunks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+    while chunk := await asyncio.to_thread(next, chunks, b""):
+        yield chunk
 
 
 def _health_response(reason: str | None) -> web.Response:

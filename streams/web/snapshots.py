@@ -1,6 +1,6 @@
-"""`POST /v1/snapshots`: a snapshot by command, and how far it is, as lines of JSON.
+"""`POST /v1/snapshots`: takes a snapshot and streams its progress as lines of JSON.
 
-`{"progress": {step, done, total}}` as often as there is news, then `{"snapshot": {...}}` or
+`{"progress": {step, done, total}}` several times, then `{"snapshot": {...}}` or
 `{"error": {code, message}}`.
 """
 
@@ -29,18 +29,18 @@ class ProgressStream:
         self._loop = asyncio.get_running_loop()
         self._lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self._step = ""
-        self._told_at = 0.0
+        self._sent_at = 0.0
 
     def report(self, step: str, done: int, total: int) -> None:
-        """Note progress; what comes too often is passed over."""
+        """Send progress, at most every NEWS_S within a step."""
         now = time.monotonic()
-        if step == self._step and done < total and now - self._told_at < NEWS_S:
+        if step == self._step and done < total and now - self._sent_at < NEWS_S:
             return
-        self._step, self._told_at = step, now
+        self._step, self._sent_at = step, now
         self._put({"progress": {"step": step, "done": done, "total": total}})
 
     def end(self, _: object) -> None:
-        """Note that nothing more will come."""
+        """End the stream."""
         self._put(None)
 
     async def next(self) -> dict[str, Any] | None:
@@ -48,23 +48,23 @@ class ProgressStream:
         return await self._lines.get()
 
     def _put(self, line: dict[str, Any] | None) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is there to be told
+        with contextlib.suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._lines.put_nowait, line)
 
 
-async def create_snapshot(keeper: SnapshotScheduler, request: web.Request) -> web.StreamResponse:
-    """Have a snapshot taken and stream its progress; 503 if it cannot be had now."""
+async def create_snapshot(scheduler: SnapshotScheduler, request: web.Request) -> web.StreamResponse:
+    """Take a snapshot and stream its progress; 503 if it cannot be taken now."""
     news = ProgressStream()
-    future = keeper.request(news.report)
+    future = scheduler.request(news.report)
     if future.done() and (error := future.exception()) is not None:
         return refusal_response(error)
     future.add_done_callback(news.end)
-    # Who asked may go: the snapshot is taken all the same.
+    # The snapshot is taken even if the client disconnects.
     return await stream_lines(request, _lines(news, future))
 
 
 def refusal_response(error: BaseException) -> web.Response:
-    """Return the answer where a snapshot cannot be had now."""
+    """Return the response 503 of a refused snapshot."""
     return web.json_response(_fault(error), status=503)
 
 

@@ -49,14 +49,14 @@ from visualsearch.contracts.workers import WorkerHeartbeat
 from visualsearch.encoders.protocol import Encoder
 from visualsearch.engine import Engine
 
-# Images per model call, which is how long a query may wait: on a CPU one per core, about 50 ms.
+# Images per model call, for which a query may have to wait: one per CPU core takes about 50 ms.
 CPU_STEP = max(2, os.cpu_count() or 2)
 GPU_STEP = 64
 # A window of only the concurrent requests halves the rate: the consumer would wait for each.
 WINDOW_PER_SLOT = 4
-QUERY_COMMIT_S = 0.1  # what a killed worker has answered since is answered again
-QUERY_DRAIN_S = 2.0  # at a rebalance, for searches in work: they are answered once
-WINDOW_BYTES = 64 * MIB  # of events in work: inline images, mostly
+QUERY_COMMIT_S = 0.1  # a killed worker's last answers are sent twice
+QUERY_DRAIN_S = 2.0  # at a rebalance, to finish searches in progress
+WINDOW_BYTES = 64 * MIB  # of events in progress: mostly inline images
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class WorkerResources:
 
 @dataclass(frozen=True, slots=True)
 class IngestComponents:
-    """The readers of both pipelines, and what they have in work."""
+    """The consumers of both pipelines and of retries, and their sinks."""
 
     readers: tuple[GroupConsumer, ...]
     sinks: tuple[Batches | Window | DelayQueue, ...]  # of all readers
@@ -85,7 +85,7 @@ class IngestComponents:
 
 @dataclass(frozen=True, slots=True)
 class SearchComponents:
-    """The live index, who feeds it and keeps its log whole, and what answers from it."""
+    """The live index, its log reader and healer, and the query pipeline."""
 
     engine: Engine
     reader: LogReader
@@ -97,7 +97,7 @@ class SearchComponents:
     window: Window  # of requests, in front of the app
     requests: GroupConsumer  # reads them for the window
     active_engine: ActiveEngineGauge
-    snapshots: SnapshotScheduler | None  # None where snapshots cannot be told apart
+    snapshots: SnapshotScheduler | None  # None if the log cannot be identified
 
 
 def build_shared(
@@ -150,7 +150,7 @@ def build_lag(shared: WorkerResources, roles: Container[str]) -> PipelineLag:
 
 
 def build_ingest(shared: WorkerResources, index_partitions: int) -> IngestComponents:
-    """Return the two pipelines and who reads what is tried again, none of them started."""
+    """Return the consumers of both pipelines and of retries, not started."""
     settings, topics = shared.settings, shared.settings.topics
     publishers = {
         name: Publisher(
@@ -179,9 +179,9 @@ def build_ingest(shared: WorkerResources, index_partitions: int) -> IngestCompon
 
     events, give_up = settings.embed_window, embedding.give_up
     window = Window(embedding.handle, give_up, events=events, size=WINDOW_BYTES)
-    again = Window(embedding.handle_retry, give_up, events=events, size=WINDOW_BYTES)
+    retries = Window(embedding.handle_retry, give_up, events=events, size=WINDOW_BYTES)
     longest_s = 2 * max(settings.retry_delays_s, default=0.0)
-    waiting = DelayQueue(again, longest_s=longest_s, now=shared.clock.now)
+    delay = DelayQueue(retries, longest_s=longest_s, now=shared.clock.now)
     events = settings.attribute_batch
     batches = Batches(attributes.handle, attributes.give_up, events=events, size=WINDOW_BYTES)
 
@@ -194,9 +194,9 @@ def build_ingest(shared: WorkerResources, index_partitions: int) -> IngestCompon
     readers = (
         reader("attributes", topics.product_topics(), batches),
         reader("embedding", topics.product_topics(), window),
-        reader("retry", [topics.product_retry], waiting),
+        reader("retry", [topics.product_retry], delay),
     )
-    return IngestComponents(readers, (batches, window, again, waiting), window, waiting, hosts)
+    return IngestComponents(readers, (batches, window, retries, delay), window, delay, hosts)
 
 
 def _image_vectors(shared: WorkerResources, hosts: HostCircuitBreakers) -> ImageVectors:
@@ -220,7 +220,7 @@ def _image_vectors(shared: WorkerResources, hosts: HostCircuitBreakers) -> Image
 
 
 def load_index(shared: WorkerResources) -> RestoredIndex:
-    """Return the index, restored if it can be: blocks while a snapshot is read.
+    """Return the index, restored if possible. Blocks while a snapshot is read.
 
     Raises TopicError.
     """
@@ -229,15 +229,15 @@ def load_index(shared: WorkerResources) -> RestoredIndex:
 
 
 def build_search(
-    shared: WorkerResources, index_partitions: int, beginning: RestoredIndex
+    shared: WorkerResources, index_partitions: int, restored: RestoredIndex
 ) -> SearchComponents:
-    """Return the reader of the index and the query app, none of them started."""
+    """Return the index, its log reader and the query pipeline, not started."""
     settings, topics = shared.settings, shared.settings.topics
-    engine = beginning.engine
-    # Of replicas that see the same record the quickest heals it; the others then find it healed.
+    engine = restored.engine
+    # Random, so that one replica heals first and the others find the log healed.
     grace_s = settings.heal_grace_s * random.uniform(1.0, 2.0)
     ledger = Ledger(grace_s, time.monotonic)
-    ledger.restore(beginning.dirty)
+    ledger.restore(restored.dirty)
     reader = LogReader(
         settings.kafka(),
         topics.index_log,
@@ -246,7 +246,7 @@ def build_search(
         shared.metrics,
         shared.clock.now,
         partitions=index_partitions,
-        starts=beginning.start_positions,
+        starts=restored.start_positions,
     )
     healer = LogHealer(
         topics.index_log,
@@ -298,10 +298,8 @@ def build_search(
         commit_s=QUERY_COMMIT_S,
         settle=partial(window.settle, QUERY_DRAIN_S),
     )
-    active_engine = ActiveEngineGauge(
-        shared.metrics, time.monotonic() if beginning.chosen else None
-    )
-    keeper = build_scheduler(settings, beginning, reader, ledger, shared.metrics)
+    active_engine = ActiveEngineGauge(shared.metrics, time.monotonic() if restored.chosen else None)
+    scheduler = build_scheduler(settings, restored, reader, ledger, shared.metrics)
     return SearchComponents(
         engine,
         reader,
@@ -313,14 +311,14 @@ def build_search(
         window,
         requests,
         active_engine,
-        keeper,
+        scheduler,
     )
 
 
 def index_log_partitions(settings: Settings, *, timeout_s: float = 30.0) -> int:
-    """Return how many partitions the index log has, once all topics are seen to be there.
+    """Return the partition count of the index log, after a check that all topics exist.
 
-    The reply topics too: an answer to a missing one would be tried forever.
+    Reply topics too: writing a result to a missing one would be retried forever.
 
     Raises TopicError `topics_missing`, or `unreachable` when no broker answers.
     """

@@ -1,4 +1,4 @@
-"""Whether the topics are there, asked before anything that would wait for them."""
+"""Checks that all topics exist, before anything would wait for them."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ from streams.kafka.topics import TopicError, TopicState, describe_topics
 def require_topics(
     settings: Settings, more: Iterable[str] = (), *, timeout_s: float = 30.0
 ) -> list[TopicState]:
-    """Return the state of every topic, `more` included, once all are seen to be there.
+    """Return the state of every topic, `more` included; all exist.
 
     Raises TopicError `topics_missing`, or `unreachable` when no broker answers.
     """

@@ -48,14 +48,14 @@ if TYPE_CHECKING:
     from streams.kafka.lag import PipelineLag
 
 log = logging.getLogger(__name__)
-QUERY_STOP_S = 5.0  # for searches in work, and for the agent
-DRAIN_S = 4.0  # for events in work when a worker is told to stop
+QUERY_STOP_S = 5.0  # for searches in progress, and for the agent
+DRAIN_S = 4.0  # for events in progress at a stop
 KEEPALIVE_S = 620.0  # for a next, or a first, request: proxies keep a connection for up to 600 s
 HTTP_S = 1.0  # twice: for handlers to end by themselves, and when cancelled
-RESERVE_S = 8.0  # of the time to stop: what a last snapshot leaves to what comes after it
+RESERVE_S = 8.0  # of `stop_timeout_s`: for the steps after the last snapshot
 MEASURED_S = 5.0  # how long a start waits for the first measurement of the brokers' clock
-ASK_S = 5.0  # for an answer of Kafka before it is asked again; a stop waits for it
-STALLED_S = 60.0  # the reader's loop turns twenty times a second
+ASK_S = 5.0  # timeout of one call to Kafka; a stop waits for it
+STALLED_S = 60.0  # the reader's loop runs twenty times a second
 
 
 class Worker:
@@ -77,7 +77,7 @@ class Worker:
         self._started_at = datetime.now(UTC)
         self._reporting: tuple[Heartbeat | PipelineLag, ...] = ()
         self._shared: WorkerResources | None = None
-        self._side: SearchComponents | None = None
+        self._search: SearchComponents | None = None
         self._client: SearchClient | None = None
         self._ingest: IngestComponents | None = None
         self._parts = SearchParts()
@@ -109,36 +109,36 @@ class Worker:
         watch = BrokerWatch(shared.producer.is_broker_reachable, shared.metrics.broker_up)
         self._watching = asyncio.create_task(watch.run())
         if "search" in self._roles:
-            beginning = await self._wait.wait_for(partial(load_index, shared))
-            self._side = build_search(shared, partitions, beginning)
-            self._side.engine.start()
-            self._side.reader.start()
-            self._side.healer.start()
+            restored = await self._wait.wait_for(partial(load_index, shared))
+            self._search = build_search(shared, partitions, restored)
+            self._search.engine.start()
+            self._search.reader.start()
+            self._search.healer.start()
             replaying_since = time.monotonic()
             topics = settings.topics
             self._client = SearchClient(
                 settings.kafka(), topics.search_requests, topics.search_results
             )
-            self._attach(self._side, self._client)
-        # Ages of requests rest on it; where brokers do not stamp, this machine's clock has to do.
+            self._attach(self._search, self._client)
+        # Ages of requests depend on it. Without LogAppendTime this machine's clock is used.
         await asyncio.to_thread(heartbeat.wait_measured, MEASURED_S)
         if "ingest" in self._roles:
             self._ingest = build_ingest(shared, partitions)
             for reader in self._ingest.readers:
                 reader.start()
-        if self._side is not None and self._client is not None:
-            # The group's queries are worth nothing answered from a half-empty index.
-            while not self._side.reader.caught_up.is_set():
-                if self._side.reader.failed.is_set():
+        if self._search is not None and self._client is not None:
+            # No query of the group is answered from a partial index.
+            while not self._search.reader.caught_up.is_set():
+                if self._search.reader.failed.is_set():
                     raise RuntimeError("the index log cannot be read, see the log")
                 await asyncio.sleep(0.05)
             shared.metrics.restore.labels("replay").set(time.monotonic() - replaying_since)
-            if self._side.snapshots is not None:
-                self._side.snapshots.start()
+            if self._search.snapshots is not None:
+                self._search.snapshots.start()
             await asyncio.to_thread(self._client.wait_ready)
-            await self._side.app.start()
+            await self._search.app.start()
             await asyncio.to_thread(adopt_commits, settings)
-            self._side.requests.start()
+            self._search.requests.start()
         self._ready = True
         log.info("ready on http://%s:%d (%s)", settings.http_host, self.port,
                  ", ".join(sorted(self._roles)))  # fmt: skip
@@ -151,7 +151,7 @@ class Worker:
         self._ready = False
         stop_by = time.monotonic() + self._settings.stop_timeout_s - RESERVE_S
         log.info("stopping")
-        # The client begins first: who waits for an answer over HTTP is told at once.
+        # Close the client first: waiting HTTP requests then fail at once.
         client = self._client
         closing = asyncio.create_task(asyncio.to_thread(client.close)) if client else None
         await close_in_order(self._steps_to_stop(stop_by, closing))
@@ -160,25 +160,25 @@ class Worker:
         self, stop_by: float, closing: asyncio.Task[None] | None
     ) -> Iterator[CloseStep]:
         """Yield the parts in the order of their stop."""
-        side, ingest, shared = self._side, self._ingest, self._shared
-        if side is not None:
-            yield "the requests' reader", partial(side.requests.close, QUERY_STOP_S)
-            yield "the query app", partial(side.app.stop, QUERY_STOP_S)
+        search, ingest, shared = self._search, self._ingest, self._shared
+        if search is not None:
+            yield "the requests' reader", partial(search.requests.close, QUERY_STOP_S)
+            yield "the query app", partial(search.app.stop, QUERY_STOP_S)
         if ingest is not None:
             readers = [(reader.group, partial(reader.close, DRAIN_S)) for reader in ingest.readers]
             yield "the ingest readers", partial(close_concurrently, readers)
-        if side is not None and side.snapshots is not None:
+        if search is not None and search.snapshots is not None:
             left_s = max(stop_by - time.monotonic(), 0.0)
-            yield "the snapshots", partial(asyncio.to_thread, side.snapshots.close, left_s)
+            yield "the snapshots", partial(asyncio.to_thread, search.snapshots.close, left_s)
         yield "the HTTP server", self._stop_http
         if closing is not None:
             yield "the search client", lambda: closing
-        if side is not None:
-            yield "the log healer", partial(asyncio.to_thread, side.healer.close)
-            yield "the log reader", partial(asyncio.to_thread, side.reader.close)
-            yield "the engine", partial(asyncio.to_thread, side.engine.close)
-            yield "the search pipeline", partial(asyncio.to_thread, side.pipeline.close)
-            yield "the query images", side.fetcher.close
+        if search is not None:
+            yield "the log healer", partial(asyncio.to_thread, search.healer.close)
+            yield "the log reader", partial(asyncio.to_thread, search.reader.close)
+            yield "the engine", partial(asyncio.to_thread, search.engine.close)
+            yield "the search pipeline", partial(asyncio.to_thread, search.pipeline.close)
+            yield "the query images", search.fetcher.close
         if self._watching is not None:
             self._watching.cancel()
             yield "the broker watch", partial(asyncio.wait, {self._watching})
@@ -200,14 +200,14 @@ class Worker:
             roles=sorted(self._roles),
             version=__version__,
             ready=self.ready() is None,
-            offsets=self._side.reader.positions() if self._side is not None else {},
+            offsets=self._search.reader.positions() if self._search is not None else {},
             started_at=self._started_at,
         )
 
-    def _attach(self, side: SearchComponents, client: SearchClient) -> None:
+    def _attach(self, search: SearchComponents, client: SearchClient) -> None:
         """Attach the index and the client to the search routes."""
         self._parts.index = ServedIndex(
-            side.engine, side.fetcher, side.reader.positions, side.snapshots
+            search.engine, search.fetcher, search.reader.positions, search.snapshots
         )
         self._parts.client = client
 
@@ -241,8 +241,8 @@ class Worker:
         """Run until a component fails, and raise its reason: the process must be restarted."""
         while True:
             await asyncio.sleep(1.0)
-            if self._side is not None:
-                self._side.active_engine.update(self._side.engine.active_strategy)
+            if self._search is not None:
+                self._search.active_engine.update(self._search.engine.active_strategy)
             if (reason := self.live()) is not None:
                 raise RuntimeError(reason)
 
@@ -253,32 +253,35 @@ class Worker:
         shared = self._shared
         if shared is not None and (lost := shared.model.stuck_reason() or shared.producer.failure):
             return lost
-        if self._side is None:
+        if self._search is None:
             return None
-        if (failure := self._query_failure(self._side)) is not None:
+        if (failure := self._query_failure(self._search)) is not None:
             return failure
-        if self._side.reader.failed.is_set():
+        if self._search.reader.failed.is_set():
             return "the index log cannot be read any further"
-        stalled_s = time.monotonic() - self._side.reader.progress_at
+        stalled_s = time.monotonic() - self._search.reader.progress_at
         return (
             f"the log reader stands still for {stalled_s:.0f} s" if stalled_s > STALLED_S else None
         )
 
     def _event_failure(self) -> str | None:
         """Return why a consumer or a sink has failed; None if none has."""
-        side, ingest = self._side, self._ingest
-        for reader in (*(ingest.readers if ingest else ()), *((side.requests,) if side else ())):
+        search, ingest = self._search, self._ingest
+        for reader in (
+            *(ingest.readers if ingest else ()),
+            *((search.requests,) if search else ()),
+        ):
             if reader.failure is not None:
                 return f"{reader.group} cannot go on: {reader.failure!r}"
-        for sink in (*(ingest.sinks if ingest else ()), *((side.window,) if side else ())):
+        for sink in (*(ingest.sinks if ingest else ()), *((search.window,) if search else ())):
             if sink.failure is not None:
                 return f"messages cannot be finished: {sink.failure!r}"
         return None
 
-    def _query_failure(self, side: SearchComponents) -> str | None:
+    def _query_failure(self, search: SearchComponents) -> str | None:
         """Return why the query app or the results' client has failed; None if neither has."""
-        if (crash := side.app.crash) is not None:
-            return f"{side.requests.group} crashed: {crash!r}"
+        if (crash := search.app.crash) is not None:
+            return f"{search.requests.group} crashed: {crash!r}"
         if self._client is not None and (failure := self._client.failure) is not None:
             return f"the search results cannot be read any further: {failure!r}"
         return None
@@ -291,7 +294,7 @@ class Worker:
             return None
         if self._wait.reason is not None:
             return self._wait.reason
-        if self._side is not None and not self._side.reader.caught_up.is_set():
+        if self._search is not None and not self._search.reader.caught_up.is_set():
             return "the index log is being replayed"
         return "starting or stopping"
 
@@ -304,9 +307,9 @@ class Worker:
             metrics.in_work.set(len(self._ingest.window))
             metrics.retries_waiting.set(len(self._ingest.delay))
             metrics.hosts_down.set(self._ingest.hosts.open_count())
-        if self._side is None:
+        if self._search is None:
             return
-        stats = self._side.engine.stats()
+        stats = self._search.engine.stats()
         metrics.products.set(stats.products)
         metrics.vectors.set(stats.vectors)
         metrics.fresh_rows.set(stats.fresh_rows)
@@ -314,13 +317,16 @@ class Worker:
         metrics.segments.set(stats.segments)
         metrics.pieces.set(stats.pieces)
         metrics.merge_progress.set(stats.merged_rows / max(stats.merging_rows, 1))
-        metrics.dirty_keys.set(len(self._side.ledger))
-        self._side.active_engine.update(self._side.engine.active_strategy)
-        if self._side.snapshots is not None and (age_s := self._side.snapshots.age_s()) is not None:
+        metrics.dirty_keys.set(len(self._search.ledger))
+        self._search.active_engine.update(self._search.engine.active_strategy)
+        if (
+            self._search.snapshots is not None
+            and (age_s := self._search.snapshots.age_s()) is not None
+        ):
             metrics.snapshot_age.set(age_s)
-        for partition, lag in self._side.reader.lag().items():
+        for partition, lag in self._search.reader.lag().items():
             metrics.lag_records.labels(str(partition)).set(lag)
-        watermark = self._side.reader.watermark.time_s
+        watermark = self._search.reader.watermark.time_s
         if watermark is not None:
             metrics.lag_seconds.set(max(self._shared.clock.now() - watermark, 0.0))
 

@@ -127,7 +127,7 @@ async def live_and_replayed(
         await publish_out_of_order(path, rng, products)
         await let_zombies_write(path, rng)
         await path.settled()
-        side = path.worker._side
+        side = path.worker._search
         assert side is not None
         if heals:
             await until(lambda: len(side.ledger) == 0)

@@ -64,11 +64,11 @@ async def test_a_worker_that_replays_is_alive_but_not_ready(
         path.worker._ready = False  # as while it starts
         assert path.worker.ready() == "starting or stopping"
         assert path.worker.live() is None
-        assert path.worker._side is not None
-        path.worker._side.reader.caught_up.clear()
+        assert path.worker._search is not None
+        path.worker._search.reader.caught_up.clear()
         assert path.worker.ready() == "the index log is being replayed"
-        path.worker._side.reader.progress_at = time.monotonic() - 120
-        path.worker._side.reader.failed.set()
+        path.worker._search.reader.progress_at = time.monotonic() - 120
+        path.worker._search.reader.failed.set()
         assert path.worker.live() == "the index log cannot be read any further"
 
 

@@ -64,9 +64,9 @@ async def test_an_empty_disk_is_filled_from_s3(
         for price in (2.0, 3.0):  # a quiet store keeps the newest two
             await path.publish(offer("p1", price=price))
             await path.settled()
-            assert path.worker._side is not None
-            assert path.worker._side.snapshots is not None
-            await asyncio.to_thread(path.worker._side.snapshots.request().result)
+            assert path.worker._search is not None
+            assert path.worker._search.snapshots is not None
+            await asyncio.to_thread(path.worker._search.snapshots.request().result)
             name = list_snapshots(settings.snapshots)[0].name
             await until(lambda name=name: name in store.listed())
         await until(lambda: len(store.listed()) == 2)
@@ -83,9 +83,9 @@ async def test_a_store_that_is_away_costs_nothing_but_a_warning(
         assert path.metric("snapshots_refused_total", reason="store_unreachable") == 1
         await path.publish(*(created(f"p{n}", inline(n)) for n in range(3)))
         await path.settled()
-        assert path.worker._side is not None
-        assert path.worker._side.snapshots is not None
-        await asyncio.to_thread(path.worker._side.snapshots.request().result)
+        assert path.worker._search is not None
+        assert path.worker._search.snapshots is not None
+        await asyncio.to_thread(path.worker._search.snapshots.request().result)
         await until(lambda: path.metric("snapshots_total", outcome="upload_failed") >= 1)
         assert path.metric("snapshots_total", outcome="taken") == 1
         assert await path.names_showing(1) == ["p1"]

@@ -101,7 +101,7 @@ async def test_what_has_not_changed_is_not_written_again(settings: Settings) -> 
         pass
     (only,) = list_snapshots(settings.snapshots)
     async with path_of(settings) as path:
-        assert path.worker._side.snapshots.age_s() == 0.0  # type: ignore[union-attr]
+        assert path.worker._search.snapshots.age_s() == 0.0  # type: ignore[union-attr]
     assert list_snapshots(settings.snapshots) == [only]
 
 
@@ -201,12 +201,12 @@ async def test_a_damaged_snapshot_is_passed_over_for_an_older_one(settings: Sett
 async def test_a_reader_that_finds_its_log_cut_ends(settings: Settings) -> None:
     """It does not skip: the worker says that it should be restarted, and then replays."""
     async with filled(settings) as path:
-        assert path.worker._side is not None
-        reader = path.worker._side.reader
+        assert path.worker._search is not None
+        reader = path.worker._search.reader
         reader.close()
         starts = {0: Position(10_000), 1: Position(0)}
         fresh: Any = type(reader)(
-            settings.kafka(), settings.topics.index_log, path.engine, path.worker._side.ledger,
+            settings.kafka(), settings.topics.index_log, path.engine, path.worker._search.ledger,
             path.worker._shared.metrics, lambda: 0.0, partitions=2, starts=starts,  # type: ignore[union-attr]
         )  # fmt: skip
         fresh.start()
@@ -218,13 +218,13 @@ async def test_a_reader_that_finds_its_log_cut_ends(settings: Settings) -> None:
 async def test_dirty_keys_travel_with_the_snapshot(settings: Settings) -> None:
     """Or nobody would heal them: the stale record lies before the offsets."""
     async with filled(settings) as path:
-        assert path.worker._side is not None
-        path.worker._side.ledger.mark_stale(b"base:p1", 0, (1, 2, 3))
+        assert path.worker._search is not None
+        path.worker._search.ledger.mark_stale(b"base:p1", 0, (1, 2, 3))
     source = source_of(settings)
     assert [(d.raw_key, d.partition, d.order) for d in source.dirty] == [(b"base:p1", 0, (1, 2, 3))]
     async with path_of(settings) as path:
-        assert path.worker._side is not None
-        assert path.worker._side.ledger.dirty_keys()[b"base:p1"].order == (1, 2, 3)
+        assert path.worker._search is not None
+        assert path.worker._search.ledger.dirty_keys()[b"base:p1"].order == (1, 2, 3)
 
 
 async def test_what_a_log_is_is_told_by_the_broker(settings: Settings) -> None:
@@ -246,9 +246,9 @@ async def test_nothing_of_it_disturbs_a_worker_whose_disk_does_not_take_it(
     settings.snapshots.write_text("a file where the folder should be")
     with caplog.at_level(logging.WARNING):
         async with filled(settings) as path:
-            assert path.worker._side is not None
-            assert path.worker._side.snapshots is not None
-            future = path.worker._side.snapshots.request()
+            assert path.worker._search is not None
+            assert path.worker._search.snapshots is not None
+            future = path.worker._search.snapshots.request()
             error = await asyncio.to_thread(future.exception)
             assert getattr(error, "code", None) in {"unwritable", "exists"}
             assert path.metric("snapshots_total", outcome="failed") == 1

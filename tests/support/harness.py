@@ -65,8 +65,8 @@ class Path:
     @property
     def engine(self) -> Any:
         """The live index of the worker."""
-        assert self.worker._side is not None
-        return self.worker._side.engine
+        assert self.worker._search is not None
+        return self.worker._search.engine
 
     @property
     def url(self) -> str:
@@ -120,8 +120,8 @@ class Path:
         return sum(1 for _ in self._cluster.read(left))
 
     def _log_lag(self) -> int:
-        assert self.worker._side is not None
-        positions = self.worker._side.reader.positions()
+        assert self.worker._search is not None
+        positions = self.worker._search.reader.positions()
         ends = self._cluster.bounds([self.topics.index_log])
         return sum(end - positions.get(partition, 0) for (_, partition), (_, end) in ends.items())
 

@@ -37,7 +37,7 @@ def test_a_clock_that_is_set_is_no_standstill_and_a_standstill_is(
     ledger, metrics = Ledger(1.0, time.monotonic), Metrics(CollectorRegistry())
     reader = LogReader({}, "log", Engine("fake", 16), ledger, metrics, time.time, partitions=1)
     worker = Worker(Settings(), frozenset())
-    worker._side = side(reader)
+    worker._search = side(reader)
     later = time.time() + 3600
     monkeypatch.setattr(time, "time", lambda: later)
     assert worker.live() is None
@@ -49,7 +49,7 @@ def test_a_search_client_that_reads_no_more_answers_is_a_reason_to_restart() -> 
     """Every search over HTTP would end with an error; one that was closed is none."""
     worker = Worker(Settings(), frozenset())
     reader = SimpleNamespace(failed=threading.Event(), progress_at=time.monotonic())
-    worker._side = side(reader)
+    worker._search = side(reader)
     worker._client = SimpleNamespace(failure=None)
     assert worker.live() is None
     worker._client.failure = RuntimeError("a bug")
@@ -63,10 +63,10 @@ async def test_a_request_that_cannot_be_finished_is_a_reason_to_restart(
     monkeypatch.setattr("streams.kafka.retry_forever.FIRST_PAUSE_S", 0.0)
     worker = Worker(Settings(), frozenset())
     reader = SimpleNamespace(failed=threading.Event(), progress_at=time.monotonic())
-    worker._side = side(reader)
-    worker._side.window = Window(refuse, refuse, events=10, size=1000)
+    worker._search = side(reader)
+    worker._search.window = Window(refuse, refuse, events=10, size=1000)
     assert worker.live() is None
-    worker._side.window.take(SourceMessage("t", 0, 0, 0, b"k", b"x"), lambda: None)
+    worker._search.window.take(SourceMessage("t", 0, 0, 0, b"k", b"x"), lambda: None)
     await until(lambda: worker.live() is not None)
     assert "ZeroDivisionError" in (worker.live() or "")
 
@@ -106,7 +106,7 @@ async def test_a_part_that_cannot_be_stopped_keeps_no_other_from_its_stop(
     part, awaited = (partial(kind, stopped, error=error) for kind in (Part, AsyncPart))
     worker = Worker(Settings(), frozenset({"search", "ingest"}))
     worker._client = part(name="client")
-    worker._side = SimpleNamespace(
+    worker._search = SimpleNamespace(
         requests=awaited(name="requests"), app=awaited(name="app"), snapshots=part(name="keeper"),
         healer=part(name="healer"), reader=part(name="reader"), engine=part(name="engine"),
         pipeline=part(name="pipeline"), fetcher=awaited(name="query fetcher"),
