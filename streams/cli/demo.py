@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import click
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from streams.config.settings import Settings
     from streams.tools.demo.figures import Figures
+    from streams.tools.demo.goods import DemoDataset
 
 _USUAL_PORT = 8080
 _DRAWN = 640
@@ -110,7 +111,7 @@ def _port(port: int | None, *, once: bool) -> int:
     return 0 if once or not is_free(_USUAL_PORT) else _USUAL_PORT
 
 
-def _dataset(catalog: Path | None, products: int) -> Any:
+def _dataset(catalog: Path | None, products: int) -> "DemoDataset":
     if catalog is None:
         from streams.tools.demo.drawn import DrawnDataset
 
