@@ -26,8 +26,8 @@ _DEFAULT_PRODUCTS = 640
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
 @click.option("--catalog", type=click.Path(exists=True, path_type=Path), metavar="FILE|FOLDER",
               help="Use this catalog (as `load` reads it) instead of a drawn one.")  # fmt: skip
-@click.option("--products", type=click.IntRange(20, 100_000), default=_DEFAULT_PRODUCTS, show_default=True,
-              help="How many products to draw.")  # fmt: skip
+@click.option("--products", type=click.IntRange(20, 100_000), default=_DEFAULT_PRODUCTS,
+              show_default=True, help="How many products to draw.")  # fmt: skip
 @click.option("--events", type=click.IntRange(8, 100_000), default=200, show_default=True,
               help="How many single events to publish, at 5 a second.")  # fmt: skip
 @click.option("--searches", type=click.IntRange(3, 100_000), default=200, show_default=True,

@@ -55,7 +55,7 @@ _WORKER = "http://127.0.0.1:8080"
 @click.option("--top-k", type=click.IntRange(1, 1000), default=20, show_default=True,
               help="How many products, at most.")  # fmt: skip
 @click.option("--deadline-ms", type=click.IntRange(1, 600_000),
-              help="How long to wait for the result. Default: 5000; with --look 30000.")  # fmt: skip
+              help="How long to wait for the result: 5000, with --look 30000.")  # fmt: skip
 @click.option("--request", "request_file", type=click.File("rb"), metavar="FILE.json|-",
               help="Send this request instead of one made from options.")  # fmt: skip
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path),

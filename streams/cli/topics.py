@@ -30,7 +30,7 @@ def topics() -> None:
 @click.option("--products", type=click.IntRange(1), default=4, show_default=True,
               help="Partitions of each product topic.")  # fmt: skip
 @click.option("--index-log", type=click.IntRange(1), default=8, show_default=True,
-              help="Partitions of the index log; they cannot change later.")  # fmt: skip
+              help="Partitions of the index log; another number needs a new log.")  # fmt: skip
 @json_option
 def create(
     bootstrap: str | None,
