@@ -31,7 +31,7 @@ def attributes() -> None:
 @click.option("--test", "test", type=SOURCE, metavar="CATALOG",
               help="Measure on these products instead of by cross-validation.")  # fmt: skip
 @click.option("--group-by", metavar="ATTRIBUTE",
-              help="Attribute shared by products of one style; no fold splits a style.")  # fmt: skip
+              help="Attribute shared by products of a style; no fold splits a style.")  # fmt: skip
 @click.option("--taxonomy", type=FILE, help="Attributes, values and prompts (JSON) of your own.")
 @click.option("--encoder", help="lite, or open_clip:ARCH/TAG. Default: as in the settings.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True,

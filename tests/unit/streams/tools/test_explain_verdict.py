@@ -130,7 +130,7 @@ CASES = {
     "some pictures are tried again": (
         found(event(CREATED, 2), records=(LIVE[0], record("vectors", CREATED, images=1)),
               worker=worker(), retries=(retry(BOTH.offset),)),
-        "searchable_in_part", "1 of its 2 pictures failed: its pictures are tried again at"),
+        "searchable_in_part", "1 of its 2 images failed: its images are tried again at"),
     "only a dead letter": (
         found(dead_letters=(letter(9, "key_mismatch"),)),
         "failed", "key_mismatch (dead letter 0@12)"),
@@ -151,14 +151,14 @@ CASES = {
     "the pictures failed": (
         found(BOTH, records=LIVE[:1], dead_letters=(letter(10),), worker=worker(vectors=None,
               why="no_vectors")),
-        "failed", "not searchable: its pictures failed: image_http_404 (dead letter 0@12)"),
+        "failed", "not searchable: its images failed: image_http_404 (dead letter 0@12)"),
     "the new pictures failed": (
         found(BOTH, event(UPDATED), records=(record("base", UPDATED), LIVE[1]),
               dead_letters=(letter(20),), worker=worker(UPDATED)),
-        "searchable_outdated", "searchable with its former pictures, the new ones failed: image_"),
+        "searchable_outdated", "searchable with its former images, the new ones failed: image_"),
     "one of two pictures failed": (
         found(event(CREATED, 2), records=LIVE, dead_letters=(letter(10),), worker=worker()),
-        "searchable_in_part", "searchable, but 1 of its 2 pictures failed: image_http_404 (dead"),
+        "searchable_in_part", "searchable, but 1 of its 2 images failed: image_http_404 (dead"),
     "a former event's letter is history": (
         found(event(UPDATED), records=(record("base", UPDATED), record("vectors", UPDATED)),
               dead_letters=(letter(10),), worker=worker(UPDATED, UPDATED)),
@@ -172,7 +172,7 @@ CASES = {
         "searchable_outdated", "searchable, but its last change failed: record_too_large"),
     "neither record nor letter": (
         found(BOTH, records=LIVE[:1], worker=worker(vectors=None, why="no_vectors")), "lost",
-        "lost: the embedding pipeline is past product-events[0]@10 and left neither"),
+        "lost: the embedding pipeline committed product-events[0]@10 without"),
     "its only event is no JSON": (
         found(unreadable(9), dead_letters=(letter(9, "not_json"),)), "failed",
         "not searchable: its newest event product-events[0]@9 was not used: not_json (dead"),
@@ -201,7 +201,7 @@ CASES = {
     "no pictures": (
         found(event(CREATED, 0), records=(LIVE[0], record("vectors", CREATED, images=0)),
               worker=worker(why="no_vectors")),
-        "no_pictures", "not searchable: its event product-events[0]@10 has no pictures"),
+        "no_pictures", "not searchable: its event product-events[0]@10 has no images"),
     "no vectors in what was read": (
         found(records=LIVE[:1], worker=worker(vectors=None, why="no_vectors")), "no_vectors",
         "not searchable: the index log has no vectors of it"),

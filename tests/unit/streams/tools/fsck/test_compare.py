@@ -81,7 +81,7 @@ def test_what_is_as_it_should_be_is_not_reported() -> None:
     [
         (None, "does not know it"),
         (served(searchable=False, base=None, orders=Orders(None, NEW, NEW)), "no attributes"),
-        (served(searchable=False, images=[]), "no picture"),
+        (served(searchable=False, images=[]), "no image"),
         (served(searchable=False, base=ProductFields(deleted=True)), "as deleted"),
     ],
 )
@@ -110,7 +110,7 @@ def test_resurrected_is_what_is_found_and_must_not_be(
         (served(base=ProductFields(title="T")), "tags is"),
         (served(offer=OfferFields(price=2.0)), "price is '2.0', expected '1.0'"),
         (served(offer=None, orders=Orders(NEW, None, NEW)), "offer: nothing is served"),
-        (served(images=[URL]), "pictures ['0'] are served, not ['0', '1']"),
+        (served(images=[URL]), "images ['0'] are served, not ['0', '1']"),
         (served(images=[ServedImage("0", url="http://other"), STORED]), "vectors: "),
         (served(images=[ServedImage("0", "lifestyle", "http://h/0"), STORED]), "vectors: "),
     ],
