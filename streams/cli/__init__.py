@@ -22,13 +22,13 @@ COMMANDS = {
     "fsck": "Check the index against the product topics.",
     "evaluate": "Measure search quality on your own catalog and queries.",
     "attributes": "Guess attributes from images; learn them from your own labels.",
-    "tune": "Measure recall and time on your own data; choose settings for a target.",
-    "bench": "Measure the index on this machine, beside bare graph libraries.",
+    "tune": "Measure recall and latency on your own data; choose settings for a target.",
+    "bench": "Benchmark the index on this machine against bare HNSW libraries.",
     "schemas": "Print the JSON Schemas and the AsyncAPI document of all messages.",
     "config": "Show the effective settings.",
 }
 
-# These run a model: where it is missing, all that a model needs is named at once.
+# These run a model: if a library is missing, the error names everything that a model needs.
 WITH_MODEL = {"demo", "worker", "fsck", "evaluate", "attributes", "tune"}
 
 
@@ -58,7 +58,7 @@ class LazyGroup(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as failure:
-            error = _told(failure, ctx.invoked_subcommand)
+            error = _name_missing_extra(failure, ctx.invoked_subcommand)
             if code := getattr(error, "code", None):
                 raise click.ClickException(f"{error} [{code}]") from failure
             if isinstance(error, ConnectionError | TimeoutError):
@@ -66,8 +66,8 @@ class LazyGroup(click.Group):
             raise
 
 
-def _told(error: Exception, command: str | None) -> Exception:
-    """Return an import's failure as the error that names the missing extra, any other as it is."""
+def _name_missing_extra(error: Exception, command: str | None) -> Exception:
+    """Turn an ImportError into one that names the missing extra; return any other unchanged."""
     if not isinstance(error, ImportError):
         return error
     from visualsearch.extras import ALL, missing_library
@@ -80,4 +80,4 @@ def _told(error: Exception, command: str | None) -> Exception:
 def main() -> None:
     """Find products by image and by words, moments after their events were published."""
     with contextlib.suppress(OSError, ValueError):  # no real stderr: nothing to write to
-        faulthandler.enable()  # a crash in native code then says where
+        faulthandler.enable()  # a crash in native code then prints a traceback

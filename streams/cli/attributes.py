@@ -1,4 +1,4 @@
-"""`visualsearch attributes train|show`: what is guessed of products, and how sure it is."""
+"""`visualsearch attributes train|show`: train and show the attribute classifiers."""
 
 import asyncio
 import json
@@ -31,11 +31,11 @@ def attributes() -> None:
 @click.option("--test", "test", type=SOURCE, metavar="CATALOG",
               help="Measure on these products instead of by cross-validation.")  # fmt: skip
 @click.option("--group-by", metavar="ATTRIBUTE",
-              help="What products of one style share: they stay together.")  # fmt: skip
+              help="Attribute shared by products of a style; no fold splits a style.")  # fmt: skip
 @click.option("--taxonomy", type=FILE, help="Attributes, values and prompts (JSON) of your own.")
-@click.option("--encoder", help="lite, or open_clip:ARCH/TAG; the settings' unless given.")
+@click.option("--encoder", help="lite, or open_clip:ARCH/TAG. Default: as in the settings.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True,
-              metavar="FILE.npz", help="Where the heads go.")  # fmt: skip
+              metavar="FILE.npz", help="File for the trained classifiers.")  # fmt: skip
 @click.option("--config", type=FILE, help="Settings as TOML or JSON.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def train(
@@ -51,10 +51,10 @@ def train(
 ) -> None:
     """Learn attributes from a catalog's own labels. Needs no Kafka.
 
-    Each attribute with two values of five products is learned; the trained head is kept where it
-    is better than words alone. Its confidences are calibrated on products that it was not
-    trained on, and the calibration error is told. VISUALSEARCH_ATTRIBUTES=FILE makes a worker use
-    the result; it is bound to the encoder that it was trained with.
+    An attribute needs two values with five products each. Its trained classifier is kept unless
+    zero-shot prompts are more accurate. Confidences are calibrated on held-out products, and the
+    calibration error is printed. A worker loads the file by VISUALSEARCH_ATTRIBUTES=FILE. It fits
+    only the encoder that it was trained with.
     """
     settings = settings_from_options(
         None, None, config, encoder=encoder, attribute_taxonomy=taxonomy
@@ -72,11 +72,11 @@ def train(
 
 
 @attributes.command()
-@click.option("--encoder", help="lite, or open_clip:ARCH/TAG; the settings' unless given.")
+@click.option("--encoder", help="lite, or open_clip:ARCH/TAG. Default: as in the settings.")
 @click.option("--config", type=FILE, help="Settings as TOML or JSON.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(encoder: str | None, config: Path | None, *, as_json: bool) -> None:
-    """Show what a worker with these settings guesses, from what, and how well."""
+    """Show which attributes a worker with these settings guesses, how, and how accurately."""
     from streams.model.attribute_guesses import build_guesser
     from visualsearch import load_encoder
 
@@ -87,7 +87,9 @@ def show(encoder: str | None, config: Path | None, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"model": model.model_id, "attributes": [_head(h) for h in heads]}))
     elif guesser is None:
-        click.echo(f"nothing is guessed with {model.model_id} and attributes={settings.attributes}")
+        click.echo(
+            f"no attributes are guessed with {model.model_id} and attributes={settings.attributes}"
+        )
     else:
         _print(heads, [])
 
@@ -110,12 +112,12 @@ async def _train(
             if path is None:
                 continue
             task = bar.add_task(f"{path.name}: images", total=None)
-            async with open_local_index(encoder, quiet) as shop:
-                await shop.load_catalog(
+            async with open_local_index(encoder, quiet) as local_index:
+                await local_index.load_catalog(
                     path,
                     lambda done, of, task=task: bar.update(task, completed=done, total=of),  # type: ignore[misc]
                 )
-                found.append(labeled_products(shop, group_by))
+                found.append(labeled_products(local_index, group_by))
         task = bar.add_task("attributes", total=None)
         others = found[1] if test is not None else ()
         return await asyncio.to_thread(
@@ -140,18 +142,18 @@ def _print(heads: "Sequence[Head]", learnt: "Sequence[LearnedAttribute]") -> Non
     from rich.table import Table
 
     table = Table(box=None, header_style="dim")
-    for name in ("attribute", "values", "by", "accuracy", "calibration error", "measured on",
-                 "other way's accuracy"):  # fmt: skip
-        table.add_column(name, justify="left" if name in {"attribute", "by"} else "right")
-    rivals = {
+    for name in ("attribute", "values", "method", "accuracy", "calibration error", "products",
+                 "accuracy of the other method"):  # fmt: skip
+        table.add_column(name, justify="left" if name in {"attribute", "method"} else "right")
+    others = {
         one.kept.name: one.zero_shot if one.kept is one.trained else one.trained for one in learnt
     }
     for head in heads:
-        rival = rivals.get(head.name)
+        other = others.get(head.name)
         table.add_row(
             head.name, str(len(head.values)), head.source, _figure(head.accuracy),
-            _figure(head.error), f"{head.products:,}" if head.products else "nobody's labels",
-            "" if rival is None else _figure(rival.accuracy),
+            _figure(head.error), f"{head.products:,}" if head.products else "no labels",
+            "" if other is None else _figure(other.accuracy),
         )  # fmt: skip
     Console(highlight=False).print(table)
 

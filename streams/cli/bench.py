@@ -14,27 +14,27 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.group()
 def bench() -> None:
-    """Measure on this machine, beside the alternatives."""
+    """Benchmark the index on this machine."""
 
 
 def _rows(_: click.Context, __: click.Parameter, size: str | None) -> int | None:
     try:
         return None if size is None else rows_of(size)
     except ValueError:
-        raise click.BadParameter("50k, 200k, 1m or a number of rows") from None
+        raise click.BadParameter("give 50k, 200k, 1m or a number of rows") from None
 
 
 vectors_option = click.option(
     "--vectors", type=FILE, metavar="FILE.npy",
-    help="Your own vectors, of shape (n, d); else clustered ones are drawn.",
+    help="Your own vectors, of shape (n, d). Default: generated clusters.",
 )  # fmt: skip
 queries_option = click.option(
     "--queries", type=FILE, metavar="FILE.npy",
-    help="Queries for them, of shape (q, d); else rows seen differently.",
+    help="Queries for these vectors, of shape (q, d). Default: generated from them.",
 )  # fmt: skip
 size_option = click.option(
     "--size", "rows", callback=_rows, metavar="50k|200k|1m",
-    help="How many rows; 200k, or all of a file, unless given.",
+    help="Number of rows. Default: 200k, or all rows of --vectors.",
 )  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -43,14 +43,14 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 @vectors_option
 @queries_option
 @click.option("--filters", type=FILE, metavar="FILE.json",
-              help='Filters beside the usual ones, as {"name": [row, …]}.')  # fmt: skip
+              help='More filters, as {"name": [row, …]}.')  # fmt: skip
 @size_option
 @click.option("--only", multiple=True, metavar="NAME", type=click.Choice(NAMES),
-              help=f"Measure this alone (again for more): {', '.join(NAMES)}.")  # fmt: skip
+              help=f"Run this measurement only (repeatable): {', '.join(NAMES)}.")  # fmt: skip
 @click.option("--beside", multiple=True, metavar="NAME", type=click.Choice(RIVALS),
-              help=f"Beside this alone (again for more): {', '.join(RIVALS)}.")  # fmt: skip
+              help=f"Compare with this index only (repeatable): {', '.join(RIVALS)}.")  # fmt: skip
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER",
-              help="Keep finished measurements here; a later run takes up from there.")  # fmt: skip
+              help="Store finished measurements here; a later run resumes from them.")  # fmt: skip
 @json_option
 def index(
     vectors: Path | None,
@@ -63,10 +63,11 @@ def index(
     *,
     as_json: bool,
 ) -> None:
-    """Measure the live index beside bare hnswlib, FAISS and usearch.
+    """Compare the live index with bare hnswlib, FAISS and usearch.
 
-    Ours and theirs take turns, at equal recall; ours does all that a product search needs. Every
-    figure stands beside what was promised. At 200k it takes about 20 minutes of two quiet cores.
+    Both sides are measured in alternating rounds, at equal recall. Our times include all that a
+    product search needs. Each figure is printed with its target. 200k rows take about 20 minutes
+    on two idle cores.
     """
     _run(vectors, queries, filters, rows, only or NAMES, out, beside=beside, as_json=as_json)
 
@@ -76,7 +77,7 @@ def index(
 @queries_option
 @size_option
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER",
-              help="Keep the result here; a later run shows it.")  # fmt: skip
+              help="Store the result here; a later run prints it.")  # fmt: skip
 @json_option
 def recovery(
     vectors: Path | None,
@@ -86,9 +87,9 @@ def recovery(
     *,
     as_json: bool,
 ) -> None:
-    """Measure a snapshot beside searches, and a restart from it.
+    """Measure searches while a snapshot is written, and a restart from it.
 
-    The index is built first, which takes the longest: about 2 minutes at 200k, 10 at a million.
+    Building the index takes longest: about 2 minutes at 200k rows, 10 at a million.
     """
     _run(vectors, queries, None, rows, (RECOVERY,), out, as_json=as_json)
 
@@ -139,7 +140,7 @@ def _report(
     beside: tuple[str, ...],
     out: Path | None,
 ) -> dict[str, Any]:
-    """Measure, with a bar of what is done and a word on what is being done."""
+    """Run the measurements under a progress bar."""
     from streams.cli.progress import progress_bar
     from streams.tools.bench.context import Bench
     from streams.tools.bench.data import load_dataset
@@ -154,7 +155,7 @@ def _report(
 
         def tell(what: str) -> None:
             bar.update(task, description=what)
-            if not bar.console.is_terminal:  # where no bar is seen, a line
+            if not bar.console.is_terminal:  # no bar is visible: print a line
                 bar.console.print(f"{perf_counter() - begin:6.0f} s  {what}", soft_wrap=True)
 
         session = Bench(

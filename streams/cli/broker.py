@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from streams.tools.broker import BrokerInfo
 
 NOT_RUNNING = 3  # as init scripts say it
-USUAL_PORT = 9092  # where every other command looks when it is told nothing
+DEFAULT_PORT = 9092  # of the other commands' default bootstrap servers
 
 data_dir_option = click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(".visualsearch/broker"),
     show_default=True,
-    help="Folder of the broker's log and state; each folder is a broker of its own.",
+    help="Folder of the broker's log and state; each folder has its own broker.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -38,11 +38,11 @@ def broker() -> None:
     type=click.IntRange(1, 65535),
     help="Loopback port. Default: that of the last start, else 9092 if free, else any free one.",
 )
-@click.option("--bootstrap", help="A broker that runs already (host:port): only check it.")
+@click.option("--bootstrap", help="Check this running broker (host:port); start none.")
 @click.option(
     "--source",
     type=click.Choice(["kafka-home", "maven", "docker"]),
-    help="Take the broker from here and nowhere else.",
+    help="Take Apache Kafka from this source only.",
 )
 @json_option
 def start(
@@ -52,7 +52,7 @@ def start(
     from streams.tools.broker import start_broker
 
     info = start_broker(
-        data_dir, port, bootstrap=bootstrap, source=source, preferred_port=USUAL_PORT
+        data_dir, port, bootstrap=bootstrap, source=source, preferred_port=DEFAULT_PORT
     )
     _print(info, as_json=as_json)
 
@@ -87,7 +87,7 @@ def status(data_dir: Path, *, as_json: bool) -> None:
 
 
 def _print(info: "BrokerInfo | None", *, as_json: bool, answering: bool = True) -> None:
-    """Print a broker, or that there is none: JSON alone, or a line for a person."""
+    """Print a broker's state, as one JSON object or as a line of text."""
     if as_json:
         known = info.as_dict() if info is not None else {}
         state = {"running": info is not None, "answering": answering}

@@ -1,11 +1,11 @@
-"""`visualsearch demo`: the whole path in one command."""
+"""`visualsearch demo`: broker, worker, a catalog and searches in one command."""
 
 import json
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import click
 
@@ -15,25 +15,26 @@ if TYPE_CHECKING:
 
     from streams.config.settings import Settings
     from streams.tools.demo.figures import Figures
+    from streams.tools.demo.goods import DemoDataset
 
-_USUAL_PORT = 8080
-_DRAWN = 640
+_DEFAULT_PORT = 8080
+_DEFAULT_PRODUCTS = 640
 
 
 @click.command()
 @click.option("--once", is_flag=True, help="Stop everything when it is done.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
 @click.option("--catalog", type=click.Path(exists=True, path_type=Path), metavar="FILE|FOLDER",
-              help="Show this catalog (as `load` reads it) instead of a drawn one.")  # fmt: skip
-@click.option("--products", type=click.IntRange(20, 100_000), default=_DRAWN, show_default=True,
-              help="How many products to draw.")  # fmt: skip
+              help="Use this catalog (as `load` reads it) instead of a drawn one.")  # fmt: skip
+@click.option("--products", type=click.IntRange(20, 100_000), default=_DEFAULT_PRODUCTS,
+              show_default=True, help="How many products to draw.")  # fmt: skip
 @click.option("--events", type=click.IntRange(8, 100_000), default=200, show_default=True,
               help="How many single events to publish, at 5 a second.")  # fmt: skip
 @click.option("--searches", type=click.IntRange(3, 100_000), default=200, show_default=True,
               help="How many searches to time, one after the other.")  # fmt: skip
 @click.option("--chaos", is_flag=True,
-              help="Kill the worker (kill -9) during the load, start it again, say how long a "
-              "search waited, and run fsck at the end: exit status 1 if not clean.")  # fmt: skip
+              help="Kill the worker (kill -9) during the load and restart it. Report how long a "
+              "search waited, and run fsck: exit status 1 if not clean.")  # fmt: skip
 @click.option("--encoder", help="lite, or open_clip:ARCH/TAG.")
 @click.option("--bootstrap", envvar="VISUALSEARCH_BOOTSTRAP",
               help="Use this broker (host:port) instead of starting one.")  # fmt: skip
@@ -56,12 +57,12 @@ def demo(
     data_dir: Path,
     port: int | None,
 ) -> None:
-    """Start a broker and a worker, index a catalog, search it, and say how it went.
+    """Start a broker and a worker, index a catalog, search it, and print the figures.
 
-    It draws a catalog of garments, shoes, bags, furniture and tableware (or takes yours with
-    --catalog), publishes it, searches it by words, by photo and by both, publishes single events
-    and sees each in a search, and writes a page with the images of queries and hits. Then the
-    worker stays up, with its search page, until Ctrl-C.
+    The catalog is drawn (garments, shoes, bags, furniture, tableware), or yours with --catalog.
+    It is searched by words, by photo and by both. Then single events are published, and the time
+    until a search shows each is measured. A page with the images of queries and hits is written.
+    Unless --once is given, the worker and its search page stay up until Ctrl-C.
     """
     from streams.cli.options import settings_from_options
     from streams.cli.progress import stderr_console
@@ -69,14 +70,14 @@ def demo(
     from visualsearch.extras import require_encoder
 
     require_encoder(settings_from_options(None, None, None, encoder=encoder).encoder)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is taken down
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is stopped
     settings_for = _settings_for(encoder)
     console = stderr_console()
     plan = DemoPlan(data_dir, _port(port, once=once), events, searches, chaos=chaos)
-    teller = _TerminalReporter(console)
-    goods = _dataset(catalog, products)
-    with teller, demonstration(settings_for, bootstrap, goods, plan, teller) as shown:
-        teller.stop()
+    reporter = _TerminalReporter(console)
+    dataset = _dataset(catalog, products)
+    with reporter, demonstration(settings_for, bootstrap, dataset, plan, reporter) as shown:
+        reporter.stop()
         if as_json and not once:
             _print_json(shown.figures)
         elif not as_json:
@@ -107,10 +108,10 @@ def _port(port: int | None, *, once: bool) -> int:
 
     if port is not None:
         return port
-    return 0 if once or not is_free(_USUAL_PORT) else _USUAL_PORT
+    return 0 if once or not is_free(_DEFAULT_PORT) else _DEFAULT_PORT
 
 
-def _dataset(catalog: Path | None, products: int) -> Any:
+def _dataset(catalog: Path | None, products: int) -> "DemoDataset":
     if catalog is None:
         from streams.tools.demo.drawn import DrawnDataset
 
@@ -122,7 +123,7 @@ def _dataset(catalog: Path | None, products: int) -> Any:
 
 
 class _TerminalReporter:
-    """Tells the steps on stderr: a line each, and a bar for what takes its time."""
+    """Reports the steps on stderr: a line each, and a progress bar for long ones."""
 
     def __init__(self, console: "Console") -> None:
         from streams.cli.progress import progress_bar
@@ -166,6 +167,6 @@ def _print_table(figures: "Figures") -> None:
     table = Table(box=None, show_header=False)
     table.add_column(style="dim")
     table.add_column(justify="right")
-    for name, value in (facts(figures) | {"all of it": f"{figures.total_s:.0f} s"}).items():
+    for name, value in (facts(figures) | {"total": f"{figures.total_s:.0f} s"}).items():
         table.add_row(name, value)
     Console().print(table)

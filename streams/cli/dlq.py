@@ -26,7 +26,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 def since_option(command: Any) -> Any:
     """Add --since."""
     return click.option(
-        "--since", callback=_since, metavar="AGE|TIME", help="Not older: 30m, 12h, 7d or ISO 8601."
+        "--since",
+        callback=_since,
+        metavar="AGE|TIME",
+        help="Not older than 30m, 12h, 7d or an ISO 8601 time.",
     )(command)
 
 
@@ -36,9 +39,9 @@ def _since(_: click.Context, __: click.Parameter, value: str | None) -> int | No
     try:
         return None if value is None else parse_since_ms(value, datetime.now(UTC))
     except (ValueError, OverflowError):
-        raise click.BadParameter("an age like 30m, 12h, 7d, or a time like 2026-01-31T12:00") from (
-            None
-        )
+        raise click.BadParameter(
+            "give an age like 30m, 12h, 7d, or a time like 2026-01-31T12:00"
+        ) from None
 
 
 def selection_options(command: Any) -> Any:
@@ -47,7 +50,7 @@ def selection_options(command: Any) -> Any:
         since_option,
         click.option("--topic", help="Only events that came from this topic."),
         click.option("--product", metavar="PRODUCT_ID", help="Only events of this product."),
-        click.option("--code", help="Only this code, like image_http_404."),
+        click.option("--code", help="Only this error code, such as image_http_404."),
     ):
         command = option(command)
     return command
@@ -109,7 +112,7 @@ def list_(
 def show(
     letter: str, bootstrap: str | None, prefix: str | None, config: Path | None, *, as_json: bool
 ) -> None:
-    """Show all of one dead letter: by its place, or the newest of a product."""
+    """Show one dead letter in full: by its position, or the newest of a product."""
     from streams.tools.dlq.dead_letters import DeadLetterError, Selection, parse_position
 
     settings = settings_from_options(bootstrap, prefix, config)
@@ -134,8 +137,8 @@ def show(
 @click.argument("positions", nargs=-1, metavar="[PARTITION@OFFSET]...")
 @connection_options
 @selection_options
-@click.option("--all", "everything", is_flag=True, help="Replay every dead letter there is.")
-@click.option("--dry-run", is_flag=True, help="Say what would be published, and do not.")
+@click.option("--all", "everything", is_flag=True, help="Replay all dead letters.")
+@click.option("--dry-run", is_flag=True, help="Print what would be published; publish nothing.")
 @json_option
 def replay(
     positions: tuple[str, ...], bootstrap: str | None, prefix: str | None, config: Path | None, *,
@@ -144,10 +147,10 @@ def replay(
 ) -> None:  # fmt: skip
     """Publish the events of dead letters again, once their cause is gone.
 
-    Say which: by place, by --code, --product, --topic and --since (all must hold), or --all.
-    An event goes to the topic and partition that it came from and keeps its original order: one
-    that a newer event of its product has overtaken changes nothing, nor does a second replay.
-    The dead letters stay. Exit status 1: one could not be replayed, or there was none.
+    Select them by position, by --code, --product, --topic and --since (all must match), or --all.
+    An event goes to its original topic and partition and keeps its original order. So a second
+    replay, or one after a newer event of the product, changes nothing. The dead letters are kept.
+    Exit status 1: one could not be replayed, or none matched.
     """
     from streams.tools.dlq.dead_letters import Selection, parse_position
 
@@ -156,7 +159,9 @@ def replay(
         raise click.UsageError(f"not PARTITION@OFFSET: {', '.join(wrong)}")
     narrowed = bool(positions or code or product or topic or since is not None)
     if narrowed == everything:
-        raise click.UsageError("say which: places, --code, --product, --topic, --since; or --all")
+        raise click.UsageError(
+            "select by position, --code, --product, --topic or --since; or give --all"
+        )
     settings = settings_from_options(bootstrap, prefix, config)
     places = frozenset(position for position in wanted.values() if position is not None)
     selection = Selection(code, product, topic, since, places)
@@ -196,27 +201,27 @@ def _replay(settings: "Settings", selection: "Selection", *, dry_run: bool) -> l
         try:
             return [row.as_dict() for row in replay(letters, topics, producer)]
         except SendError as error:
-            raise ConnectionError(f"Kafka did not take an event: {error}") from error
+            raise ConnectionError(f"Kafka did not accept an event: {error}") from error
 
 
 @contextmanager
 def _dead_letters(settings: "Settings", selection: "Selection") -> "Iterator[Iterator[DeadLetter]]":
-    """Give the letters that are meant, with a bar on stderr while they are read."""
+    """Yield the selected dead letters, with a progress bar on stderr."""
     from streams.cli.progress import progress_bar
     from streams.kafka.scan import Scanner
     from streams.tools.dlq.dead_letters import read_dead_letters
 
     topic = settings.topics.dead_letters
     with progress_bar(transient=True) as bar, Scanner(settings.kafka()) as scanner:
-        _check(scanner, topic)
+        _require_topic(scanner, topic)
         task = bar.add_task(f"reading {topic}", total=None)
         yield read_dead_letters(
             scanner, topic, selection, lambda done, of: bar.update(task, completed=done, total=of)
         )
 
 
-def _check(scanner: "Scanner", topic: str) -> None:
-    """Refuse a topic that does not exist. Raises TopicError."""
+def _require_topic(scanner: "Scanner", topic: str) -> None:
+    """Raise TopicError if the topic does not exist."""
     from streams.kafka.topics import TopicError
 
     if not scanner.partitions(topic):

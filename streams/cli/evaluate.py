@@ -1,4 +1,4 @@
-"""`visualsearch evaluate`: a catalog and queries of one's own, measured before going live."""
+"""`visualsearch evaluate`: search quality on the user's own catalog and queries."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ def _ks(_: click.Context, __: click.Parameter, given: str | None) -> tuple[int, 
     try:
         found = tuple(sorted({int(part) for part in given.split(",")}))
     except ValueError:
-        raise click.BadParameter("say numbers with commas, such as 1,5,10") from None
+        raise click.BadParameter("give numbers separated by commas, such as 1,5,10") from None
     if not all(1 <= k <= 1000 for k in found):
         raise click.BadParameter("each must be between 1 and 1000")
     return found
@@ -35,13 +35,13 @@ def _ks(_: click.Context, __: click.Parameter, given: str | None) -> tuple[int, 
 @click.command()
 @click.option("--catalog", required=True, metavar="FILE|FOLDER",
               type=click.Path(exists=True, path_type=Path),
-              help="As for `visualsearch load`.")  # fmt: skip
+              help="A catalog, as `visualsearch load` reads it.")  # fmt: skip
 @click.option("--queries", "queries_file", type=FILE, required=True, metavar="FILE.jsonl",
               help="Searches with relevant products, or preferences, one a line.")  # fmt: skip
-@click.option("--encoder", help="lite, or open_clip:ARCH/TAG; the settings' unless given.")
+@click.option("--encoder", help="lite, or open_clip:ARCH/TAG. Default: as in the settings.")
 @click.option("--against", metavar="ENCODER|FILE.json",
-              help="Another encoder, or a configuration, on the same queries.")  # fmt: skip
-@click.option("--k", "ks", callback=_ks, metavar="1,5,10", help="Where the lists are cut.")
+              help="Compare with this encoder or configuration.")  # fmt: skip
+@click.option("--k", "ks", callback=_ks, metavar="1,5,10", help="Cutoffs of the ranking metrics.")
 @click.option("--config", type=FILE, help="Settings as TOML or JSON.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), metavar="REPORT",
               help="Write a page with the figures and images of the worst queries.")  # fmt: skip
@@ -57,16 +57,17 @@ def evaluate(
     *,
     as_json: bool,
 ) -> None:
-    """Measure how well your own queries are answered from your own catalog. Needs no Kafka.
+    """Measure search quality with your own queries on your own catalog. Needs no Kafka.
 
-    A line of queries: {"image": "photo.jpg", "text": "in navy", "relevant": ["p1"]}, with any
-    field of a search request beside it ("filters", "top_k", …), grades as {"p1": 3, "p2": 1},
-    and "groups": ["phone"] to be told apart; or a preference: {"anchor": {"image": "a.jpg"},
-    "closer": {"product": "p1"}, "than": [{"product": "p2"}]}. Paths are relative to the file.
+    A search: {"image": "photo.jpg", "text": "in navy", "relevant": ["p1"]}. It may have any field
+    of a search request ("filters", "top_k", …), grades as {"p1": 3, "p2": 1}, and
+    "groups": ["phone"], which get figures of their own. A preference: {"anchor": {"image":
+    "a.jpg"}, "closer": {"product": "p1"}, "than": [{"product": "p2"}]}. Paths are relative to the
+    file.
 
-    Every figure comes with its 95 % bootstrap interval; --against adds a paired permutation test.
-    A configuration file holds any of name, encoder, prompts, device, recall_target and request
-    (fields of a search request, which win over a query's own).
+    Every figure has a 95 % bootstrap interval; --against adds a paired permutation test.
+    A configuration file has any of name, encoder, prompts, device, recall_target and request.
+    Fields of `request` override those of a query.
     """
     from streams.tools.evaluation.configuration import Configuration, read_configuration
     from streams.tools.evaluation.figures import report

@@ -1,4 +1,4 @@
-"""`visualsearch explain PRODUCT_ID`: where a product is on its way in."""
+"""`visualsearch explain PRODUCT_ID`: the state of a product in the pipeline."""
 
 import json
 import sys
@@ -20,11 +20,11 @@ _WORKER = "http://127.0.0.1:8080"
 @connection_options
 @since_option
 @click.option("--all-partitions", is_flag=True,
-              help="Read every partition: for producers without murmur2.")  # fmt: skip
+              help="Read every partition, for producers that do not use murmur2.")  # fmt: skip
 @click.option("--http", "worker", default=_WORKER, show_default=True,
-              help="The worker whose index is asked.")  # fmt: skip
+              help="The worker whose index is queried.")  # fmt: skip
 @click.option("--request", "request_file", type=click.File("rb"), metavar="FILE.json|-",
-              help="Say why it is or is not in the answer to this search request.")  # fmt: skip
+              help="Explain why the product is, or is not, a hit of this request.")  # fmt: skip
 @json_option
 def explain(
     product_id: str, bootstrap: str | None, prefix: str | None, config: Path | None, *,
@@ -32,7 +32,7 @@ def explain(
 ) -> None:  # fmt: skip
     """Show whether a product is searchable, late, failed, deleted or unknown, and why.
 
-    With --request: explain its rank in the answer to a search request, by filter clause and by part
+    With --request: explain its rank in the result of a search request, by filter clause and by part
     of the query.
 
     Reads the product's partition of the product topics and of the index log, all dead letters,

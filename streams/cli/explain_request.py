@@ -1,4 +1,4 @@
-"""`visualsearch explain PRODUCT_ID --request`: why a product is or is not in an answer."""
+"""`visualsearch explain PRODUCT_ID --request`: why a product is, or is not, a hit."""
 
 import click
 import msgspec
@@ -19,7 +19,7 @@ _GOOD = {"hit": "bold green", "outranked": "bold yellow", "collapsed": "bold yel
 
 
 def explain_request(settings: Settings, product_id: str, body: bytes, *, as_json: bool) -> None:
-    """Ask, and print what is said of the product; a refused request ends with status 1."""
+    """Send the request and print the product's explanation; exit with 1 if it is refused."""
     try:
         request = decode_request(with_request_id(body))
     except SchemaError as error:
@@ -30,25 +30,27 @@ def explain_request(settings: Settings, product_id: str, body: bytes, *, as_json
         field = f", field {result.error.field}" if result.error.field else ""
         raise click.ClickException(f"{result.error.message} [{result.error.code}{field}]")
     if not result.explained:
-        raise click.ClickException("the worker said nothing: is it of an older version?")
-    (told,) = result.explained
+        raise click.ClickException("the result has no explanation: is the worker too old?")
+    (explanation,) = result.explained
     if as_json:
-        click.echo(msgspec.json.encode(told))
+        click.echo(msgspec.json.encode(explanation))
     else:
-        _print(told)
+        _print(explanation)
 
 
-def _print(told: ProductExplanation) -> None:
+def _print(explanation: ProductExplanation) -> None:
     out = Console(highlight=False)
-    if told.filters:
+    if explanation.filters:
         out.print(_table("filters", ("", "clause", "wanted", "the product has"), [
             (_PASSED[one.passed], *map(cell, (one.field, one.wanted, one.has or "nothing")))
-            for one in told.filters
+            for one in explanation.filters
         ]))  # fmt: skip
-    if told.parts:
-        out.print(_table("score", ("part", "weight", "similarity", "adds"), _parts(told.parts)))
-    out.print(Text(told.text, style=_GOOD.get(told.status, "bold red")), soft_wrap=True)
-    if (rival := told.pushed_out_by) is not None:
+    if explanation.parts:
+        columns = ("part", "weight", "similarity", "contribution")
+        out.print(_table("score", columns, _parts(explanation.parts)))
+    style = _GOOD.get(explanation.status, "bold red")
+    out.print(Text(explanation.text, style=style), soft_wrap=True)
+    if (rival := explanation.pushed_out_by) is not None:
         out.print(
             f"before it: {rival.product_id} ({rival.title}), {rival.score:.3f}",
             markup=False, soft_wrap=True,
@@ -62,7 +64,7 @@ def _parts(parts: list[PartScore]) -> list[tuple[str | Text, ...]]:
         for one in parts
     ]  # fmt: skip
     total = sum(one.contribution for one in parts)
-    return [*rows, ("in all", "", "", f"{total:+.3f}")]
+    return [*rows, ("total", "", "", f"{total:+.3f}")]
 
 
 def _table(title: str, columns: tuple[str, ...], rows: list[tuple[str | Text, ...]]) -> Table:

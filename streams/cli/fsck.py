@@ -1,4 +1,4 @@
-"""`visualsearch fsck`: what a worker serves, checked against the product topics."""
+"""`visualsearch fsck`: check a worker's index against the product topics."""
 
 import sys
 from pathlib import Path
@@ -27,9 +27,9 @@ NOT_CHECKED = 2
 @click.option("--sample", type=click.IntRange(0), default=50, show_default=True, metavar="N",
               help="Embed the images of N products again and compare their vectors.")  # fmt: skip
 @click.option("--all", "every", is_flag=True, help="Embed the images of every product again.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Which sample is drawn.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random sample.")
 @click.option("--wait", "wait_s", type=FiniteRange(0), default=30.0, show_default=True,
-              metavar="SECONDS", help="Let the worker catch up for so long.")  # fmt: skip
+              metavar="SECONDS", help="How long to wait for a late worker.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def fsck(
     bootstrap: str | None,

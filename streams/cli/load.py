@@ -1,4 +1,4 @@
-"""`visualsearch load`: a catalog's files become product events."""
+"""`visualsearch load`: publish a catalog as product events."""
 
 import json
 import sys
@@ -45,15 +45,15 @@ def load(
     JSONL file (one product per line as events carry it; images by `path` relative to the file,
     `url` or `data`), or a CSV file (columns product_id, title, images, price, ...).
 
-    Images are shrunk to at most 1,024 pixels and travel inside the events. A row that is not
-    valid is reported with its line number and the rest goes on; the exit status is then 1.
+    Images are shrunk to at most 1,024 pixels and sent inside the events. An invalid row is
+    reported with its line number and skipped; the exit status is then 1.
     """
     from streams.tools.catalog.readers import open_catalog
 
     settings = settings_from_options(bootstrap, prefix, config)
     from streams.worker.topic_check import require_topics
 
-    require_topics(settings)  # what would otherwise wait for minutes is refused at once
+    require_topics(settings)  # fail now, not after minutes of waiting
     catalog = open_catalog(path)
     watch = _watch(settings) if wait else None
     try:
@@ -108,7 +108,7 @@ def _watch(settings: "Settings") -> "ArrivalWatch":
 
 
 def _wait(settings: "Settings", watch: "ArrivalWatch", done: "LoadResult") -> dict[str, Any]:
-    """Wait until all that arrives is searchable; say how many did and how many failed."""
+    """Wait until the products are searchable; return how many are, and how many failed."""
     from streams.cli.progress import progress_bar
     from streams.tools.catalog.arrival import ArrivalProgress
     from streams.tools.catalog.searchable import wait_for_watermark
@@ -144,7 +144,7 @@ def _summary(done: "LoadResult", settings: "Settings") -> dict[str, Any]:
 
 
 def _print(summary: dict[str, Any], rejected: "list[RejectedRow]") -> None:
-    """Say what was done on stdout, and what was not on stderr."""
+    """Print the summary on stdout, the rejected rows on stderr."""
     for row in rejected[:_SHOWN]:
         click.echo(f"rejected {row.where}: {row.message} [{row.code}]", err=True)
     if len(rejected) > _SHOWN:

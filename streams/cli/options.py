@@ -29,7 +29,7 @@ def connection_options(command: F) -> F:
 def settings_from_options(
     bootstrap: str | None, prefix: str | None, config: Path | None, **more: Any
 ) -> Settings:
-    """Return the settings, or end with what is wrong with them."""
+    """Return the settings. Raises ClickException, which names the invalid ones."""
     try:
         return load_settings(config, bootstrap=bootstrap, topic_prefix=prefix, **more)
     except ValidationError as error:
@@ -40,7 +40,7 @@ def settings_from_options(
 
 
 class FiniteRange(click.FloatRange):
-    """A number within a range. `nan` compares as within any, and JSON has neither it nor `inf`."""
+    """A finite number within a range: FloatRange alone accepts `nan`."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -53,7 +53,7 @@ class FiniteRange(click.FloatRange):
 
 
 def log_to_stderr(*, verbose: bool) -> None:
-    """Log to stderr; the clients' own chatter only when asked for."""
+    """Log to stderr; what libraries log below WARNING only if `verbose`."""
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",

@@ -1,4 +1,4 @@
-"""What a person sees while something takes its time: on stderr, so that stdout stays data."""
+"""Progress bars, on stderr: stdout is for data."""
 
 from rich.console import Console
 from rich.progress import (
@@ -20,9 +20,9 @@ def stderr_console() -> Console:
 def progress_bar(
     console: Console | None = None, *, counted: bool = False, transient: bool = False
 ) -> Progress:
-    """Return a bar; `counted` shows how many of how many instead of a percentage.
+    """Return a progress bar; a `transient` one is erased at its end.
 
-    A `transient` one is gone when it is done.
+    `counted` shows done/total instead of a percentage.
     """
     return Progress(
         SpinnerColumn(),

@@ -1,4 +1,4 @@
-"""`visualsearch search`: one search request through the topics, and its answer."""
+"""`visualsearch search`: send one search request through the topics and print the result."""
 
 import base64
 import sys
@@ -15,20 +15,22 @@ if TYPE_CHECKING:
     from streams.config.settings import Settings
     from visualsearch.contracts.search import SearchFilters, SearchRequest, SearchResult
 
-UNLIKE = -0.5  # weight of words to be unlike; an image weighs 1
+UNLIKE = -0.5  # weight of --unlike; an image weighs 1
 _WORKER = "http://127.0.0.1:8080"
 
 
 @click.command()
 @connection_options
-@click.option("--image", "images", multiple=True, metavar="FILE|URL", help="Look like this image.")
-@click.option("--text", "texts", multiple=True, help="Look like these words.")
-@click.option("--unlike", "unlike", multiple=True, metavar="TEXT", help="Unlike these words.")
+@click.option("--image", "images", multiple=True, metavar="FILE|URL", help="Similar to this image.")
+@click.option("--text", "texts", multiple=True, help="Similar to these words.")
+@click.option(
+    "--unlike", "unlike", multiple=True, metavar="TEXT", help="Dissimilar to these words."
+)
 @click.option("--like", "like", multiple=True, metavar="PRODUCT_ID",
-              help="Look like this indexed product, or like several.")  # fmt: skip
+              help="Similar to this indexed product, or to several.")  # fmt: skip
 @click.option("--look", is_flag=True, help="Detect the products in --image and search for each.")
 @click.option("--max-regions", type=click.IntRange(1, 20), default=8, show_default=True,
-              help="How many things --look finds, at most.")  # fmt: skip
+              help="How many products --look detects, at most.")  # fmt: skip
 @click.option("--category", multiple=True,
               help="In this category or below it, or in any of several.")  # fmt: skip
 @click.option("--brand", multiple=True, help="Of this brand, or of any of several.")
@@ -40,20 +42,22 @@ _WORKER = "http://127.0.0.1:8080"
 @click.option("--in-stock", is_flag=True, help="Only what is in stock.")
 @click.option("--exclude", multiple=True, metavar="PRODUCT_ID", help="Not this product.")
 @click.option("--lighting", is_flag=True, help="Even out the lighting of --image first.")
-@click.option("--background", is_flag=True, help="Take the background off --image first.")
+@click.option("--background", is_flag=True, help="Remove the background of --image first.")
 @click.option("--crops", is_flag=True, help="Search by crops of --image as well.")
 @click.option("--align", is_flag=True, help="Subtract the mean of lifestyle photos from --image.")
 @click.option("--image-kind", type=click.Choice(["catalog", "lifestyle"]),
-              help="Only among these images of the products.")  # fmt: skip
-@click.option("--collapse", is_flag=True, help="One hit for near-duplicates, variants beside it.")
+              help="Compare with product images of this kind only.")  # fmt: skip
+@click.option(
+    "--collapse", is_flag=True, help="Collapse near-duplicates into one hit with variants."
+)
 @click.option("--diversity", type=FiniteRange(0, 1), default=0.0, show_default=True,
-              help="How much hits that differ from each other count (MMR).")  # fmt: skip
+              help="Weight of the hits' diversity (MMR).")  # fmt: skip
 @click.option("--top-k", type=click.IntRange(1, 1000), default=20, show_default=True,
               help="How many products, at most.")  # fmt: skip
 @click.option("--deadline-ms", type=click.IntRange(1, 600_000),
-              help="How long to wait for the answer: 5000, with --look 30000.")  # fmt: skip
+              help="How long to wait for the result: 5000, with --look 30000.")  # fmt: skip
 @click.option("--request", "request_file", type=click.File("rb"), metavar="FILE.json|-",
-              help="Send this request as it is, instead of one made from options.")  # fmt: skip
+              help="Send this request instead of one made from options.")  # fmt: skip
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path),
               help="Write a page with the images of query and hits.")  # fmt: skip
 @click.option("--http", "worker", default=_WORKER, show_default=True,
@@ -129,14 +133,14 @@ def _request(
     if request_file is not None:
         return decode_request(with_request_id(request_file.read()))
     if not (images or texts or like or unlike):
-        raise click.UsageError("say what to look for: --image, --text or --like")
-    said = [QueryText(text) for text in texts]
-    said += [QueryText(text, weight=UNLIKE) for text in unlike]
+        raise click.UsageError("give a query: --image, --text or --like")
+    query_texts = [QueryText(text) for text in texts]
+    query_texts += [QueryText(text, weight=UNLIKE) for text in unlike]
     body = {
         "request_id": uuid.uuid4().hex,
         "query": {
             "images": [_image(image) for image in images],
-            "texts": said,
+            "texts": query_texts,
             "similar_to": like[0] if len(like) == 1 else list(like) or None,
         },
         "mode": "look" if look else "search",
@@ -189,7 +193,7 @@ def _filters(
     for given in attributes:
         name, equals, value = given.partition("=")
         if not (name and equals):
-            raise click.UsageError(f"--attribute {given}: say NAME=VALUE")
+            raise click.UsageError(f"--attribute {given}: give NAME=VALUE")
         pairs[name] = value
     if price_min is not None and price_max is not None and price_min > price_max:
         raise click.UsageError("--price-min is above --price-max")
@@ -206,7 +210,7 @@ def _filters(
 
 
 def send_request(settings: "Settings", request: "SearchRequest") -> "SearchResult":
-    """Send a request and wait for its answer. Raises ConnectionError, TimeoutError."""
+    """Send a request and wait for its result. Raises ConnectionError, TimeoutError."""
     from visualsearch.client.search_client import SearchClient
 
     topics = settings.topics
@@ -222,15 +226,15 @@ def _write_page(path: Path, worker: str, request: "SearchRequest", result: "Sear
     from streams.web.gallery import GallerySection, gallery_page, inline_image_urls
 
     query = request.query
-    pictures = [base64.b64decode(i.data) for i in query.images if i.data is not None]
+    images = [base64.b64decode(i.data) for i in query.images if i.data is not None]
     words = [text.text for text in query.texts] + [query.text or ""]
     products = [query.similar_to] if isinstance(query.similar_to, str) else query.similar_to or []
-    asked = ", ".join([part for part in words if part] + [f"like {each}" for each in products])
-    answers = [GallerySection(asked, result_line(result), result.hits, pictures)]
+    title = ", ".join([part for part in words if part] + [f"like {each}" for each in products])
+    sections = [GallerySection(title, result_line(result), result.hits, images)]
     for region in result.regions or ():
         where = " ".join(f"{edge:.2f}" for edge in region.box)
-        answers.append(GallerySection(region.category or "the photo", f"at {where}", region.hits))
-    show = inline_image_urls(worker, [hit for answer in answers for hit in answer.hits])
-    page = gallery_page(asked or "Search by image", "visualsearch", {"": answers}, show)
+        sections.append(GallerySection(region.category or "the photo", f"at {where}", region.hits))
+    show = inline_image_urls(worker, [hit for section in sections for hit in section.hits])
+    page = gallery_page(title or "Search by image", "visualsearch", {"": sections}, show)
     path.write_text(page, encoding="utf-8")
     click.echo(f"{path} written", err=True)

@@ -1,4 +1,4 @@
-"""`visualsearch snapshot create|list|verify|restore`: what a worker starts from in seconds."""
+"""`visualsearch snapshot create|list|verify|restore`: snapshots of the index."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ from streams.cli.options import connection_options, settings_from_options
 if TYPE_CHECKING:
     from streams.config.settings import Settings
 
-BAD = 1
+NOT_FOUND = 1
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
@@ -20,7 +20,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 def snapshot() -> None:
     """Take, list, check or fetch snapshots of the index.
 
-    A worker takes them by itself and starts from the newest that fits. They are in
+    A worker takes snapshots by itself and starts from the newest compatible one. They are in
     VISUALSEARCH_SNAPSHOT_FOLDER and, if it is set, in VISUALSEARCH_SNAPSHOT_STORE.
     """
 
@@ -57,7 +57,7 @@ def create(url: str, *, as_json: bool) -> None:
 def list_(bootstrap: str | None, prefix: str | None, config: Path | None, *, as_json: bool) -> None:
     """List the snapshots of this host and of the store, the newest first.
 
-    What cannot be read is listed with the reason. No file but the manifests is looked at.
+    Unreadable snapshots are listed with the reason. Only manifests are read.
     """
     from streams.snapshots.inventory import in_folder, in_store
 
@@ -79,16 +79,16 @@ def list_(bootstrap: str | None, prefix: str | None, config: Path | None, *, as_
                 type=click.Path(exists=True, file_okay=False, path_type=Path))  # fmt: skip
 @connection_options
 @click.option("--queries", type=click.IntRange(0), default=50, show_default=True, metavar="N",
-              help="Search by N images; at a million, half a second each.")  # fmt: skip
+              help="Number of test searches; half a second each at a million images.")  # fmt: skip
 @json_option
 def verify(
     path: Path | None, bootstrap: str | None, prefix: str | None, config: Path | None, *,
     queries: int, as_json: bool,
 ) -> None:  # fmt: skip
-    """Check a snapshot's files, and what its lists find against an exact search.
+    """Check a snapshot's files, and its recall against an exact search.
 
     Without a PATH, the newest of this host.
-    Exit status 1: a file is not as it was written, or the snapshot cannot be read.
+    Exit status 1: a file is damaged, or the snapshot cannot be read.
     """
     from streams.cli.progress import progress_bar
     from streams.config.process import tune_process
@@ -108,7 +108,7 @@ def verify(
             ),
         )
     manifest = report.manifest
-    told = {
+    summary = {
         "path": str(path),
         "index": manifest.index,
         "model": manifest.model,
@@ -122,11 +122,11 @@ def verify(
         "restore_seconds": {step: round(s, 3) for step, s in report.seconds.items()},
     }
     if as_json:
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(summary))
         return
     from streams.cli.snapshot_tables import print_verified
 
-    print_verified(told)
+    print_verified(summary)
 
 
 @snapshot.command()
@@ -137,10 +137,10 @@ def restore(
     name: str | None, bootstrap: str | None, prefix: str | None, config: Path | None, *,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Copy a snapshot from the store to this host, and check that it can serve.
+    """Copy a snapshot from the store to this host, and check that it can be restored.
 
-    Without a NAME, the newest that is whole. A worker that starts here begins with it, if it is
-    of its log and of its model. Exit status 1: there is none.
+    Without a NAME, the newest usable one. A worker that starts on this host restores it, if its
+    index log and its model match. Exit status 1: there is none.
     """
     from streams.cli.progress import progress_bar
     from streams.config.process import tune_process
@@ -163,7 +163,7 @@ def restore(
 
         print_fetched(found)
     if found.path is None:
-        sys.exit(BAD)
+        sys.exit(NOT_FOUND)
 
 
 def _newest(settings: "Settings") -> Path:

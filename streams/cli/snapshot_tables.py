@@ -1,4 +1,4 @@
-"""Snapshots as tables for people."""
+"""Tables of snapshots."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def print_snapshots(rows: Sequence["SnapshotEntry"], folder: str, store: str | None) -> None:
-    """Print a row per snapshot, and where they are."""
+    """Print a row per snapshot, then the folder and the store."""
     console = Console(highlight=False)
     table = Table(box=None, header_style="dim")
     for name in ("snapshot", "where", "index"):
@@ -33,28 +33,28 @@ def print_snapshots(rows: Sequence["SnapshotEntry"], folder: str, store: str | N
     console.print(f"{len(rows)} snapshots in {where}", style="dim", soft_wrap=True)
 
 
-def print_verified(told: Mapping[str, Any]) -> None:
-    """Print what was found out about a snapshot."""
+def print_verified(summary: Mapping[str, Any]) -> None:
+    """Print the result of `snapshot verify`."""
     console = Console(highlight=False)
-    recalls = ", ".join(f"{share:.3f} of {k}" for k, share in told["recall"].items())
-    restored_s = sum(told["restore_seconds"].values())
-    searched = f"{told['queries']} queries of {told['search_ms']:.1f} ms"
+    recalls = ", ".join(f"{share:.3f} of {k}" for k, share in summary["recall"].items())
+    restored_s = sum(summary["restore_seconds"].values())
+    searched = f"{summary['queries']} queries of {summary['search_ms']:.1f} ms"
     for line in (
-        f"{told['path']}: whole, {told['bytes']:,} bytes",
-        f"{told['products']:,} products, {told['vectors']:,} vectors of {told['model']}",
-        f"restored in {restored_s:.2f} s, then served by {told['served_by']}",
+        f"{summary['path']}: intact, {summary['bytes']:,} bytes",
+        f"{summary['products']:,} products, {summary['vectors']:,} vectors of {summary['model']}",
+        f"restored in {restored_s:.2f} s, then served by {summary['served_by']}",
         f"recall {recalls or 'unknown: nothing to find'}; {searched}",
     ):
         console.print(line, markup=False, soft_wrap=True)
 
 
 def print_fetched(found: "DownloadedSnapshot") -> None:
-    """Print where a snapshot is now, and what was passed over."""
+    """Print the path of the restored snapshot, and why others could not be used."""
     console = Console(highlight=False)
     for name, code in found.refused.items():
         console.print(f"{name} cannot be used: {code}", markup=False, soft_wrap=True)
     if found.path is None or found.manifest is None:
-        console.print("the store has no snapshot that can be used", soft_wrap=True)
+        console.print("the store has no usable snapshot", soft_wrap=True)
         return
     manifest, seconds = found.manifest, sum(found.seconds.values())
     console.print(

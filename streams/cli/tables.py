@@ -1,4 +1,4 @@
-"""Tables for people."""
+"""Tables of search results."""
 
 from collections.abc import Iterable
 
@@ -39,18 +39,18 @@ def hits_table(hits: Iterable[SearchHit]) -> Table:
 
 
 def _plain(text: str) -> str:
-    """Return text that rich takes for no markup."""
+    """Escape rich's markup."""
     return text.replace("[", r"\[")
 
 
 def guessed_line(hit: SearchHit) -> str:
-    """Return the guessed attributes as a person reads them, the surest first."""
+    """Return the guessed attributes as text, the most confident first."""
     surest = sorted(hit.guessed.items(), key=lambda pair: -pair[1].confidence)
     return ", ".join(f"{name} {one.value} {one.confidence:.0%}" for name, one in surest)
 
 
 def print_result(result: SearchResult, console: Console) -> None:
-    """Print an answer: its hits, and a line on how they were found."""
+    """Print the hits, hints on filters, and a line on how the hits were found."""
     if result.regions is not None:
         for region in result.regions:
             where = ", ".join(f"{edge:.2f}" for edge in region.box)
@@ -67,7 +67,7 @@ def print_result(result: SearchResult, console: Console) -> None:
 
 
 def result_line(result: SearchResult) -> str:
-    """Say how many products matched, how they were found and how long it took."""
+    """Return the number of hits and matching products, the strategy and the time."""
     plan, index = result.plan, result.index
     parts = [f"{len(result.hits)} hits"]
     if result.regions is not None:

@@ -1,4 +1,4 @@
-"""`visualsearch topics create|describe`: the topics on a cluster, beside how they should be."""
+"""`visualsearch topics create|describe`: a cluster's topics and their specification."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 @click.group()
 def topics() -> None:
-    """Create the topics, or look at them; existing ones are never changed."""
+    """Create or describe the topics; existing ones are never changed."""
 
 
 @topics.command()
@@ -30,7 +30,7 @@ def topics() -> None:
 @click.option("--products", type=click.IntRange(1), default=4, show_default=True,
               help="Partitions of each product topic.")  # fmt: skip
 @click.option("--index-log", type=click.IntRange(1), default=8, show_default=True,
-              help="Partitions of the index log; another number later is a new log.")  # fmt: skip
+              help="Partitions of the index log; another number needs a new log.")  # fmt: skip
 @json_option
 def create(
     bootstrap: str | None,
@@ -41,7 +41,7 @@ def create(
     *,
     as_json: bool,
 ) -> None:
-    """Create what is missing; exit with 2 if an existing topic is not as it should be."""
+    """Create missing topics; exit with 2 if an existing one differs from its specification."""
     from streams.config.topics import topic_specs
     from streams.kafka.topics import create_topics, describe_topics
 
@@ -63,7 +63,7 @@ def create(
 def describe(
     bootstrap: str | None, prefix: str | None, config: Path | None, *, as_json: bool
 ) -> None:
-    """Show each topic as it is, and where it is not as it should be."""
+    """Show each topic, and how it differs from its specification."""
     from streams.config.topics import topic_specs
     from streams.kafka.topics import describe_topics
 
@@ -84,29 +84,29 @@ def _table(
     *,
     created: Sequence[str] = (),
 ) -> None:
-    """Print a line per topic: what it is for, and each difference."""
+    """Print a row per topic, then a line per difference from its specification."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, title=bootstrap, title_justify="left")
     table.add_column("topic", overflow="fold")
-    for column in ("partitions", "largest", "kept", "state"):
+    for column in ("partitions", "max message", "retention", "state"):
         table.add_column(column, no_wrap=True)
     for spec, state in zip(specs, states, strict=True):
         status = "created" if state.name in created and state.status == "ok" else state.status
         partitions = "-" if state.partitions is None else str(state.partitions)
-        kept = _kept(spec.config)
+        retention = _retention(spec.config)
         size = f"{int(spec.config['max.message.bytes']) >> 20} MiB"
-        table.add_row(state.name, partitions, size, kept, f"[{COLORS[status]}]{status}[/]")
+        table.add_row(state.name, partitions, size, retention, f"[{COLORS[status]}]{status}[/]")
     Console().print(table)
     for item in (item for state in states for item in state.mismatches):
         click.echo(f"{item.topic}: {item.what} is {item.found}, not {item.wanted}")
 
 
-def _kept(config: Mapping[str, str]) -> str:
-    """Say in words how long records stay."""
+def _retention(config: Mapping[str, str]) -> str:
+    """Return the retention as text."""
     if config["cleanup.policy"] == "compact":
-        return "last of each key"
+        return "compacted"
     hours = int(config["retention.ms"]) / 3_600_000
     if hours < 0:
         return "forever"

@@ -1,4 +1,4 @@
-"""`visualsearch tune`: recall and time of searches on one's own data, settings chosen by them."""
+"""`visualsearch tune`: measure recall and latency on the user's own data, choose settings."""
 
 import asyncio
 import json
@@ -28,15 +28,15 @@ NOT_MET = 1
 @click.option("--queries", "queries_file", type=FILE, required=True, metavar="FILE.jsonl",
               help="Searches, as for `visualsearch evaluate`.")  # fmt: skip
 @click.option("--slo-ms", type=FiniteRange(0, min_open=True), default=20.0, show_default=True,
-              help="What 95 of 100 searches of the index may take.")  # fmt: skip
+              help="Target of the p95 latency of an index search.")  # fmt: skip
 @click.option("--recall", type=FiniteRange(0, 1, min_open=True), default=0.98,
-              show_default=True, help="Share of the exact answer to be found.")  # fmt: skip
+              show_default=True, help="Target recall, against the exact result.")  # fmt: skip
 @click.option("--top-k", type=click.IntRange(1, 1000), default=20, show_default=True,
-              help="How many products a search shows.")  # fmt: skip
+              help="How many products a search returns.")  # fmt: skip
 @click.option("--catalog", metavar="FILE|FOLDER", type=click.Path(exists=True, path_type=Path),
-              help="Embed this instead of asking a worker for its index.")  # fmt: skip
+              help="Embed this catalog instead of reading a worker's index.")  # fmt: skip
 @click.option("--http", "worker", default=_WORKER, show_default=True,
-              help="The worker whose index is measured (in this process).")  # fmt: skip
+              help="The worker whose index is rebuilt and measured here.")  # fmt: skip
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.toml",
               help="Write the chosen settings, for --config.")  # fmt: skip
 @click.option("--config", type=FILE, help="Settings as TOML or JSON.")
@@ -53,11 +53,11 @@ def tune(
     *,
     as_json: bool,
 ) -> None:
-    """Measure recall and time over ef, over-fetch, nprobe and recall_target; choose settings.
+    """Measure recall and latency over ef, over-fetch, nprobe and recall_target; choose settings.
 
-    The index of a worker, or of a catalog, is built again in this process; recall is against
-    the exact answer. Times are of the search itself, without fetching and embedding. Exit status
-    1: nothing finds enough in time, and nothing is written.
+    The index of a worker, or of a catalog, is built in this process. Recall is against the exact
+    result. Times are of the index search alone, without fetching and embedding. Exit status 1: no
+    setting meets both targets, and nothing is written.
     """
     from streams.tools.evaluation.queries import read_queries
     from streams.tools.tuning.curves import choose, chosen_settings
@@ -79,8 +79,8 @@ def tune(
     if chosen is None:
         best = max((p for p in points if p.knob == "recall_target"), key=lambda p: p.recall.mean)
         click.echo(
-            f"Error: nothing finds {recall:g} of the exact answers within {slo_ms:g} ms (p95); "
-            f"the best finds {best.recall.mean:.3f} in {best.p95_ms.mean:.1f} ms [slo_not_met]",
+            f"Error: no setting reaches a recall of {recall:g} within {slo_ms:g} ms (p95); the "
+            f"best reaches {best.recall.mean:.3f} in {best.p95_ms.mean:.1f} ms [slo_not_met]",
             err=True,
         )
         sys.exit(NOT_MET)
@@ -97,37 +97,47 @@ async def _measure(
 
     encoder = load_encoder(settings.encoder, settings.device, prompts=settings.prompts)
     with progress_bar(transient=True) as bar:
-        async with open_local_index(encoder, settings) as shop:
+        async with open_local_index(encoder, settings) as local_index:
             task = bar.add_task("products", total=None)
             if catalog is not None:
-                await shop.load_catalog(
+                await local_index.load_catalog(
                     catalog, lambda n, of: bar.update(task, completed=n, total=of)
                 )
             else:
                 await asyncio.to_thread(
-                    _copy, shop, worker, lambda n: bar.update(task, description=f"{n:,} products")
+                    _copy,
+                    local_index,
+                    worker,
+                    lambda n: bar.update(task, description=f"{n:,} products"),
                 )
             task = bar.add_task("queries", total=len(queries.searches))
-            asked = await record_queries(shop, queries, top_k, lambda: bar.advance(task))
+            recorded = await record_queries(local_index, queries, top_k, lambda: bar.advance(task))
             task = bar.add_task("measuring", total=None)
             points = await asyncio.to_thread(
-                measure, shop.engine, asked, lambda what: bar.update(task, description=what)
+                measure,
+                local_index.engine,
+                recorded,
+                lambda what: bar.update(task, description=what),
             )
-            stats = shop.engine.stats()
-            counts = {"products": stats.products, "vectors": stats.vectors, "queries": len(asked)}
-            return points, counts
+            stats = local_index.engine.stats()
+            return points, {
+                "products": stats.products,
+                "vectors": stats.vectors,
+                "queries": len(recorded),
+            }
 
 
-def _copy(shop: "LocalIndex", worker: str, progress: "Callable[[int], None]") -> None:
+def _copy(local_index: "LocalIndex", worker: str, progress: "Callable[[int], None]") -> None:
     from streams.tools.tuning.served import served_records
 
     model, _, records = served_records(worker, progress)
-    if model != shop.engine.model:
+    if model != local_index.engine.model:
         raise click.ClickException(
             f"{worker} holds vectors of {model}, and the settings' encoder is "
-            f"{shop.engine.model}: set VISUALSEARCH_ENCODER as for the worker [foreign_model]"
+            f"{local_index.engine.model}: set VISUALSEARCH_ENCODER as for the worker "
+            "[foreign_model]"
         )
-    shop.load_records(records)
+    local_index.load_records(records)
 
 
 def _print(
@@ -142,19 +152,19 @@ def _print(
     out = Console(highlight=False)
     out.print(
         f"{counts['products']:,} products, {counts['vectors']:,} images, "
-        f"{counts['queries']:,} queries; recall of the exact answer, ms of one search",
+        f"{counts['queries']:,} queries; recall of the exact result, ms of one search",
         style="dim",
     )
-    table = Table("knob", box=None, header_style="dim")
-    for name in ("setting", "recall", "95 % interval", "p50 ms", "p95 ms"):
+    table = Table("parameter", box=None, header_style="dim")
+    for name in ("value", "recall", "95 % interval", "p50 ms", "p95 ms"):
         table.add_column(name, justify="right")
-    table.add_column("answered by")
+    table.add_column("strategies")
     for point in points:
-        ways = ", ".join(f"{name} {count}" for name, count in point.strategies.items())
+        strategies = ", ".join(f"{name} {count}" for name, count in point.strategies.items())
         table.add_row(
             point.knob, f"{point.setting:g}", f"{point.recall.mean:.4f}",
             f"{point.recall.low:.4f} to {point.recall.high:.4f}", f"{point.p50_ms.mean:.2f}",
-            f"{point.p95_ms.mean:.2f}", ways,
+            f"{point.p95_ms.mean:.2f}", strategies,
             style="bold" if chosen is not None and point is chosen.point else None,
         )  # fmt: skip
     out.print(table)

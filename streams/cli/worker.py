@@ -1,4 +1,4 @@
-"""`visualsearch worker`: a process that indexes, answers, or both."""
+"""`visualsearch worker`: a process that indexes events, answers searches, or both."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ ROLES = ("ingest", "search")
 def _roles(_: click.Context, __: click.Parameter, value: str) -> frozenset[str]:
     roles = frozenset(part.strip() for part in value.split(",") if part.strip())
     if not roles or roles - set(ROLES):
-        raise click.BadParameter(f"a list of {', '.join(ROLES)}")
+        raise click.BadParameter(f"give one or more of {', '.join(ROLES)}, separated by commas")
     return roles
 
 
@@ -25,10 +25,12 @@ def _roles(_: click.Context, __: click.Parameter, value: str) -> frozenset[str]:
     callback=_roles,
     help="ingest: events to the index log. search: the live index and queries.",
 )
-@click.option("--host", help="Address of the HTTP server; loopback unless told otherwise.")
+@click.option(
+    "--host", help="Address of the HTTP server. Default: as in the settings, else loopback."
+)
 @click.option("--port", type=int, help="Port of the HTTP server; 0 takes a free one.")
 @click.option("--encoder", help="lite, or open_clip:ARCH/TAG.")
-@click.option("--verbose", is_flag=True, help="Log what the Kafka clients say, too.")
+@click.option("--verbose", is_flag=True, help="Log the messages of the Kafka clients too.")
 def worker(
     bootstrap: str | None,
     prefix: str | None,
@@ -42,8 +44,8 @@ def worker(
 ) -> None:
     """Run a worker until SIGTERM or Ctrl-C.
 
-    It indexes product events and answers search requests. It waits for Kafka and for its topics,
-    which `visualsearch topics create` makes; /readyz and the log say for what. It is ready, on
+    It indexes product events and answers search requests. It waits for Kafka and for its topics
+    (`visualsearch topics create`); /readyz and the log name what is missing. It is ready, on
     /readyz and for queries, once its index holds the whole log.
     """
     log_to_stderr(verbose=verbose)

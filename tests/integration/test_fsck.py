@@ -186,7 +186,7 @@ async def test_changed_and_vanished_pictures_are_unchecked_not_wrong(
         report = await fsck(path)
         assert (report.status, named(report)) == (0, {"unchecked": ["a", "b"]})
         details = {x.product_id: x.detail for x in report.findings["unchecked"]}
-        assert "other bytes than those that were indexed" in details["a"]
+        assert "has changed since it was indexed" in details["a"]
         assert "404" in details["b"]
 
 

@@ -1,1 +1,1 @@
-"""A catalog as files: read row by row, made into product events, published, waited for."""
+"""Catalog files: read row by row, publish as product events, wait until searchable."""

@@ -1,9 +1,8 @@
-"""Wait until published events are searchable, by what the pipeline itself writes about them.
+"""Wait until published events have reached the index log, or failed.
 
-Each event leaves a `base` and a `vectors` record in the index log, which name its event id, or a
-dead letter with its key. When all are there, a search answer tells how far the live index has
-come: its watermark. No product is asked for one by one, and an update that left the old images
-in place is not mistaken for one that arrived.
+Each event leaves a `base` and a `vectors` record with its event id in the index log, or a dead
+letter with its key. After that, `searchable` waits for the watermark of the live index. Searches
+for single products would not do: an updated product may still be found by its old images.
 """
 
 import time
@@ -22,7 +21,7 @@ _KINDS = frozenset({b"base", b"vectors"})
 
 @dataclass(slots=True)
 class ArrivalProgress:
-    """How many events are awaited, whose failed, and the newest record's time in ms."""
+    """The number of awaited events, the failed product ids, the newest record's time in ms."""
 
     waiting: int
     dead_lettered: set[str] = field(default_factory=set)
@@ -30,7 +29,7 @@ class ArrivalProgress:
 
 
 class ArrivalWatch(Closing):
-    """Reads the index log and the dead letters from where they end now.
+    """Reads the index log and the dead letters from their current ends.
 
     Open it before the first event is published. Not a consumer group: nothing is committed.
     """
@@ -52,49 +51,49 @@ class ArrivalWatch(Closing):
         idle_s: float = 60.0,
         progress: Callable[[ArrivalProgress], None] = lambda _: None,
     ) -> ArrivalProgress:
-        """Return when every event arrived or failed. Raises TimeoutError after `idle_s` of none."""
+        """Return when all arrived or failed. Raises TimeoutError after `idle_s` without one."""
         event_of = {entry.product_id: entry.event_id.encode() for entry in published}
-        lacking = {event_id: set(_KINDS) for event_id in event_of.values()}
-        state = ArrivalProgress(waiting=len(lacking))
+        pending = {event_id: set(_KINDS) for event_id in event_of.values()}
+        state = ArrivalProgress(waiting=len(pending))
         idle_since = time.monotonic()
-        while lacking:
+        while pending:
             for message in self._tail.poll(500, 0.1).messages:
                 if message.key() is not None:
-                    self._take(message, event_of, lacking, state)
+                    self._record(message, event_of, pending, state)
             now = time.monotonic()
-            if len(lacking) < state.waiting:
+            if len(pending) < state.waiting:
                 idle_since = now
             elif now - idle_since > idle_s:
                 raise TimeoutError(
-                    f"{len(lacking)} of {len(event_of)} products did not arrive, none for "
+                    f"{len(pending)} of {len(event_of)} products did not arrive, none for "
                     f"{idle_s:.0f} s; is a worker with the role ingest running?"
                 )
-            state.waiting = len(lacking)
+            state.waiting = len(pending)
             progress(state)
         return state
 
     def close(self) -> None:
-        """Leave."""
+        """Close the consumer."""
         self._tail.close()
 
-    def _take(
+    def _record(
         self,
         message: Any,
         event_of: dict[str, bytes],
-        lacking: dict[bytes, set[bytes]],
+        pending: dict[bytes, set[bytes]],
         state: ArrivalProgress,
     ) -> None:
         if message.topic() != self._index_log:
             product_id = message.key().decode("utf-8", "replace")
             if product_id in event_of:
                 state.dead_lettered.add(product_id)
-                lacking.pop(event_of[product_id], None)
+                pending.pop(event_of[product_id], None)
             return
         event_id = dict(read_headers(message) or ()).get("event_id")
-        kinds = lacking.get(event_id or b"")
+        kinds = pending.get(event_id or b"")
         if kinds is None:
             return
         kinds.discard(message.key().partition(b":")[0])
         state.newest_ms = max(state.newest_ms, message.timestamp()[1])
         if not kinds:
-            del lacking[event_id or b""]
+            del pending[event_id or b""]

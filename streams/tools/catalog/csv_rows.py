@@ -11,7 +11,7 @@ from typing import Any
 
 from streams.tools.catalog.rows import CatalogError, RejectedRow, Row
 
-_PICTURES = ("images", "image")
+_IMAGES = ("images", "image")
 _ATTRIBUTE = "attributes."
 _LARGEST_CELL = 1 << 24  # a description, or an image as base64
 _REQUIRED = ("product_id", "title")
@@ -20,7 +20,7 @@ _REQUIRED = ("product_id", "title")
 def csv_rows(path: Path) -> Iterator[Row | RejectedRow]:
     """Yield the rows by the number of their first line. Raises CatalogError for the header."""
     csv.field_size_limit(_LARGEST_CELL)
-    # What is no UTF-8 spoils its own row only: surrogates mark it, and `_row` refuses them.
+    # Invalid UTF-8 rejects its own row only: it becomes surrogates, which `_row` rejects.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         counted = _CountedLines(file)
         reader = csv.reader(counted, delimiter=_delimiter(path))
@@ -57,7 +57,7 @@ class _CountedLines:
 
 
 def _delimiter(path: Path) -> str:
-    """Take the one that the header shows most of: spreadsheets of many countries write `;`."""
+    """Return the header's most frequent separator: some locales' spreadsheets write `;`."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         header = file.readline()
     return max(",;\t", key=header.count)
@@ -87,7 +87,7 @@ def _product(given: dict[str, str]) -> dict[str, Any]:
     attributes = {}
     images: list[dict[str, str]] = []
     for name, cell in given.items():
-        if name in _PICTURES:
+        if name in _IMAGES:
             images += [_image_source(part.strip()) for part in cell.split("|") if part.strip()]
         elif name == "tags":
             separator = "|" if "|" in cell else ","

@@ -1,4 +1,4 @@
-"""A catalog's row → the product event that says so, or why it cannot be one."""
+"""Turn a catalog's row into a product event, or into a rejected row."""
 
 import base64
 import binascii
@@ -19,7 +19,7 @@ EventType = Literal["created", "updated"]
 
 
 def row_product(row: Row, folder: Path) -> Product | RejectedRow:
-    """Read a row's images and check it as the worker's codec would; nothing is raised."""
+    """Read a row's images and check it as the worker's codec does. Raises nothing."""
     try:
         images = row.product.get("images")
         if isinstance(images, list):
@@ -31,7 +31,7 @@ def row_product(row: Row, folder: Path) -> Product | RejectedRow:
 
 
 def to_product(value: Mapping[str, Any], *, lax: bool = False) -> Product:
-    """Check a product. Raises SchemaError. `lax` takes "12.50" and "true" for what they say."""
+    """Check a product. Raises SchemaError. `lax` converts text such as "12.50" and "true"."""
     try:
         return msgspec.convert(dict(value), Product, strict=not lax)
     except msgspec.ValidationError as error:
@@ -41,7 +41,7 @@ def to_product(value: Mapping[str, Any], *, lax: bool = False) -> Product:
 def product_event(
     product: Product, event_id: str, now: datetime, kind: EventType = "created"
 ) -> ProductCreated | ProductUpdated:
-    """Say that a product is new, or that it changed."""
+    """Return a product-created or a product-updated event."""
     cls = ProductCreated if kind == "created" else ProductUpdated
     return cls(event_id=event_id, occurred_at=now, product=product)
 

@@ -16,7 +16,7 @@ _BETWEEN_WORDS = re.compile(r"[\s_-]+")
 
 
 def image_files(folder: Path) -> list[PurePath]:
-    """Return the images below a folder by their names, sorted, relative to it; none hidden."""
+    """Return the paths of images below a folder, relative to it, sorted, without hidden ones."""
     found = []
     for root, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -51,7 +51,7 @@ def _product(file: PurePath) -> dict[str, Any]:
 
 
 def product_id_of_path(file: PurePath) -> str:
-    """Make a product id of a relative path: no blanks, no suffix, of a length that is allowed.
+    """Make a product id of a relative path: no blanks, no suffix, at most the allowed length.
 
     The same path gives the same id in every run, so that loading a folder again updates it.
     """

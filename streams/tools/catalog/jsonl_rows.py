@@ -1,4 +1,4 @@
-"""JSONL: one product per line, in the shape that an event carries it."""
+"""JSONL: one product per line, in the shape of an event's product."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from visualsearch.contracts.limits import require_few_parts, require_shallow
 
 
 def jsonl_rows(path: Path) -> Iterator[Row | RejectedRow]:
-    """Yield the lines that hold something; a broken one is rejected and the next one read."""
+    """Yield a row per non-empty line; a malformed line is a rejected row."""
     position = 0
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):

@@ -1,4 +1,4 @@
-"""Images made small enough to be sent: at most 1,024 pixels, as JPEG."""
+"""Shrink images before they are sent: at most 1,024 pixels a side, as JPEG."""
 
 import io
 
@@ -16,15 +16,15 @@ _FULL_SIZE = 2**16  # above any JPEG's side: no draft
 def shrink(data: bytes) -> bytes:
     """Return an image as a JPEG of at most 1,024 pixels a side and 2 MB.
 
-    A JPEG that is that small keeps its bytes: another compression would only cost quality, and
-    the same bytes are recognized as embedded before. Raises ImageError for what is no image.
+    A JPEG that is already so small keeps its bytes: compressing again costs quality, and known
+    bytes are not embedded again. Raises ImageError for invalid images.
     """
     image = decode_image(data, MAX_SIDE)
     if len(data) <= MAX_BYTES and _is_small_jpeg(data):
         return data
     out = io.BytesIO()
     image.save(out, "JPEG", quality=_QUALITY)
-    if out.tell() > MAX_BYTES:  # noise at full size: rare, and no more telling
+    if out.tell() > MAX_BYTES:  # noise at full size: rare
         out = io.BytesIO()
         image.save(out, "JPEG", quality=60)
     if out.tell() > MAX_BYTES:

@@ -1,12 +1,12 @@
-"""Catalog → product topic: images prepared beside the reading, memory bounded."""
+"""Publish a catalog to a product topic; threads prepare its images, memory is bounded."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
 
+from streams.kafka.sender import MessageSender
 from streams.tools.catalog.events import EventType, product_event, row_product
 from streams.tools.catalog.rows import Catalog, RejectedRow, Row
 from visualsearch.client.messages import OutgoingMessage
@@ -18,16 +18,9 @@ _IN_FLIGHT = 64  # messages handed over and not acknowledged
 THREADS = 2
 
 
-class MessageSender(Protocol):
-    """The producer, as far as it is used here."""
-
-    def submit(self, message: OutgoingMessage) -> "Future[None]":
-        """Send a message; the future is done when the broker has it."""
-
-
 @dataclass(frozen=True, slots=True)
 class ReadyProduct:
-    """A product that may be sent, and where it stood in the catalog."""
+    """A valid product, and its row in the catalog."""
 
     where: str
     position: int
@@ -36,7 +29,7 @@ class ReadyProduct:
 
 @dataclass(frozen=True, slots=True)
 class PublishedProduct:
-    """A product that the broker has; `event_id` finds its records in the index log."""
+    """An acknowledged product; its records in the index log carry `event_id`."""
 
     product_id: str
     event_id: str
@@ -45,7 +38,7 @@ class PublishedProduct:
 
 @dataclass(slots=True)
 class LoadResult:
-    """What became of a catalog so far."""
+    """The published products and rejected rows so far."""
 
     published: list[PublishedProduct] = field(default_factory=list)
     rejected: list[RejectedRow] = field(default_factory=list)
@@ -62,7 +55,7 @@ def products_of(
 ) -> Iterator[ReadyProduct | RejectedRow]:
     """Yield the products in the catalog's order, their images read and shrunk.
 
-    A product id that was there before is rejected: the later row would silently replace it.
+    A repeated product id is rejected: the later row would silently replace the earlier one.
     """
     seen: dict[str, str] = {}
     with ThreadPoolExecutor(threads, thread_name_prefix="catalog") as pool:
@@ -143,7 +136,7 @@ def _await_acknowledgement(
     except SendError as error:
         if not error.too_large:
             raise
-        text = f"the event is too large for the topic ({error}); send images by url"
+        text = f"the event is too large for the topic ({error}); send images by URL"
         load.rejected.append(
             RejectedRow(ready.where, "event_too_large", text, "images", ready.position)
         )

@@ -1,4 +1,4 @@
-"""What a catalog's reader gives: products as plain values, or why a row is none."""
+"""Rows of a catalog: products as plain values, and rejected rows."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class CatalogError(VisualSearchError):
 class Row:
     """A product in the event's shape, its images named by `path`, `url` or `data`.
 
-    `where` is what a person looks for: "line 7", or a file's path. `position` says how far the
-    reader has come, in units of the catalog's `total`. `lax`: numbers and booleans are text.
+    `where` is the row's place for people: "line 7", or a file's path. `position` is the reader's
+    progress, in units of the catalog's `total`. `lax`: numbers and booleans are text.
     """
 
     where: str
@@ -30,7 +30,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class RejectedRow:
-    """A row that is not published, and why: a stable code, a text, the culprit where known."""
+    """A row that is not published: a stable code, a text, and the invalid field if known."""
 
     where: str
     code: str
@@ -43,7 +43,7 @@ class RejectedRow:
 class Catalog:
     """Rows to be read once; paths of images are relative to `folder`.
 
-    `total` is what `position` of the last row comes to: bytes of a file, or files of a folder.
+    `total` is the last row's `position`: bytes of a file, or files of a folder.
     """
 
     rows: Iterator[Row | RejectedRow]

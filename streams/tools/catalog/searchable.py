@@ -1,4 +1,4 @@
-"""Ask the live index how far it has come."""
+"""Wait until the live index has applied the index log up to a record."""
 
 import time
 import uuid
@@ -11,10 +11,10 @@ _PAUSE_S = 0.05
 
 
 class Searcher(Protocol):
-    """The client of the search topics, as far as it is used here."""
+    """Answers search requests, as the client of the search topics does."""
 
     def search(self, request: SearchRequest) -> SearchResult:
-        """Return the answer to a request."""
+        """Return the result of a request."""
 
 
 def wait_for_watermark(
@@ -26,10 +26,9 @@ def wait_for_watermark(
     now: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> SearchResult:
-    """Return the first answer of an index that has applied every record up to `newest_ms`.
+    """Search until the watermark of the index has reached `newest_ms`; return that result.
 
-    It looks for a product that is known to be on its way, which calls no model. Raises
-    TimeoutError.
+    The query is a published product, which calls no model. Raises TimeoutError.
     """
     give_up_at = now() + timeout_s
     while now() < give_up_at:

@@ -61,17 +61,17 @@ class DrawnDataset:
             ],
         )
 
-    def created(self, number: int) -> Product:
+    def new_product(self, number: int) -> Product:
         """Return a product drawn with another seed."""
         return self._fresh[2 * number % len(self._fresh)]
 
-    def updated(self, number: int) -> Product:
+    def changed_product(self, number: int) -> Product:
         """Return a loaded product with the images of another one."""
         loaded = self._loaded[number % len(self._loaded)]
         other = self._fresh[(2 * number + 1) % len(self._fresh)]
         return with_pictures(loaded, other.images)
 
-    def offered(self, number: int) -> str:
+    def offer_product_id(self, number: int) -> str:
         """Return the id of a product from the catalog's other half."""
         half = len(self._loaded) // 2
         return self._loaded[(half + number) % len(self._loaded)].product_id

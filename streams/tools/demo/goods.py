@@ -39,7 +39,10 @@ class DemoDataset(Protocol):
     """A catalog and what can be asked of it."""
 
     total: int
-    truth: Mapping[str, Truth]
+
+    @property
+    def truth(self) -> Mapping[str, Truth]:
+        """What each product shows, by product id; empty where that is unknown."""
 
     def products(self) -> Iterator[ReadyProduct | RejectedRow]:
         """Yield the products to load, once."""
@@ -57,7 +60,7 @@ class DemoDataset(Protocol):
         """Return a loaded product with other images."""
 
     def offer_product_id(self, number: int) -> str:
-        """Return the id of a loaded product, another than `updated` gives about that time."""
+        """Return the id of a loaded product that `changed_product` does not change meanwhile."""
 
     def another_product_id(self, product_id: str) -> str:
         """Return the id of a loaded product with images, but not this one."""

@@ -61,18 +61,18 @@ class CatalogDataset:
             ],
         )
 
-    def created(self, number: int) -> Product:
+    def new_product(self, number: int) -> Product:
         """Return a mirrored copy of a product under an id of its own."""
         product = self._mirror(number)
         return msgspec.structs.replace(
             product, product_id=f"demo-{number}-{product.product_id}"[:256]
         )
 
-    def updated(self, number: int) -> Product:
+    def changed_product(self, number: int) -> Product:
         """Return a product whose images are mirrored."""
         return self._mirror(number)
 
-    def offered(self, number: int) -> str:
+    def offer_product_id(self, number: int) -> str:
         """Return the id of a product from the sample's other half."""
         half = len(self._sample) // 2
         return self._sample[(half + number) % len(self._sample)].product_id

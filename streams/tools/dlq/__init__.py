@@ -1,1 +1,1 @@
-"""Dead letters after the fact: read, chosen, shown and published again."""
+"""Read, select, show and replay dead letters."""

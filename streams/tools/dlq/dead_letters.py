@@ -1,4 +1,4 @@
-"""A dead letter as it was read, what it tells, and which of them are meant."""
+"""Read dead letters and select some of them."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,14 +21,14 @@ _POSITION = re.compile(r"([0-9]{1,9})@([0-9]{1,19})")
 
 
 class DeadLetterError(VisualSearchError):
-    """A dead letter that is not there, or cannot be replayed."""
+    """A dead letter that does not exist, or cannot be replayed."""
 
     code = "dead_letter_not_found"
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class DeadLetterPosition:
-    """Where a dead letter stands in its topic: partition@offset."""
+    """The position of a dead letter in its topic: partition@offset."""
 
     partition: int
     offset: int
@@ -48,11 +48,11 @@ class DeadLetter:
     """A dead letter: the original message and, in `facts`, why it could not be used."""
 
     message: SourceMessage
-    by_producer: bool = True  # whether the topic kept the event's own time
+    by_producer: bool = True  # the timestamp is the event's, not the broker's
 
     @classmethod
     def of(cls, scanned: ScannedMessage) -> "DeadLetter":
-        """Take over what was read from the dead letters' topic."""
+        """Return the dead letter in a message of the dead letters' topic."""
         return cls(scanned.message, scanned.by_producer)
 
     @cached_property
@@ -66,7 +66,7 @@ class DeadLetter:
 
     @property
     def position(self) -> DeadLetterPosition:
-        """Where the letter itself stands."""
+        """The letter's own position."""
         return DeadLetterPosition(self.message.partition, self.message.offset)
 
     @property
@@ -76,13 +76,13 @@ class DeadLetter:
 
     @property
     def original(self) -> str:
-        """Where the original stands: topic[partition]@offset."""
+        """The original's position: topic[partition]@offset."""
         facts = self.facts
         return f"{self.topic}[{facts.get('partition', '?')}]@{facts.get('offset', '?')}"
 
     @property
     def code(self) -> str:
-        """The stable code of the error; of a letter that cannot be read itself, of that."""
+        """The stable code of the error; if the letter itself is unreadable, the code of that."""
         damage = self.message.damage
         return self.facts.get("code", "") if damage is None else damage.code
 
@@ -94,7 +94,7 @@ class DeadLetter:
 
     @property
     def own_headers(self) -> Headers:
-        """The headers of the original, without what we added to them."""
+        """The headers of the original, without those that we added."""
         return tuple(
             (name, value)
             for name, value in self.message.headers
@@ -104,15 +104,15 @@ class DeadLetter:
     @property
     def omitted(self) -> Mapping[str, int]:
         """Which parts of the original did not fit, and how many bytes each had."""
-        told = {part: parse_int64(self.facts.get(f"{part}_omitted")) for part in _PARTS}
-        return {part: size for part, size in told.items() if size is not None}
+        sizes = {part: parse_int64(self.facts.get(f"{part}_omitted")) for part in _PARTS}
+        return {part: size for part, size in sizes.items() if size is not None}
 
     @property
     def place(self) -> OriginalPosition | None:
-        """Where the event stood first, on which its order rests; None if that cannot be told.
+        """The event's original position, which decides its order; None if unknown.
 
-        The letter of a replay that failed again carries it in a header, any other is itself the
-        witness: its own timestamp is the event's, and the error's headers tell the offset.
+        The letter of a failed replay has it in a header. Any other letter has the event's
+        timestamp as its own, and the offset in an error header.
         """
         carried = self.message.header(ORDER_HEADER)
         if carried is not None and (place := parse_original_position(carried)) is not None:
@@ -122,7 +122,7 @@ class DeadLetter:
 
     @property
     def time(self) -> datetime | None:
-        """The event's time in its topic; that of the last attempt if it was replayed."""
+        """The event's timestamp in its topic; that of the last attempt if it was replayed."""
         milliseconds = self.message.timestamp_ms
         try:
             return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds >= 0 else None
@@ -156,7 +156,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which dead letters are meant; what is not given does not narrow it."""
+    """A filter of dead letters; a field that is not given matches all."""
 
     code: str | None = None
     product: str | None = None
@@ -165,7 +165,7 @@ class Selection:
     positions: frozenset[DeadLetterPosition] = field(default_factory=frozenset)
 
     def matches(self, letter: DeadLetter) -> bool:
-        """Return whether a letter is meant."""
+        """Return whether a letter matches all given fields."""
         return (
             (self.code is None or letter.code == self.code)
             and (self.product is None or letter.product_id == self.product)
@@ -181,9 +181,9 @@ def read_dead_letters(
     selection: Selection,
     progress: Callable[[int, int], None] = lambda _, __: None,
 ) -> Iterator[DeadLetter]:
-    """Yield the letters that are meant, oldest first within each partition.
+    """Yield the selected letters, oldest first within each partition.
 
-    All that the topic holds now is read, or only from and to the positions that are asked for.
+    Reads the topic up to its current end, or only the range of the selected positions.
     Raises TopicError.
     """
     spans = scanner.offset_ranges(topic, since=selection.since_ms)

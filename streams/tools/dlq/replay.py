@@ -1,18 +1,19 @@
-"""Dead letters, published again where their events came from, in their original order.
+"""Replay dead letters to their original topics, with their original order.
 
-Letters are never removed. An event that is replayed twice, or after a newer one of its product,
-changes nothing: its order is the one that it always had.
+Dead letters are never removed. Replaying an event twice, or after a newer event of its product,
+changes nothing: it keeps its order.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from streams.ingest.order import OriginalPosition, original_position
 from streams.kafka.messages import MESSAGE_UNREADABLE, SourceMessage
 from streams.kafka.numbers import parse_int64
 from streams.kafka.scan import Scanner
+from streams.kafka.sender import MessageSender
 from streams.tools.dlq.dead_letters import DeadLetter, DeadLetterError
 from visualsearch.client.messages import OutgoingMessage
 from visualsearch.client.producer import MAX_BYTES, SendError
@@ -25,16 +26,9 @@ _IN_FLIGHT = 16  # of up to 11 MiB each
 ReplayOutcome = Literal["replayed", "would_replay", "same_event", "refused"]
 
 
-class MessageSender(Protocol):
-    """The producer, as far as it is used here."""
-
-    def submit(self, message: OutgoingMessage) -> "Future[None]":
-        """Send a message; the future is done when the broker has it."""
-
-
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """What became of one dead letter."""
+    """The outcome of replaying one dead letter."""
 
     position: str
     product_id: str | None
@@ -51,7 +45,7 @@ class ReplayResult:
 
 @dataclass(frozen=True, slots=True)
 class ProductTopics:
-    """The product topics by name with their partitions, and how the originals may be read again."""
+    """Partition counts of the product topics by name, and a reader of original messages."""
 
     partitions: dict[str, int]
     original: Callable[[DeadLetter], SourceMessage | None]
@@ -60,11 +54,11 @@ class ProductTopics:
 def replay_message(letter: DeadLetter, topics: ProductTopics) -> OutgoingMessage:
     """Return the original with the header that keeps its order. Raises DeadLetterError.
 
-    It goes to the partition that it came from, behind all that its product has had since.
+    It goes to its original partition, after all later events of its product.
     """
     if letter.code == MESSAGE_UNREADABLE:
         raise DeadLetterError(
-            f"{letter.original} could not be read, so that nothing of it was kept; "
+            f"{letter.original} could not be read and has no content to replay; "
             "publish its events again",
             code=MESSAGE_UNREADABLE,
         )
@@ -75,8 +69,8 @@ def replay_message(letter: DeadLetter, topics: ProductTopics) -> OutgoingMessage
     place = letter.place
     if place is None:
         raise DeadLetterError(
-            "its order is lost: the dead letter tells no offset, or its topic replaced the event's "
-            "time by the broker's (message.timestamp.type must be CreateTime)",
+            "its order is unknown: the dead letter has no offset, or its topic replaced the "
+            "event's timestamp (message.timestamp.type must be CreateTime)",
             code="original_order_unknown",
         )
     message, headers = letter.message, letter.own_headers
@@ -84,18 +78,19 @@ def replay_message(letter: DeadLetter, topics: ProductTopics) -> OutgoingMessage
         found = topics.original(letter)
         if found is None:
             raise DeadLetterError(
-                f"it was too large to be kept whole, and its original {letter.original} is gone",
+                f"its content was too large to keep, and its original {letter.original} is deleted",
                 code="original_gone",
             )
         message, headers, place = found, DeadLetter(found).own_headers, _original_position(found)
         if found.size > MAX_BYTES:
             raise DeadLetterError(
-                f"its original {letter.original} has {found.size:,} bytes, more than can be sent",
+                f"its original {letter.original} has {found.size:,} bytes, above the producer's "
+                f"limit of {MAX_BYTES:,}",
                 code="event_too_large",
             )
     partition = parse_int64(letter.facts.get("partition"))
     if partition is not None and partition >= topics.partitions[letter.topic]:
-        partition = None  # the topic was made anew with fewer: the key decides
+        partition = None  # the topic was recreated with fewer partitions: the key decides
     return OutgoingMessage(
         letter.topic,
         message.key,
@@ -108,26 +103,26 @@ def replay_message(letter: DeadLetter, topics: ProductTopics) -> OutgoingMessage
 def replay(
     letters: Iterable[DeadLetter], topics: ProductTopics, sender: MessageSender | None
 ) -> Iterator[ReplayResult]:
-    """Publish the events of letters, each event once; yield what became of each letter.
+    """Publish the events of letters, each event once; yield the outcome of each letter.
 
-    An event has several letters when several of its images failed, or when a replay of it
-    failed again. Without a sender nothing is published.
+    An event has several letters if several of its images failed, or if a replay failed again.
+    Without a sender nothing is published.
     """
     seen: dict[tuple[Any, ...], str] = {}
     in_flight: deque[tuple[DeadLetter, OutgoingMessage, Future[None]]] = deque()
     for letter in letters:
         event = (letter.topic, letter.facts.get("partition"), letter.message.key, letter.place)
         if letter.place is not None and (first := seen.get(event)) is not None:
-            yield _replayed(letter, "same_event", reason=f"its event is that of {first}")
+            yield _result(letter, "same_event", reason=f"same event as {first}")
             continue
         try:
             message = replay_message(letter, topics)
         except DeadLetterError as error:
-            yield _replayed(letter, "refused", reason=str(error), reason_code=error.code)
+            yield _result(letter, "refused", reason=str(error), reason_code=error.code)
             continue
         seen[event] = str(letter.position)
         if sender is None:
-            yield _replayed(letter, "would_replay", message)
+            yield _result(letter, "would_replay", message)
             continue
         in_flight.append((letter, message, sender.submit(message)))
         if len(in_flight) >= _IN_FLIGHT:
@@ -139,7 +134,7 @@ def replay(
 def _original_position(original: SourceMessage) -> OriginalPosition:
     try:
         return original_position(original)
-    except SchemaError:  # a header that is none: a replay puts it right
+    except SchemaError:  # an invalid order header: a replay replaces it
         return OriginalPosition(original.timestamp_ms, original.offset)
 
 
@@ -158,7 +153,7 @@ def read_original(scanner: Scanner, letter: DeadLetter) -> SourceMessage | None:
         found = scanned.message
         same_key = "key" in letter.omitted or found.key == message.key
         if found.offset == offset and same_key and found.timestamp_ms == message.timestamp_ms:
-            return found  # else the topic was made anew, and another message has its place
+            return found  # else the topic was recreated, and another message has this offset
     return None
 
 
@@ -171,12 +166,12 @@ def _wait_for_acknowledgement(
     except SendError as error:
         if not error.too_large:
             raise
-        text = f"Kafka does not take it: {error}"
-        return _replayed(letter, "refused", message, reason=text, reason_code="event_too_large")
-    return _replayed(letter, "replayed", message)
+        text = f"Kafka rejected it: {error}"
+        return _result(letter, "refused", message, reason=text, reason_code="event_too_large")
+    return _result(letter, "replayed", message)
 
 
-def _replayed(
+def _result(
     letter: DeadLetter,
     outcome: ReplayOutcome,
     message: OutgoingMessage | None = None,

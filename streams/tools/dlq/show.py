@@ -1,4 +1,4 @@
-"""The bytes of a message for people and for JSON."""
+"""Format the bytes of a message for terminals and for JSON."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Dead letters for people."""
+"""Tables of dead letters."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ _STYLES = {"replayed": "green", "would_replay": "cyan", "refused": "red", "same_
 
 
 def cell(text: str | None, *, cut: int | None = _CUT, style: str = "") -> Text:
-    """Return text of a stranger as one line of a table: no markup, no control characters."""
+    """Return untrusted text as one line of a table: no markup, no control characters."""
     line = printable(text or "").replace("\n", " ")
     return Text(line if cut is None or len(line) <= cut else f"{line[:cut]}…", style=style)
 
@@ -28,7 +28,7 @@ def to_seconds(text: str | None) -> str:
 
 
 def print_dead_letters(rows: Sequence[Mapping[str, Any]], counts: Counter[str]) -> None:
-    """Print a line per letter, and how many there are of each code."""
+    """Print a row per letter, and the count of each code."""
     if rows:
         table = Table(box=None, header_style="dim")
         for name in ("letter", "when (UTC)", "original", "product"):
@@ -36,7 +36,7 @@ def print_dead_letters(rows: Sequence[Mapping[str, Any]], counts: Counter[str]) 
         table.add_column("stage")
         table.add_column("code", no_wrap=True, style="yellow")
         table.add_column("message", overflow="fold", ratio=1)
-        table.add_column("tries", justify="right")
+        table.add_column("attempts", justify="right")
         for row in rows:
             texts = (row["original"], row["product_id"], row["stage"], row["code"], row["message"])
             tries = "" if row["attempts"] is None else str(row["attempts"])
@@ -61,7 +61,7 @@ def print_dead_letter(letter: DeadLetter) -> None:
         "error": f"{row['code']} (stage {row['stage']}, attempts {row['attempts']})",
         "message": row["message"],
         "order": order + (", kept from an earlier replay" if row["replayed"] else ""),
-        "left out": ", ".join(f"{k} of {v:,} bytes" for k, v in row["omitted"].items()),
+        "omitted": ", ".join(f"{k} of {v:,} bytes" for k, v in row["omitted"].items()),
     }
     table = Table(box=None, show_header=False)
     table.add_column(style="dim", no_wrap=True)
@@ -77,7 +77,7 @@ def print_dead_letter(letter: DeadLetter) -> None:
 
 
 def print_replayed(rows: Sequence[Mapping[str, Any]], missing: Sequence[str]) -> None:
-    """Print a line per letter and what became of it."""
+    """Print a row per letter with its outcome."""
     if rows:
         table = Table(box=None, header_style="dim")
         for name in ("letter", "product", "code", "outcome"):
@@ -95,9 +95,9 @@ def print_replayed(rows: Sequence[Mapping[str, Any]], missing: Sequence[str]) ->
     for position in missing:
         click.echo(f"no dead letter {position}", err=True)
     counts = Counter(row["outcome"] for row in rows)
-    said = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
-    kept = "; the dead letters stay where they are" if counts["replayed"] else ""
-    click.echo(f"{said}{kept}" if rows else "no dead letters match")
+    summary = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
+    kept = "; the dead letters are kept" if counts["replayed"] else ""
+    click.echo(f"{summary}{kept}" if rows else "no dead letters match")
 
 
 def console() -> Console:

@@ -1,1 +1,1 @@
-"""Where a product is on its way in: what was seen of it, and what follows from that."""
+"""The state of a product in the pipeline: its trace through Kafka and a worker, a verdict."""

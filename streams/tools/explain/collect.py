@@ -1,4 +1,4 @@
-"""Messages of a product, one by one → the few facts that are worth keeping."""
+"""Reduce the messages of a product to the facts that a verdict needs."""
 
 from collections import deque
 
@@ -23,7 +23,7 @@ OFFER = ProductOfferUpdated.__struct_config__.tag
 
 
 def seen_event(message: SourceMessage, mode: OrderMode) -> SeenEvent:
-    """Read an event as the pipelines do; one that they cannot use has a `code`. Raises nothing."""
+    """Read an event as the pipelines do; a rejected one has a `code`. Raises nothing."""
     place: OriginalPosition | None = None
     replayed = is_replay(message)
     at = (message.topic, message.partition, message.offset, message.timestamp_ms)
@@ -59,7 +59,7 @@ class ProductEvents:
         self.unreadable: SeenEvent | None = None
 
     def add(self, message: SourceMessage) -> None:
-        """Take one event of the product."""
+        """Add one event of the product."""
         seen = seen_event(message, self._mode)
         self.latest.setdefault(seen.topic, deque(maxlen=LATEST)).append(seen)
         self.counts[seen.topic] = self.counts.get(seen.topic, 0) + 1
@@ -87,7 +87,7 @@ class ProductRecords:
         self.newest: dict[RecordKind, SeenRecord] = {}
 
     def add(self, message: SourceMessage) -> None:
-        """Take a message of the index log; what is no record is passed over, as by a reader."""
+        """Add a message of the index log; unknown records are skipped, as the index does."""
         try:
             _, record = decode_record(message.key, message.value)
         except UnknownRecordError:
@@ -113,7 +113,7 @@ class ProductRecords:
 
 
 def seen_dead_letter(letter: DeadLetter) -> SeenDeadLetter:
-    """Keep what a dead letter tells."""
+    """Return the facts of a dead letter."""
     facts = letter.facts
     return SeenDeadLetter(
         str(letter.position),
@@ -126,7 +126,7 @@ def seen_dead_letter(letter: DeadLetter) -> SeenDeadLetter:
 
 
 def seen_retry(message: SourceMessage) -> SeenRetry | None:
-    """Return what a message of `product-retry` tells; None if no worker wrote it."""
+    """Return the facts of a message of `product-retry`; None if no worker wrote it."""
     try:
         original, attempt = parse_retry(message)
     except RetryError:

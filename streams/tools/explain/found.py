@@ -1,4 +1,4 @@
-"""What was found of one product: its events, records, dead letters, and a worker's state."""
+"""The trace of one product: its events, records, dead letters, and its state in a worker."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,7 +13,7 @@ PIPELINES: tuple[PipelineName, ...] = ("attributes", "embedding")
 
 
 def iso(timestamp_ms: int) -> str | None:
-    """Return a Kafka timestamp as ISO 8601; None where it is no time."""
+    """Return a Kafka timestamp as ISO 8601; None if it is out of range."""
     try:
         return datetime.fromtimestamp(timestamp_ms / 1000, UTC).isoformat()
     except (ValueError, OverflowError, OSError):
@@ -22,7 +22,7 @@ def iso(timestamp_ms: int) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class SeenEvent:
-    """An event with the product's key; without a `type` it could not be read: see `code`."""
+    """An event with the product's key; `type` is None if it could not be read: see `code`."""
 
     topic: str
     partition: int
@@ -41,7 +41,7 @@ class SeenEvent:
 
     @property
     def source(self) -> str:
-        """Where it stands: topic[partition]@offset."""
+        """Its position: topic[partition]@offset."""
         return f"{self.topic}[{self.partition}]@{self.offset}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class SeenDeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class SeenRetry:
-    """An event of the product whose images are tried again, and what failed the last time."""
+    """An event of the product whose images are fetched again, and its last error."""
 
     position: str
     original: str
@@ -112,7 +112,7 @@ class SeenRetry:
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """What one worker's index holds of the product; `known` is False if that is nothing."""
+    """The product in one worker's index; `known` is False if the index does not hold it."""
 
     model: str
     known: bool
@@ -123,7 +123,7 @@ class WorkerState:
 
 @dataclass(frozen=True, slots=True)
 class ProductTrace:
-    """All that was found; what a time limit hides is not in it."""
+    """All that was found; with a time limit, only what is newer."""
 
     product_id: str
     topics: tuple[str, ...]

@@ -45,8 +45,8 @@ def gather(
 ) -> ProductTrace:
     """Return what is known of a product now. Raises TopicError.
 
-    The order of the steps matters: what a pipeline had committed is in the log or is tried again,
-    both of which are read after that, and the log is soon in the index, which is asked last.
+    The order of the reads matters: an event that moves on meanwhile must be seen further down.
+    So committed offsets come before retries and the index log, and the worker's index comes last.
     """
     with Scanner(settings.kafka()) as scanner:
         reader = _ProductReader(scanner, settings, product_id, since, progress)
@@ -94,7 +94,7 @@ class _ProductReader:
         self._progress = progress
 
     def events(self, *, every_partition: bool) -> ProductEvents:
-        """Read the product topics that there are. Raises TopicError if there is none."""
+        """Read the existing product topics. Raises TopicError if there is none."""
         names = self._settings.topics.product_topics()
         counts = {name: self._scanner.partitions(name) for name in names}
         if not any(counts.values()):
@@ -119,7 +119,7 @@ class _ProductReader:
         return records
 
     def retries(self) -> tuple[SeenRetry, ...]:
-        """Read what waits to be tried again: from where its readers have finished all."""
+        """Read the pending retries: those from the committed offset on."""
         topic, key = self._settings.topics.product_retry, self._product_id.encode()
         partitions = self._partition(self._scanner.partitions(topic))
         places = {(topic, partition) for partition in partitions}
@@ -194,4 +194,4 @@ def worker_state(url: str, product_id: str) -> tuple[WorkerState | None, str]:
             told["model"], told["known"], told["searchable"], told["why"], orders
         ), ""
     except (ValueError, KeyError, TypeError, AttributeError):
-        return None, f"{url} holds no index, or is no worker"
+        return None, f"{url} has no index, or is not a worker"

@@ -1,4 +1,4 @@
-"""What was found of a product, for people: a table per place, then the verdict."""
+"""Print the trace of a product: a table per source, then the verdict."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,7 +10,7 @@ from streams.tools.explain.found import PIPELINES, ProductTrace, SeenEvent, Seen
 from streams.tools.explain.verdict import ProductVerdict
 from visualsearch.contracts.records import Order
 
-_EVENT = ("event", "time (UTC)", "type", "occurred at", "version", "order", "passed by", "")
+_EVENT = ("event", "time (UTC)", "type", "occurred at", "version", "order", "committed by", "")
 _GOOD = {"searchable": "bold green", "deleted": "bold", "late": "bold yellow"}
 
 
@@ -20,23 +20,13 @@ def print_explained(found: ProductTrace, said: ProductVerdict) -> None:
     for topic, events in found.latest.items():
         count = found.counts[topic]
         shown = f"{count:,} events, the last {len(events)}" if count > len(events) else "events"
-        columns = (
-            "event",
-            "time (UTC)",
-            "type",
-            "occurred at",
-            "version",
-            "order",
-            "passed by",
-            "",
-        )
-        out.print(_table(f"{topic}: {shown}", columns, (_event(e, found) for e in events)))
+        out.print(_table(f"{topic}: {shown}", _EVENT, (_event(e, found) for e in events)))
     if found.records:
         columns = ("index log", "kind", "order", "from", "event id", "model", "images", "")
         rows = (_record(found.records[kind]) for kind in sorted(found.records))
         out.print(_table("index log: the newest record of each kind", columns, rows))
     if found.retries:
-        names = ("retry", "original", "round", "not before (UTC)", "last", "message")
+        names = ("retry", "original", "round", "not before (UTC)", "last error", "message")
         again = (
             (
                 r.position,
@@ -48,7 +38,7 @@ def print_explained(found: ProductTrace, said: ProductVerdict) -> None:
             )
             for r in found.retries
         )
-        out.print(_table("tried again", names, again))
+        out.print(_table("pending retries", names, again))
     if found.dead_letters:
         headings = ("letter", "original", "stage", "code", "message")
         letters = ((x.position, x.original, x.stage, x.code, x.message) for x in found.dead_letters)
@@ -69,12 +59,12 @@ def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) ->
 
 
 def _event(event: SeenEvent, found: ProductTrace) -> Sequence[str]:
-    passed = [
+    committed = [
         pipeline
         for pipeline in PIPELINES
         if found.committed.get(pipeline, {}).get((event.topic, event.partition), -1) > event.offset
     ]
-    by = "both pipelines" if len(passed) == len(PIPELINES) else " ".join(passed)
+    by = "both pipelines" if len(committed) == len(PIPELINES) else " ".join(committed)
     note = f"{event.code}: {event.error}" if event.code else ("replay" if event.replayed else "")
     occurred = event.occurred_at.isoformat() if event.occurred_at else None
     version = "" if event.version is None else str(event.version)

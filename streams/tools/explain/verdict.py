@@ -1,4 +1,4 @@
-"""One line on a product, from what was found of it. Pure."""
+"""The verdict on a product, from its trace. Pure."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ _PIPELINE_OF: dict[RecordKind, PipelineName] = {
 _WORDS = {"attributes": "attribute pipeline", "embedding": "embedding pipeline"}
 _WHY = {
     "deleted": "the worker knows it as deleted",
-    "no_base": "the worker knows no title of it, only an offer or images",
+    "no_base": "the worker has only an offer or images of it, no title",
     "no_vectors": "the worker's index has no vectors of it",
 }
 
@@ -66,7 +66,7 @@ def _nothing(found: ProductTrace) -> ProductVerdict:
 
 
 def _unreadable(found: ProductTrace) -> ProductVerdict | None:
-    """Judge a product whose last event, as far as its place tells, could not be used."""
+    """Judge a product whose newest event, by its original position, was rejected."""
     bad, newest = found.unreadable, found.newest
     if bad is None or (newest is not None and not _after(bad, newest)):
         return None
@@ -97,7 +97,7 @@ def _late_or_failed(found: ProductTrace) -> ProductVerdict | None:
         letters = _dead_letters_of(event, found)
         if not letters:
             name = _WORDS[_PIPELINE_OF[kind]]
-            text = f"the {name} is past {event.source} and left neither a record nor a dead letter"
+            text = f"the {name} committed {event.source} without a record or a dead letter"
             return ProductVerdict("lost", f"lost: {text}")
         return _failed(kind, letters, found)
     return None
@@ -129,7 +129,7 @@ def _deleted(found: ProductTrace) -> ProductVerdict | None:
 
 
 def _incomplete(found: ProductTrace) -> ProductVerdict | None:
-    """Judge a product of which the log has too little, though nothing failed."""
+    """Judge a product whose records in the index log are incomplete, though nothing failed."""
     base, vectors = found.records.get("base"), found.records.get("vectors")
     if found.worker is not None and found.worker.searchable and not (base and vectors):
         return None  # they are older than what was read
@@ -146,7 +146,7 @@ def _incomplete(found: ProductTrace) -> ProductVerdict | None:
 
 
 def _in_worker(found: ProductTrace) -> ProductVerdict | None:
-    """Judge by the worker's index, if it was asked, what the log says is searchable."""
+    """Judge a product that is searchable by the log, by the worker's index."""
     worker, vectors = found.worker, found.records.get("vectors")
     if worker is None:
         text = f"searchable by the index log; no worker was asked: {found.worker_error}"
@@ -201,7 +201,7 @@ def _reached(record: SeenRecord | None, order: Order) -> bool:
 
 
 def _is_searchable(found: ProductTrace) -> bool:
-    """Return whether the product is searchable by what came before; the worker knows best."""
+    """Return whether the product is searchable: in the worker if it was asked, else by the log."""
     if found.worker is not None:
         return found.worker.searchable
     base, vectors = found.records.get("base"), found.records.get("vectors")
@@ -244,7 +244,7 @@ def _retry_text(retry: SeenRetry) -> str:
 
 
 def _codes_text(letters: list[SeenDeadLetter]) -> str:
-    """Name the codes, each with its last dead letter."""
+    """List the codes, each with its last dead letter."""
     last = {letter.code: letter.position for letter in letters}
     return ", ".join(f"{code} (dead letter {position})" for code, position in last.items()) or (
         "no dead letter says why"

@@ -1,5 +1,5 @@
-"""An independent check: what must be searchable, rebuilt from the topics, against what is.
+"""An independent check: the expected products, rebuilt from the topics, against the served ones.
 
-It shares the message formats (`schemas`) with the pipelines and the index, and no code beyond them:
-a mistake there must not be repeated here. `tests/unit/streams/tools/fsck/test_imports.py` holds it.
+It shares the message formats (`visualsearch.contracts`) with the pipelines and the index, and no
+code beyond them: it must not repeat their mistakes. `test_imports.py` enforces that.
 """

@@ -1,4 +1,4 @@
-"""The check itself: wait, read the truth, read what is served, compare, look at vectors."""
+"""The check: wait for the worker, fold the topics, compare the served products and vectors."""
 
 import random
 import time
@@ -14,7 +14,7 @@ from streams.tools.fsck.lateness import (
     PIPELINES,
     products_of,
     wait_for_index,
-    wait_for_lanes,
+    wait_for_pipelines,
     wait_for_retries,
 )
 from streams.tools.fsck.letters import failures
@@ -41,7 +41,7 @@ from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.events import ImageSource, Product
 
 ReportProgress = Callable[[int], None]
-TICK = 500  # messages or products between two signs of life
+TICK = 500  # messages or products between two progress updates
 HELD = 50  # events in memory for their images, of up to 10 MB each
 
 
@@ -49,12 +49,12 @@ class Display(Protocol):
     """Where progress is shown."""
 
     def step(self, name: str, total: int | None) -> ReportProgress:
-        """Begin a step; the result is told how much of it is done."""
+        """Begin a step; call what is returned with how much of `total` is done."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How thorough and how patient a check is; `sample` counts products, None means all."""
+    """Size and seed of the sample of products (None: all), and seconds to wait for the worker."""
 
     sample: int | None = 50
     seed: int = 0
@@ -92,18 +92,18 @@ class Check:
             good = self._compare(history.products)
             self._check_vectors(cluster, self._sample(good), history.products)
             changed = self._changed(cluster, bounds)
-        report.reclassify(behind, "late", "not yet worked on")
-        report.reclassify(changed - behind, "unchecked", "changed while it was checked")
+        report.reclassify(behind, "late", "not yet processed")
+        report.reclassify(changed - behind, "unchecked", "changed during the check")
         return report
 
     def _wait(self, cluster: Cluster, bounds: Bounds) -> set[str]:
-        """Wait for the pipelines, then for the index; return the products that are late."""
+        """Wait for the pipelines, then for the index; return the late products."""
         self._display.step("waiting for the pipelines and the index", None)
         give_up_at = time.monotonic() + self._options.wait_s
         group, log = self._settings.group, self._topics.index_log
-        groups = {lane: group(lane) for lane in PIPELINES}
+        groups = {pipeline: group(pipeline) for pipeline in PIPELINES}
         late = [
-            wait_for_lanes(cluster, groups, bounds, give_up_at),
+            wait_for_pipelines(cluster, groups, bounds, give_up_at),
             wait_for_retries(cluster, group("retry"), self._topics.product_retry, give_up_at),
             wait_for_index(cluster, self._worker, log, give_up_at),
         ]
@@ -114,12 +114,12 @@ class Check:
         return set().union(*(products_of(cluster, each.ranges, log) for each in late))
 
     def _is_late(self, source: MessagePosition) -> bool:
-        """Return whether a pipeline has not worked on this event yet."""
+        """Return whether a pipeline has not processed this event yet."""
         start, stop = self._late.get(source[:2], (0, 0))
         return start <= source[2] < stop
 
     def _history(self, cluster: Cluster, bounds: Bounds) -> History:
-        """Fold the topics, with the log's help where they do not reach back to their start."""
+        """Fold the topics; where they are truncated, take older states from the index log."""
         letters = cluster.bounds([self._topics.dead_letters])
         dead = failures(self._read_with_progress("reading dead letters", cluster, letters))
         history = History(self._settings.order_mode, dead)
@@ -128,7 +128,7 @@ class Check:
         self._report.events = history.events
         cut = any(low > 0 for low, _ in letters.values())
         if cut:
-            text = "dead letters are truncated: an event whose letter is gone may be called lost"
+            text = "dead letters are truncated: a failed event may be reported as lost"
             self._report.notes.append(text)
         for source, code in history.unread:
             if source not in dead and not self._is_late(source):
@@ -139,16 +139,16 @@ class Check:
         if lows:
             log = cluster.bounds([self._topics.index_log])
             records = self._read_with_progress("reading the index log", cluster, log)
-            told = fold_log(records, history.products, lows)
+            count = fold_log(records, history.products, lows)
             where = ", ".join(f"{t}[{p}] from {low}" for (t, p), low in sorted(lows.items()))
             self._report.notes.append(
-                f"product topics are truncated ({where}): {told} states are taken from the index "
-                "log, which can only be compared with itself"
+                f"product topics are truncated ({where}): {count} states are taken from the index "
+                "log and not checked independently"
             )
         return history
 
     def _compare(self, expected: dict[str, ExpectedProduct]) -> list[str]:
-        """Compare every product; return those that are searchable and as they must be."""
+        """Compare every product; return the searchable ones without a difference."""
         report, seen = self._report, set[str]()
         good: list[str] = []
         step = self._display.step("comparing products", len(expected))
@@ -190,7 +190,7 @@ class Check:
             raise FsckError(
                 "model_differs",
                 f"the worker serves {self._report.model}, this check would embed with "
-                f"{encoder.model_id}; set VISUALSEARCH_ENCODER, or leave vectors out: --sample 0",
+                f"{encoder.model_id}; set VISUALSEARCH_ENCODER, or skip vectors: --sample 0",
             )
         settings = self._settings
         limits = Limits(settings.image_max_bytes, settings.fetch_timeout_s, settings.file_roots)
@@ -212,7 +212,7 @@ class Check:
             for name in names[start : start + HELD]:
                 served = self._worker.product_with_vectors(name)
                 claim = served and matching(expected[name].vectors, served)
-                if served is not None and claim:  # else it changed a moment ago
+                if served is not None and claim:  # else it has changed since the comparison
                     claims[name] = (served, claim)
             wanted = [claim.source for _, claim in claims.values() if claim.source is not None]
             events = {message.source: message for message in self._read_at(cluster, wanted)}
@@ -226,27 +226,27 @@ class Check:
                     )
 
     def _read_at(self, cluster: Cluster, wanted: list[MessagePosition]) -> Iterator[Message]:
-        """Read events again; those that were truncated are not there."""
+        """Read events again, without those that were truncated."""
         bounds = cluster.bounds(self._topics.product_topics())
         yield from cluster.read_at(s for s in wanted if s[2] >= bounds.get(s[:2], (s[2] + 1,))[0])
 
     def _judge(self, cluster: Cluster, done: Iterable[ImageComparison]) -> None:
-        """Report what differs; what came from a URL only after a look at what was indexed."""
-        moved: list[ImageComparison] = []
+        """Report differing vectors; of images at URLs, only if the URL's content is unchanged."""
+        doubtful: list[ImageComparison] = []
         for each in done:
             if each.cosine is None:
                 self._report_image("unchecked", each, each.problem)
                 continue
             self._report.images_compared += 1
             if each.cosine < LEAST_COSINE and not each.stored.inline:
-                moved.append(each)
+                doubtful.append(each)
             elif each.cosine < LEAST_COSINE:
                 self._report_wrong(each)
-        log = cluster.bounds([self._topics.index_log]) if moved else {}
-        hashes = content_hashes(cluster.read(log), {each.stored.product_id for each in moved})
-        for each in moved:
+        log = cluster.bounds([self._topics.index_log]) if doubtful else {}
+        hashes = content_hashes(cluster.read(log), {each.stored.product_id for each in doubtful})
+        for each in doubtful:
             if url_content_changed(each, hashes):
-                text = "its URL serves other bytes than those that were indexed"
+                text = "the content of its URL has changed since it was indexed"
                 self._report_image("unchecked", each, text)
             else:
                 self._report_wrong(each)
@@ -262,7 +262,7 @@ class Check:
         self._report.add(category, Finding(text, stored.product_id, stored.event))
 
     def _changed(self, cluster: Cluster, bounds: Bounds) -> set[str]:
-        """Return the products of events that came since the check began."""
+        """Return the products of events that were published since the check began."""
         now = cluster.bounds(self._topics.product_topics())
         since = {part: (stop, now[part][1]) for part, (_, stop) in bounds.items() if part in now}
         return products_of(cluster, since, self._topics.index_log)
@@ -279,7 +279,7 @@ class Check:
 def _image_sources(
     claim: Claim, events: dict[MessagePosition, Message]
 ) -> dict[str, list[ImageSource]]:
-    """Return where the images' bytes are, by image id."""
+    """Return the sources of the images' bytes, by image id."""
     found: dict[str, list[ImageSource]] = {}
     message = None if claim.source is None else events.get(claim.source)
     if message is not None:
@@ -291,7 +291,7 @@ def _image_sources(
         for number, image in enumerate(images):
             found.setdefault(image.image_id or str(number), []).append(image)
         return found
-    for picture in getattr(claim.state, "images", ()):  # of the log: its URL is all there is
-        if picture.url is not None and not picture.url.startswith("blob:"):
-            found.setdefault(picture.image_id, []).append(ImageSource(url=picture.url))
+    for image in getattr(claim.state, "images", ()):  # a state of the log has only the URL
+        if image.url is not None and not image.url.startswith("blob:"):
+            found.setdefault(image.image_id, []).append(ImageSource(url=image.url))
     return found

@@ -15,8 +15,8 @@ from visualsearch.client.unreadable import is_unreadable, skip_unreadable_batch
 Bounds = Mapping[PartitionKey, tuple[int, int]]
 """Per partition the first offset and the one after the last."""
 BATCH = 500
-SILENCE_S = 30.0
-NEAR = 200  # messages that are sooner read over than sought past
+SILENCE_S = 30.0  # without a message, after which a read fails
+NEAR = 200  # offsets between two wanted messages that are read rather than skipped by a seek
 
 
 class Cluster(Closing):
@@ -26,15 +26,15 @@ class Cluster(Closing):
         self._options = dict(options)
         self._timeout_s = timeout_s
         self._consumer = self._open("visualsearch-fsck-unused")
-        self._askers: dict[str, Any] = {}
+        self._group_consumers: dict[str, Any] = {}
 
     def close(self) -> None:
         """Close the connections."""
-        for consumer in (self._consumer, *self._askers.values()):
+        for consumer in (self._consumer, *self._group_consumers.values()):
             consumer.close()
 
     def bounds(self, topics: Iterable[str]) -> dict[PartitionKey, tuple[int, int]]:
-        """Return where each partition starts and ends now. Raises FsckError."""
+        """Return the current bounds of each partition. Raises FsckError."""
         from confluent_kafka import KafkaException, TopicPartition
 
         bounds: dict[PartitionKey, tuple[int, int]] = {}
@@ -52,22 +52,23 @@ class Cluster(Closing):
         return bounds
 
     def committed(self, group: str, parts: Iterable[PartitionKey]) -> dict[PartitionKey, int]:
-        """Return what a group has committed; nothing for partitions where it has not."""
+        """Return a group's committed offsets, without partitions that have none."""
         from confluent_kafka import KafkaException, TopicPartition
 
-        if group not in self._askers:
-            self._askers[group] = self._open(group)  # it only asks: a member is who subscribes
+        if group not in self._group_consumers:
+            # It reads offsets and does not subscribe, so that it never joins the group.
+            self._group_consumers[group] = self._open(group)
         try:
             wanted = [TopicPartition(*part) for part in parts]
-            found = self._askers[group].committed(wanted, timeout=self._timeout_s)
+            found = self._group_consumers[group].committed(wanted, timeout=self._timeout_s)
         except KafkaException as error:
             raise _unreachable(error) from error
         return {(at.topic, at.partition): at.offset for at in found if at.offset >= 0}
 
     def with_messages(self, bounds: Bounds) -> dict[PartitionKey, tuple[int, int]]:
-        """Return those that hold messages. Raises FsckError.
+        """Return the bounds of partitions with messages in them. Raises FsckError.
 
-        Markers of transactions and aborted records take offsets, but are no messages.
+        Transaction markers and aborted records take offsets, but are not messages.
         """
         found = {message.source[:2] for message in self.read(bounds, first_only=True)}
         return {part: bound for part, bound in bounds.items() if part in found}
@@ -84,15 +85,15 @@ class Cluster(Closing):
             return
         consumer = self._consumer
         consumer.assign([TopicPartition(*part, bounds[part][0]) for part in left])
-        heard_at = time.monotonic()
+        last_message_at = time.monotonic()
         try:
             while left:
                 # The first at once, then what is there: `consume(n, 0.2)` alone waits for n.
                 first = consumer.poll(0.2)
                 got = [] if first is None else [first, *consumer.consume(BATCH, 0)]
                 if got:
-                    heard_at = time.monotonic()
-                elif time.monotonic() - heard_at > SILENCE_S:
+                    last_message_at = time.monotonic()
+                elif time.monotonic() - last_message_at > SILENCE_S:
                     raise FsckError("unreachable", f"{sorted(left)} cannot be read to the end")
                 for raw in got:
                     part = (raw.topic(), raw.partition())
@@ -101,14 +102,14 @@ class Cluster(Closing):
                         continue
                     message, read_up_to = self._found(raw)
                     if read_up_to >= stop or (first_only and read_up_to > raw.offset()):
-                        del left[part]  # what follows is read and left out
+                        del left[part]  # later messages of the partition are ignored
                     if message is not None and message.offset < stop:
                         yield message
         finally:
             consumer.unassign()
 
     def read_at(self, sources: Iterable[MessagePosition]) -> Iterator[Message]:
-        """Yield the messages at these places; a place that holds none is left out."""
+        """Yield the messages at these positions, if there are any."""
         wanted = sorted(set(sources))
         for first, last in _runs(wanted):
             part = first[:2]
@@ -117,7 +118,7 @@ class Cluster(Closing):
                     yield message
 
     def _found(self, raw: Any) -> tuple[Message | None, int]:
-        """Return a message if this is one, and up to where the partition is read.
+        """Return the message, if it is one, and the offset up to which the partition is read.
 
         A batch that cannot be read counts as one message. Raises FsckError.
         """
@@ -147,7 +148,7 @@ class Cluster(Closing):
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "isolation.level": "read_committed",  # as the workers read
-                "auto.offset.reset": "error",  # what was deleted meanwhile must not pass unseen
+                "auto.offset.reset": "error",  # messages deleted meanwhile must not go unnoticed
                 "fetch.wait.max.ms": 50,
                 "queued.max.messages.kbytes": 32768,
             }
@@ -155,7 +156,7 @@ class Cluster(Closing):
 
 
 def _runs(wanted: Sequence[MessagePosition]) -> Iterator[tuple[MessagePosition, MessagePosition]]:
-    """Yield (first, last) of stretches of sorted places that are read in one go."""
+    """Yield (first, last) of the runs of sorted positions that are read in one go."""
     first = last = None
     for source in wanted:
         if first is None or last is None:

@@ -1,4 +1,4 @@
-"""One product as its events say it must be, beside the same product as it is served."""
+"""Compare the expected state of a product with the served one."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _NOTHING = ExpectedProduct()
 
 
 def must_be_searchable(expected: ExpectedProduct) -> bool:
-    """Return whether it is searchable whichever of its doubtful claims came true."""
+    """Return whether it is searchable whichever unconfirmed claims took effect."""
     base, vectors = expected.base, expected.vectors
     return (
         any(claim.confirmed for claim in base)
@@ -38,15 +38,15 @@ def must_be_searchable(expected: ExpectedProduct) -> bool:
 
 
 def may_be_searchable(expected: ExpectedProduct) -> bool:
-    """Return whether it is searchable if the doubtful claims come true in its favor."""
-    pictured = any(isinstance(c.state, ExpectedImages) and c.state.images for c in expected.vectors)
-    return pictured and any(_is_live(claim) for claim in expected.base)
+    """Return whether it is searchable if the unconfirmed claims took effect in its favor."""
+    images = any(isinstance(c.state, ExpectedImages) and c.state.images for c in expected.vectors)
+    return images and any(_is_live(claim) for claim in expected.base)
 
 
 def differences(
     product_id: str, expected: ExpectedProduct | None, served: ServedProduct | None
 ) -> list[CategorizedFinding]:
-    """Return what is wrong with a product: nothing, if all is as its events say."""
+    """Return the differences of a product; empty if it is served as its events say."""
     truth = expected or _NOTHING
     found = served is not None and served.searchable
     if found and not may_be_searchable(truth):
@@ -69,7 +69,7 @@ def differences(
 
 
 def matching(claims: list[Claim], served: ServedProduct, kind: str = "vectors") -> Claim | None:
-    """Return the claim that a kind's served state fulfils."""
+    """Return the claim that a kind's served state matches."""
     order: Order | None = getattr(served.orders, kind)
     fitting = (c for c in claims if c.order == order and _fits(c.state, served))
     return next(fitting, None)
@@ -94,43 +94,49 @@ def _state_differences(kind: str, claims: list[Claim], served: ServedProduct) ->
         yield f"{kind}: {_difference(claim.state, served)}"
 
 
-def _fits(says: ProductFields | OfferFields | ExpectedImages, served: ServedProduct) -> bool:
-    if isinstance(says, ProductFields):
-        return says == served.base
-    if isinstance(says, OfferFields):
-        return says == served.offer
-    inline = {image.image_id for image in says.images if image.url is None}
+def _fits(expected: ProductFields | OfferFields | ExpectedImages, served: ServedProduct) -> bool:
+    if isinstance(expected, ProductFields):
+        return expected == served.base
+    if isinstance(expected, OfferFields):
+        return expected == served.offer
+    inline = {image.image_id for image in expected.images if image.url is None}
 
-    def look(image: ServedImage) -> tuple[str, str, str | None]:
-        # Of bytes that came in the event the URL is the image store's, and not known here.
+    def identity(image: ServedImage) -> tuple[str, str, str | None]:
+        # An inline image is served at a URL of the image store, which is unknown here.
         return image.image_id, image.kind, None if image.image_id in inline else image.url
 
-    given, wanted = Counter(map(look, served.images)), Counter(map(look, says.images))
-    certain = Counter(look(i) for n, i in enumerate(says.images) if n not in says.doubtful)
+    given, wanted = Counter(map(identity, served.images)), Counter(map(identity, expected.images))
+    certain = Counter(
+        identity(image)
+        for number, image in enumerate(expected.images)
+        if number not in expected.doubtful
+    )
     return given <= wanted and certain <= given
 
 
-def _difference(says: ProductFields | OfferFields | ExpectedImages, served: ServedProduct) -> str:
-    if isinstance(says, ExpectedImages):
-        wanted = [image.image_id for image in says.images]
+def _difference(
+    expected: ProductFields | OfferFields | ExpectedImages, served: ServedProduct
+) -> str:
+    if isinstance(expected, ExpectedImages):
+        wanted = [image.image_id for image in expected.images]
         return f"images {[i.image_id for i in served.images]} are served, not {wanted} as sent"
-    state = served.base if isinstance(says, ProductFields) else served.offer
-    for name in says.__struct_fields__:
-        is_, wanted_ = getattr(state, name, None), getattr(says, name)
+    state = served.base if isinstance(expected, ProductFields) else served.offer
+    for name in expected.__struct_fields__:
+        is_, wanted_ = getattr(state, name, None), getattr(expected, name)
         if is_ != wanted_:
             return f"{name} is {str(is_)[:80]!r}, expected {str(wanted_)[:80]!r}"
     return "differs"
 
 
 def _duplicated_image(claims: list[Claim], images: list[ServedImage]) -> str | None:
-    """Return an image's id that is served more often than any event says it."""
+    """Return an image id that is served more often than any event lists it."""
     for image_id, times in Counter(image.image_id for image in images).items():
-        said = [
+        listed = [
             sum(image.image_id == image_id for image in claim.state.images)
             for claim in claims
             if isinstance(claim.state, ExpectedImages)
         ]
-        if times > max([1, *said]):
+        if times > max([1, *listed]):
             return image_id
     return None
 
@@ -142,10 +148,10 @@ def _is_live(claim: Claim) -> bool:
 def _resurrected_text(truth: ExpectedProduct) -> str:
     base = newest(truth.base)
     if base is None:
-        return "it is found, and no event ever created it"
+        return "it is searchable, and no event created it"
     if not _is_live(base):
-        return "it is found, and its last event of that kind deleted it"
-    return "it is found, and has no image"
+        return "it is searchable, and its newest event deleted it"
+    return "it is searchable, and has no image"
 
 
 def _deciding_source(truth: ExpectedProduct) -> str | None:

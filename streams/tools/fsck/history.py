@@ -1,4 +1,4 @@
-"""The truth: every product event folded, per product and kind of record the newest wins."""
+"""The expected state: product events folded; per product and kind of record the newest wins."""
 
 import re
 from collections.abc import Mapping
@@ -30,8 +30,8 @@ from visualsearch.contracts.events import (
 
 Mode = Literal["timestamp", "explicit"]
 ORDER_HEADER = "__visualsearch.order"
-"""By it a dead letter that is published again keeps its order: `timestamp_ms,offset`."""
-_STOOD = re.compile(rb"(-1|[0-9]{1,19}),([0-9]{1,19})")
+"""A replayed dead letter's original position, which keeps its order: `timestamp_ms,offset`."""
+_ORDER = re.compile(rb"(-1|[0-9]{1,19}),([0-9]{1,19})")
 
 
 class ExpectedImages(Struct, frozen=True):
@@ -48,10 +48,10 @@ class ExpectedImages(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What an event says of one kind. A `settled` one must have reached the index.
+    """The state that an event gives one kind; a confirmed claim must have reached the index.
 
-    One that is not settled is told of in the dead letters: it may have reached the index later
-    (a replay), or the claim before it may still stand.
+    An unconfirmed one has a dead letter: it may have reached the index later (a replay), or the
+    claim before it may still stand.
     """
 
     order: Order
@@ -62,7 +62,7 @@ class Claim:
 
 @dataclass(slots=True)
 class ExpectedProduct:
-    """Per kind the claims that may stand: the newest settled one and what is not older."""
+    """Per kind the claims that may stand: the newest confirmed one and those not older."""
 
     base: list[Claim] = field(default_factory=list)
     offer: list[Claim] = field(default_factory=list)
@@ -75,9 +75,9 @@ class ExpectedProduct:
 
 
 def add_claim(claims: list[Claim], claim: Claim) -> None:
-    """Add a claim unless a newer settled one stands; drop what it makes obsolete.
+    """Add a claim unless a newer confirmed one stands; drop those that it supersedes.
 
-    Equal ones stay side by side: which of two partitions' events was applied last is chance.
+    Claims of equal order are all kept: which partition's event was applied last is arbitrary.
     """
     if any(known.confirmed and known.order > claim.order for known in claims):
         return
@@ -87,7 +87,7 @@ def add_claim(claims: list[Claim], claim: Claim) -> None:
 
 
 def newest(claims: list[Claim]) -> Claim | None:
-    """Return the deciding claim: the newest settled one, else the newest of all."""
+    """Return the deciding claim: the newest confirmed one, else the newest of all."""
     pool = [claim for claim in claims if claim.confirmed] or claims
     return max(pool, key=lambda claim: claim.order, default=None)
 
@@ -98,12 +98,12 @@ class History:
     def __init__(self, mode: Mode, dead: Mapping[MessagePosition, Failure]) -> None:
         self.products: dict[str, ExpectedProduct] = {}
         self.events = 0
-        self.unread: list[tuple[MessagePosition, str]] = []  # and why
+        self.unread: list[tuple[MessagePosition, str]] = []  # position and error code
         self._mode = mode
         self._dead = dead
 
     def add(self, message: Message) -> None:
-        """Fold one message; what is no event, or has no order, is noted as unread."""
+        """Fold one message; one that is not an event, or has no order, goes to `unread`."""
         self.events += 1
         try:
             event = decode(message)
@@ -113,14 +113,14 @@ class History:
             return
         expected = self.products.setdefault(event.product.product_id, ExpectedProduct())
         failure = self._dead.get(message.source, Failure())
-        for kind, says in claims_of(event).items():
-            settled = not failure.whole_event
-            if isinstance(says, ExpectedImages) and (failure.image_numbers or failure.unnumbered):
-                every = range(len(says.images))
+        for kind, state in claims_of(event).items():
+            confirmed = not failure.whole_event
+            if isinstance(state, ExpectedImages) and (failure.image_numbers or failure.unnumbered):
+                every = range(len(state.images))
                 failed = every if failure.unnumbered else failure.image_numbers & set(every)
-                says = ExpectedImages(says.images, frozenset(failed))  # noqa: PLW2901 - made precise
-                settled = settled and says.certain > 0
-            add_claim(expected.of(kind), Claim(order, message.source, says, settled))
+                state = ExpectedImages(state.images, frozenset(failed))  # noqa: PLW2901
+                confirmed = confirmed and state.certain > 0
+            add_claim(expected.of(kind), Claim(order, message.source, state, confirmed))
 
 
 def decode(message: Message) -> ProductEvent:
@@ -137,14 +137,14 @@ def decode(message: Message) -> ProductEvent:
 
 
 def original_position(message: Message) -> tuple[int, int]:
-    """Return (timestamp in ms, offset), of a replay those that its original had.
+    """Return (timestamp in ms, offset) of a message, or of a replay's original.
 
     Raises SchemaError `order_header_invalid`.
     """
     carried = [value for name, value in message.headers if name == ORDER_HEADER]
     if not carried:
         return message.timestamp_ms, message.offset
-    found = _STOOD.fullmatch(carried[-1] or b"")
+    found = _ORDER.fullmatch(carried[-1] or b"")
     if found is None or max(int(found[1]), int(found[2])) >= 2**63:
         raise SchemaError("order_header_invalid", f"the header {ORDER_HEADER} cannot be read")
     return int(found[1]), int(found[2])
@@ -160,16 +160,16 @@ def order_of(event: ProductEvent, message: Message, mode: Mode) -> Order:
 
 
 def claims_of(event: ProductEvent) -> dict[str, ProductFields | OfferFields | ExpectedImages]:
-    """Return what an event says, by kind of record."""
+    """Return the states that an event gives, by kind of record."""
     if isinstance(event, ProductDeleted):
         return {"base": ProductFields(deleted=True), "offer": OfferFields(deleted=True),
                 "vectors": ExpectedImages()}  # fmt: skip
     product = event.product
-    terms = OfferFields(price=product.price, currency=product.currency, in_stock=product.in_stock)
+    offer = OfferFields(price=product.price, currency=product.currency, in_stock=product.in_stock)
     if isinstance(event, ProductOfferUpdated):
-        return {"offer": terms}
+        return {"offer": offer}
     assert isinstance(product, Product)  # noqa: S101 - of the two types that are left
-    said: dict[str, ProductFields | OfferFields | ExpectedImages] = {
+    states: dict[str, ProductFields | OfferFields | ExpectedImages] = {
         "base": ProductFields(
             title=product.title,
             description=product.description,
@@ -181,13 +181,13 @@ def claims_of(event: ProductEvent) -> dict[str, ProductFields | OfferFields | Ex
         ),
         "vectors": ExpectedImages(images_of(product)),
     }
-    if terms != OfferFields():  # with none of the three the offer stays as it was
-        said["offer"] = terms
-    return said
+    if offer != OfferFields():  # an event without any of the three leaves the offer unchanged
+        states["offer"] = offer
+    return states
 
 
 def images_of(product: Product) -> list[ServedImage]:
-    """Return the images; one without an id is named by its place in the list."""
+    """Return the images; one without an id gets its number in the list."""
     return [
         ServedImage(image.image_id or str(number), image.kind, image.url)
         for number, image in enumerate(product.images)

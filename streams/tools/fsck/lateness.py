@@ -1,4 +1,4 @@
-"""Waiting until a worker has worked on all that the topics held, or knowing what it has not."""
+"""Wait until a worker has processed the topics up to some offsets; report what it has not."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -15,15 +15,15 @@ PAUSE_S = 0.2
 
 @dataclass(slots=True)
 class Lateness:
-    """What is still to be worked on: ranges of offsets, and words for people."""
+    """Unprocessed messages: ranges of offsets, and findings for people."""
 
     ranges: dict[PartitionKey, tuple[int, int]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, who: str, ranges: Bounds) -> None:
-        """Take in the ranges that somebody has not worked on."""
+        """Add the ranges that `who` has not processed."""
         for (topic, partition), (start, stop) in ranges.items():
-            text = f"{who}: up to {stop - start} messages of {topic}[{partition}] not worked on"
+            text = f"{who}: up to {stop - start} messages of {topic}[{partition}] not processed"
             self.findings.append(Finding(text, source=format_position((topic, partition, start))))
             known = self.ranges.get((topic, partition), (start, stop))
             self.ranges[topic, partition] = (min(start, known[0]), max(stop, known[1]))
@@ -32,33 +32,33 @@ class Lateness:
 def unprocessed_ranges(
     bounds: Bounds, reached: Mapping[PartitionKey, int]
 ) -> dict[PartitionKey, tuple[int, int]]:
-    """Return the ranges that are not reached yet; where nothing was reached, all of it.
+    """Return the rest of each partition's range from the reached offset on, if any.
 
-    By offsets alone: what stands there may be no message.
+    Offsets alone count: there may be no message in a range.
     """
     starts = {part: max(reached.get(part, low), low) for part, (low, _) in bounds.items()}
     return {p: (starts[p], stop) for p, (_, stop) in bounds.items() if starts[p] < stop}
 
 
-def wait_for_lanes(
+def wait_for_pipelines(
     cluster: Cluster, groups: Mapping[str, str], bounds: Bounds, give_up_at: float
 ) -> Lateness:
-    """Wait until each lane's group has committed all of `bounds`; return what is late."""
+    """Wait until each pipeline's group has committed all of `bounds`; return what is late."""
 
     def ask() -> Lateness:
         late = Lateness()
-        for lane, group in groups.items():
+        for pipeline, group in groups.items():
             ranges = unprocessed_ranges(bounds, cluster.committed(group, bounds))
-            late.add(f"{lane} lane", cluster.with_messages(ranges))
+            late.add(f"{pipeline} pipeline", cluster.with_messages(ranges))
         return late
 
     return _wait(ask, give_up_at)
 
 
 def wait_for_retries(cluster: Cluster, group: str, topic: str, give_up_at: float) -> Lateness:
-    """Wait until nothing is left to be tried again; return what still is.
+    """Wait until no retry is pending; return those that still are.
 
-    A retry that fails is a new message: the end of the topic is asked for each time.
+    A retry that fails is a new message: the end of the topic is read each time.
     """
 
     def ask() -> Lateness:

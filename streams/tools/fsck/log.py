@@ -1,4 +1,4 @@
-"""The index log as a witness: of what truncated topics no longer tell, and of content hashes."""
+"""What the check takes from the index log: states of truncated topics, and content hashes."""
 
 from collections.abc import Iterable, Mapping
 
@@ -28,12 +28,12 @@ def fold_log(
     products: dict[str, ExpectedProduct],
     lows: Mapping[PartitionKey, int],
 ) -> int:
-    """Add what the log says of events that the topics no longer hold; return how many it told of.
+    """Add the log's states of events that the topics no longer hold; return how many.
 
     A record counts if its `source` lies before the first message of its partition. One that names
     no source counts only where the topics hold no event of that product and kind.
     """
-    told: dict[tuple[str, str], Claim] = {}
+    claims: dict[tuple[str, str], Claim] = {}
     for message in records:
         try:
             product_id, record = decode_record(message.key, message.value)
@@ -45,17 +45,17 @@ def fold_log(
         gone = source is not None and source[2] < lows.get(source[:2], 0)
         if not (gone or (source is None and not held)):
             continue
-        claim = Claim(record.order, source, _says(record))
-        known = told.get((product_id, str(kind)))
+        claim = Claim(record.order, source, _state_of(record))
+        known = claims.get((product_id, str(kind)))
         if known is None or claim.order >= known.order:
-            told[product_id, str(kind)] = claim
-    for (product_id, kind), claim in told.items():
+            claims[product_id, str(kind)] = claim
+    for (product_id, kind), claim in claims.items():
         add_claim(products.setdefault(product_id, ExpectedProduct()).of(kind), claim)
-    return len(told)
+    return len(claims)
 
 
 def content_hashes(records: Iterable[Message], products: set[str]) -> Hashes:
-    """Return which bytes (sha256) were indexed as which image of these products."""
+    """Return the SHA-256 hashes that were indexed for each image of these products."""
     hashes: Hashes = {}
     wanted = {f"vectors:{product_id}".encode() for product_id in products}
     for message in records:
@@ -71,7 +71,7 @@ def content_hashes(records: Iterable[Message], products: set[str]) -> Hashes:
     return hashes
 
 
-def _says(record: IndexRecord) -> ProductFields | OfferFields | ExpectedImages:
+def _state_of(record: IndexRecord) -> ProductFields | OfferFields | ExpectedImages:
     if isinstance(record, BaseLogRecord):
         return ProductFields(
             deleted=record.deleted,

@@ -1,4 +1,4 @@
-"""Vectors as they are served, beside a fresh embedding of the same bytes."""
+"""Compare served vectors with fresh embeddings of the same bytes."""
 
 import base64
 import binascii
@@ -30,14 +30,14 @@ class ImageEncoder(Protocol):
 
     @property
     def model_id(self) -> str:
-        """Return what vectors of this model are marked with."""
+        """Return the model id that is stored with its vectors."""
 
     def encode_images(self, images: Sequence[bytes]) -> npt.NDArray[np.float32]:
         """Return a unit row per image."""
 
 
 class Limits(Struct, frozen=True):
-    """What may be read, and for how long."""
+    """Limits of reading an image: bytes, seconds, and folders of local files."""
 
     bytes: int
     timeout_s: float
@@ -45,7 +45,7 @@ class Limits(Struct, frozen=True):
 
 
 class ImageUnreadableError(Exception):
-    """An image's bytes cannot be had now."""
+    """An image's bytes cannot be read now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class ImageToCheck:
 
 @dataclass(frozen=True, slots=True)
 class ImageComparison:
-    """What came of one image: a cosine, or why there is none; the digests of its bytes."""
+    """The result for one image: a cosine, or the problem; SHA-256 digests of its bytes."""
 
     stored: ImageToCheck
     cosine: float | None = None
@@ -75,17 +75,17 @@ class ImageComparison:
 
 
 def compare(
-    pictures: Iterable[ImageToCheck], encoder: ImageEncoder, limits: Limits
+    images: Iterable[ImageToCheck], encoder: ImageEncoder, limits: Limits
 ) -> Iterator[ImageComparison]:
-    """Fetch, embed and compare, some images at a time."""
+    """Fetch, embed and compare images in batches."""
     with ThreadPoolExecutor(FETCHERS) as pool:
-        for step in _steps(pictures):
+        for step in _steps(images):
             loaded = list(pool.map(lambda stored: _load(stored, limits), step))
             yield from _embedded(step, loaded, encoder)
 
 
 def cosine(fresh: npt.NDArray[np.float32], served: str) -> float:
-    """Return the cosine of a vector and of a served one; -1 if that is no such vector."""
+    """Return the cosine of a vector and a served one; -1 if the served one is invalid."""
     try:
         stored = np.frombuffer(base64.b64decode(served), "<f2").astype(np.float64)
     except (ValueError, binascii.Error):
@@ -97,7 +97,7 @@ def cosine(fresh: npt.NDArray[np.float32], served: str) -> float:
 
 
 def read_image(source: ImageSource, limits: Limits) -> bytes:
-    """Return the bytes of an image. Raises Unreadable."""
+    """Return the bytes of an image. Raises ImageUnreadableError."""
     try:
         if source.data is not None:
             text = source.data
@@ -112,7 +112,7 @@ def read_image(source: ImageSource, limits: Limits) -> bytes:
         error.close()
         raise ImageUnreadableError(f"{source.url} answers {error.code}") from None
     except (OSError, HTTPException, ValueError) as error:
-        raise ImageUnreadableError(f"{(source.url or 'inline picture')[:200]}: {error}") from None
+        raise ImageUnreadableError(f"{(source.url or 'inline image')[:200]}: {error}") from None
     if len(data) > limits.bytes:
         raise ImageUnreadableError(f"{url[:200]}: over {limits.bytes} bytes")
     return data
@@ -121,7 +121,7 @@ def read_image(source: ImageSource, limits: Limits) -> bytes:
 def url_content_changed(
     compared: ImageComparison, hashes: Mapping[tuple[str, str], set[str]]
 ) -> bool:
-    """Return whether a wrong vector is an image whose bytes at its URL are not those indexed."""
+    """Return whether the bytes at an image's URL differ from those that were indexed."""
     stored = compared.stored
     indexed = hashes.get((stored.product_id, stored.image_id), set())
     return not stored.inline and bool(indexed) and not (compared.digests & indexed)
@@ -133,13 +133,13 @@ def _local(url: str, limits: Limits) -> Path:
         raise ValueError("neither http nor https")
     path = Path(unquote(parts.path)).resolve()
     if not any(path.is_relative_to(root.resolve()) for root in limits.roots):
-        raise ValueError("outside of the folders in `file_roots`")
+        raise ValueError("outside the folders in `file_roots`")
     return path
 
 
-def _steps(pictures: Iterable[ImageToCheck]) -> Iterable[list[ImageToCheck]]:
+def _steps(images: Iterable[ImageToCheck]) -> Iterable[list[ImageToCheck]]:
     step: list[ImageToCheck] = []
-    for stored in pictures:
+    for stored in images:
         step.append(stored)
         if len(step) == STEP:
             yield step
@@ -150,7 +150,7 @@ def _steps(pictures: Iterable[ImageToCheck]) -> Iterable[list[ImageToCheck]]:
 
 def _load(stored: ImageToCheck, limits: Limits) -> list[bytes] | ImageUnreadableError:
     if not stored.sources:
-        return ImageUnreadableError("its event does not tell where the bytes are")
+        return ImageUnreadableError("no source of its bytes is known")
     try:
         return [read_image(source, limits) for source in stored.sources]
     except ImageUnreadableError as error:
@@ -162,11 +162,11 @@ def _embedded(
     loaded: Sequence[list[bytes] | ImageUnreadableError],
     encoder: ImageEncoder,
 ) -> list[ImageComparison]:
-    """Embed a step in one call, or image by image if one of them spoils it."""
+    """Embed a batch in one call, or image by image if that fails."""
     flat = [data for each in loaded if isinstance(each, list) for data in each]
     try:
         rows = dict(zip(flat, encoder.encode_images(flat), strict=True)) if flat else {}
-    except Exception:  # one of them is no image: the others are judged nevertheless
+    except Exception:  # an image is invalid: the others are embedded one by one
         rows = {}
     return [_judged(s, each, rows, encoder) for s, each in zip(step, loaded, strict=True)]
 

@@ -1,4 +1,4 @@
-"""What the check found: counts, some examples of each, and an exit status."""
+"""The report of a check: findings by category, and an exit status."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,12 +12,12 @@ CATEGORIES = (*DIFFERENCES, "late", "unchecked")
 MEANING = {
     "lost": "must be searchable and is not",
     "resurrected": "searchable and must not be",
-    "stale": "known in another state than its events say",
+    "stale": "served in another state than its events say",
     "duplicated": "a product or an image that is there twice",
     "wrong_vectors": "a vector that is not its image's",
     "missing_dead_letters": "cannot be read and is no dead letter",
-    "late": "not yet worked on",
-    "unchecked": "could not be judged",
+    "late": "not yet processed",
+    "unchecked": "could not be checked",
 }
 EXAMPLES = 20
 CLEAN, DIFFERENT, NOT_CHECKED = 0, 1, 2
@@ -47,11 +47,11 @@ class Report:
     )
 
     def add(self, category: str, finding: Finding) -> None:
-        """Take in a finding."""
+        """Add a finding."""
         self.findings[category].append(finding)
 
     def reclassify(self, products: set[str], category: str, why: str) -> None:
-        """Turn differences of these products into findings of another category."""
+        """Move the differences of these products to another category."""
         for name in DIFFERENCES:
             kept = []
             for finding in self.findings[name]:
@@ -77,7 +77,7 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """Say the status in a word."""
+        """The status as a word."""
         return {CLEAN: "clean", DIFFERENT: "differences", NOT_CHECKED: "late"}[self.status]
 
     def as_dict(self) -> dict[str, Any]:

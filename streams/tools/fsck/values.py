@@ -1,4 +1,4 @@
-"""The words of the check: a message as it was read, and a product as the index serves it."""
+"""Value types of the check: a message as read, and a product as served."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ MessagePosition = tuple[str, int, int]
 
 
 class FsckError(Exception):
-    """The check cannot be made; `code` is stable."""
+    """The check cannot be run; `code` is stable."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -36,7 +36,7 @@ class Message:
 
     @property
     def source(self) -> MessagePosition:
-        """Where it stands."""
+        """Its position."""
         return self.topic, self.partition, self.offset
 
     def header(self, name: str) -> str | None:
@@ -62,7 +62,7 @@ def parse_message_position(text: str | None) -> MessagePosition | None:
 
 
 class ProductFields(Struct, frozen=True):
-    """What a product is; of a deleted one only that it is."""
+    """The attributes of a product; a deleted one has none."""
 
     deleted: bool = False
     title: str = ""

@@ -1,4 +1,4 @@
-"""A worker's HTTP side, as far as the check reads it."""
+"""HTTP client of a worker's products."""
 
 import urllib.error
 import urllib.request
@@ -48,7 +48,7 @@ class WorkerClient:
         try:
             return msgspec.json.decode(lines[0] if lines else b"", type=_Head).index
         except msgspec.DecodeError as error:
-            raise FsckError("worker_foreign", f"{self.url} is no such worker: {error}") from None
+            raise FsckError("worker_foreign", f"{self.url} is not a worker: {error}") from None
 
     def products(self) -> Iterator[ServedProduct]:
         """Yield every product that the worker knows. Raises FsckError, also when cut off."""

@@ -1,4 +1,4 @@
-"""The queries of a file as the engine gets them: composed by the code that composes live ones."""
+"""Record a file's queries as the engine gets them from the live search path."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -12,15 +12,15 @@ from visualsearch.types import Answer, Query
 
 
 class QueryRecorder:
-    """An engine that notes what it is asked."""
+    """An engine that records its queries."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.asked: list[Query] = []
+        self.queries: list[Query] = []
 
     def search(self, query: Query) -> Answer:
-        """Note a query and answer it."""
-        self.asked.append(query)
+        """Record a query and answer it."""
+        self.queries.append(query)
         return self._engine.search(query)
 
     def __getattr__(self, name: str) -> Any:
@@ -28,14 +28,17 @@ class QueryRecorder:
 
 
 async def record_queries(
-    shop: LocalIndex, queries: Queries, top_k: int, progress: Callable[[], None] = lambda: None
+    local_index: LocalIndex,
+    queries: Queries,
+    top_k: int,
+    progress: Callable[[], None] = lambda: None,
 ) -> Sequence[Query]:
-    """Return what the searches of a file ask of the index, each for `top_k` products.
+    """Return the engine's queries for the searches of a file, each for `top_k` products.
 
-    Raises QueriesError, with the line, for a query that gets an error for an answer.
+    Raises QueriesError, with the line, for a query whose result is an error.
     """
-    listening = QueryRecorder(shop.engine)
-    pipeline = shop.pipeline_over(cast("Engine", listening))
+    recorder = QueryRecorder(local_index.engine)
+    pipeline = local_index.pipeline_over(cast("Engine", recorder))
     try:
         for search in queries.searches:
             try:
@@ -48,6 +51,6 @@ async def record_queries(
             progress()
     finally:
         pipeline.close()
-    if not listening.asked:
+    if not recorder.queries:
         raise QueriesError("the file holds preferences only; searches are needed")
-    return listening.asked
+    return recorder.queries

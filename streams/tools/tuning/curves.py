@@ -1,4 +1,4 @@
-"""Measure recall and time over each knob, and choose."""
+"""Measure recall and latency over each search parameter, and choose settings."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -16,8 +16,8 @@ from visualsearch.index.trial import Trial
 from visualsearch.types import Filters, Query
 
 TARGETS = (0.80, 0.85, 0.90, 0.95, 0.97, 0.98, 0.99, 0.995, 1.0)
-TIMES = (1.0, 1.5, 2.0, 3.0, 4.0)  # over-fetch
-ENOUGH = 0.999  # recall beyond which a knob is turned no further
+OVERFETCH_FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0)
+ENOUGH = 0.999  # recall at which a parameter is not raised further
 _TIE = 1e-4  # equal images score equally but for rounding
 
 SearchScores = Callable[[Query], DoubleArray]
@@ -25,26 +25,26 @@ SearchScores = Callable[[Query], DoubleArray]
 
 @dataclass(frozen=True, slots=True)
 class MeasuredSetting:
-    """A setting of a knob: recall of the exact answer, and milliseconds of a search."""
+    """One value of a search parameter: recall of the exact result, milliseconds of a search."""
 
     knob: str
     setting: float
     recall: Estimate
     p50_ms: Estimate
     p95_ms: Estimate
-    strategies: dict[str, int]  # how many of the queries were answered how
+    strategies: dict[str, int]  # queries by the strategy that answered them
 
     def meets(self, recall: float, slo_ms: float) -> bool:
-        """Return whether it finds enough in time."""
+        """Return whether it meets the targets of recall and p95."""
         return self.recall.mean >= recall and self.p95_ms.mean <= slo_ms
 
 
 @dataclass(frozen=True, slots=True)
 class ChosenSettings:
-    """Settings for a worker, and the point that says what they give."""
+    """Settings for a worker, and the measurement of their recall target."""
 
     recall_target: float
-    overfetch: float | None  # None: nothing was measured that would say so
+    overfetch: float | None  # None: not measured
     ef_max: int | None
     point: MeasuredSetting
 
@@ -52,7 +52,7 @@ class ChosenSettings:
 def measure(
     engine: Engine, queries: Sequence[Query], tell: Callable[[str], None] = lambda _: None
 ) -> list[MeasuredSetting]:
-    """Return the points of every knob that this index has, each over all queries it is about."""
+    """Measure every value of every parameter of this index, over all queries it applies to."""
     tell("exact answers")
     truth = [_planned(engine, query, 1.0)[0] for query in queries]
     points = []
@@ -84,11 +84,10 @@ def measure(
 def choose(
     points: Sequence[MeasuredSetting], recall: float, slo_ms: float
 ) -> ChosenSettings | None:
-    """Return settings that find enough in time; None if none does.
+    """Return settings that meet both targets; None if none does.
 
-    Of several recall targets that do, the closest to the recall asked for is taken: a lower one
-    that happens to find as much today would not when the catalog grows. Knobs of graphs are
-    left alone where the planner uses none.
+    Of several recall targets that do, the closest to `recall` is taken: a lower one may fail when
+    the catalog grows. Graph parameters are None if the planner used no graph.
     """
     targets = [p for p in points if p.knob == "recall_target" and p.meets(recall, slo_ms)]
     if not targets:
@@ -96,19 +95,19 @@ def choose(
     best = min(targets, key=lambda p: (abs(p.setting - recall), p.p95_ms.mean))
     if not best.strategies.get("graph"):
         return ChosenSettings(best.setting, None, None, best)
-    times = [p for p in points if p.knob == "overfetch" and p.recall.mean >= recall]
-    beams = [p for p in points if p.knob == "ef" and p.p95_ms.mean <= slo_ms]
-    widest = max(beams, key=lambda p: p.setting, default=None)
-    room = None
+    factors = [p.setting for p in points if p.knob == "overfetch" and p.recall.mean >= recall]
+    within_slo = [p for p in points if p.knob == "ef" and p.p95_ms.mean <= slo_ms]
+    widest = max(within_slo, key=lambda p: p.setting, default=None)
+    ef_max = None
     if widest is not None:
-        # Filters over-fetch: how much wider a beam may get is told by what the widest one took.
+        # Filtered searches raise ef: up to what the latency target leaves beyond the widest.
         times_wider = slo_ms / max(widest.p95_ms.mean, 1e-6)
-        room = min(Tuning().ef_max, int(widest.setting * times_wider))
-    return ChosenSettings(best.setting, min((p.setting for p in times), default=None), room, best)
+        ef_max = min(Tuning().ef_max, int(widest.setting * times_wider))
+    return ChosenSettings(best.setting, min(factors, default=None), ef_max, best)
 
 
 def chosen_settings(chosen: ChosenSettings) -> dict[str, Any]:
-    """Return the settings by their names, without those that nothing was measured of."""
+    """Return the settings by their names, without those that were not measured."""
     found = {
         "recall_target": chosen.recall_target,
         "overfetch": chosen.overfetch,
@@ -124,20 +123,20 @@ def _overfetch(
     points: Sequence[MeasuredSetting],
     tell: Callable[[str], None],
 ) -> list[MeasuredSetting]:
-    """Measure how much more to fetch for filters that leave a part of the catalog out."""
+    """Measure over-fetch factors on the queries whose filters exclude products."""
     whole = trial.view_of(Filters()).live_rows
-    mine = [
+    filtered = [
         place for place, query in enumerate(queries)
         if trial.view_of(query.filters).matching_rows < whole and len(truth[place])
     ]  # fmt: skip
-    if not mine:
+    if not filtered:
         return []
-    some = [queries[place] for place in mine]
-    right = [truth[place] for place in mine]
+    some = [queries[place] for place in filtered]
+    right = [truth[place] for place in filtered]
     plain = [p for p in points if p.knob == "ef"]
     ef = int(next((p for p in plain if p.recall.mean >= 0.95), plain[-1]).setting)
     found = []
-    for times in TIMES:
+    for times in OVERFETCH_FACTORS:
         tell(f"over-fetch {times:g}")
         found.append(
             _point("overfetch", times, some, right,
@@ -177,7 +176,7 @@ def _point(
         begin = time.perf_counter()
         found = search(query)
         times.append(1000 * (time.perf_counter() - begin))
-        if len(right):  # where nothing matches there is nothing to find
+        if len(right):  # recall is undefined if nothing matches
             recalls.append(float(np.count_nonzero(found >= right[-1] - _TIE)) / len(right))
     return MeasuredSetting(
         knob,

@@ -1,4 +1,4 @@
-"""The products that a worker serves, as records: an index like its own, without a model call."""
+"""Read a worker's products as index records, to rebuild its index without a model call."""
 
 import base64
 from collections.abc import Callable, Iterable, Iterator

@@ -13,7 +13,12 @@ from streams.images.blobs import SCHEME
 from streams.indexer.records import to_engine_record
 from streams.kafka.messages import MESSAGE_UNREADABLE
 from streams.tools.fsck.history import decode, order_of
-from streams.tools.fsck.lateness import PIPELINES, wait_for_index, wait_for_lanes, wait_for_retries
+from streams.tools.fsck.lateness import (
+    PIPELINES,
+    wait_for_index,
+    wait_for_pipelines,
+    wait_for_retries,
+)
 from streams.tools.fsck.letters import Failure, failures
 from streams.tools.fsck.values import Message, MessagePosition, format_position
 from streams.tools.fsck.worker import WorkerClient
@@ -37,8 +42,8 @@ def settle(stage: Stage, workers: Iterable[Life]) -> None:
     workers = list(workers)
     settings = stage.settings
     bounds = stage.cluster.bounds(settings.topics.product_topics())
-    groups = {lane: settings.group(lane) for lane in PIPELINES}
-    late = wait_for_lanes(stage.cluster, groups, bounds, time.monotonic() + PATIENCE_S)
+    groups = {pipeline: settings.group(pipeline) for pipeline in PIPELINES}
+    late = wait_for_pipelines(stage.cluster, groups, bounds, time.monotonic() + PATIENCE_S)
     assert not late.findings, late.findings
     late = wait_for_retries(
         stage.cluster,

@@ -124,10 +124,10 @@ CASES = {
     "older than what was read": (found(worker=worker()), "searchable", "searchable; its events"),
     "only the worker knows it is deleted": (
         found(worker=worker(DELETED, DELETED, why="deleted")), "deleted", "knows it as deleted"),
-    "images that are tried again": (
+    "pictures that are tried again": (
         found(BOTH, records=LIVE[:1], retries=(retry(BOTH.offset),)), "retrying",
         "tried again at 1970-01-01T00:01:00+00:00 (retry 2, last image_host_down: gone)"),
-    "some images are tried again": (
+    "some pictures are tried again": (
         found(event(CREATED, 2), records=(LIVE[0], record("vectors", CREATED, images=1)),
               worker=worker(), retries=(retry(BOTH.offset),)),
         "searchable_in_part", "1 of its 2 images failed: its images are tried again at"),
@@ -148,15 +148,15 @@ CASES = {
     "the worker is behind with an offer": (
         found(BOTH, event(OFFER), records=(*LIVE, record("offer", OFFER)), worker=worker()),
         "late", "has not applied index-log[0]@50 (offer)"),
-    "the images failed": (
+    "the pictures failed": (
         found(BOTH, records=LIVE[:1], dead_letters=(letter(10),), worker=worker(vectors=None,
               why="no_vectors")),
         "failed", "not searchable: its images failed: image_http_404 (dead letter 0@12)"),
-    "the new images failed": (
+    "the new pictures failed": (
         found(BOTH, event(UPDATED), records=(record("base", UPDATED), LIVE[1]),
               dead_letters=(letter(20),), worker=worker(UPDATED)),
         "searchable_outdated", "searchable with its former images, the new ones failed: image_"),
-    "one of two images failed": (
+    "one of two pictures failed": (
         found(event(CREATED, 2), records=LIVE, dead_letters=(letter(10),), worker=worker()),
         "searchable_in_part", "searchable, but 1 of its 2 images failed: image_http_404 (dead"),
     "a former event's letter is history": (
@@ -172,7 +172,7 @@ CASES = {
         "searchable_outdated", "searchable, but its last change failed: record_too_large"),
     "neither record nor letter": (
         found(BOTH, records=LIVE[:1], worker=worker(vectors=None, why="no_vectors")), "lost",
-        "lost: the embedding pipeline is past product-events[0]@10 and left neither"),
+        "lost: the embedding pipeline committed product-events[0]@10 without"),
     "its only event is no JSON": (
         found(unreadable(9), dead_letters=(letter(9, "not_json"),)), "failed",
         "not searchable: its newest event product-events[0]@9 was not used: not_json (dead"),
@@ -198,7 +198,7 @@ CASES = {
     "only an offer": (
         found(event(OFFER), records=(record("offer", OFFER),)), "no_product_event",
         "not searchable: only offers came"),
-    "no images": (
+    "no pictures": (
         found(event(CREATED, 0), records=(LIVE[0], record("vectors", CREATED, images=0)),
               worker=worker(why="no_vectors")),
         "no_pictures", "not searchable: its event product-events[0]@10 has no images"),

@@ -81,7 +81,7 @@ def test_what_is_as_it_should_be_is_not_reported() -> None:
     [
         (None, "does not know it"),
         (served(searchable=False, base=None, orders=Orders(None, NEW, NEW)), "no attributes"),
-        (served(searchable=False, images=[]), "no image of it"),
+        (served(searchable=False, images=[]), "no image"),
         (served(searchable=False, base=ProductFields(deleted=True)), "as deleted"),
     ],
 )
