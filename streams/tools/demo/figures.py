@@ -1,4 +1,4 @@
-"""What a demonstration found out, as plain numbers."""
+"""The figures of a demonstration."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -42,8 +42,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     the first min(10, n) hits, n products of the kind being held; right color among the first
     min(10, m), m products of that kind in that color being held (11 of a catalog of 640); null
     where the catalog's truth is not known. `photo`: a photo alone; `both`: a photo and "in
-    <another color>". `chaos`: null unless the worker was killed; `load_s` then has its absence
-    in it.
+    <another color>". `chaos`: null unless the worker was killed; `load_s` then includes its
+    downtime.
     """
 
     products: int
