@@ -62,12 +62,12 @@ async def explain(path: Path, *arguments: str, status: int = 0) -> Any:
     ("product_id", "code", "text"),
     [
         ("shirt", "searchable", "searchable"),
-        ("part", "searchable_in_part", "1 of its 2 pictures failed: image_http_404 (dead letter"),
-        ("failed", "failed", "not searchable: its pictures failed: image_http_404 (dead letter 0@"),
-        ("stale", "searchable_outdated", "with its former pictures, the new ones failed: image_"),
+        ("part", "searchable_in_part", "1 of its 2 images failed: image_http_404 (dead letter"),
+        ("failed", "failed", "not searchable: its images failed: image_http_404 (dead letter 0@"),
+        ("stale", "searchable_outdated", "with its former images, the new ones failed: image_"),
         ("gone", "deleted", "deleted by product-deleted event "),
         ("offered", "no_product_event", "only offers came"),
-        ("bare", "no_pictures", "has no pictures"),
+        ("bare", "no_pictures", "has no images"),
         ("broken", "failed", "was not used: not_json (dead letter 0@"),
     ],
 )
@@ -112,7 +112,7 @@ async def test_people_get_tables_and_the_verdict_last(path: Path) -> None:
     """One line to read at the end, in words."""
     shell = Commands(path.settings, path.url)
     shown = await asyncio.to_thread(lambda: shell.run("explain", "failed", "--http", path.url))
-    assert "its pictures failed: image_http_404" in shown.stdout.splitlines()[-1]
+    assert "its images failed: image_http_404" in shown.stdout.splitlines()[-1]
     assert "product-created" in shown.stdout
 
 

@@ -4,7 +4,7 @@ from streams.tools.bench.context import Bench, Measurement, TableRow
 
 
 def build(bench: Bench) -> Measurement:
-    """Report what building took: of ours until it was settled, though searchable long before."""
+    """Report the build times; ours until it is settled, though it is searchable long before."""
     if f"ours {bench.size}" not in bench.built:
         bench.engine()
     for name in bench.rivals():

@@ -1,4 +1,4 @@
-"""Snapshot and restart: what writing costs the searches, and how soon a new process answers."""
+"""Snapshot and restart: search latency during the write, and a new process's time to answer."""
 
 import json
 import os
