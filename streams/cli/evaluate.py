@@ -109,8 +109,8 @@ async def _measure(
 
     from streams.cli.progress import progress_bar
     from streams.tools.evaluation.judge import run
+    from streams.tools.evaluation.local_index import LocalIndex, open_local_index
     from streams.tools.evaluation.page import page as page_of
-    from streams.tools.evaluation.shop import LocalIndex, open_local_index
     from visualsearch import load_encoder
 
     shops: dict[tuple[object, ...], LocalIndex] = {}

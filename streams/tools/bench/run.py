@@ -9,10 +9,10 @@ from typing import Any
 
 from streams.tools.bench import host
 from streams.tools.bench.amounts import EVERY
-from streams.tools.bench.bars import verdicts
 from streams.tools.bench.context import TARGET, Bench, K, Measurement
 from streams.tools.bench.rivals import missing_rivals
 from streams.tools.bench.store import Store
+from streams.tools.bench.targets import verdicts
 
 Started = Callable[[str], object]
 

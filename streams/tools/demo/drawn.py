@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from streams.tools.catalog.publish import ReadyProduct
-from streams.tools.demo.goods import Question, Truth, interleave
+from streams.tools.demo.dataset import Question, Truth, interleave
 from streams.tools.demo.photos import phone_sized
 from visualsearch.contracts.events import ImageSource, Product
 from visualsearch.datasets.drawn import DrawnProduct, draw_catalog, draw_photo

@@ -17,7 +17,7 @@ from typing import Literal
 
 import msgspec
 
-from streams.tools.demo.goods import DemoDataset
+from streams.tools.demo.dataset import DemoDataset
 from visualsearch.client.messages import OutgoingMessage
 from visualsearch.client.producer import Producer
 from visualsearch.client.search_client import SearchClient

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from streams.tools.demo.dataset import QuestionKind, Truth
 from streams.tools.demo.figures import Figures
-from streams.tools.demo.goods import QuestionKind, Truth
 from streams.tools.demo.photos import thumbnail
 from streams.tools.demo.searching import TimedAnswer
 from streams.web.gallery import GallerySection, HitImageUrl, gallery_page, inline_image_urls

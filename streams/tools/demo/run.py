@@ -17,12 +17,12 @@ from streams.tools.catalog.arrival import ArrivalWatch
 from streams.tools.catalog.publish import LoadResult, ReadyProduct, publish
 from streams.tools.catalog.rows import RejectedRow
 from streams.tools.catalog.searchable import wait_for_watermark
-from streams.tools.demo.ahead import PrefetchIterator
 from streams.tools.demo.chaos import Chaos
+from streams.tools.demo.dataset import DemoDataset
 from streams.tools.demo.figures import Figures, percentiles_by_kind, precisions
 from streams.tools.demo.freshness import FreshnessSample, measure_freshness, plan_events
-from streams.tools.demo.goods import DemoDataset
 from streams.tools.demo.page import shown_searches, write_page
+from streams.tools.demo.prefetch import PrefetchIterator
 from streams.tools.demo.searching import TimedAnswer, ask_all, phone_photo_ms, precision
 from streams.tools.demo.stage import (
     DemoError,

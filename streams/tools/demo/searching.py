@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from streams.tools.catalog.pictures import shrink
+from streams.tools.catalog.image_shrinking import shrink
 from streams.tools.catalog.searchable import Searcher
-from streams.tools.demo.goods import Question, QuestionKind, Truth
+from streams.tools.demo.dataset import Question, QuestionKind, Truth
 from visualsearch.contracts.search import (
     QueryImage,
     QuerySpec,

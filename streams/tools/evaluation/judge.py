@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from streams.model.priority_pool import Priority
+from streams.tools.evaluation.local_index import LocalIndex
 from streams.tools.evaluation.queries import (
     Preference,
     PreferenceItem,
@@ -17,7 +18,6 @@ from streams.tools.evaluation.queries import (
     read_image,
     to_request,
 )
-from streams.tools.evaluation.shop import LocalIndex
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.search import SearchHit, SearchPlan, TookMs
 from visualsearch.evaluation.preference import agreement

@@ -9,8 +9,8 @@ from PIL import Image
 
 from streams.tools.evaluation.figures import ALL, compared, figures, latency, shown_share, worst
 from streams.tools.evaluation.judge import EvaluationRun, JudgedSearch
+from streams.tools.evaluation.local_index import LocalIndex
 from streams.tools.evaluation.queries import to_request
-from streams.tools.evaluation.shop import LocalIndex
 from streams.web.gallery import GallerySection, gallery_page, jpeg_url
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.search import SearchHit

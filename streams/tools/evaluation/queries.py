@@ -16,8 +16,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from streams.tools.catalog.image_shrinking import shrink
 from streams.tools.catalog.jsonl_rows import jsonl_rows
-from streams.tools.catalog.pictures import shrink
 from streams.tools.catalog.rows import RejectedRow
 from visualsearch.contracts.errors import SchemaError, from_validation
 from visualsearch.contracts.search import SearchRequest

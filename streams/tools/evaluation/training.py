@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streams.tools.evaluation.shop import LocalIndex
+from streams.tools.evaluation.local_index import LocalIndex
 from visualsearch.attributes import heads
 from visualsearch.attributes.guesser import Guesser, Head, zero_shot
 from visualsearch.attributes.heads import LabeledProduct

@@ -19,7 +19,7 @@ from streams.tools.explain.collect import (
     seen_dead_letter,
     seen_retry,
 )
-from streams.tools.explain.found import (
+from streams.tools.explain.trace import (
     PIPELINES,
     ProductTrace,
     SeenDeadLetter,

@@ -5,10 +5,10 @@ import math
 import pytest
 
 from streams.tools.bench.amounts import EVERY, NAMES, RECOVERY, Amounts
-from streams.tools.bench.bars import TARGETS
 from streams.tools.bench.context import Bench
 from streams.tools.bench.data import generate_dataset
 from streams.tools.bench.measurements import recovery as module
+from streams.tools.bench.targets import TARGETS
 
 
 def test_a_snapshot_and_a_restart_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import msgspec
 
 from streams.tools.catalog.publish import ReadyProduct, products_of
 from streams.tools.catalog.rows import Catalog, CatalogError, RejectedRow
-from streams.tools.demo.goods import Question, Truth, interleave
+from streams.tools.demo.dataset import Question, Truth, interleave
 from streams.tools.demo.photos import mirrored, phone_sized
 from visualsearch.contracts.events import ImageSource, Product
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streams.tools.fsck.pictures import (
+from streams.tools.fsck.vector_check import (
     LEAST_COSINE,
     ImageComparison,
     ImageToCheck,

@@ -8,11 +8,11 @@ import pytest
 
 from streams.tools.bench import rivals, run
 from streams.tools.bench.amounts import EVERY, RIVALS, Amounts, rows_of
-from streams.tools.bench.bars import TARGETS, Target, verdicts
 from streams.tools.bench.context import Bench, Measurement
 from streams.tools.bench.data import generate_dataset
 from streams.tools.bench.measurements.under import GrowingTruth
 from streams.tools.bench.store import Store
+from streams.tools.bench.targets import TARGETS, Target, verdicts
 
 BAR = Target("filters", "recall *", "≥", 0.98, 200_000)
 
