@@ -91,7 +91,7 @@ def percentiles_by_kind(measured: Iterable[tuple[str, float]]) -> PercentilesByK
 
 
 def flat(figures: Figures) -> dict[str, Any]:
-    """Return the JSON's values: the percentiles by kind stand beside the overall ones."""
+    """Return JSON values, with the percentiles by kind next to the overall ones."""
     values: dict[str, Any] = msgspec.to_builtins(figures)
     for name in ("freshness_ms", "search_ms"):
         values[name] |= values[name].pop("by_kind")

@@ -25,12 +25,12 @@ _NO_IMAGE = "data:,"
 
 
 async def page(
-    runs: Sequence[EvaluationRun], shops: Sequence[LocalIndex], ks: Sequence[int], folder: Path
+    runs: Sequence[EvaluationRun], indexes: Sequence[LocalIndex], ks: Sequence[int], folder: Path
 ) -> str:
     """Return self-contained HTML: no script, no other file."""
     groups: dict[str, list[GallerySection]] = {}
     shown: dict[tuple[str, str], str] = {}
-    for run, local_index in zip(runs, shops, strict=True):
+    for run, local_index in zip(runs, indexes, strict=True):
         answers: list[GallerySection] = []
         for place in worst(run, ks, WORST):
             judged = run.judged[place]

@@ -1,4 +1,4 @@
-"""Building: from records to graphs, lists and curves, beside bare `add_items`."""
+"""Build times: ours from records to graphs, lists and cost curves, against bare `add_items`."""
 
 from streams.tools.bench.context import Bench, Measurement, TableRow
 

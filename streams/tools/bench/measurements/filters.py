@@ -1,4 +1,4 @@
-"""Filters: random, near the queries and far from them, beside the usual ways in hnswlib."""
+"""Filters: random, near the queries and far from them, against filtering with hnswlib."""
 
 import time
 from collections import Counter

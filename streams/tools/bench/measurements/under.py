@@ -1,4 +1,4 @@
-"""Searches beside a thread that applies records."""
+"""Searches while another thread applies records."""
 
 import time
 from collections.abc import Callable, Sequence
