@@ -98,7 +98,7 @@ async def _train(
     settings: "Settings", source: Path, test: Path | None, group_by: str | None
 ) -> tuple["Guesser", list["LearnedAttribute"]]:
     from streams.cli.progress import progress_bar
-    from streams.tools.evaluation.shop import open_local_index
+    from streams.tools.evaluation.local_index import open_local_index
     from streams.tools.evaluation.training import labeled_products, learn
     from visualsearch import load_encoder
     from visualsearch.attributes.taxonomy import DEFAULT, read_attribute_taxonomy

@@ -69,6 +69,6 @@ def _masked_text(text: str) -> str:
 
 
 def _masked_query(text: str) -> str:
-    """Keep the names of a query's parameters, so that it can be told which there are."""
+    """Mask the values of a query string; keep the names of its parameters."""
     parts = [part.partition("=") for part in text[1:].split("&")]
     return text[0] + "&".join(f"{name}=***" if equals else "***" for name, equals, _ in parts)

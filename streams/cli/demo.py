@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from streams.config.settings import Settings
+    from streams.tools.demo.dataset import DemoDataset
     from streams.tools.demo.figures import Figures
-    from streams.tools.demo.goods import DemoDataset
 
 _DEFAULT_PORT = 8080
 _DEFAULT_PRODUCTS = 640
@@ -117,7 +117,7 @@ def _dataset(catalog: Path | None, products: int) -> "DemoDataset":
 
         return DrawnDataset(products)
     from streams.tools.catalog.readers import open_catalog
-    from streams.tools.demo.own import CatalogDataset
+    from streams.tools.demo.catalog_dataset import CatalogDataset
 
     return CatalogDataset(open_catalog(catalog))
 

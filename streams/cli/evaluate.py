@@ -109,16 +109,16 @@ async def _measure(
 
     from streams.cli.progress import progress_bar
     from streams.tools.evaluation.judge import run
+    from streams.tools.evaluation.local_index import LocalIndex, open_local_index
     from streams.tools.evaluation.page import page as page_of
-    from streams.tools.evaluation.shop import LocalIndex, open_local_index
     from visualsearch import load_encoder
 
-    shops: dict[tuple[object, ...], LocalIndex] = {}
+    indexes: dict[tuple[object, ...], LocalIndex] = {}
     runs: list[EvaluationRun] = []
     async with AsyncExitStack() as stack:
         bar = stack.enter_context(progress_bar(transient=True))
         for configuration in configurations:
-            if (local_index := shops.get(configuration.index_key)) is None:
+            if (local_index := indexes.get(configuration.index_key)) is None:
                 task = bar.add_task(f"{configuration.encoder}: catalog", total=None)
                 encoder = load_encoder(
                     configuration.encoder, configuration.device, prompts=configuration.prompts
@@ -132,7 +132,7 @@ async def _measure(
                     lambda done, of, task=task: bar.update(task, completed=done, total=of),  # type: ignore[misc]
                 )
                 _print_rejected(local_index)
-                shops[configuration.index_key] = local_index
+                indexes[configuration.index_key] = local_index
             task = bar.add_task(f"{configuration.name}: queries", total=len(queries))
             runs.append(
                 await run(
@@ -144,7 +144,7 @@ async def _measure(
                     progress=lambda task=task: bar.advance(task),  # type: ignore[misc]
                 )
             )
-        each = [shops[configuration.index_key] for configuration in configurations]
+        each = [indexes[configuration.index_key] for configuration in configurations]
         return runs, await page_of(runs, each, ks, queries.folder) if page else None
 
 

@@ -160,7 +160,7 @@ def _request(
 
 def _image(given: str) -> dict[str, str]:
     """Take a URL as it is; read and shrink a file."""
-    from streams.tools.catalog.pictures import shrink
+    from streams.tools.catalog.image_shrinking import shrink
     from visualsearch.errors import ImageError
 
     if given.startswith(("http://", "https://")):

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from streams.config.settings import Settings
+    from streams.tools.evaluation.local_index import LocalIndex
     from streams.tools.evaluation.queries import Queries
-    from streams.tools.evaluation.shop import LocalIndex
     from streams.tools.tuning.curves import ChosenSettings, MeasuredSetting
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -90,9 +90,9 @@ async def _measure(
     settings: "Settings", queries: "Queries", top_k: int, catalog: Path | None, worker: str
 ) -> tuple[list["MeasuredSetting"], dict[str, int]]:
     from streams.cli.progress import progress_bar
-    from streams.tools.evaluation.shop import open_local_index
-    from streams.tools.tuning.asked import record_queries
+    from streams.tools.evaluation.local_index import open_local_index
     from streams.tools.tuning.curves import measure
+    from streams.tools.tuning.query_recorder import record_queries
     from visualsearch import load_encoder
 
     encoder = load_encoder(settings.encoder, settings.device, prompts=settings.prompts)

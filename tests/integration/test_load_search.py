@@ -12,7 +12,7 @@ import pytest
 
 from streams.config.topics import TopicNames
 from streams.tools.broker import BrokerInfo
-from streams.tools.catalog.pictures import shrink
+from streams.tools.catalog.image_shrinking import shrink
 from tests.support.commands import Commands, commands
 from visualsearch.client.search_client import SearchClient
 from visualsearch.contracts.search import SearchRequest

@@ -19,8 +19,8 @@ from streams.ingest.outcome import EventOutcome, latest_records
 from streams.ingest.pipeline import AttributePipeline
 from streams.kafka.messages import SourceMessage
 from streams.tools.fsck.compare import differences, may_be_searchable, must_be_searchable
+from streams.tools.fsck.failures import failures
 from streams.tools.fsck.history import History, Mode
-from streams.tools.fsck.letters import failures
 from streams.tools.fsck.values import Message, ServedProduct
 from streams.web.products import ProductsQuery, product_lines
 from tests.support.fakes import DIM, jpeg

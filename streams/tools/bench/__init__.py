@@ -1,1 +1,1 @@
-"""The index measured beside bare graph libraries, in one run, as ratios."""
+"""Benchmark the index against bare HNSW libraries, in one run, as ratios."""

@@ -1,11 +1,11 @@
-"""How much of everything is measured."""
+"""Sizes and durations of the measurements."""
 
 from dataclasses import asdict, dataclass
 
-# The measurements, in an order in which the engine is built once for the most of them.
+# The measurements, ordered so that most share one build of the engine.
 NAMES = ("search", "build", "filters", "growth", "churn", "insert", "updates", "memory")
 RIVALS = ("hnswlib-m16", "hnswlib-m32", "faiss-m16", "usearch-m16")
-RECOVERY = "recovery"  # a command of its own, for it ends the engine
+RECOVERY = "recovery"  # a command of its own: it closes the engine
 EVERY = (*NAMES, RECOVERY)
 DEFAULT_ROWS = 200_000
 SIZES = {"50k": 50_000, "200k": 200_000, "1m": 1_000_000}
@@ -13,7 +13,7 @@ SIZES = {"50k": 50_000, "200k": 200_000, "1m": 1_000_000}
 
 @dataclass(frozen=True, slots=True)
 class Amounts:
-    """Counts and seconds; part of a result's name, so that others are measured anew."""
+    """Counts and seconds; part of a stored result's key, so that a change measures anew."""
 
     rounds: int = 3  # ours, theirs, ours, theirs, …
     queries: int = 800
@@ -27,13 +27,13 @@ class Amounts:
     upserts: int = 500  # looked for by the very next search
     updates: int = 100_000
     paced_s: float = 5.0
-    churned: int = 50_000  # products that are turned over
+    churned: int = 50_000  # products whose vectors are replaced
     deletes: int = 50_000
     grown_from: int = 50_000
 
     @classmethod
     def of(cls, rows: int) -> "Amounts":
-        """Return the whole amounts; smaller ones for an index too small for them."""
+        """Return the default amounts, or smaller ones below 50,000 rows."""
         if rows >= SIZES["50k"]:
             return cls(burst=min(100_000, rows), deletes=min(50_000, rows // 4))
         return cls(

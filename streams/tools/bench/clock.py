@@ -1,4 +1,4 @@
-"""Time: of the wall, and of this thread's core beside it, since machines are shared."""
+"""Measure wall time and CPU time: machines are shared."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ WARM_UP = 20  # searches that are not counted
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """Seconds of the wall and of all cores."""
+    """Wall seconds, and CPU seconds of the process."""
 
     wall: float
     cpu: float
@@ -31,7 +31,7 @@ def timed(work: Callable[[], object]) -> Durations:
 
 @dataclass(slots=True)
 class TimedSearches:
-    """Searches one by one: milliseconds of the wall and of this thread's core, and the ids."""
+    """Single searches: wall and thread CPU milliseconds, and the ids found."""
 
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
@@ -80,7 +80,7 @@ def time_searches(
 def run_alternating(
     sides: Mapping[str, Side], queries: FloatArray, rounds: int
 ) -> dict[str, list[TimedSearches]]:
-    """Let the sides take turns: what slows the machine down slows both."""
+    """Time the sides in alternating rounds: what slows the machine down slows both."""
     for side in sides.values():
         side(queries[:WARM_UP])
     results: dict[str, list[TimedSearches]] = {name: [] for name in sides}
@@ -102,7 +102,7 @@ def ratio(
 
 
 def pooled(rounds: Sequence[TimedSearches]) -> TimedSearches:
-    """Return the times of all rounds, and the answers of the first one."""
+    """Return the times of all rounds, and the ids of the first one."""
     every = TimedSearches(found=rounds[0].found)
     for one in rounds:
         every.wall += one.wall

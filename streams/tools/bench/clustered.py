@@ -1,4 +1,4 @@
-"""Unit vectors like those of a catalog's images, where there are no real ones at hand.
+"""Synthetic unit vectors, distributed like the embeddings of a catalog's images.
 
 x = sqrt(.5) common + sqrt(.5) (sqrt(.5) center + sqrt(.38) local + sqrt(.12) noise): clusters of
 Zipf sizes around centers that are clusters themselves, each with a few directions of its own,
@@ -16,10 +16,10 @@ from visualsearch.types import FloatArray
 IntArray = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.floating]
 
-PARENTS, CENTRES = 80, 2_000
+PARENTS, CENTERS = 80, 2_000
 SUBSPACE = 64  # dimensions in which the centers lie
 DIRECTIONS, LOCAL = 320, 48  # shared directions, and how many of them a cluster uses
-CENTRE_SHARE, LOCAL_SHARE, NOISE_SHARE = 0.50, 0.38, 0.12
+CENTER_SHARE, LOCAL_SHARE, NOISE_SHARE = 0.50, 0.38, 0.12
 COMMON_SHARE = 0.5  # the mean cosine of any two images
 TEXT_COSINE = 0.15  # about that of words to the images' mean
 DUPLICATES, DUPLICATE_NOISE = 0.03, 0.02
@@ -51,7 +51,7 @@ class Clustered:
         return rows, clusters
 
     def queries(self, rows: FloatArray, count: int) -> FloatArray:
-        """Return queries: 60 % are rows seen differently, 40 % lie apart as words do."""
+        """Return queries: 60 % are perturbed rows, 40 % lie apart, as text embeddings do."""
         rng = np.random.default_rng([self.seed, 2])
         alike = round(count * IMAGE_LIKE)
         images = perturbed(rows[rng.integers(0, len(rows), size=alike)], IMAGE_NOISE, rng)
@@ -71,7 +71,7 @@ class Clustered:
             np.put_along_axis(weights, shape.basis[these], local, axis=1)
             noise = rng.standard_normal((len(these), self.dim)) / np.sqrt(self.dim)
             own = (
-                np.sqrt(CENTRE_SHARE) * shape.centres[these]
+                np.sqrt(CENTER_SHARE) * shape.centers[these]
                 + np.sqrt(LOCAL_SHARE) * (weights @ shape.directions)
                 + np.sqrt(NOISE_SHARE) * noise
             )
@@ -87,16 +87,16 @@ class Clustered:
         depth = min(SUBSPACE, self.dim)
         subspace = np.linalg.qr(rng.standard_normal((self.dim, depth)))[0].T
         parents = unit(rng.standard_normal((PARENTS, depth)))
-        children = parents[rng.integers(PARENTS, size=CENTRES)]
-        centres = unit(children + 0.9 * unit(rng.standard_normal((CENTRES, depth)))) @ subspace
+        children = parents[rng.integers(PARENTS, size=CENTERS)]
+        centers = unit(children + 0.9 * unit(rng.standard_normal((CENTERS, depth)))) @ subspace
         spectrum = 1 / np.sqrt(1 + np.arange(LOCAL) / 6)
-        sizes = 1 / np.arange(1, CENTRES + 1) ** 0.8
+        sizes = 1 / np.arange(1, CENTERS + 1) ** 0.8
         return _Shape(
             common=common,
             words=words,
-            centres=centres,
+            centers=centers,
             directions=unit(rng.standard_normal((DIRECTIONS, self.dim))),
-            basis=np.array([rng.choice(DIRECTIONS, LOCAL, replace=False) for _ in range(CENTRES)]),
+            basis=np.array([rng.choice(DIRECTIONS, LOCAL, replace=False) for _ in range(CENTERS)]),
             spectrum=spectrum / np.linalg.norm(spectrum),
             sizes=rng.permutation(sizes / sizes.sum()),
         )
@@ -108,7 +108,7 @@ class _Shape:
 
     common: Floats
     words: Floats
-    centres: Floats
+    centers: Floats
     directions: Floats
     basis: IntArray
     spectrum: Floats
@@ -116,5 +116,5 @@ class _Shape:
 
 
 def perturbed(rows: FloatArray, noise: float, rng: np.random.Generator) -> FloatArray:
-    """Return the rows, each moved by `noise` in a direction of chance."""
+    """Return the rows as unit vectors, each moved by `noise` in a random direction."""
     return unit(rows + noise * unit(rng.standard_normal(rows.shape)))

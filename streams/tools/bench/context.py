@@ -28,7 +28,7 @@ SEED = 11
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """A table for people, and the figures that bars are about."""
+    """A table for people, and the figures that targets refer to."""
 
     rows: list[TableRow]
     figures: dict[str, float] = field(default_factory=dict)
@@ -36,16 +36,16 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class BuildTimes:
-    """What building took."""
+    """How long a build took."""
 
     took: Durations
-    applied_s: float | None = None  # of ours: in `apply`, after which it can be searched
+    applied_s: float | None = None  # ours: in `apply`, after which rows are searchable
     adds: dict[int, float] = field(default_factory=dict)  # rows/s at the end, by threads
 
 
 @dataclass(frozen=True, slots=True)
 class FilterRows:
-    """Rows that a filter keeps, and the tag that says so."""
+    """Rows that a filter matches; its name is their tag."""
 
     name: str
     mask: BoolArray
@@ -60,7 +60,7 @@ class Bench:
 
     data: Dataset
     amounts: Amounts
-    report: Report = lambda _: None  # what is being done right now
+    report: Report = lambda _: None  # gets the current step
     threads: int = 2  # that rivals build with
     beside: tuple[str, ...] = ()  # the rivals, all that are installed unless given
     built: dict[str, BuildTimes] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class Bench:
 
     @cached_property
     def filters(self) -> list[FilterRows]:
-        """Return the filters of chance, those of related rows, and those of a file."""
+        """Return random filters, filters of related rows, and those of a file."""
         drawn = np.random.default_rng(SEED).random(self.size)
         made = [FilterRows(f"random {share:.1%}", drawn < share) for share in SHARES]
         made += [FilterRows(f"related {s:.1%}", self.data.related(s, SEED)) for s in SHARES]
@@ -105,7 +105,7 @@ class Bench:
         return queries, self.truth[-len(queries) :]
 
     def engine(self, rows: int | None = None) -> Engine:
-        """Return a settled engine over the first rows; it must not be changed, or be `spent`."""
+        """Return a shared settled engine over the first rows; `consume_engine` may change one."""
         rows = rows or self.size
         if rows not in self._engines:
             self.report(f"building ours, {rows:,} rows")
@@ -128,7 +128,7 @@ class Bench:
 
     @contextmanager
     def consume_engine(self, rows: int | None = None) -> Iterator[Engine]:
-        """Lend an engine that will be changed: nobody else gets it afterwards."""
+        """Yield an engine that may be changed; it is closed afterwards."""
         engine = self.engine(rows)
         del self._engines[rows or self.size]
         try:
@@ -137,7 +137,7 @@ class Bench:
             engine.close()
 
     def rivals(self) -> list[str]:
-        """Return the names of those that are installed, or of those that were chosen."""
+        """Return the names of the installed rivals, or of the chosen ones among them."""
         absent = missing_rivals()
         return [name for name in self.beside or MAKERS if name not in absent]
 
@@ -161,7 +161,7 @@ class Bench:
         return self._rivals[name]
 
     def close(self) -> None:
-        """Stop the engines, and let go of all that was built."""
+        """Close the engines and free everything that was built."""
         for engine in self._engines.values():
             engine.close()
         self._engines.clear()

@@ -1,4 +1,4 @@
-"""What is measured on: vectors, queries, and groups of rows that filters keep."""
+"""The dataset of a benchmark: vectors, queries, and rows that filters match."""
 
 import hashlib
 import json
@@ -44,7 +44,7 @@ class Dataset:
 
     @property
     def checksum(self) -> str:
-        """Return what names these very numbers."""
+        """Return a checksum of vectors, queries and filters."""
         digest = hashlib.sha256()
         arrays: tuple[npt.NDArray[Any], ...] = (self.vectors, self.queries, *self.named.values())
         for array in arrays:
@@ -54,24 +54,24 @@ class Dataset:
         return digest.hexdigest()[:12]
 
     def halves(self) -> tuple[FloatArray, FloatArray]:
-        """Return the queries that settings are chosen on, and those that they are tested on."""
+        """Return the queries for choosing settings, and those for testing them."""
         middle = len(self.queries) // 2
         return self.queries[:middle], self.queries[middle:]
 
     def more(self, count: int, part: int) -> FloatArray:
-        """Return new vectors of the same kind: of the source, or rows seen differently."""
+        """Return new vectors of the same kind: of the source, or perturbed rows."""
         if self.source:
             return self.source.rows(count, part)[0]
         rng = np.random.default_rng([count, part])
         return perturbed(self.vectors[rng.integers(0, len(self.vectors), count)], IMAGE_NOISE, rng)
 
     def near(self, rows: IntArray, count: int, seed: int) -> FloatArray:
-        """Return queries that look like some of these rows."""
+        """Return queries that are perturbations of some of these rows."""
         rng = np.random.default_rng(seed)
         return perturbed(self.vectors[rng.choice(rows, count)], IMAGE_NOISE, rng)
 
     def related(self, share: float, seed: int) -> BoolArray:
-        """Return a mask of the rows of one category and of those most like it: so many in all."""
+        """Return a mask of a share of all rows: those of one category and of the most similar."""
         sizes = np.bincount(self.category)
         means = np.zeros((len(sizes), self.vectors.shape[1]), dtype=np.float64)
         np.add.at(means, self.category, self.vectors)
@@ -98,9 +98,9 @@ def load_dataset(
     rows: int | None,
     count: int,
 ) -> Dataset:
-    """Return the vectors of files, at most `rows` of them; what is missing is made.
+    """Return the vectors of files, at most `rows` of them; without a file, generated ones.
 
-    Raises InputError, with what would be right, for a file that cannot be used.
+    Raises InputError, which says what is expected, for an unusable file.
     """
     if vectors is None:
         dataset = generate_dataset(rows or DEFAULT_ROWS, count)
@@ -152,7 +152,7 @@ def load_vectors(path: Path) -> FloatArray:
 
 
 def named_rows(path: Path, count: int) -> dict[str, IntArray]:
-    """Return the rows that each filter of a JSON file keeps: {"name": [row, ...]}."""
+    """Return the rows that each filter of a JSON file matches: {"name": [row, ...]}."""
     wanted = f'{path}: needs {{"name": [row, ...]}} with rows from 0 to {count - 1:,}'
     try:
         filters = json.loads(path.read_bytes())
@@ -173,7 +173,7 @@ def categories(vectors: FloatArray) -> IntArray:
     means = sample[: min(GROUPS, len(sample) // 8)]
     for _ in range(ROUNDS):
         nearest = np.argmax(sample @ means.T, axis=1)
-        sums = means * np.float32(1e-3)  # an empty one stays where it is
+        sums = means * np.float32(1e-3)  # an empty cluster keeps its mean
         np.add.at(sums, nearest, sample)
         means = unit(sums)
     parts = [

@@ -62,7 +62,7 @@ def resident_bytes() -> int | None:
 
 
 def trimmed_bytes() -> int | None:
-    """Return it after what is free was given back to the system."""
+    """Return `resident_bytes` after free memory was returned to the system."""
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
@@ -71,7 +71,7 @@ def trimmed_bytes() -> int | None:
 
 
 class Peak:
-    """The most memory that was seen."""
+    """The peak of the sampled resident memory."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -84,7 +84,7 @@ class Peak:
     @classmethod
     @contextmanager
     def sampled(cls) -> Iterator["Peak"]:
-        """Look at the memory 50 times a second."""
+        """Sample the memory 50 times a second."""
         peak = cls()
         watcher = Thread(target=peak._watch, daemon=True)
         watcher.start()

@@ -1,4 +1,4 @@
-"""The engine as a worker runs it: fed by records, its writer behind, answers of products."""
+"""Our engine, run as in a worker: records in, products out, a background writer."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -48,7 +48,7 @@ class EngineStuckError(RuntimeError):
 
 
 def new_engine(dim: int) -> Engine:
-    """Return a running engine whose writer's failures `wait_until_idle` raises."""
+    """Return a running engine; `wait_until_idle` raises failures of its background writer."""
     failures: list[Exception] = []
     engine = Engine(MODEL, dim, hooks=Hooks(on_error=failures.append, on_freed=trim_memory))
     _failures[engine] = failures
@@ -88,7 +88,7 @@ def vectors_record(row: int, vector: FloatArray, order: int) -> VectorsRecord:
 
 
 def delete_records(row: int, order: int) -> tuple[Record, Record, Record]:
-    """Return what the pipelines write for a delete: a marker of each kind."""
+    """Return what the pipelines write for a delete: a tombstone of each kind."""
     at = (order, 0, 0)
     return (
         BaseRecord(str(row), at, deleted=True),
@@ -113,14 +113,14 @@ def wait_until_idle(
     ask: Sequence[FloatArray] | FloatArray = (),
     watch: Callable[[Engine], object] | None = None,
 ) -> None:
-    """Wait until graphs, lists and curves are as good as they get.
+    """Wait until graphs, lists and cost curves are finished.
 
-    Meanwhile some of `ask` are searched for, as in real life: the engine chooses its settings on
-    queries that were asked.
+    Meanwhile some of `ask` are searched for, as in production: the engine tunes itself on recent
+    queries.
     """
     deadline = time.monotonic() + LONGEST_S
     quiet, asked = 0, 0
-    while quiet < 2:  # twice: between two steps it may look settled
+    while quiet < 2:  # twice: it may seem settled between two steps
         if asked < min(ASKED, len(ask)):
             engine.search(Query(ask[asked], top_k=100))
             asked += 1
@@ -146,7 +146,7 @@ def ids_of(answer: Answer) -> IntArray:
 def search_function(
     engine: Engine, k: int, target: float, filters: Filters = NO_FILTER
 ) -> Callable[[FloatArray], TimedSearches]:
-    """Return what searches all queries, one by one, for k products."""
+    """Return a function that searches all queries, one by one, for k products."""
 
     def search(query: FloatArray) -> Answer:
         return engine.search(Query(query, filters, k, target))

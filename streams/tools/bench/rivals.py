@@ -1,4 +1,4 @@
-"""Bare graph libraries: vectors by number, no products, filters, updates or growth."""
+"""Bare HNSW libraries: vectors by number, no products, filters, updates or growth."""
 
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -11,8 +11,8 @@ from streams.tools.bench.clustered import IntArray
 from streams.tools.bench.truth import recall
 from visualsearch.types import FloatArray
 
-MOST_EF = 6_000
-CLOSE = 1.03  # the least ef is found up to so much
+MAX_EF = 6_000
+EF_TOLERANCE = 1.03  # ratio within which the least ef is found
 
 
 class Rival(Protocol):
@@ -112,7 +112,7 @@ MAKERS: dict[str, tuple[str, Maker]] = {  # name: the module that it needs, how 
 
 
 def missing_rivals() -> dict[str, str]:
-    """Return the rivals that are not installed, and how to have them."""
+    """Return the rivals that are not installed, and how to install them."""
     return {
         name: f"{module} is not installed, {name} is left out: pip install 'visualsearch[bench]'"
         for name, (module, _) in MAKERS.items()
@@ -121,7 +121,7 @@ def missing_rivals() -> dict[str, str]:
 
 
 def search_function(rival: Rival, k: int, ef: int) -> Callable[[FloatArray], TimedSearches]:
-    """Return what searches all queries, one by one, for k rows."""
+    """Return a function that searches all queries, one by one, for k rows."""
     return lambda queries: time_searches(
         lambda query: rival.search(query, k, ef), lambda found: found, queries
     )
@@ -140,9 +140,9 @@ def least_ef(
         return low
     while not reaches(high):
         low, high = high, 2 * high
-        if high > MOST_EF:
+        if high > MAX_EF:
             return None
-    while high > low * CLOSE and high - low > 1:
+    while high > low * EF_TOLERANCE and high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if reaches(middle) else (middle, high)
     return high

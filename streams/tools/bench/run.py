@@ -1,4 +1,4 @@
-"""The measurements in their order, and those that were asked for."""
+"""Run the requested measurements in their order."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,10 +9,10 @@ from typing import Any
 
 from streams.tools.bench import host
 from streams.tools.bench.amounts import EVERY
-from streams.tools.bench.bars import verdicts
 from streams.tools.bench.context import TARGET, Bench, K, Measurement
 from streams.tools.bench.rivals import missing_rivals
 from streams.tools.bench.store import Store
+from streams.tools.bench.targets import verdicts
 
 Started = Callable[[str], object]
 
@@ -20,7 +20,7 @@ Started = Callable[[str], object]
 def measure(
     bench: Bench, names: Sequence[str], store: Store, started: Started = lambda _: None
 ) -> dict[str, Any]:
-    """Return what was measured, now or before, and the verdicts: one object, fit for JSON."""
+    """Return new and stored measurements and the verdicts, as JSON values."""
     results: dict[str, dict[str, Any]] = {}
     try:
         for name in (known for known in EVERY if known in names):
@@ -41,12 +41,12 @@ def measure(
 
 
 def settings(bench: Bench) -> dict[str, Any]:
-    """Return all that figures depend on beside the data."""
+    """Return everything that the figures depend on besides the data."""
     return {"amounts": bench.amounts.as_dict(), "threads": bench.threads, "rivals": bench.rivals()}
 
 
 def describe_data(bench: Bench) -> dict[str, Any]:
-    """Return what is measured on."""
+    """Return the dataset's sizes, origin and checksum."""
     data = bench.data
     return {
         "n": bench.size,
@@ -72,7 +72,7 @@ def _measured(bench: Bench, name: str, store: Store) -> dict[str, Any]:
 
 
 def _finite(measured: Measurement) -> Measurement:
-    """Return it without what is no number: JSON has none for it."""
+    """Return it without NaN and infinities, which JSON lacks."""
     rows = [
         {what: None if isinstance(cell, float) and not isfinite(cell) else cell
          for what, cell in row.items()}

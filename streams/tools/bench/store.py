@@ -1,4 +1,4 @@
-"""Finished measurements in a folder, so that a run can be taken up again."""
+"""Finished measurements in a folder, so that a run can be resumed."""
 
 import hashlib
 import json
@@ -11,7 +11,10 @@ from streams.tools.bench.context import Measurement
 
 
 class Store:
-    """One JSON file per measurement, named for all that its figures depend on; None keeps none."""
+    """One JSON file per measurement, named by all that its figures depend on.
+
+    Without a folder nothing is stored.
+    """
 
     def __init__(self, folder: Path | None, rows: int, checksum: str, settings: object) -> None:
         self._folder = folder
@@ -25,7 +28,7 @@ class Store:
         return self._folder / f"{name}-{self._key}.json" if self._folder else None
 
     def get(self, name: str) -> dict[str, Any] | None:
-        """Return what was measured before; None if it was not, or the file is no whole one."""
+        """Return a stored measurement; None if there is none, or its file is invalid."""
         path = self.path(name)
         try:
             kept = json.loads(path.read_bytes()) if path else None
@@ -34,7 +37,7 @@ class Store:
         return kept if isinstance(kept, dict) and {"rows", "figures"} <= kept.keys() else None
 
     def put(self, name: str, measured: Measurement, about: dict[str, Any]) -> dict[str, Any]:
-        """Keep a measurement and what it was measured on; return both as one object."""
+        """Store a measurement and its conditions; return both as one object."""
         whole = {"measurement": name} | about | asdict(measured)
         if path := self.path(name):
             partial = path.with_suffix(".partial")

@@ -1,4 +1,4 @@
-"""What was measured, for people: a table each, and the verdicts."""
+"""Print the measurements as tables, then the verdicts."""
 
 import sys
 from typing import Any
@@ -12,7 +12,7 @@ MARKS = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[dim]·[/]"}
 
 
 def print_report(report: dict[str, Any], console: Console | None = None) -> None:
-    """Print every measurement with what it was measured on, then each bar with its verdict."""
+    """Print every measurement with its conditions, then each target with its verdict."""
     console = console or Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
     data, machine = report["data"], report["host"]
     console.print(
@@ -36,7 +36,7 @@ def print_report(report: dict[str, Any], console: Console | None = None) -> None
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
-    """Return a table of rows whose columns are all that occur in any of them."""
+    """Return a table with every column that occurs in a row."""
     table = Table(box=None, header_style="dim")
     columns = list(dict.fromkeys(name for row in rows for name in row))
     for name in columns:
@@ -57,7 +57,7 @@ def _verdicts(verdicts: list[dict[str, Any]]) -> Table:
     table = Table(box=None, header_style="dim")
     for name, justify in (("measurement", "left"), ("figure", "left"), ("", "right")):
         table.add_column(name, justify="right" if justify == "right" else "left")
-    table.add_column("bar")
+    table.add_column("target")
     table.add_column("")
     for verdict in verdicts:
         table.add_row(
@@ -65,7 +65,7 @@ def _verdicts(verdicts: list[dict[str, Any]]) -> Table:
             escape(
                 verdict["figure"] + (f" (worst of {verdict['of']})" if verdict["of"] > 1 else "")
             ),
-            "not seen" if verdict["value"] is None else f"{verdict['value']:,.4g}",
+            "not measured" if verdict["value"] is None else f"{verdict['value']:,.4g}",
             verdict["bar"],
             MARKS[verdict["met"]],
         )

@@ -15,7 +15,7 @@ def nearest(
 ) -> tuple[IntArray, FloatArray]:
     """Return the ids and cosines of the k best rows of each query, best first.
 
-    Of the given rows only, if some are given; both of shape (q, min(k, rows)).
+    `rows` restricts the search to these rows. Both are of shape (q, min(k, rows)).
     """
     count = len(vectors) if rows is None else len(rows)
     ids = np.empty((len(queries), 0), dtype=np.int64)

@@ -1,7 +1,7 @@
 """A broker on this machine, for demo, tests and laptops: Apache Kafka in KRaft mode, one JVM.
 
-`start_broker` finds a way to it (see `sources`), starts it on loopback and returns
-once it answers; `stop_broker` and `broker_status` know it again by the state in its data folder.
+`start_broker` finds Apache Kafka (see `sources`), starts it on loopback and returns once it
+answers. `stop_broker` and `broker_status` find it by the state file in its data folder.
 """
 
 from streams.tools.broker.errors import BrokerError

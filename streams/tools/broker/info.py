@@ -1,4 +1,4 @@
-"""What a started broker is, and the state that lets a later process find it again."""
+"""A started broker, and the state file by which a later process finds it."""
 
 import json
 import os
@@ -14,8 +14,8 @@ STATE_FILE = "state.json"
 class BrokerInfo:
     """A broker that answers on `bootstrap`.
 
-    `version` is "unknown" and `pid`, `data_dir` are None where the broker is not ours (external);
-    `source` names the way it was found: bootstrap, kafka-home, maven or docker.
+    Of an external broker, `version` is "unknown" and `pid` and `data_dir` are None. `source` is
+    bootstrap, kafka-home, maven or docker.
     """
 
     kind: BrokerKind
@@ -27,7 +27,7 @@ class BrokerInfo:
 
     @property
     def label(self) -> str:
-        """Name the broker for a person, as in "Apache Kafka 4.3.1 (maven) at 127.0.0.1:9092"."""
+        """A name for people, such as "Apache Kafka 4.3.1 (maven) at 127.0.0.1:9092"."""
         names = {"apache-kafka": "Apache Kafka", "external": "external Kafka"}
         version = "" if self.version == "unknown" else f" {self.version}"
         return f"{names[self.kind]}{version} ({self.source}) at {self.bootstrap}"
@@ -39,9 +39,9 @@ class BrokerInfo:
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """Classes that the JVM dumps into `scratch` as it exits in good order.
+    """The JVM's class archive: dumped to `scratch` on a clean exit.
 
-    Whoever stops it moves them to `kept`, so that a half-written dump is never used.
+    The process that stops the JVM moves it to `kept`, so that a partial dump is never used.
     """
 
     scratch: str
@@ -50,7 +50,7 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class BrokerState:
-    """A started broker and what identifies its process: `started` differs for a recycled pid."""
+    """A started broker; `started`, its process's start time, tells a recycled pid apart."""
 
     info: BrokerInfo
     port: int
@@ -60,14 +60,14 @@ class BrokerState:
 
 
 def write_state(data_dir: Path, state: BrokerState) -> None:
-    """Replace the state file in one step, so that no reader meets half of one."""
+    """Replace the state file atomically."""
     temporary = data_dir / f".{STATE_FILE}.{os.getpid()}"
     temporary.write_text(json.dumps(asdict(state), indent=2) + "\n", encoding="utf-8")
     temporary.replace(data_dir / STATE_FILE)
 
 
 def read_state(data_dir: Path) -> BrokerState | None:
-    """Read the state of the last start; None where there is none or it cannot be understood."""
+    """Read the state of the last start; None if it is missing or invalid."""
     try:
         raw = json.loads((data_dir / STATE_FILE).read_text(encoding="utf-8"))
         info = BrokerInfo(**raw["info"])

@@ -68,7 +68,7 @@ def jvm_launcher(
 
 
 def archive_flag(archive: Path | None) -> tuple[list[str], Archive | None]:
-    """Return the JVM's flag to use the archive of classes, or to dump one that is yet to be."""
+    """Return the JVM's flag to use the class archive, or to dump it at exit if it is missing."""
     if archive is None:
         return [], None
     if archive.exists():

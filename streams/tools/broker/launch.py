@@ -1,4 +1,4 @@
-"""How a source says that a broker can be started, and what it needs to know for that."""
+"""The interface of the sources of a broker: their input and their results."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class LaunchRequest:
-    """What is wanted of a source: environment, folders, and where progress is told."""
+    """Input of a source: environment, folders, and a callback for progress messages."""
 
     data_dir: Path
     cache_dir: Path
@@ -52,8 +52,8 @@ class Unavailable:
 
 
 class BrokerSource(Protocol):
-    """One way to a broker; it raises BrokerError where the user asked for it and it is broken."""
+    """A source of brokers. Raises BrokerError if the user configured it and it is unusable."""
 
     def __call__(self, request: LaunchRequest) -> Launcher | Unavailable:
-        """Find the broker, or say why this way is closed."""
+        """Return a launcher of the broker, or why the source is unavailable."""
         ...

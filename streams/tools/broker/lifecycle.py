@@ -22,7 +22,7 @@ LOG = "broker.log"
 
 
 def log_to_stderr(message: str) -> None:
-    """Tell of progress without touching standard output, which may be JSON."""
+    """Print progress to stderr: stdout may be JSON."""
     print(message, file=sys.stderr, flush=True)
 
 
@@ -88,7 +88,7 @@ def stop_broker(data_dir: Path | str = DEFAULT_DATA_DIR, *, deadline_s: float = 
 
 
 def _keep_archive(archive: Archive | None, *, whole: bool) -> None:
-    """Keep the classes that the JVM dumped as it ended, unless it was killed meanwhile."""
+    """Keep the class archive that the JVM dumped as it ended, unless it was killed meanwhile."""
     if archive is None or not Path(archive.scratch).exists():
         return
     if whole:
@@ -98,7 +98,7 @@ def _keep_archive(archive: Archive | None, *, whole: bool) -> None:
 
 
 def default_cache_dir(environ: Mapping[str, str]) -> Path:
-    """Return the folder of fetched things: XDG_CACHE_HOME, else ~/.cache, and our name."""
+    """Return the cache folder: `visualsearch` in XDG_CACHE_HOME, else in ~/.cache."""
     base = environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "visualsearch"
 
@@ -122,7 +122,7 @@ def _usable_folder(folder: Path) -> Path:
 
 
 def _same_port(running: BrokerInfo, port: int | None, timeout_s: float) -> BrokerInfo:
-    """Return the running broker once it answers; another port cannot be had without a stop."""
+    """Return the running broker once it answers. Raises BrokerError for another port."""
     if port is not None and running.bootstrap != f"{LOOPBACK}:{port}":
         raise BrokerError(
             f"The broker of this folder already runs at {running.bootstrap}; stop it first.",

@@ -1,4 +1,4 @@
-"""Processes that outlive us: started detached, recognized for certain, stopped by pid."""
+"""Detached processes: started, identified by pid and start time, and stopped."""
 
 import contextlib
 import os
@@ -84,7 +84,7 @@ def _gone_within(pid: int, started: str, seconds: float) -> bool:
 
 
 def log_tail(log: Path, lines: int = LOG_TAIL_LINES) -> str:
-    """Return the last lines of a log, or a word that there are none."""
+    """Return the last lines of a log, or a note that there are none."""
     try:
         text = log.read_text(encoding="utf-8", errors="replace")
     except OSError:

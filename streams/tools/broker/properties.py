@@ -31,7 +31,7 @@ def new_cluster_id() -> str:
 
 
 def server_properties(node: Node) -> dict[str, str]:
-    """Return the broker's settings: small, quick to start, and honest about message sizes.
+    """Return the settings of a small broker that starts quickly.
 
     The quorum is static (`controller.quorum.voters`), so that the controller's port may differ
     from start to start. The log cleaner is on by default since Kafka 4 and stays so.

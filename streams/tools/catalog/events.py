@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from streams.tools.catalog.pictures import shrink
+from streams.tools.catalog.image_shrinking import shrink
 from streams.tools.catalog.rows import RejectedRow, Row
 from visualsearch.contracts.errors import SchemaError, from_validation
 from visualsearch.contracts.events import CHOICES, Product, ProductCreated, ProductUpdated

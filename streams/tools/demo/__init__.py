@@ -1,1 +1,1 @@
-"""The demonstration: a broker, a worker and a catalog; searches and events, measured."""
+"""The demonstration: a broker, a worker and a catalog, with searches and events measured."""

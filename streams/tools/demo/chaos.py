@@ -1,4 +1,4 @@
-"""Kill -9 in the middle of a load: how long searches wait, and whether anything is lost by it."""
+"""Kill the worker (kill -9) during a load; measure how long a search waits, check for losses."""
 
 import threading
 import time
@@ -22,7 +22,7 @@ _DEADLINE_MS = 180_000  # a start may take long on a busy machine
 
 
 class Chaos:
-    """Kills a worker once and starts its successor; a search asked in between tells the gap."""
+    """Kills a worker once and starts another; a search sent in between measures the gap."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Chaos:
         self._answer: Future[SearchResult] | None = None
 
     def kill_and_restart(self) -> None:
-        """Kill the worker, ask a search, start a worker; a second call does nothing."""
+        """Kill the worker, send a search, start a worker; a second call does nothing."""
         if self._answer is not None:
             return
         self._killed_at = time.monotonic()
@@ -54,13 +54,13 @@ class Chaos:
         self._worker = self._start_again()
 
     def wait_for_answer(self) -> None:
-        """Strike if that is still to be done; return once the search is answered.
+        """Kill the worker if that was not done yet; return once the search is answered.
 
-        Raises StageError, TimeoutError.
+        Raises DemoError, TimeoutError.
         """
         self.kill_and_restart()
         self._worker.wait_ready()
-        assert self._answer is not None  # noqa: S101 - since the strike
+        assert self._answer is not None  # noqa: S101 - set by the kill
         result = self._answer.result()
         self._answered.wait()
         if result.error is not None:
@@ -68,7 +68,7 @@ class Chaos:
         self._say(f"first answer {self._answered_at - self._killed_at:.1f} s after the kill")
 
     def recovery(self, settings: Settings, url: str) -> Recovery:
-        """Check what the successor serves, and return all there is to tell. Raises FsckError."""
+        """Run fsck on the new worker; return the gap and the report. Raises FsckError."""
         from streams.tools.fsck.check import Check, Options
         from streams.tools.fsck.worker import WorkerClient
 
@@ -90,12 +90,12 @@ class Chaos:
 
 
 class _FsckProgress:
-    """Tells the steps of a check, a line each."""
+    """Reports the steps of fsck, a line each."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
 
     def step(self, name: str, total: int | None) -> "ReportProgress":
-        """Tell of a step; how much of it is done is not shown."""
+        """Report the start of a step; its progress is not shown."""
         self._say(f"fsck: {name}" if total is None else f"fsck: {name} ({total:,})")
         return lambda _: None

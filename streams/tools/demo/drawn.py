@@ -5,17 +5,17 @@ from collections import Counter
 from collections.abc import Iterator
 
 from streams.tools.catalog.publish import ReadyProduct
-from streams.tools.demo.goods import Question, Truth, interleave
+from streams.tools.demo.dataset import Question, Truth, interleave
 from streams.tools.demo.photos import phone_sized
 from visualsearch.contracts.events import ImageSource, Product
 from visualsearch.datasets.drawn import DrawnProduct, draw_catalog, draw_photo
 
 _OTHER_SEED = 8  # products that the catalog does not hold
-_COLORS_ASKED = 2  # per kind: those of which there are most
+_COLORS_ASKED = 2  # per kind: the commonest
 
 
 class DrawnDataset:
-    """Products drawn while they are published; the two commonest colors of a kind are asked."""
+    """Products drawn while they are published; queries ask for a kind's two commonest colors."""
 
     def __init__(self, total: int, seed: int = 7) -> None:
         self.total = total
@@ -33,13 +33,13 @@ class DrawnDataset:
             self.truth[drawn.product_id] = truth
             self._patterns.setdefault(truth, drawn.pattern)
             product = to_product(drawn)
-            self._loaded.append(without_pictures(product))
+            self._loaded.append(without_images(product))
             yield ReadyProduct(drawn.product_id, number, product)
 
     def prepare(self, fresh: int) -> None:
-        """Draw the photos of what is asked for, and other products. Call after `products`."""
+        """Draw the photos of the queries, and other products. Call after `products`."""
         for number, truth in enumerate(self._asked_labels()):
-            # As patterned as one of the right answers: a shopper photographs what exists.
+            # With the pattern of one of the right products: a shopper photographs what exists.
             pattern = self._patterns[truth]
             self._photos[truth] = draw_photo(truth.kind, truth.color, pattern, number)
         self._fresh = [to_product(drawn) for drawn in draw_catalog(2 * fresh, _OTHER_SEED)]
@@ -69,7 +69,7 @@ class DrawnDataset:
         """Return a loaded product with the images of another one."""
         loaded = self._loaded[number % len(self._loaded)]
         other = self._fresh[(2 * number + 1) % len(self._fresh)]
-        return with_pictures(loaded, other.images)
+        return with_images(loaded, other.images)
 
     def offer_product_id(self, number: int) -> str:
         """Return the id of a product from the catalog's other half."""
@@ -82,7 +82,7 @@ class DrawnDataset:
         return second if product_id == first else first
 
     def phone_photo(self) -> bytes:
-        """Blow up a drawn photo."""
+        """Return an enlarged drawn photo."""
         return phone_sized(next(iter(self._photos.values())))
 
     def _asked_labels(self) -> list[Truth]:
@@ -120,12 +120,12 @@ def to_product(drawn: DrawnProduct) -> Product:
     )
 
 
-def without_pictures(product: Product) -> Product:
+def without_images(product: Product) -> Product:
     """Return a product to remember: its images would fill the memory."""
-    return with_pictures(product, [])
+    return with_images(product, [])
 
 
-def with_pictures(product: Product, images: list[ImageSource]) -> Product:
+def with_images(product: Product, images: list[ImageSource]) -> Product:
     """Return a copy of a product with these images."""
     import msgspec
 

@@ -1,4 +1,4 @@
-"""What a demonstration found out, as plain numbers."""
+"""The figures of a demonstration."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -42,8 +42,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     the first min(10, n) hits, n products of the kind being held; right color among the first
     min(10, m), m products of that kind in that color being held (11 of a catalog of 640); null
     where the catalog's truth is not known. `photo`: a photo alone; `both`: a photo and "in
-    <another color>". `chaos`: null unless the worker was killed; `load_s` then has its absence
-    in it.
+    <another color>". `chaos`: null unless the worker was killed; `load_s` then includes its
+    downtime.
     """
 
     products: int
@@ -91,7 +91,7 @@ def percentiles_by_kind(measured: Iterable[tuple[str, float]]) -> PercentilesByK
 
 
 def flat(figures: Figures) -> dict[str, Any]:
-    """Return the JSON's values: the percentiles by kind stand beside the overall ones."""
+    """Return JSON values, with the percentiles by kind next to the overall ones."""
     values: dict[str, Any] = msgspec.to_builtins(figures)
     for name in ("freshness_ms", "search_ms"):
         values[name] |= values[name].pop("by_kind")

@@ -1,10 +1,9 @@
-"""Single events at a steady rate, each followed until a search answer shows it.
+"""Publish single events at a steady rate; search for each until a result shows it.
 
-What is measured is what a client sees: from handing an event to the producer until an answer
-that could only be given with the event applied is in hand. It includes the asking, a search
-through the topics every 20 ms or every twentieth of the time waited so far, so it is an upper
-bound. The rarer asking of late events, and the few at a time, keep a busy machine from being
-drowned in questions about how busy it is.
+Freshness is what a client sees: from handing an event to the producer until a result that proves
+the event applied. It is an upper bound, as it includes polling by searches through the topics.
+The pause between polls is 20 ms or 5 % of the time waited so far; few polls run at a time. So a
+busy machine is not flooded with them.
 """
 
 import asyncio
@@ -18,7 +17,7 @@ from typing import Literal
 
 import msgspec
 
-from streams.tools.demo.goods import DemoDataset
+from streams.tools.demo.dataset import DemoDataset
 from visualsearch.client.messages import OutgoingMessage
 from visualsearch.client.producer import Producer
 from visualsearch.client.search_client import SearchClient
@@ -37,18 +36,18 @@ from visualsearch.contracts.events import (
 from visualsearch.contracts.search import QuerySpec, SearchFilters, SearchRequest, SearchResult
 
 EventKind = Literal["create", "update", "offer", "delete"]
-_TURN: tuple[EventKind, ...] = ("create", "offer", "update", "delete")
-_LAG = 8  # turns between a product's creation and its deletion: it has been seen by then
-_EVERY_S = 0.02
-_SHARE = 0.05  # of the time waited so far: the error stays as small as that
-_AT_ONCE = 4  # probes under way
+_CYCLE: tuple[EventKind, ...] = ("create", "offer", "update", "delete")
+_LAG = 8  # cycles between a product's creation and its deletion: it has been seen by then
+_POLL_S = 0.02
+_POLL_SHARE = 0.05  # of the time waited so far: bounds the relative error
+_MAX_PROBES = 4  # at a time
 _GIVE_UP_S = 20.0
-_PRICE = 100_000.0  # no shop asks it: a price of its own tells each offer apart
+_PRICE = 100_000.0  # above real prices: a unique price identifies each offer
 
 
 @dataclass(frozen=True, slots=True)
 class FreshnessEvent:
-    """An event, a search that its application changes, and how the changed answer looks."""
+    """An event, a search whose result it changes, and a test for the changed result."""
 
     kind: EventKind
     event: ProductEvent
@@ -58,47 +57,47 @@ class FreshnessEvent:
 
 @dataclass(frozen=True, slots=True)
 class FreshnessSample:
-    """An event's kind and the milliseconds until a search showed it."""
+    """An event's kind, and the milliseconds until a search showed it."""
 
     kind: EventKind
     took_ms: float
 
 
-def plan_events(goods: DemoDataset, count: int) -> list[FreshnessEvent]:
+def plan_events(dataset: DemoDataset, count: int) -> list[FreshnessEvent]:
     """Return creations, offers, updates and deletions in turn.
 
-    A deletion takes a product that was created eight turns before; until there is one, an offer
-    takes its turn. So the catalog's own products all stay.
+    A deletion is of a product that was created eight cycles before; until there is one, an offer
+    takes its place. So no product of the catalog is deleted.
     """
-    lag = min(_LAG, max(count // len(_TURN) // 2, 1))
+    lag = min(_LAG, max(count // len(_CYCLE) // 2, 1))
     singles = []
     for number in range(count):
-        turn, kind = number // len(_TURN), _TURN[number % len(_TURN)]
-        if kind == "delete" and turn < lag:
+        cycle, kind = number // len(_CYCLE), _CYCLE[number % len(_CYCLE)]
+        if kind == "delete" and cycle < lag:
             kind = "offer"
-        singles.append(_single(kind, goods, number, turn, lag))
+        singles.append(_single(kind, dataset, number, cycle, lag))
     return singles
 
 
 def _single(
-    kind: EventKind, goods: DemoDataset, number: int, turn: int, lag: int
+    kind: EventKind, dataset: DemoDataset, number: int, cycle: int, lag: int
 ) -> FreshnessEvent:
     event_id, now = f"single-{number}", datetime.now(UTC)
     if kind == "offer":
-        product_id, price = goods.offer_product_id(number), _PRICE + number
+        product_id, price = dataset.offer_product_id(number), _PRICE + number
         offer = ProductOffer(product_id=product_id, price=price, currency="EUR", in_stock=True)
-        probe = _probe(goods, product_id, SearchFilters(price_min=price, price_max=price))
+        probe = _probe(dataset, product_id, SearchFilters(price_min=price, price_max=price))
         event = ProductOfferUpdated(event_id=event_id, occurred_at=now, product=offer)
         return FreshnessEvent(kind, event, probe, lambda result: bool(result.hits))
     if kind == "update":
-        tag, given = f"updated-{turn}", goods.changed_product(turn)
-        # Price and stock left out: the product keeps its offer, whatever that is by now.
+        tag, given = f"updated-{cycle}", dataset.changed_product(cycle)
+        # Without price and stock: the product keeps its current offer.
         given = msgspec.structs.replace(given, price=None, currency=None, in_stock=None)
     else:
-        made = turn - lag if kind == "delete" else turn
-        tag, given = f"created-{made}", goods.new_product(made)
+        made = cycle - lag if kind == "delete" else cycle
+        tag, given = f"created-{made}", dataset.new_product(made)
     product = _tagged(given, tag)
-    probe = _probe(goods, product.product_id, SearchFilters(tags=[tag]))
+    probe = _probe(dataset, product.product_id, SearchFilters(tags=[tag]))
     if kind == "delete":
         gone = ProductReference(product_id=product.product_id)
         deleted = ProductDeleted(event_id=event_id, occurred_at=now, product=gone)
@@ -112,7 +111,7 @@ def _single(
 
 
 def _tagged(product: Product, tag: str) -> Product:
-    """Mark a product and its images, so that a filter and a hit tell this version of it."""
+    """Add a tag to a product and its images: a filter and a hit then identify this version."""
     images = [
         ImageSource(f"{tag}-{n}", image.url, image.data, image.kind)
         for n, image in enumerate(product.images)
@@ -120,14 +119,14 @@ def _tagged(product: Product, tag: str) -> Product:
     return msgspec.structs.replace(product, tags=[*(product.tags or []), tag], images=images)
 
 
-def _probe(goods: DemoDataset, product_id: str, filters: SearchFilters) -> SearchRequest:
-    """Ask for what only this product can answer. Another's vectors are the query: no model call."""
-    like = goods.another_product_id(product_id)
+def _probe(dataset: DemoDataset, product_id: str, filters: SearchFilters) -> SearchRequest:
+    """Search with filters that only this product passes, by another's vectors: no model call."""
+    like = dataset.another_product_id(product_id)
     return SearchRequest(request_id="", query=QuerySpec(similar_to=like), filters=filters, top_k=1)
 
 
 def _has(product: Product) -> Callable[[SearchResult], bool]:
-    """Say yes to an answer with this version's text (the tag) and its images (their ids)."""
+    """Return a test for hits with this version's image ids."""
     ids = {image.image_id for image in product.images}
     return lambda result: any(hit.image_id in ids for hit in result.hits)
 
@@ -141,14 +140,14 @@ async def measure_freshness(
     per_s: float = 5.0,
     progress: Callable[[int], None] = lambda _: None,
 ) -> list[FreshnessSample]:
-    """Publish the events at a steady rate and follow each. Raises TimeoutError for one unseen.
+    """Publish the events at a steady rate and wait for each. Raises TimeoutError.
 
-    A product is deleted only once it was seen: on a busy machine its creation may take longer than
-    the time between the two.
+    A product is deleted only once it was seen: on a busy machine that may take longer than the
+    eight cycles between its creation and its deletion.
     """
     started = time.perf_counter()
     done = 0
-    slots = asyncio.Semaphore(_AT_ONCE)
+    slots = asyncio.Semaphore(_MAX_PROBES)
     seen: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     async def one(number: int, single: FreshnessEvent) -> FreshnessSample:
@@ -193,4 +192,4 @@ async def _follow(
                 f"{single.kind} of {event.product.product_id}: no search showed it in "
                 f"{_GIVE_UP_S:.0f} s; the last one gave {last}"
             )
-        await asyncio.sleep(max(_EVERY_S, _SHARE * (seen_at - started)))
+        await asyncio.sleep(max(_POLL_S, _POLL_SHARE * (seen_at - started)))

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from streams.tools.demo.dataset import QuestionKind, Truth
 from streams.tools.demo.figures import Figures
-from streams.tools.demo.goods import QuestionKind, Truth
 from streams.tools.demo.photos import thumbnail
 from streams.tools.demo.searching import TimedAnswer
 from streams.web.gallery import GallerySection, HitImageUrl, gallery_page, inline_image_urls
@@ -22,7 +22,7 @@ def shown_searches(
 ) -> tuple[dict[str, list[GallerySection]], HitImageUrl]:
     """Return some searches of each kind, and their hits' images, fetched from the worker.
 
-    To be called before the products are changed: images that are replaced are gone.
+    Call it before products are changed: replaced images are no longer served.
     """
     groups = {
         heading: [_answered(a, truth) for a in _some(asked, kind)]
@@ -49,7 +49,7 @@ def write_page(
 
 
 def facts(figures: Figures) -> dict[str, str]:
-    """Return the figures as a person reads them."""
+    """Return the figures as text, by name."""
     fresh, search = figures.freshness_ms, figures.search_ms
     shown = {
         "products searchable": f"{figures.products:,}",
@@ -81,7 +81,7 @@ def facts(figures: Figures) -> dict[str, str]:
 
 
 def _some(asked: Sequence[TimedAnswer], kind: QuestionKind) -> list[TimedAnswer]:
-    """Take every n-th distinct question of a kind, so that all sorts of things are shown."""
+    """Take every n-th distinct question of a kind, for variety."""
     distinct = list({id(a.question): a for a in asked if a.question.kind == kind}.values())
     step = max(len(distinct) // _SHOWN, 1)
     return distinct[::step][:_SHOWN]

@@ -1,4 +1,4 @@
-"""Photos made of other images."""
+"""Photos made from other images."""
 
 import io
 
@@ -24,7 +24,7 @@ def thumbnail(data: bytes) -> bytes:
 
 
 def mirrored(data: bytes) -> bytes:
-    """Return an image's mirror image: the same thing in bytes that nobody has seen."""
+    """Return an image's mirror image: the same product in new bytes."""
     return jpeg(ImageOps.mirror(decode_image(data)))
 
 

@@ -1,4 +1,4 @@
-"""The demonstration from beginning to end; each step says what it does."""
+"""Run the demonstration, and report each step."""
 
 import asyncio
 import time
@@ -17,12 +17,12 @@ from streams.tools.catalog.arrival import ArrivalWatch
 from streams.tools.catalog.publish import LoadResult, ReadyProduct, publish
 from streams.tools.catalog.rows import RejectedRow
 from streams.tools.catalog.searchable import wait_for_watermark
-from streams.tools.demo.ahead import PrefetchIterator
 from streams.tools.demo.chaos import Chaos
+from streams.tools.demo.dataset import DemoDataset
 from streams.tools.demo.figures import Figures, percentiles_by_kind, precisions
 from streams.tools.demo.freshness import FreshnessSample, measure_freshness, plan_events
-from streams.tools.demo.goods import DemoDataset
 from streams.tools.demo.page import shown_searches, write_page
+from streams.tools.demo.prefetch import PrefetchIterator
 from streams.tools.demo.searching import TimedAnswer, ask_all, phone_photo_ms, precision
 from streams.tools.demo.stage import (
     DemoError,
@@ -39,10 +39,10 @@ _AHEAD = 200  # products in memory at most
 
 
 class ProgressReporter(Protocol):
-    """Where the steps are told: a terminal, or nowhere."""
+    """Shows the steps of the demonstration."""
 
     def say(self, text: str) -> None:
-        """Tell of a step."""
+        """Report a step."""
 
     def bar(self, text: str, total: int) -> "Callable[[int], None]":
         """Show a bar; call what is returned with how much of `total` is done."""
@@ -50,7 +50,7 @@ class ProgressReporter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DemoPlan:
-    """What to show and how much of it."""
+    """Options of the demonstration."""
 
     data_dir: Path
     port: int
@@ -62,7 +62,7 @@ class DemoPlan:
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """The figures, and where the worker's page is while it is up."""
+    """The figures, and the URL of the worker's page while it is up."""
 
     figures: Figures
     url: str
@@ -81,11 +81,11 @@ class _Loaded:
 def demonstration(
     make_settings: Callable[[str, str, Path], Settings],
     bootstrap: str | None,
-    goods: DemoDataset,
+    dataset: DemoDataset,
     plan: DemoPlan,
-    teller: ProgressReporter,
+    reporter: ProgressReporter,
 ) -> Iterator[DemoResult]:
-    """Run everything and give the figures while the worker is still up; then take it all down.
+    """Run all steps, yield the figures while the worker is still up, then stop everything.
 
     `make_settings(bootstrap, prefix, data folder)` makes the worker's settings. Raises
     VisualSearchError, ConnectionError, TimeoutError.
@@ -93,20 +93,22 @@ def demonstration(
     began = time.perf_counter()
     folder = plan.data_dir / "demo"
     with ExitStack() as stack:
-        products = PrefetchIterator(goods.products(), _AHEAD)  # drawn while broker and worker start
+        products = PrefetchIterator(
+            dataset.products(), _AHEAD
+        )  # drawn while broker and worker start
         stack.callback(products.close)
-        teller.say("starting the broker")
+        reporter.say("starting the broker")
         broker = stack.enter_context(running_broker(plan.data_dir / "broker", bootstrap))
-        teller.say(broker.label)
+        reporter.say(broker.label)
         prefix = f"demo-{uuid.uuid4().hex[:8]}-"
         settings = make_settings(broker.bootstrap, prefix, folder / "worker")
-        teller.say(f"creating topics {prefix}*")
+        reporter.say(f"creating topics {prefix}*")
         stack.enter_context(temporary_topics(settings))
-        teller.say("starting the worker")
+        reporter.say("starting the worker")
         log = folder / "worker.log"
         worker = stack.enter_context(running_worker(settings, plan.port, log))
         url = worker.wait_ready()
-        teller.say(f"worker ready: {url} (log: {log})")
+        reporter.say(f"worker ready: {url} (log: {log})")
         topics = settings.topics
         client = SearchClient(settings.kafka(), topics.search_requests, topics.search_results)
         stack.callback(client.close)
@@ -117,12 +119,12 @@ def demonstration(
             port = urlsplit(url).port or 0
             return stack.enter_context(running_worker(settings, port, folder / "worker-2.log"))
 
-        chaos = Chaos(worker, start_again, client, teller.say) if plan.chaos else None
-        loaded = _load(settings, goods, products, producer, client, plan, teller, chaos)
-        asked = _run_searches(goods, client, plan, teller)
-        groups, show = shown_searches(url, asked, goods.truth)
-        photo_ms = _phone_photo(goods, client, folder, teller)
-        fresh = _events(settings, goods, client, producer, plan, teller)
+        chaos = Chaos(worker, start_again, client, reporter.say) if plan.chaos else None
+        loaded = _load(settings, dataset, products, producer, client, plan, reporter, chaos)
+        asked = _run_searches(dataset, client, plan, reporter)
+        groups, show = shown_searches(url, asked, dataset.truth)
+        photo_ms = _phone_photo(dataset, client, folder, reporter)
+        fresh = _events(settings, dataset, client, producer, plan, reporter)
         figures = Figures(
             products=loaded.products,
             vectors=loaded.vectors,
@@ -131,7 +133,9 @@ def demonstration(
             freshness_ms=percentiles_by_kind((f.kind, f.took_ms) for f in fresh),
             search_ms=percentiles_by_kind((a.question.kind, a.took_ms) for a in asked),
             phone_photo_to_40_ms=photo_ms,
-            **precisions({k: precision(asked, goods.truth, k) for k in ("words", "photo", "both")}),
+            **precisions(
+                {k: precision(asked, dataset.truth, k) for k in ("words", "photo", "both")}
+            ),
             dead_letters=count_messages(settings, topics.dead_letters),
             broker=broker.label,
             encoder=loaded.model,
@@ -140,30 +144,30 @@ def demonstration(
             chaos=None if chaos is None else chaos.recovery(settings, url),
         )
         write_page(folder / "page.html", groups, show, figures)
-        teller.say(f"images of queries and hits: {folder / 'page.html'}")
+        reporter.say(f"images of queries and hits: {folder / 'page.html'}")
         yield DemoResult(figures, url)
-        teller.say("stopping")
+        reporter.say("stopping")
 
 
 def _load(
     settings: Settings,
-    goods: DemoDataset,
+    dataset: DemoDataset,
     products: Iterable[ReadyProduct | RejectedRow],
     producer: Producer,
     client: SearchClient,
     plan: DemoPlan,
-    teller: ProgressReporter,
+    reporter: ProgressReporter,
     chaos: Chaos | None,
 ) -> _Loaded:
-    """Publish the catalog and wait until all of it is searchable; chaos strikes half-way."""
+    """Publish the catalog and wait until it is searchable; `chaos` kills the worker half-way."""
     topics = settings.topics
     with ArrivalWatch(settings.kafka(), topics.index_log, topics.dead_letters) as watch:
         began = time.perf_counter()
-        show = teller.bar("publishing", goods.total)
+        show = reporter.bar("publishing", dataset.total)
 
         def published(load: LoadResult) -> None:
             show(load.position)
-            if chaos is not None and load.position >= goods.total // 2:
+            if chaos is not None and load.position >= dataset.total // 2:
                 chaos.kill_and_restart()
 
         load = publish(
@@ -175,13 +179,13 @@ def _load(
             progress=published,
         )
         if chaos is not None:
-            chaos.wait_for_answer()  # nobody answers yet, and the records of the load are kept
+            chaos.wait_for_answer()  # `watch` still gets the load's records afterwards
         for row in load.rejected:
-            teller.say(f"rejected {row.where}: {row.message} [{row.code}]")
+            reporter.say(f"rejected {row.where}: {row.message} [{row.code}]")
         total = len(load.published)
-        show = teller.bar("indexing", total)
-        with ThreadPoolExecutor(1) as beside:  # this process has nothing else to do meanwhile
-            prepared = beside.submit(goods.prepare, max(plan.events // 4, 1))
+        show = reporter.bar("indexing", total)
+        with ThreadPoolExecutor(1) as pool:  # this process is otherwise idle meanwhile
+            prepared = pool.submit(dataset.prepare, max(plan.events // 4, 1))
             arrived = watch.wait(load.published, progress=lambda state: show(total - state.waiting))
             failed = arrived.dead_lettered
             shown = [p for p in load.published if p.image_count and p.product_id not in failed]
@@ -192,42 +196,42 @@ def _load(
         prepared.result()
     assert result.index is not None  # noqa: S101 - the watermark was read from it
     index = result.index
-    teller.say(f"{index.products:,} products searchable after {seconds:.1f} s")
+    reporter.say(f"{index.products:,} products searchable after {seconds:.1f} s")
     return _Loaded(load, seconds, index.products, index.vectors, index.model)
 
 
 def _run_searches(
-    goods: DemoDataset, client: SearchClient, plan: DemoPlan, teller: ProgressReporter
+    dataset: DemoDataset, client: SearchClient, plan: DemoPlan, reporter: ProgressReporter
 ) -> list[TimedAnswer]:
     """Search by words, by photo and by both, one at a time."""
-    questions = goods.questions()
-    return ask_all(client, questions, plan.searches, teller.bar("searching", plan.searches))
+    questions = dataset.questions()
+    return ask_all(client, questions, plan.searches, reporter.bar("searching", plan.searches))
 
 
 def _phone_photo(
-    goods: DemoDataset, client: SearchClient, folder: Path, teller: ProgressReporter
+    dataset: DemoDataset, client: SearchClient, folder: Path, reporter: ProgressReporter
 ) -> float | None:
-    photo = goods.phone_photo()
+    photo = dataset.phone_photo()
     if photo is None:
         return None
     file = folder / "phone-photo.jpg"
     file.write_bytes(photo)
     slowest = max(phone_photo_ms(client, file))
-    teller.say(f"a phone photo of {len(photo) / 1e6:.1f} MB to 40 hits: {slowest:.0f} ms")
+    reporter.say(f"a phone photo of {len(photo) / 1e6:.1f} MB to 40 hits: {slowest:.0f} ms")
     return round(slowest, 1)
 
 
 def _events(
     settings: Settings,
-    goods: DemoDataset,
+    dataset: DemoDataset,
     client: SearchClient,
     producer: Producer,
     plan: DemoPlan,
-    teller: ProgressReporter,
+    reporter: ProgressReporter,
 ) -> list[FreshnessSample]:
-    """Publish single events at a steady rate and see each in a search."""
-    singles = plan_events(goods, plan.events)
-    show = teller.bar(f"single events at {plan.per_s:g}/s", len(singles))
+    """Publish single events at a steady rate and measure when a search shows each."""
+    singles = plan_events(dataset, plan.events)
+    show = reporter.bar(f"single events at {plan.per_s:g}/s", len(singles))
     topic = settings.topics.product_events
     return asyncio.run(
         measure_freshness(client, producer, topic, singles, per_s=plan.per_s, progress=show)

@@ -1,4 +1,4 @@
-"""Searches one at a time through the topics, timed as their client sees them, and judged."""
+"""Search through the topics, one search at a time; measure client latency and precision."""
 
 import base64
 import time
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from streams.tools.catalog.pictures import shrink
+from streams.tools.catalog.image_shrinking import shrink
 from streams.tools.catalog.searchable import Searcher
-from streams.tools.demo.goods import Question, QuestionKind, Truth
+from streams.tools.demo.dataset import Question, QuestionKind, Truth
 from visualsearch.contracts.search import (
     QueryImage,
     QuerySpec,
@@ -27,7 +27,7 @@ _DEADLINE_MS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class TimedAnswer:
-    """A question, its answer, and the milliseconds from sending to having it."""
+    """A question, its result, and the milliseconds from request to result."""
 
     question: Question
     result: SearchResult
@@ -36,7 +36,7 @@ class TimedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """Shares of right hits, averaged over the questions of one kind."""
+    """Precision by product kind, color, and both, averaged over the questions of one kind."""
 
     kind: float
     color: float
@@ -63,9 +63,9 @@ def ask_all(
     times: int,
     progress: Callable[[int], None] = lambda _: None,
 ) -> list[TimedAnswer]:
-    """Ask `times` questions, one after the other, from the first again when there are fewer.
+    """Ask `times` questions, one after the other, repeating them if there are fewer.
 
-    Raises RuntimeError for an answer that is an error: every question here has an answer.
+    Raises RuntimeError for a result that is an error.
     """
     requests = [to_request(question) for question in questions]
     asked = []
@@ -101,7 +101,7 @@ def phone_photo_ms(searcher: Searcher, file: Path, times: int = 5) -> list[float
 def precision(
     asked: Sequence[TimedAnswer], truth: Mapping[str, Truth], kind: QuestionKind
 ) -> Precision | None:
-    """Judge the answers to each distinct question of a kind; None where nothing is known.
+    """Return the precision of the results of each distinct question; None without known truth.
 
     `kind`: the share of the right kind among the first min(10, n) hits, where n products of that
     kind are held. `color`, and kind and color together: among the first min(10, m), where m

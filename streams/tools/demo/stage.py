@@ -1,4 +1,4 @@
-"""What a demonstration stands on: a broker, topics of its own and a worker, taken down again."""
+"""The demonstration's environment: broker, temporary topics and worker, removed afterwards."""
 
 import os
 import re
@@ -27,14 +27,14 @@ _TAIL = 15
 
 
 class DemoError(VisualSearchError):
-    """The worker of the demonstration does not run."""
+    """The demonstration's worker failed, or made no product searchable."""
 
     code = "worker_failed"
 
 
 @contextmanager
 def running_broker(folder: Path, bootstrap: str | None) -> Iterator[BrokerInfo]:
-    """Give a broker; one that was not running before is stopped again. Raises BrokerError."""
+    """Yield a broker; stop it afterwards if it was not running before. Raises BrokerError."""
     ours = bootstrap is None and broker_status(folder) is None
     info = start_broker(folder, bootstrap=bootstrap, preferred_port=USUAL_PORT)
     try:
@@ -48,7 +48,7 @@ def running_broker(folder: Path, bootstrap: str | None) -> Iterator[BrokerInfo]:
 def temporary_topics(settings: Settings) -> Iterator[None]:
     """Create the topics under the settings' prefix, and delete them afterwards.
 
-    A prefix of its own for each run makes the next run start from nothing, and at once.
+    Each run has its own prefix, so that the next one starts empty and at once.
     """
     specs = topic_specs(settings.topics)
     create_topics(settings.bootstrap, specs)
@@ -66,7 +66,7 @@ class WorkerProcess:
     log: Path
 
     def wait_ready(self, timeout_s: float = _START_S) -> str:
-        """Return its base URL once it is ready. Raises StageError with the end of its log."""
+        """Return its base URL once it is ready. Raises DemoError with the end of its log."""
         give_up_at = time.monotonic() + timeout_s
         while time.monotonic() < give_up_at:
             written = self.log.read_bytes()
@@ -79,12 +79,12 @@ class WorkerProcess:
         raise DemoError(f"the worker was not ready in {timeout_s:.0f} s, see {self.log}")
 
     def kill(self) -> None:
-        """End it as a crash does: nothing is finished, nothing said."""
+        """Kill it with SIGKILL, as a crash would."""
         self.process.kill()
         self.process.wait()
 
     def stop(self) -> int:
-        """Ask it to stop and return its exit status; kill it past its own deadline."""
+        """Send SIGTERM, and SIGKILL after a timeout; return the exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -96,9 +96,9 @@ class WorkerProcess:
 
 @contextmanager
 def running_worker(settings: Settings, port: int, log: Path) -> Iterator[WorkerProcess]:
-    """Start a worker; it is gone when the context ends.
+    """Start a worker; stop it when the context ends.
 
-    A session of its own keeps Ctrl-C from it: it is stopped by us, after its last answer.
+    It runs in a session of its own, so that Ctrl-C does not reach it before the context ends.
     """
     make_folder(log.parent)
     environ = os.environ | {

@@ -1,4 +1,4 @@
-"""What is measured: an encoder, and what requests say beside the query itself."""
+"""A configuration to evaluate: an encoder, and fields of the search requests."""
 
 import json
 from collections.abc import Mapping
@@ -31,14 +31,14 @@ class Configuration:
 
     @property
     def index_key(self) -> tuple[Any, ...]:
-        """Return what decides the vectors and the index: equal ones share them."""
+        """The key of the index: configurations with equal keys share one."""
         return self.encoder, self.prompts, self.device, self.recall_target
 
 
 def read_configuration(given: str, base: Configuration) -> Configuration:
     """Return a configuration from a JSON file, or one that differs by its encoder alone.
 
-    What a file does not say is as in `base`. Raises ConfigurationError.
+    Fields that a file lacks are as in `base`. Raises ConfigurationError.
     """
     path = Path(given)
     if path.suffix != ".json":

@@ -1,4 +1,4 @@
-"""From judged queries to figures with intervals, and to tests of one configuration's lead."""
+"""Metrics with confidence intervals, and significance tests between two configurations."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -33,7 +33,7 @@ def figures(run: EvaluationRun) -> dict[str, dict[str, Estimate]]:
 
 
 def compared(one: EvaluationRun, other: EvaluationRun) -> dict[str, dict[str, Difference]]:
-    """Return, by group and metric, the first run less the second; p-values are Holm's."""
+    """Return the first run minus the second by group and metric; p-values are Holm-corrected."""
     mine, theirs = _by_group(one), _by_group(other)
     found: dict[str, dict[str, Difference]] = {}
     for group, metrics in mine.items():
@@ -46,7 +46,7 @@ def compared(one: EvaluationRun, other: EvaluationRun) -> dict[str, dict[str, Di
 
 
 def shown_share(run: EvaluationRun) -> Estimate | None:
-    """Return the share of the catalog that the answers show; None without searches."""
+    """Return the share of the catalog's products that are hits; None without searches."""
     answers = [[hit.product_id for hit in judged.hits] for judged in run.judged]
     return coverage(answers, run.products) if answers else None
 
@@ -65,7 +65,7 @@ def latency(run: EvaluationRun) -> dict[str, dict[str, Estimate]]:
 
 
 def report(runs: Sequence[EvaluationRun], ks: Sequence[int]) -> dict[str, Any]:
-    """Return all of it as plain values, for machines."""
+    """Return all metrics as JSON values."""
     found: dict[str, Any] = {"ks": list(ks), "configurations": [_one(run) for run in runs]}
     if len(runs) == 2:
         found["comparison"] = {
@@ -77,7 +77,7 @@ def report(runs: Sequence[EvaluationRun], ks: Sequence[int]) -> dict[str, Any]:
 
 
 def worst(run: EvaluationRun, ks: Sequence[int], count: int) -> list[int]:
-    """Return the places of the queries that scored least, the worst first."""
+    """Return the indexes of the queries with the lowest NDCG, the worst first."""
     name = f"{WORST_BY}@{max(ks)}"
     order = sorted(range(len(run.judged)), key=lambda place: run.judged[place].scores[name])
     return order[:count]
@@ -89,7 +89,7 @@ def _one(run: EvaluationRun) -> dict[str, Any]:
         "name": run.name,
         "model": run.model,
         "products": run.products,
-        "pictures": run.pictures,
+        "pictures": run.image_count,
         "searches": len(run.judged),
         "preferences": len(run.preferred),
         "lines_with_unknown_products": run.unknown,

@@ -1,4 +1,4 @@
-"""Ask every query of a file of one shop, and judge each answer."""
+"""Run every query of a file on a local index, and score each result."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from streams.model.priority_pool import Priority
+from streams.tools.evaluation.local_index import LocalIndex
 from streams.tools.evaluation.queries import (
     Preference,
     PreferenceItem,
@@ -17,7 +18,6 @@ from streams.tools.evaluation.queries import (
     read_image,
     to_request,
 )
-from streams.tools.evaluation.shop import LocalIndex
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.search import SearchHit, SearchPlan, TookMs
 from visualsearch.evaluation.preference import agreement
@@ -30,7 +30,7 @@ DEADLINE_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class JudgedSearch:
-    """One search: its answer, and its scores by metric."""
+    """One search: its hits, and its scores by metric."""
 
     search: SearchCase
     hits: Sequence[SearchHit]
@@ -41,15 +41,15 @@ class JudgedSearch:
 
 @dataclass(slots=True)
 class EvaluationRun:
-    """All queries of a file, asked of one configuration."""
+    """The results of all queries of a file with one configuration."""
 
     name: str
     model: str
     products: int
-    pictures: int
+    image_count: int
     judged: list[JudgedSearch] = field(default_factory=list)
     preferred: list[tuple[Preference, float]] = field(default_factory=list)
-    unknown: list[int] = field(default_factory=list)  # lines with a relevant product that is none
+    unknown: list[int] = field(default_factory=list)  # lines that name a product not in the catalog
 
 
 async def run(
@@ -61,9 +61,9 @@ async def run(
     overrides: Mapping[str, Any],
     progress: Callable[[], None] = lambda: None,
 ) -> EvaluationRun:
-    """Ask and judge, one query after the other: times are those of a worker with nothing else.
+    """Run and score one query after the other: times are those of an otherwise idle worker.
 
-    Raises QueriesError, with the line, for a query that gets an error for an answer.
+    Raises QueriesError, with the line, for a query whose result is an error.
     """
     stats = local_index.engine.stats()
     found = EvaluationRun(name, local_index.engine.model, stats.products, stats.vectors)

@@ -1,4 +1,4 @@
-"""The report as a page: figures, and images of the queries that scored least."""
+"""The report as an HTML page: metrics, and images of the queries with the lowest scores."""
 
 import base64
 import io
@@ -9,8 +9,8 @@ from PIL import Image
 
 from streams.tools.evaluation.figures import ALL, compared, figures, latency, shown_share, worst
 from streams.tools.evaluation.judge import EvaluationRun, JudgedSearch
+from streams.tools.evaluation.local_index import LocalIndex
 from streams.tools.evaluation.queries import to_request
-from streams.tools.evaluation.shop import LocalIndex
 from streams.web.gallery import GallerySection, gallery_page, jpeg_url
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.search import SearchHit
@@ -19,18 +19,18 @@ from visualsearch.errors import ImageError
 from visualsearch.evaluation.sampling import Estimate
 
 WORST = 12  # queries
-_SHOWN = 10  # hits of each, and as many of what was missed
+_SHOWN = 10  # hits of each, and as many missed products
 _SIDE = 240  # pixels
-_NO_PICTURE = "data:,"
+_NO_IMAGE = "data:,"
 
 
 async def page(
-    runs: Sequence[EvaluationRun], shops: Sequence[LocalIndex], ks: Sequence[int], folder: Path
+    runs: Sequence[EvaluationRun], indexes: Sequence[LocalIndex], ks: Sequence[int], folder: Path
 ) -> str:
-    """Return HTML that stands alone: no script, no other file."""
+    """Return self-contained HTML: no script, no other file."""
     groups: dict[str, list[GallerySection]] = {}
     shown: dict[tuple[str, str], str] = {}
-    for run, local_index in zip(runs, shops, strict=True):
+    for run, local_index in zip(runs, indexes, strict=True):
         answers: list[GallerySection] = []
         for place in worst(run, ks, WORST):
             judged = run.judged[place]
@@ -40,7 +40,7 @@ async def page(
                     shown[key] = _data_url(await local_index.image_bytes(*key))
             answers += _sections(judged, hits, missed, folder, ks)
         if answers:
-            groups[f"{run.name}: the queries that scored least"] = answers
+            groups[f"{run.name}: the queries with the lowest scores"] = answers
     lead = "; ".join(
         f"{run.name} ({run.model}): {len(run.judged):,} searches, {len(run.preferred):,} "
         f"preferences, {run.products:,} products"
@@ -48,7 +48,7 @@ async def page(
     )
     return gallery_page(
         "Evaluation", lead, groups,
-        lambda hit: shown.get((hit.product_id, hit.image_id), _NO_PICTURE), _facts(runs),
+        lambda hit: shown.get((hit.product_id, hit.image_id), _NO_IMAGE), _facts(runs),
     )  # fmt: skip
 
 
@@ -70,14 +70,14 @@ def _sections(
     marks = [hit.product_id in grades for hit in hits]
     yield GallerySection(judged.search.query_text, note, hits, _query_images(judged, folder), marks)
     if missed:
-        yield GallerySection("", "relevant, and not shown", missed)
+        yield GallerySection("", "relevant, but not among the hits", missed)
 
 
 def _query_images(judged: JudgedSearch, folder: Path) -> list[bytes]:
-    """Return the images that were searched with, small; what is at a URL is not fetched."""
+    """Return thumbnails of the query's images; images at URLs are not fetched."""
     try:
         request = to_request(judged.search, folder, depth=1, overrides={})
-    except SchemaError:  # gone since it was asked
+    except SchemaError:  # a file was deleted since the search
         return []
     data = [base64.b64decode(image.data) for image in request.query.images if image.data]
     return [small for one in data if (small := _thumbnail(one)) is not None]
@@ -98,7 +98,7 @@ def _missed(local_index: LocalIndex, judged: JudgedSearch) -> list[SearchHit]:
 
 def _data_url(data: bytes | None) -> str:
     small = None if data is None else _thumbnail(data)
-    return _NO_PICTURE if small is None else jpeg_url(small)
+    return _NO_IMAGE if small is None else jpeg_url(small)
 
 
 def _thumbnail(data: bytes) -> bytes | None:
@@ -129,7 +129,7 @@ def _facts(runs: Sequence[EvaluationRun]) -> Mapping[str, str]:
             of = "" if group == ALL else f"{group}, "
             for name, change in changes.items():
                 span = f"{change.low:+.3f} to {change.high:+.3f}"
-                facts[f"{runs[0].name} less {runs[1].name}: {of}{name}"] = (
+                facts[f"{runs[0].name} minus {runs[1].name}: {of}{name}"] = (
                     f"{change.mean:+.3f} ({span}), p {change.p:.3f}"
                 )
     return facts

@@ -16,8 +16,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from streams.tools.catalog.image_shrinking import shrink
 from streams.tools.catalog.jsonl_rows import jsonl_rows
-from streams.tools.catalog.pictures import shrink
 from streams.tools.catalog.rows import RejectedRow
 from visualsearch.contracts.errors import SchemaError, from_validation
 from visualsearch.contracts.search import SearchRequest
@@ -35,7 +35,7 @@ class QueriesError(VisualSearchError):
 
 
 class PreferenceItem(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """One thing that is compared in a preference: exactly one of the three."""
+    """An item of a preference: exactly one of image, text and product."""
 
     image: str | None = None
     text: Annotated[str, Meta(min_length=1, max_length=2000)] | None = None
@@ -71,7 +71,7 @@ class SearchCase:
 
     @property
     def query_text(self) -> str:
-        """Return what is asked in words, for people."""
+        """The text of the query, for people."""
         query = self.body["query"]
         texts = [query.get("text"), *(text.get("text") for text in query.get("texts", ()))]
         return ", ".join(text for text in texts if text)
@@ -79,7 +79,7 @@ class SearchCase:
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """Which of several things people find closest to an anchor."""
+    """A human judgment: `closer` is more similar to `anchor` than each of `others`."""
 
     line: int
     anchor: PreferenceItem
@@ -137,7 +137,7 @@ def to_request(
     `overrides` are a configuration's fields, which win over the line's. Raises SchemaError.
     """
     body = _merge(search.body, overrides)
-    # The largest k that is judged, and never fewer than the line itself shows.
+    # The largest k of the metrics, but at least the line's own.
     body["top_k"] = max(depth, int(body.get("top_k", 0)))
     body["query"] = dict(body["query"])
     if images := body["query"].get("images"):
@@ -148,7 +148,7 @@ def to_request(
 
 
 def read_image(name: str, folder: Path, field: str) -> bytes:
-    """Return an image as it is sent. Raises SchemaError for what is no image."""
+    """Return an image as it is sent. Raises SchemaError if it cannot be read or decoded."""
     try:
         return shrink((folder / name).read_bytes())
     except OSError as error:
@@ -179,14 +179,14 @@ def _line(number: int, row: Mapping[str, Any], folder: Path) -> SearchCase | Pre
         grades = judged.relevant
     body.pop("relevant")
     body.pop("groups", None)
-    spelt = _expand_shorthands(body)
-    probe = spelt | {"query": _without_paths(spelt["query"], folder)}
+    expanded = _expand_shorthands(body)
+    probe = expanded | {"query": _without_paths(expanded["query"], folder)}
     request = _to_search_request({"request_id": "check", **probe})
     query = request.query
     if not (query.images or query.texts or query.image or query.text
             or query.similar_to or query.vector):  # fmt: skip
         raise SchemaError("query_empty", "query: give an `image`, a `text` or both", field="query")
-    return SearchCase(number, spelt, grades, tuple(judged.groups))
+    return SearchCase(number, expanded, grades, tuple(judged.groups))
 
 
 def _expand_shorthands(body: dict[str, Any]) -> dict[str, Any]:
@@ -209,7 +209,7 @@ def _expand_shorthands(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_paths(query: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return a query as the schema knows it: each path, once seen to be there, as a URL."""
+    """Return a query that fits the schema: each path is checked and replaced by a URL."""
     images = query.get("images")
     if not isinstance(images, list):
         return dict(query)

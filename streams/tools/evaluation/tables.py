@@ -1,4 +1,4 @@
-"""Figures of an evaluation, for people."""
+"""Tables of an evaluation's metrics."""
 
 import sys
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from streams.tools.evaluation.judge import EvaluationRun
 from streams.tools.evaluation.page import interval
 
 _WIDE = 140  # columns of a file or a pipe
-_CLEAR = 0.05
+_SIGNIFICANT = 0.05
 
 
 def print_runs(runs: Sequence[EvaluationRun], console: Console | None = None) -> None:
@@ -19,13 +19,13 @@ def print_runs(runs: Sequence[EvaluationRun], console: Console | None = None) ->
     console = console or Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
     for run in runs:
         console.print(
-            f"{run.name}: {run.model}, {run.products:,} products, {run.pictures:,} images, "
+            f"{run.name}: {run.model}, {run.products:,} products, {run.image_count:,} images, "
             f"{len(run.judged):,} searches, {len(run.preferred):,} preferences",
             style="bold", markup=False, soft_wrap=True,
         )  # fmt: skip
         console.print(_figures(run))
     if len(runs) == 2:
-        console.print(f"{runs[0].name} less {runs[1].name}", style="bold", markup=False)
+        console.print(f"{runs[0].name} minus {runs[1].name}", style="bold", markup=False)
         console.print(_differences(*runs))
 
 
@@ -54,7 +54,7 @@ def _differences(one: EvaluationRun, other: EvaluationRun) -> Table:
                 "" if group == ALL else group, name, f"{change.mean:+.3f}",
                 f"{change.low:+.3f} to {change.high:+.3f}", f"{change.p:.3f}",
                 f"{change.better:,}", f"{change.worse:,}", f"{change.same:,}",
-                style="bold" if change.p < _CLEAR else None,
+                style="bold" if change.p < _SIGNIFICANT else None,
             )  # fmt: skip
     return table
 

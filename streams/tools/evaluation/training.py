@@ -1,11 +1,11 @@
-"""Heads for attributes from a catalog's own labels, in the file that a worker loads."""
+"""Train attribute classifiers (heads) on a catalog's own labels."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from streams.tools.evaluation.shop import LocalIndex
+from streams.tools.evaluation.local_index import LocalIndex
 from visualsearch.attributes import heads
 from visualsearch.attributes.guesser import Guesser, Head, zero_shot
 from visualsearch.attributes.heads import LabeledProduct
@@ -19,21 +19,22 @@ _PAGE = 1024
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LearnedAttribute:
-    """One attribute of the catalog: both heads, measured alike, and which one is kept."""
+    """One attribute of the catalog: both heads, measured alike, and the better one."""
 
     trained: Head
     zero_shot: Head
     kept: Head
 
 
-def labeled_products(shop: LocalIndex, group_by: str | None) -> list[LabeledProduct]:
-    """Return a shop's products with their own attributes, and their category as one of these.
+def labeled_products(local_index: LocalIndex, group_by: str | None) -> list[LabeledProduct]:
+    """Return the products with vectors; their labels are their attributes and category.
 
-    `group_by` names the attribute that products of a style share; else a product is its own.
+    `group_by` names the attribute that products of a style share; without it, each product is a
+    group.
     """
     found = []
-    for product_id in _ids(shop):
-        both = shop.engine.product_with_vectors(product_id)
+    for product_id in _ids(local_index):
+        both = local_index.engine.product_with_vectors(product_id)
         if both is None or both[0].base is None or not len(both[1]):
             continue
         base = both[0].base
@@ -52,10 +53,10 @@ def learn(
     others: Sequence[LabeledProduct] = (),
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> tuple[Guesser, list[LearnedAttribute]]:
-    """Train what can be learned; attributes of the taxonomy without labels stay zero-shot.
+    """Train heads for attributes with enough labels; others of the taxonomy stay zero-shot.
 
-    With `others`, the figures are of these, and so is the choice between the two heads;
-    without, of cross-validation. Raises AttributesError if nothing can be learned.
+    The better of the two heads is kept, measured on `others`, or by cross-validation without
+    them. Raises AttributesError if no attribute has enough labels.
     """
     encode_texts = encoder.encode_texts
     known = {attribute.name: attribute for attribute in taxonomy}
@@ -65,7 +66,7 @@ def learn(
         progress(number, len(wanted))
         try:
             trained, zero = heads.train(products, name, values, known.get(name), encode_texts)
-        except ValueError:  # all of one style: nothing would be left to measure on
+        except ValueError:  # all products are of one style: none is left to measure on
             continue
         if others:
             trained = heads.measure(trained, others) or trained
@@ -85,8 +86,8 @@ def learn(
     return guesser, found
 
 
-def _ids(shop: LocalIndex) -> Iterator[str]:
+def _ids(local_index: LocalIndex) -> Iterator[str]:
     start = 0
-    while states := shop.engine.list_products(start, _PAGE):
+    while states := local_index.engine.list_products(start, _PAGE):
         yield from (state.product_id for state in states)
         start += len(states)

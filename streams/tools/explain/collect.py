@@ -8,7 +8,7 @@ from streams.ingest.retry import PREFIX as RETRY
 from streams.ingest.retry import RetryError, not_before_ms, parse_retry
 from streams.kafka.messages import SourceMessage
 from streams.tools.dlq.dead_letters import DeadLetter
-from streams.tools.explain.found import SeenDeadLetter, SeenEvent, SeenRecord, SeenRetry
+from streams.tools.explain.trace import SeenDeadLetter, SeenEvent, SeenRecord, SeenRetry
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.contracts.events import Product, ProductOfferUpdated
 from visualsearch.contracts.records import (

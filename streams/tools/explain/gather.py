@@ -19,7 +19,7 @@ from streams.tools.explain.collect import (
     seen_dead_letter,
     seen_retry,
 )
-from streams.tools.explain.found import (
+from streams.tools.explain.trace import (
     PIPELINES,
     ProductTrace,
     SeenDeadLetter,
@@ -188,10 +188,10 @@ def worker_state(url: str, product_id: str) -> tuple[WorkerState | None, str]:
     except (URLError, OSError, ValueError) as error:
         return None, f"no answer from {url}: {getattr(error, 'reason', error)}"
     try:
-        told = json.loads(body)
-        orders = {kind: order and tuple(order) for kind, order in told["orders"].items()}
+        state = json.loads(body)
+        orders = {kind: order and tuple(order) for kind, order in state["orders"].items()}
         return WorkerState(
-            told["model"], told["known"], told["searchable"], told["why"], orders
+            state["model"], state["known"], state["searchable"], state["why"], orders
         ), ""
     except (ValueError, KeyError, TypeError, AttributeError):
         return None, f"{url} has no index, or is not a worker"

@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.tools.dlq.tables import cell, console, to_seconds
-from streams.tools.explain.found import PIPELINES, ProductTrace, SeenEvent, SeenRecord, iso
+from streams.tools.explain.trace import PIPELINES, ProductTrace, SeenEvent, SeenRecord, iso
 from streams.tools.explain.verdict import ProductVerdict
 from visualsearch.contracts.records import Order
 

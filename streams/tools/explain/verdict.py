@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from streams.tools.explain.found import (
+from streams.tools.explain.trace import (
     PipelineName,
     ProductTrace,
     SeenDeadLetter,

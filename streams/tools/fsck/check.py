@@ -9,6 +9,7 @@ from typing import Protocol
 from streams.config.settings import Settings
 from streams.tools.fsck.cluster import Bounds, Cluster
 from streams.tools.fsck.compare import differences, matching, must_be_searchable
+from streams.tools.fsck.failures import failures
 from streams.tools.fsck.history import Claim, ExpectedProduct, History, decode
 from streams.tools.fsck.lateness import (
     PIPELINES,
@@ -17,17 +18,7 @@ from streams.tools.fsck.lateness import (
     wait_for_pipelines,
     wait_for_retries,
 )
-from streams.tools.fsck.letters import failures
 from streams.tools.fsck.log import content_hashes, fold_log
-from streams.tools.fsck.pictures import (
-    LEAST_COSINE,
-    ImageComparison,
-    ImageEncoder,
-    ImageToCheck,
-    Limits,
-    compare,
-    url_content_changed,
-)
 from streams.tools.fsck.report import Finding, Report
 from streams.tools.fsck.values import (
     FsckError,
@@ -35,6 +26,15 @@ from streams.tools.fsck.values import (
     MessagePosition,
     ServedProduct,
     format_position,
+)
+from streams.tools.fsck.vector_check import (
+    LEAST_COSINE,
+    ImageComparison,
+    ImageEncoder,
+    ImageToCheck,
+    Limits,
+    compare,
+    url_content_changed,
 )
 from streams.tools.fsck.worker import WorkerClient
 from visualsearch.contracts.errors import SchemaError

@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from streams.tools.fsck.letters import Failure
+from streams.tools.fsck.failures import Failure
 from streams.tools.fsck.values import (
     Message,
     MessagePosition,

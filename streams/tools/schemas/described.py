@@ -1,4 +1,4 @@
-"""What the contracts' types say of their fields: the text under each field, as it stands there."""
+"""Descriptions of the contracts' fields, read from the docstring under each field."""
 
 import ast
 import inspect

@@ -12,6 +12,7 @@ from typing import Any
 from streams.images.blobs import SCHEME
 from streams.indexer.records import to_engine_record
 from streams.kafka.messages import MESSAGE_UNREADABLE
+from streams.tools.fsck.failures import Failure, failures
 from streams.tools.fsck.history import decode, order_of
 from streams.tools.fsck.lateness import (
     PIPELINES,
@@ -19,7 +20,6 @@ from streams.tools.fsck.lateness import (
     wait_for_pipelines,
     wait_for_retries,
 )
-from streams.tools.fsck.letters import Failure, failures
 from streams.tools.fsck.values import Message, MessagePosition, format_position
 from streams.tools.fsck.worker import WorkerClient
 from streams.web.products import ProductsQuery, product_lines

@@ -1,10 +1,10 @@
-"""Building: from records to graphs, lists and curves, beside bare `add_items`."""
+"""Build times: ours from records to graphs, lists and cost curves, against bare `add_items`."""
 
 from streams.tools.bench.context import Bench, Measurement, TableRow
 
 
 def build(bench: Bench) -> Measurement:
-    """Report what building took: of ours until it was settled, though searchable long before."""
+    """Report the build times; ours until it is settled, though it is searchable long before."""
     if f"ours {bench.size}" not in bench.built:
         bench.engine()
     for name in bench.rivals():

@@ -1,4 +1,4 @@
-"""After many changes: what a fresh build of the same contents would do better."""
+"""Churn: compare an index after many changes with a fresh build of the same contents."""
 
 import time
 from collections.abc import Callable
@@ -24,15 +24,15 @@ TURNOVERS = (1, 3)
 EF = 200  # at which recall is compared: a plan may ask for more of one index than of the other
 TIE = 1e-4  # of scores that stand for ids: those of rows as they are stored
 LEFT = 0.001  # of the rows: those that the last searches still keep from being used again
-MOST_FRESH = 8_000  # changes wait while so many rows are on no graph: a steady load
+MOST_FRESH = 8_000  # changes pause above so many rows without a graph: a steady load
 
 
 def churn(bench: Bench) -> Measurement:
-    """Turn products over, then delete a quarter of them while searches go on."""
+    """Replace the vectors of products, then delete a quarter of them during searches."""
     result = Measurement([])
     for turnovers in TURNOVERS:
         bench.report(f"{turnovers} x turned over, in a process of its own")
-        # In this one an index would take memory that others have left to it, and look small.
+        # In this process an index would reuse freed memory, and seem too small.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             done = pool.submit(churn_products, bench.data, bench.amounts, turnovers).result()
         result.rows.extend(done.rows)
@@ -138,7 +138,7 @@ def _compare(
 
 
 def _recall(engine: Engine, queries: FloatArray, scores: FloatArray) -> float:
-    """Return the recall of walks of EF, whatever the plans of the engine ask for."""
+    """Return the recall of graph searches at a fixed ef, whatever the engine would plan."""
     trial = engine.trial()
     shares = [
         np.count_nonzero(trial.walk(Query(query, top_k=K), EF) >= best[-1] - TIE) / K
@@ -148,7 +148,7 @@ def _recall(engine: Engine, queries: FloatArray, scores: FloatArray) -> float:
 
 
 def _compaction(bench: Bench, result: Measurement) -> None:
-    """Delete many products; how long until nothing of them is left, with searches going on."""
+    """Delete many products during searches; measure the time until their rows are gone."""
     count = bench.amounts.deletes
     with bench.consume_engine() as engine:
         bench.report(f"{count:,} deletes, until compacted")
@@ -196,9 +196,9 @@ def _compaction(bench: Bench, result: Measurement) -> None:
 
 
 def _until_compacted(engine: Engine) -> Callable[[], bool]:
-    """Return what says whether dead rows are stored or graphs rebuilt, looking now and then.
+    """Return a function that tells whether compaction goes on; it looks at every 20th call.
 
-    What comes after it, measuring the curves again, is not waited for. A few dead rows stay.
+    Cost curves, measured again afterwards, are not waited for. A few dead rows stay.
     """
     looks = iter(range(10**9))
     quiet = 0

@@ -1,4 +1,4 @@
-"""Filters: of chance, near to the queries and far from them, beside what one does with hnswlib."""
+"""Filters: random, near the queries and far from them, against filtering with hnswlib."""
 
 import time
 from collections import Counter
@@ -20,7 +20,7 @@ OVER_FETCH = 1.5  # times what the filter's share asks for, then four times as m
 
 
 def filters(bench: Bench) -> Measurement:
-    """Measure recall, hits and time of every filter, under the queries that suit it."""
+    """Measure recall, hits and time of every filter, with queries chosen for it."""
     result = Measurement([])
     engine = bench.engine()
     rival = bench.rival("hnswlib-m16")
@@ -40,7 +40,7 @@ def filters(bench: Bench) -> Measurement:
 
 
 def _queries_of(bench: Bench, kept: FilterRows) -> list[tuple[str, FloatArray]]:
-    """Return the queries of a filter: any, or such as look like its rows or unlike them."""
+    """Return the queries of a filter: any for a random one, else similar and dissimilar ones."""
     queries, truth = bench.test_queries()
     count = bench.amounts.filtered
     if kept.name.startswith("random"):
@@ -74,7 +74,7 @@ def _measure_engine(
 
 
 def _after_a_change(engine: Engine, wanted: Filters, queries: FloatArray) -> TimedSearches:
-    """Search after an offer each: what searches with the same filters share ends with that."""
+    """Apply an offer before each search: it invalidates what searches with one filter share."""
 
     def changing() -> Iterator[FloatArray]:
         for query in queries:
@@ -89,7 +89,7 @@ def _after_a_change(engine: Engine, wanted: Filters, queries: FloatArray) -> Tim
 def _add(
     result: Measurement, whose: str, of: tuple[str, FilterRows, TimedSearches, IntArray], plan: str
 ) -> tuple[float, float]:
-    """Add a row; return the recall, and the hits as a share of those that there must be."""
+    """Add a row; return the recall, and the least number of hits as a share of the expected."""
     title, kept, done, truth = of
     wanted = truth.shape[1]
     share = recall(done.found, truth, K)
@@ -128,7 +128,7 @@ def _callback(rival: Hnswlib, kept: FilterRows, queries: FloatArray) -> TimedSea
 
 
 def _over_fetch(rival: Hnswlib, kept: FilterRows, queries: FloatArray) -> TimedSearches:
-    """Search for more and more, and keep what matches, until there are enough."""
+    """Fetch more and more rows, and keep the matching ones, until there are enough."""
     count = len(kept.mask)
     matching = int(np.count_nonzero(kept.mask))
     wanted = min(K, matching)

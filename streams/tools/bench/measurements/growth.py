@@ -40,7 +40,7 @@ def growth(bench: Bench) -> Measurement:
         )
         if rows not in (bench.size, bench.amounts.churned):
             with bench.consume_engine(rows):
-                pass  # nobody else needs it
+                pass  # closes it: no other measurement needs it
     if SIZES["200k"] in costs:
         result.figures["cost to 200k"] = costs[bench.size] / costs[SIZES["200k"]]
     return result

@@ -19,7 +19,7 @@ BUSY_FRESH = (1_000, 8_000)  # while inserting flat out the writer always has as
 QUERY_COUNT = 200  # queries that are asked over and over
 RIVAL = "hnswlib-m16"
 PACED_BATCH = 20  # products
-FLAT_ROUNDS = 4  # a p99 is of few searches, and the machine has its moods
+FLAT_ROUNDS = 4  # a p99 of few searches varies from round to round
 K_SEEN = 10
 
 
@@ -61,7 +61,7 @@ class _Session:
         self.parts = 100
 
     def new(self, count: int) -> FloatArray:
-        """Return vectors that were never there."""
+        """Return vectors that are not in the index."""
         self.parts += 1
         return self.bench.data.more(count, self.parts)
 
@@ -94,7 +94,7 @@ class _Session:
         self._row("idle", self._idle_searches(), self._truth(self.queries[:0]), 1, None)
 
     def _idle_searches(self) -> WatchedSearches:
-        """Search once everything is in its place, and in the cache."""
+        """Search once the index is settled and the caches are warm."""
         ours.wait_until_idle(self.engine)
         ours.search_function(self.engine, K, TARGET)(self.queries)
         left = iter(range(4 * len(self.queries)))

@@ -16,7 +16,7 @@ from streams.tools.bench.context import Bench, Measurement
 from visualsearch.engine import Engine, Layout
 
 LONGEST_S = 7_200
-DELETED_OF = 4  # one of so many: more than the share from which on a graph is rebuilt
+DELETED_OF = 4  # one of so many is deleted: above the share at which a graph is rebuilt
 PART = 5_000  # vectors that are read from the file at once
 
 

@@ -1,4 +1,4 @@
-"""Snapshot and restart: what writing costs the searches, and how soon a new process answers."""
+"""Snapshot and restart: search latency during the write, and a new process's time to answer."""
 
 import json
 import os
@@ -25,7 +25,7 @@ LONGEST_S = 7_200
 
 
 def recovery(bench: Bench) -> Measurement:
-    """Write a snapshot beside searches, then start a process that has nothing else."""
+    """Write a snapshot during searches, then restore it in a new process."""
     queries, truth = bench.test_queries()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -75,7 +75,7 @@ class _Written:
 
 
 def _beside(engine: Engine, folder: Path, queries: FloatArray) -> _Written:
-    """Search alone, beside the writer of a snapshot, and alone again."""
+    """Search alone, during the write of a snapshot, and alone again."""
     written = _Written(folder)
     errors: list[Exception] = []
 

@@ -1,4 +1,4 @@
-"""Search at equal recall: ours, grouping and re-scoring included, beside each bare graph."""
+"""Search at equal recall: ours, with grouping and re-scoring, against each bare graph."""
 
 from streams.tools.bench import ours, rivals
 from streams.tools.bench.clock import TimedSearches, pooled, ratio, run_alternating
@@ -12,8 +12,8 @@ TARGETS = (0.95, 0.98, 0.99)
 def search(bench: Bench) -> Measurement:
     """Measure every rival in turn, with the least ef that reaches the recall on what is timed.
 
-    Ours is told the target alone, and chooses by its own curves, so that it may find more. An ef
-    that is chosen on other queries found .977 or .988 where .98 was wanted: the ratio was luck.
+    Ours gets the recall target alone and plans by its cost curves, so that it may find more. An ef
+    chosen on other queries gave .977 or .988 for a target of .98: the ratio was luck.
     """
     result = Measurement([])
     engine = bench.engine()

@@ -1,4 +1,4 @@
-"""Searches beside a thread that applies records."""
+"""Searches while another thread applies records."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from streams.tools.bench.truth import best
 from visualsearch.engine import Engine
 from visualsearch.types import FloatArray, Query, Record
 
-LOOKED = 5  # searches from one look at the fresh rows to the next
+STATS_EVERY = 5  # searches between two reads of the number of fresh rows
 
 
 class Feeder:
@@ -50,7 +50,7 @@ class Feeder:
 
     @property
     def elapsed_s(self) -> float:
-        """Return for how long it has been at it."""
+        """Return the seconds since its start."""
         return time.perf_counter() - self._begun
 
     @property
@@ -96,7 +96,7 @@ class Feeder:
 
 @dataclass(slots=True)
 class WatchedSearches:
-    """Searches beside a feeder, and what was there when each began."""
+    """Searches beside a feeder, and the state of the index when each began."""
 
     searched: TimedSearches = field(default_factory=TimedSearches)
     queries: list[int] = field(default_factory=list)  # which query
@@ -104,7 +104,7 @@ class WatchedSearches:
     fresh: list[int] = field(default_factory=list)
 
     def with_fresh_rows(self, least_fresh: int) -> "WatchedSearches":
-        """Return the searches that found at least so many fresh rows."""
+        """Return the searches that began with at least so many fresh rows."""
         kept = [n for n, fresh in enumerate(self.fresh) if fresh >= least_fresh]
         took = self.searched
         return WatchedSearches(
@@ -132,7 +132,7 @@ def watch(
     fresh = 0
     while go_on():
         n = len(watched.queries)
-        if n % LOOKED == 0:
+        if n % STATS_EVERY == 0:
             fresh = engine.stats().fresh_rows
         which = n % len(queries)
         watched.queries.append(which)
@@ -145,7 +145,7 @@ def watch(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GrowingTruth:
-    """Exact answers while rows are being added: those of before, and scores of the new ones."""
+    """Exact answers while rows are added: those of the old rows, and scores of the new ones."""
 
     ids: IntArray  # of before, best first: (queries, k)
     scores: FloatArray
@@ -155,7 +155,7 @@ class GrowingTruth:
     def recall(self, which: int, added: int, found: IntArray, k: int) -> float:
         """Return the recall of an answer that began when `added` new rows were there.
 
-        Rows that came while it was searched for may be in it or not: they are left out.
+        Rows added during the search may be in the answer or not: they do not count.
         """
         known = found[found < self.first + added]
         wanted = k - (len(found) - len(known))
@@ -190,9 +190,9 @@ class GrowingTruth:
 
 
 def sample_searches(count: int, most: int = 400) -> list[int]:
-    """Return which of so many searches to look at.
+    """Return a random sample of the numbers of so many searches.
 
-    Their queries come round and round: one in every 220 would be of 10 of 200 queries only.
+    Queries repeat in a cycle: a regular sample, such as every 220th, would cover few of them.
     """
     looked: list[int] = np.random.default_rng(count).permutation(count)[:most].tolist()
     return looked

@@ -1,4 +1,4 @@
-"""Prices, stock, attributes and deletes: how many a second, and what searches notice."""
+"""Updates of offers, attributes and deletes: rates, and their effect on searches."""
 
 from collections.abc import Iterator, Sequence
 
@@ -113,7 +113,7 @@ def _cut(batches: Iterator[list[Record]], size: int) -> Sequence[list[Record]]:
 
 
 def _deletes(bench: Bench, engine: Engine, result: Measurement) -> None:
-    """Delete products, each by its three markers; none may be found afterwards."""
+    """Delete products, each by its three tombstones; none may be found afterwards."""
     bench.report("deletes")
     count = min(DELETED, bench.size // 4)
     gone = np.random.default_rng(SEED + 1).permutation(bench.size)[:count]

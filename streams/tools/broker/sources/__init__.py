@@ -1,4 +1,4 @@
-"""The ways to a broker, in the order in which they are tried; one file for each."""
+"""The sources of a broker, in the order in which they are tried; one module each."""
 
 from collections.abc import Mapping
 

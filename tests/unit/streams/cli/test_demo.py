@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from streams.tools.demo.dataset import Question, Truth, interleave
 from streams.tools.demo.figures import (
     Figures,
     Recovery,
@@ -15,7 +16,6 @@ from streams.tools.demo.figures import (
     precisions,
 )
 from streams.tools.demo.freshness import plan_events
-from streams.tools.demo.goods import Question, Truth, interleave
 from streams.tools.demo.page import facts
 from streams.tools.demo.searching import Precision, TimedAnswer, precision
 from streams.tools.fsck.report import Finding, Report

@@ -5,10 +5,10 @@ import math
 import pytest
 
 from streams.tools.bench.amounts import EVERY, NAMES, RECOVERY, Amounts
-from streams.tools.bench.bars import BARS
 from streams.tools.bench.context import Bench
 from streams.tools.bench.data import generate_dataset
 from streams.tools.bench.measurements import recovery as module
+from streams.tools.bench.targets import TARGETS
 
 
 def test_a_snapshot_and_a_restart_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,5 +34,5 @@ def test_it_is_a_command_of_its_own_and_held_to_bars() -> None:
     """`bench index` does not end the engine that the others share."""
     assert RECOVERY not in NAMES
     assert RECOVERY in EVERY
-    promised = {bar.figure for bar in BARS if bar.measurement == RECOVERY}
+    promised = {target.figure for target in TARGETS if target.measurement == RECOVERY}
     assert {"first answer s", "ivfpq bytes per vector", "recall@100 before the swap"} <= promised

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from streams.tools.catalog.events import EventType, row_product
-from streams.tools.catalog.pictures import MAX_BYTES, MAX_SIDE, shrink
+from streams.tools.catalog.image_shrinking import MAX_BYTES, MAX_SIDE, shrink
 from streams.tools.catalog.publish import LoadResult, ReadyProduct, products_of, publish
 from streams.tools.catalog.readers import open_catalog
 from streams.tools.catalog.rows import Catalog, RejectedRow, Row

@@ -20,7 +20,7 @@ from streams.tools.dlq.dead_letters import (
 from streams.tools.dlq.replay import ProductTopics, replay, replay_message
 from streams.tools.dlq.show import as_text, printable, readable
 from streams.tools.fsck import values as fsck
-from streams.tools.fsck.letters import failures
+from streams.tools.fsck.failures import failures
 from visualsearch.client.messages import OutgoingMessage
 from visualsearch.client.producer import SendError
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from streams.ingest.order import OriginalPosition
-from streams.tools.explain.found import (
+from streams.tools.explain.trace import (
     ProductTrace,
     SeenDeadLetter,
     SeenEvent,

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from streams.tools.fsck.failures import PREFIX, Failure, failures
 from streams.tools.fsck.history import (
     Claim,
     ExpectedImages,
@@ -15,7 +16,6 @@ from streams.tools.fsck.history import (
     newest,
     order_of,
 )
-from streams.tools.fsck.letters import PREFIX, Failure, failures
 from streams.tools.fsck.values import (
     Message,
     OfferFields,

@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from streams.tools.catalog.pictures import MAX_SIDE, shrink
+from streams.tools.catalog.image_shrinking import MAX_SIDE, shrink
 from tests.unit.visualsearch.encoders.test_image_metadata import BIG, profile_chunk, with_chunk
 from tests.unit.visualsearch.encoders.test_images import encoded, halves, near
 from visualsearch.encoders.images import decode_image

@@ -1,4 +1,4 @@
-"""A catalog of the user's: what it shows is not known, so nothing is judged."""
+"""The user's own catalog: what its products show is unknown, so precision is not measured."""
 
 import base64
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ import msgspec
 
 from streams.tools.catalog.publish import ReadyProduct, products_of
 from streams.tools.catalog.rows import Catalog, CatalogError, RejectedRow
-from streams.tools.demo.goods import Question, Truth, interleave
+from streams.tools.demo.dataset import Question, Truth, interleave
 from streams.tools.demo.photos import mirrored, phone_sized
 from visualsearch.contracts.events import ImageSource, Product
 
@@ -17,7 +17,7 @@ _FEWEST = 2  # one is changed while the other is searched with
 
 
 class CatalogDataset:
-    """Questions and events are made of the catalog's own titles, categories and images."""
+    """Makes queries and events from the catalog's titles, categories and images."""
 
     truth: Mapping[str, Truth]
 
@@ -41,8 +41,8 @@ class CatalogDataset:
                 self._read += 1
             yield item
 
-    def prepare(self, fresh: int) -> None:  # noqa: ARG002 - other goods draw ahead
-        """Check that there is something to show; the rest is made when it is asked for."""
+    def prepare(self, fresh: int) -> None:  # noqa: ARG002 - part of the protocol
+        """Check that there are enough products; everything else is made on demand."""
         if len(self._sample) < _FEWEST:
             raise CatalogError("the catalog holds fewer than two products with images")
 
@@ -83,7 +83,7 @@ class CatalogDataset:
         return second if product_id == first else first
 
     def phone_photo(self) -> bytes | None:
-        """Blow up an image of the catalog; None if all of them are URLs."""
+        """Return an enlarged image of the catalog; None if all of them are URLs."""
         found = next((data for p in self._sample if (data := _data(p)) is not None), None)
         return None if found is None else phone_sized(found)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streams.tools.fsck.pictures import (
+from streams.tools.fsck.vector_check import (
     LEAST_COSINE,
     ImageComparison,
     ImageToCheck,
@@ -59,7 +59,7 @@ def test_right_and_wrong_vectors_and_pictures_that_are_none() -> None:
     assert [c.cosine is not None and c.cosine >= LEAST_COSINE for c in done] == [
         True, False, False, False, True]  # fmt: skip
     assert "cannot be embedded" in done[2].problem
-    assert "does not tell" in done[3].problem
+    assert "no source" in done[3].problem
 
 
 @pytest.mark.parametrize("served", ["", "AAAA", "?", base64.b64encode(bytes(32)).decode()])

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from streams.tools.evaluation.judge import DEADLINE_S
+from streams.tools.evaluation.local_index import LocalIndex
 from streams.tools.evaluation.queries import Queries, QueriesError, to_request
-from streams.tools.evaluation.shop import LocalIndex
 from visualsearch.contracts.errors import SchemaError
 from visualsearch.engine import Engine
 from visualsearch.types import Answer, Query

@@ -39,8 +39,8 @@ from visualsearch.engine import Engine
 from visualsearch.errors import ImageError
 from visualsearch.types import Guess, ImageVector, Record, VectorsRecord
 
-STEP = 32  # products that are embedded together
-Progress = Callable[[int, int], None]  # how far, of how much
+STEP = 32  # products embedded in one batch
+Progress = Callable[[int, int], None]  # done, total
 
 
 @dataclass(slots=True)
@@ -52,14 +52,14 @@ class LocalIndex:
     pipeline: SearchPipeline
     fetcher: Fetcher
     settings: Settings
-    pipeline_over: Callable[[Engine], SearchPipeline]  # another, over what stands for the engine
+    pipeline_over: Callable[[Engine], SearchPipeline]  # for a wrapped engine
     guesser: Guesser | None = None
     rejected: list[RejectedRow] = field(default_factory=list)
     rows: dict[str, Row] = field(default_factory=dict)
     folder: Path = field(default_factory=Path)
 
     async def load_catalog(self, path: Path, progress: Progress = lambda *_: None) -> None:
-        """Embed and index a catalog. Raises CatalogError if no product of it can be found."""
+        """Embed and index a catalog. Raises CatalogError if no product becomes searchable."""
         catalog = open_catalog(path)
         self.folder = catalog.folder
         products = products_of(replace(catalog, rows=self._remember_rows(catalog)))
@@ -76,7 +76,7 @@ class LocalIndex:
         await asyncio.to_thread(self._build_index)
 
     def load_records(self, records: Iterable[Record]) -> None:
-        """Index records that are there already. Raises CatalogError if nothing can be found."""
+        """Index existing records. Raises CatalogError if no product becomes searchable."""
         for step in batches(records, STEP):
             self.engine.apply(step)
         if not self.engine.stats().products:
@@ -84,7 +84,7 @@ class LocalIndex:
         self._build_index()
 
     async def image_bytes(self, product_id: str, wanted: str) -> bytes | None:
-        """Return a product's image by its id, None where it cannot be had any more."""
+        """Return a product's image by its id; None if it is no longer available."""
         row = self.rows.get(product_id)
         found = None if row is None else row_product(row, self.folder)
         if not isinstance(found, Product):
@@ -104,14 +104,14 @@ class LocalIndex:
             yield row
 
     async def _add(self, ready: list[ReadyProduct]) -> None:
-        pictures = [(item, n, image) for item in ready
-                    for n, image in enumerate(item.product.images)]  # fmt: skip
-        prepared = await asyncio.gather(*(self._prepared(*picture) for picture in pictures))
+        images = [(item, n, image) for item in ready
+                  for n, image in enumerate(item.product.images)]  # fmt: skip
+        prepared = await asyncio.gather(*(self._prepared(*image) for image in images))
         usable = [place for place, one in enumerate(prepared) if one is not None]
         rows = await self.model.images(Priority.INDEX, [prepared[place] for place in usable])
         vectors: dict[str, list[ImageVector]] = {item.product.product_id: [] for item in ready}
         for place, row in zip(usable, rows.astype(np.float16), strict=True):
-            item, number, image = pictures[place]
+            item, number, image = images[place]
             vectors[item.product.product_id].append(
                 ImageVector(image_id(number, image), row, image.kind, image.url)
             )
@@ -149,7 +149,7 @@ class LocalIndex:
         return (await self.fetcher.fetch(image.url or "")).data
 
     def _build_index(self) -> None:
-        """Build graphs and lists first: what is measured is an index at rest."""
+        """Finish the graphs and lists: an idle index is measured."""
         while self.engine.index_pending() or not self.engine.settled:
             pass
 

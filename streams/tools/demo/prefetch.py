@@ -1,4 +1,4 @@
-"""Make the first items of an iterator while something else is being waited for."""
+"""Prefetch the items of an iterator in a thread."""
 
 import queue
 import threading
@@ -30,7 +30,7 @@ class PrefetchIterator(Generic[T]):
             yield cast("T", value)
 
     def close(self) -> None:
-        """Make no more."""
+        """Stop the thread."""
         self._stopped.set()
         self._thread.join()
 

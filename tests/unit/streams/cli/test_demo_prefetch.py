@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from streams.tools.demo.ahead import PrefetchIterator
+from streams.tools.demo.prefetch import PrefetchIterator
 
 
 def test_items_and_their_order_are_kept() -> None:

@@ -21,7 +21,7 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A search, and what its hits ought to show where that is known."""
+    """A search, and what its hits should show, if that is known."""
 
     kind: QuestionKind
     text: str | None = None
@@ -30,13 +30,13 @@ class Question:
 
     @property
     def description(self) -> str:
-        """Say what is asked in a few words."""
+        """The query in a few words."""
         words = f"“{self.text}”" if self.text else ""
         return f"this, but {words}" if self.picture and words else words or "this photo"
 
 
 class DemoDataset(Protocol):
-    """A catalog and what can be asked of it."""
+    """A catalog, with queries and single events for it."""
 
     total: int
 

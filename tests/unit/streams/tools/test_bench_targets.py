@@ -8,11 +8,11 @@ import pytest
 
 from streams.tools.bench import rivals, run
 from streams.tools.bench.amounts import EVERY, RIVALS, Amounts, rows_of
-from streams.tools.bench.bars import BARS, Target, verdicts
 from streams.tools.bench.context import Bench, Measurement
 from streams.tools.bench.data import generate_dataset
 from streams.tools.bench.measurements.under import GrowingTruth
 from streams.tools.bench.store import Store
+from streams.tools.bench.targets import TARGETS, Target, verdicts
 
 BAR = Target("filters", "recall *", "≥", 0.98, 200_000)
 
@@ -51,8 +51,8 @@ def test_signs(sign: str, value: float, *, met: bool) -> None:
 
 
 def test_every_bar_is_about_something_that_is_measured() -> None:
-    """A measurement that is renamed would lose its bars in silence."""
-    assert {bar.measurement for bar in BARS} <= set(EVERY)
+    """A measurement that is renamed would silently lose its targets."""
+    assert {bar.measurement for bar in TARGETS} <= set(EVERY)
 
 
 @pytest.mark.parametrize(("text", "rows"), [("50k", 50_000), ("1M", 1_000_000), ("7_000", 7_000)])

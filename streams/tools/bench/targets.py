@@ -1,4 +1,4 @@
-"""What the figures must reach, and whether they do."""
+"""Targets of the figures, and verdicts on them."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -10,20 +10,20 @@ SMALL, MIDDLE, LARGE = 50_000, 200_000, 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A promise about a figure; `figure` may be a pattern, all that match are held to it."""
+    """A target of a figure; `figure` may be a pattern: every match must meet it."""
 
     measurement: str
     figure: str
     sign: str
     value: float
-    rows: int | None = None  # promised at this size; None: at any from 50,000 rows on
+    rows: int | None = None  # the size that it holds for; None: any from 50,000 rows on
 
     def applies(self, rows: int) -> bool:
-        """Return whether the promise is about an index of so many rows."""
+        """Return whether the target holds for an index of so many rows."""
         return rows == self.rows or (self.rows is None and rows >= SMALL)
 
     def margin(self, value: float) -> float:
-        """Return how far a value is on the right side; below 0 it is on the wrong one."""
+        """Return by how much a value meets the target; below 0 it misses."""
         if math.isnan(value):
             return -math.inf
         if self.sign == "=":
@@ -31,7 +31,7 @@ class Target:
         return value - self.value if self.sign == "≥" else self.value - value
 
 
-BARS = (
+TARGETS = (
     Target("search", "ratio wall hnswlib-m16 k100@0.98", "≥", 0.8, MIDDLE),
     Target("search", "ratio wall hnswlib-m32 k100@0.98", "≥", 1.0, LARGE),
     Target("search", "recall k100@0.98", "≥", 0.98),
@@ -73,38 +73,38 @@ BARS = (
 
 @dataclass(frozen=True, slots=True)
 class TargetVerdict:
-    """A figure beside its bar; `met` is None where nothing is promised at this size."""
+    """A figure and its target; `met` is None if the target is for another size."""
 
     measurement: str
-    figure: str  # of several that a pattern means, the worst
-    of: int
-    value: float | None  # None: its measurement ran and did not come to it
+    figure: str  # the worst of those that a pattern matches
+    of: int  # matches
+    value: float | None  # None: its measurement ran without this figure
     bar: str
     met: bool | None
 
 
 def verdicts(
-    figures: Mapping[str, Mapping[str, float]], rows: int, bars: Iterable[Target] = BARS
+    figures: Mapping[str, Mapping[str, float]], rows: int, targets: Iterable[Target] = TARGETS
 ) -> list[TargetVerdict]:
-    """Return the verdict on every bar whose measurement ran.
+    """Return the verdict on every target whose measurement ran.
 
-    `figures` are by measurement and name. What is missing, or no number, misses its bar.
+    `figures` are by measurement and name. A missing figure, or NaN, misses its target.
     """
     found: list[TargetVerdict] = []
-    for bar in bars:
+    for target in targets:
         held = {
             name: value
-            for name, value in figures.get(bar.measurement, {}).items()
-            if fnmatchcase(name, bar.figure)
+            for name, value in figures.get(target.measurement, {}).items()
+            if fnmatchcase(name, target.figure)
         }
-        if bar.measurement not in figures or (not held and not bar.applies(rows)):
+        if target.measurement not in figures or (not held and not target.applies(rows)):
             continue
-        name = min(held, key=lambda name: bar.margin(held[name]), default=bar.figure)
+        name = min(held, key=lambda name: target.margin(held[name]), default=target.figure)
         value = held.get(name)
         met = None
-        if bar.applies(rows):
-            met = value is not None and bar.margin(value) >= 0
-        size = f" at {bar.rows:,} rows" if bar.rows and not bar.applies(rows) else ""
-        text = f"{bar.sign} {bar.value:,g}{size}"
-        found.append(TargetVerdict(bar.measurement, name, len(held), value, text, met))
+        if target.applies(rows):
+            met = value is not None and target.margin(value) >= 0
+        size = f" at {target.rows:,} rows" if target.rows and not target.applies(rows) else ""
+        text = f"{target.sign} {target.value:,g}{size}"
+        found.append(TargetVerdict(target.measurement, name, len(held), value, text, met))
     return found
