@@ -21,7 +21,7 @@ def trim_memory() -> None:
 
 
 def _freeze_survivors(phase: str, info: dict[str, int]) -> None:
-    """Let a full collection look only at what is new since the one before."""
+    """Limit full collections to objects that are new since the last one."""
     if phase == "stop" and info["generation"] == FULL:
         gc.freeze()
 
