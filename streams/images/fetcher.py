@@ -36,7 +36,7 @@ class Fetcher:
         `timeout_s` replaces both the total and the read timeout. Raises FetchError.
         """
         fetched = await self._fetch_with_permit(url, None, timeout_s)
-        assert fetched is not None  # noqa: S101 - only a question with a condition has no answer
+        assert fetched is not None  # noqa: S101 - None answers a conditional request only
         return fetched
 
     async def fetch_changed(

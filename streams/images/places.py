@@ -14,7 +14,7 @@ def absolute_folders(roots: Iterable[Path]) -> list[Path]:
 
 
 def file_url_path(url: str) -> Path:
-    """Return the path of a `file:` URL without `..`. Raises ValueError for what is no URL."""
+    """Return the path of a `file:` URL without `..`. Raises ValueError for an invalid URL."""
     return _without_dots(unquote(urlsplit(url).path))
 
 

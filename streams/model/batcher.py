@@ -52,7 +52,7 @@ class EmbeddingBatcher:
     async def embed(self, data: bytes) -> Embedded:
         """Return the vector of an image's bytes.
 
-        Raises ImageError for what is no usable image, ModelError when the model fails.
+        Raises ImageError for an unusable image, ModelError when the model fails.
         """
         digest = await self._model.run_on_cpu_pool(
             Priority.INDEX, lambda: hashlib.sha256(data).hexdigest()

@@ -51,7 +51,7 @@ class PriorityPool:
                 value = call()
             except Exception as error:
                 loop.call_soon_threadsafe(_fail, result, error)
-            except BaseException as error:  # a panic of native code: the thread has to go on
+            except BaseException as error:  # a panic of native code must not end the thread
                 loop.call_soon_threadsafe(_fail, result, RuntimeError(repr(error)))
             else:
                 loop.call_soon_threadsafe(_succeed, result, value)
