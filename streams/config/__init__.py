@@ -1,1 +1,1 @@
-"""What a process is told: settings, topic names, addresses it may reach."""
+"""Configuration: settings, topic names, allowed addresses, process tuning."""

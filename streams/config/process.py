@@ -21,7 +21,7 @@ def trim_memory() -> None:
 
 
 def _freeze_survivors(phase: str, info: dict[str, int]) -> None:
-    """Let a full collection look only at what is new since the one before."""
+    """Limit full collections to objects that are new since the last one."""
     if phase == "stop" and info["generation"] == FULL:
         gc.freeze()
 
@@ -29,7 +29,7 @@ def _freeze_survivors(phase: str, info: dict[str, int]) -> None:
 def tune_process() -> None:
     """Set thread and memory behavior, unless the environment sets it.
 
-    - One BLAS thread: searches run side by side, and two threads per exact scan were 25 times
+    - One BLAS thread: searches run concurrently, and two threads per exact scan were 25 times
       slower on a busy machine.
     - OpenMP threads sleep while they wait: spinning ones made model calls up to 5 times slower
       when the cores were shared.
@@ -38,7 +38,7 @@ def tune_process() -> None:
     - A full garbage collection visits what is new since the last one: among 200,000 products it
       held up every search for 80 ms.
     - glibc keeps the model's large buffers instead of returning them after each call: 9 to 16 ms
-      of page faults per image. What is larger, graphs and rows, has pages of its own, which all
+      of page faults per image. Larger blocks, graphs and rows, are mapped separately and all
       go back when it is freed.
     - All threads share one heap, which `malloc_trim` can return completely. Of per-thread heaps it
       keeps the last block, 50 MB after graph rebuilds.

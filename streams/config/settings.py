@@ -23,7 +23,7 @@ class Settings(BaseSettings):
         env_file=".env",
         extra="ignore",
         frozen=True,
-        hide_input_in_errors=True,  # what is refused may hold a password
+        hide_input_in_errors=True,  # an invalid value may hold a password
     )
 
     bootstrap: str = Field(
@@ -206,9 +206,9 @@ def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
     An override that is not None wins, then the environment, then `config` (TOML or JSON).
     Raises ValueError for an unknown name in `config` or a value that does not fit.
     """
-    given = {name: value for name, value in overrides.items() if value is not None}
+    explicit = {name: value for name, value in overrides.items() if value is not None}
     if config is None:
-        return Settings(**given)
+        return Settings(**explicit)
     text = config.read_text()
     from_file = json.loads(text) if config.suffix == ".json" else tomllib.loads(text)
     known = Settings.model_fields.keys()
@@ -216,4 +216,4 @@ def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
         raise ValueError(f"{config}: unknown settings {', '.join(unknown)}")
     environment = Settings().model_fields_set
     kept = {name: value for name, value in from_file.items() if name not in environment}
-    return Settings(**(kept | given))
+    return Settings(**(kept | explicit))

@@ -82,8 +82,8 @@ def topic_specs(
 def _product_config() -> dict[str, str]:
     """Keep every event: the topics are the catalog's history, and one clock orders it.
 
-    Not compacted: the last event of a key may be an offer alone, and compaction would forget the
-    product behind it.
+    Not compacted: the last event of a key may be an offer alone, and compaction would delete
+    the product before it.
     """
     return {**_kept(10 * MIB), CLOCK: "LogAppendTime"}
 
@@ -106,7 +106,7 @@ def _passing(max_bytes: int, timestamps: str = "CreateTime") -> dict[str, str]:
     """Keep an hour of requests or results: nobody waits longer.
 
     Only whole segments are dropped, hence the short ones. A request's deadline counts from its
-    arrival by the broker's clock: those of phones are not to be relied on.
+    arrival by the broker's clock: clients' clocks are not reliable.
     """
     return {
         "cleanup.policy": "delete",
@@ -120,8 +120,8 @@ def _passing(max_bytes: int, timestamps: str = "CreateTime") -> dict[str, str]:
 def _kept(max_bytes: int, retention_ms: int | None = None) -> dict[str, str]:
     """Keep records without limit, or for a given time.
 
-    Retries and dead letters are an event of up to 10 MiB and the headers that tell its story. A
-    dead letter has the time of its event (CreateTime): the order of its replay rests on it.
+    Retries and dead letters are an event of up to 10 MiB plus headers. A dead letter has the time
+    of its event (CreateTime), from which its replay gets its order.
     """
     return {
         "cleanup.policy": "delete",

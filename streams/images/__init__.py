@@ -1,1 +1,1 @@
-"""An image's bytes from where it is said to be, within limits and from nowhere forbidden."""
+"""Image fetching: http(s), files, blobs and object stores, within limits and allow-lists."""

@@ -24,19 +24,19 @@ def subject_finder(model: Path | None) -> FindSubject:
         raise _unavailable(model, f"pip install 'visualsearch[background]' ({error})") from error
 
     class Session(U2netCustomSession):  # type: ignore[misc]  # untyped
-        """rembg's own, but for its rule that models lie in its own folder."""
+        """rembg's session, with a model path outside of its own folder."""
 
         @classmethod
         def download_models(cls, *_: Any, **options: Any) -> str:
             return str(options["model_path"])
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # images are side by side, on threads of ours
+    options.intra_op_num_threads = 1  # images run concurrently on our threads
     try:
         session = Session(
             "u2net_custom", options, providers=["CPUExecutionProvider"], model_path=str(model)
         )
-    except Exception as error:  # the runtime's own, of many types
+    except Exception as error:  # the runtime raises many types
         raise _unavailable(model, str(error)) from error
 
     def find(image: Image.Image) -> Mask:

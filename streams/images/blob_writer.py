@@ -1,4 +1,4 @@
-"""Storing of inline images in the blob store, which may be full, unreachable or hang."""
+"""Writes inline images to the blob store, which may be full, unreachable or hang."""
 
 import logging
 import time
@@ -15,21 +15,20 @@ from visualsearch.contracts.events import ImageSource
 log = logging.getLogger(__name__)
 FAILED = "blob_store_failed"
 THREADS = 8
-# A hanging store delays the record of vectors by this much, until all threads hang: from then on
-# nothing waits for it.
+# A hanging store delays a `vectors` record by this much. Once all threads hang, nothing waits.
 LIMIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class NotStored:
-    """Why an image is not in the store yet, and how often the store was asked: 0 or once."""
+    """Why an image is not stored yet, and the number of calls to the store: 0 or 1."""
 
     text: str
     attempts: int
 
 
 class InlineImages:
-    """Stores the bytes of inline images; what cannot be stored now is left to a later attempt."""
+    """Stores the bytes of inline images; a failure is left to a later attempt."""
 
     def __init__(
         self, blobs: BlobStore, metrics: Metrics, *, inline_limit: int, limit_s: float = LIMIT_S
@@ -43,11 +42,10 @@ class InlineImages:
         self._works = True
 
     async def store(self, image: ImageSource) -> NotStored | None:
-        """Store an image if it is inline. Return why its bytes are not stored yet, or None.
+        """Store an image if it is inline; return the failure, or None.
 
-        The store was not asked where as many calls hang as there are threads.
-
-        It raises nothing: whatever the store raises, a later attempt may succeed.
+        If all threads hang, the store is not called. Raises nothing: whatever the store raises, a
+        later attempt may succeed.
         """
         if image.data is None:
             return None
@@ -66,12 +64,12 @@ class InlineImages:
     def _put(self, data: str) -> None:
         try:
             image = decode_base64(data, self._inline_limit)
-        except FetchError:  # no bytes to store: the embedding dead-letters it
+        except FetchError:  # undecodable: the embedding pipeline dead-letters it
             return
         self._blobs.put(image)
 
     def _log_change(self, missing: NotStored | None) -> None:
-        """Log a change, not each image."""
+        """Log when the store starts or stops to fail, not for each image."""
         if (missing is None) != self._works:
             self._works = missing is None
             text = "the blob store takes images again" if missing is None else missing.text

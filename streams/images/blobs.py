@@ -1,4 +1,4 @@
-"""Inline images of product events, kept by their content: `blob:<sha256>`."""
+"""Content-addressed store of inline images: `blob:<sha256>`."""
 
 import contextlib
 import hashlib
@@ -23,7 +23,7 @@ def blob_reference(data: bytes) -> str:
 
 
 class BlobStore:
-    """A folder of images on any fsspec file system; writing the same bytes twice is free."""
+    """A folder of images on any fsspec file system. Writes are idempotent."""
 
     def __init__(self, url: str) -> None:
         self._fs, self._root = fsspec.core.url_to_fs(url)
@@ -41,7 +41,7 @@ class BlobStore:
             restrict_to_owner(self._fs, partial)
             self._fs.mv(partial, path)
         except Exception:
-            with contextlib.suppress(Exception):  # or each attempt would fill a full disk further
+            with contextlib.suppress(Exception):  # else retries fill the disk
                 self._fs.rm_file(partial)
             raise
         return reference

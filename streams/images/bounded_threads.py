@@ -39,7 +39,7 @@ class BoundedThreads:
 
     @asynccontextmanager
     async def permit(self) -> AsyncIterator[None]:
-        """Wait for a thread. Raises NotBegunError where all of them hang."""
+        """Wait for a thread. Raises NoThreadError if all of them hang."""
         permit: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(permit)
         self._grant_permits()
@@ -57,8 +57,8 @@ class BoundedThreads:
     async def run(self, call: Callable[[], T]) -> T:
         """Return what `call` returns, or raise what it raises; to be called within a permit.
 
-        When the caller gives up, the thread is left behind. Raises RuntimeError if the process can
-        have no more threads.
+        A cancelled call keeps its thread until it returns. Raises RuntimeError if no thread can be
+        started.
         """
         result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         work = partial(self._work, call, result)
@@ -71,10 +71,10 @@ class BoundedThreads:
             raise
 
     async def run_within(self, limit_s: float, call: Callable[[], T]) -> T:
-        """Wait for a thread and for what `call` returns, or raise what it raises.
+        """Wait for a thread, then return what `call` returns or raise what it raises.
 
-        Raises TimeoutError if it does not return in time, NotBegunError if it got no thread till
-        then, RuntimeError if the process can have no more threads.
+        Raises NoThreadError without a thread in time, TimeoutError without a result in time, and
+        RuntimeError if no thread can be started.
         """
         began = False
         try:
@@ -94,7 +94,7 @@ class BoundedThreads:
             settle = partial(result.set_result, call())
         except BaseException as error:
             settle = partial(result.set_exception, error)
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed
             result.get_loop().call_soon_threadsafe(self._finished, result, settle)
 
     def _finished(self, result: "asyncio.Future[T]", settle: Callable[[], None]) -> None:

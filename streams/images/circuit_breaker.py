@@ -17,7 +17,7 @@ from streams.images.places import absolute_folders, matching_root
 from visualsearch.lru import Lru
 
 BREAK_AFTER = 5
-PROBES = 3  # of a host that was down, at once: one alone may meet the only slow file
+PROBES = 3  # concurrent, of a half-open host: a single one may hit a slow file
 BREAK_S = 5.0
 LONGEST_BREAK_S = 120.0
 HOSTS = 10_000  # remembered
@@ -32,11 +32,11 @@ class _Host:
     failures: int = 0  # in a row
     pause_s: float = BREAK_S
     closed_until: float = 0.0
-    probes: int = 0  # under way
+    probes: int = 0  # in progress
 
 
 class Permit:
-    """Leave to ask a host. Call `begin` when the fetch itself starts, for its time to be known."""
+    """A permit to fetch from a host. Call `start` when the fetch begins, to measure its time."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -48,12 +48,12 @@ class Permit:
 
     @property
     def seconds(self) -> float | None:
-        """How long the fetch took so far; None if it did not begin."""
+        """Duration of the fetch so far; None if it did not start."""
         return None if self._began is None else self._now() - self._began
 
 
 class HostCircuitBreakers:
-    """Permits of hosts. Who would wait for one longer than `longest_wait_s` is refused at once.
+    """Permits of hosts. An expected wait over `longest_wait_s` is refused at once.
 
     Each of `roots` is a host as well: a folder may be a mount that hangs.
     """
@@ -74,10 +74,10 @@ class HostCircuitBreakers:
 
     @asynccontextmanager
     async def permit(self, url: str) -> AsyncIterator[Permit]:
-        """Wait for a permit of the URL's host and learn from what happens while it is held.
+        """Wait for a permit of the URL's host; record the result of the fetch made with it.
 
         Raises FetchError, transient: `image_host_down` while the breaker is open and
-        `image_host_busy` when too many wait already; neither asked anything of the host.
+        `image_host_busy` when the queue is too long; neither sends a request.
         """
         permit = Permit(self._now)
         if (name := self._name_of(url)) is None:  # a blob or an object of a store: no host
@@ -96,7 +96,7 @@ class HostCircuitBreakers:
         finally:
             host.waiting -= 1
         try:
-            self._raise_if_open(host, name)  # it may have gone down meanwhile
+            self._raise_if_open(host, name)  # it may have opened meanwhile
             probing = host.failures >= BREAK_AFTER
             host.probes += probing
             try:

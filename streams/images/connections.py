@@ -1,8 +1,8 @@
 """Connections to allowed addresses only.
 
-The check is made where a socket is made, with the address that it will connect to: host names,
-literal addresses, redirects and cached look-ups all come by, and no second look-up can give
-another answer after the check (DNS rebinding).
+The check is made at socket creation, with the address that is connected to. It covers host names,
+literal addresses, redirects and cached look-ups. No second look-up follows the check, which
+prevents DNS rebinding.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ LOOKUPS = 16  # names looked up at the same time
 class ForbiddenAddressError(PermissionError):
     """A connection to an address that is neither public nor allowed.
 
-    All have the same text: of several errors of one kind the connector passes on the first.
+    All have the same text: the connector raises only the first of several.
     """
 
     def __init__(self) -> None:
@@ -32,13 +32,13 @@ class ForbiddenAddressError(PermissionError):
 
 
 class _AllowedByName(str):
-    """An address of a host that is allowed by its name; the mark travels to the socket with it."""
+    """An address of a host that is allowed by name: marks it for the socket check."""
 
     __slots__ = ()
 
 
 class Resolver(AbstractResolver):
-    """Looks names up on threads of its own: name servers that hang must not use up all others."""
+    """Resolves names on its own threads: hanging name servers must not block other threads."""
 
     def __init__(
         self, allowed: AllowList, lookup: Callable[..., list[Any]] = socket.getaddrinfo
@@ -63,7 +63,7 @@ class Resolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Forget the look-ups under way."""
+        """Abandon running look-ups."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -29,14 +29,14 @@ class FetchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FetchedImage:
-    """The bytes of an image, and what its host calls this version of them."""
+    """The bytes of an image, with the validators of the response (ETag, Last-Modified)."""
 
     data: bytes
     etag: str | None = None
-    modified: str | None = None  # Last-Modified, as it came
+    modified: str | None = None  # Last-Modified, verbatim
 
     def without_data(self) -> "FetchedImage | None":
-        """Return this version to ask its host for a change; None if its host has no name for it."""
+        """Return the validators for a conditional request; None if there are none."""
         return replace(self, data=b"") if self.etag or self.modified else None
 
 
@@ -45,5 +45,5 @@ OWN_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
 
 def shorten_url(url: str) -> str:
-    """Return a URL as an error may show it."""
+    """Return the first 200 characters of a URL, for errors."""
     return url if len(url) <= 200 else f"{url[:200]}…"

@@ -1,4 +1,4 @@
-"""An image's bytes from where it is said to be: http(s), `file:`, `blob:`, an object store."""
+"""Fetches images from http(s), `file:` and `blob:` URLs and object stores."""
 
 import asyncio
 import time
@@ -36,7 +36,7 @@ class Fetcher:
         `timeout_s` replaces both the total and the read timeout. Raises FetchError.
         """
         fetched = await self._fetch_with_permit(url, None, timeout_s)
-        assert fetched is not None  # noqa: S101 - only a question with a condition has no answer
+        assert fetched is not None  # noqa: S101 - None answers a conditional request only
         return fetched
 
     async def fetch_changed(
@@ -56,7 +56,7 @@ class Fetcher:
         self, url: str, known: FetchedImage | None, timeout_s: float | None
     ) -> FetchedImage | None:
         stored = self._stored.find(url)
-        # The time that an image waits for its permit is not its host's.
+        # The wait for a permit does not count as fetch time.
         async with self._slots if stored is None else stored.permit():
             return await self._timed(url, stored, known, timeout_s)
 

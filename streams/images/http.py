@@ -1,4 +1,4 @@
-"""Images on HTTP hosts: pooled connections, limits on size and time, retries where they help."""
+"""Images on HTTP hosts: pooled connections, limits on size and time, retries."""
 
 import asyncio
 import random
@@ -20,7 +20,7 @@ _NO_URL = (
     aiohttp.TooManyRedirects,
     ValueError,
 )
-# Images are compressed already: a compressed answer could only be a bomb.
+# Images are compressed already: a compressed response could only be a decompression bomb.
 _HEADERS = {"User-Agent": "visualsearch", "Accept": "image/*, */*;q=0.5",
             "Accept-Encoding": "identity"}  # fmt: skip
 
@@ -38,10 +38,10 @@ class HostedImages:
         self._session: aiohttp.ClientSession | None = None
 
     async def get(self, url: str, known: FetchedImage | None, read_s: float) -> FetchedImage | None:
-        """Return the image; None if the host says that `known` still is it.
+        """Return the image; None if the host answers that `known` is current.
 
-        `read_s` is for how long the host may say nothing. Raises FetchError once it failed for
-        good, or `fetch_attempts` times.
+        `read_s` is the read timeout. Raises FetchError after a permanent error, or after
+        `fetch_attempts` attempts.
         """
         for attempt in range(1, self._settings.fetch_attempts + 1):
             try:
@@ -65,10 +65,10 @@ class HostedImages:
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=self._settings.fetch_connect_timeout_s, sock_read=read_s
         )
-        asked = _conditional_headers(known)
+        headers = _conditional_headers(known)
         try:
             async with self._open().get(
-                url, headers=asked, timeout=timeout, max_redirects=REDIRECTS
+                url, headers=headers, timeout=timeout, max_redirects=REDIRECTS
             ) as response:
                 return await self._read_response(response, url, known)
         except _NO_URL as error:
@@ -117,7 +117,7 @@ class HostedImages:
         body = bytearray()
         async for chunk in response.content.iter_chunked(65536):
             body += chunk
-            if len(body) > limit:  # the length that was announced is not to be believed
+            if len(body) > limit:  # Content-Length may be wrong
                 raise too_large
         return bytes(body)
 

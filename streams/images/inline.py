@@ -1,4 +1,4 @@
-"""Images that come inside of a message: base64, with or without a `data:` prefix."""
+"""Inline images of a message: base64, with or without a `data:` prefix."""
 
 import base64
 import binascii
@@ -25,7 +25,7 @@ def decode_base64(text: str, limit: int) -> bytes:
 
 
 def inline_reference(text: str, limit: int) -> str | None:
-    """Return what names an inline image in any blob store; None for what cannot be decoded."""
+    """Return the blob reference of an inline image; None if it cannot be decoded."""
     try:
         return blob_reference(decode_base64(text, limit))
     except FetchError:

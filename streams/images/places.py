@@ -14,7 +14,7 @@ def absolute_folders(roots: Iterable[Path]) -> list[Path]:
 
 
 def file_url_path(url: str) -> Path:
-    """Return the path of a `file:` URL without `..`. Raises ValueError for what is no URL."""
+    """Return the path of a `file:` URL without `..`. Raises ValueError for an invalid URL."""
     return _without_dots(unquote(urlsplit(url).path))
 
 
@@ -33,5 +33,5 @@ def matching_root(url: str, roots: Sequence[Path]) -> Path | None:
 
 
 def _without_dots(path: str) -> Path:
-    """Return a path as its text reads, whatever is a link; two slashes in front are one."""
+    """Return a path without `..`, links unresolved; two leading slashes become one."""
     return Path(os.path.normpath(f"/{path.lstrip('/')}" if path.startswith("/") else path))

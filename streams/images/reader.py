@@ -1,4 +1,4 @@
-"""The bytes of an event's image: the permit of its host first, then a place in memory."""
+"""Reads event images: takes a permit of the host, then a memory slot."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """The permits of a retry tier, and the time for one fetch; None is that of the fetcher."""
+    """The permits of a tier, and its fetch timeout; None is the fetcher's default."""
 
     hosts: HostCircuitBreakers
     timeout_s: float | None = None
@@ -26,7 +26,7 @@ class Tier:
 class ImageReader:
     """Reads images, inline or by URL. At most `in_memory` are fetched or wait for the model.
 
-    Those of a first round wait at the hosts of `live`, those that come back at those of `retry`.
+    First attempts take permits of `live`, retries those of `retry`.
     """
 
     def __init__(
@@ -41,10 +41,10 @@ class ImageReader:
     async def read(
         self, source: ImageSource, known: FetchedImage | None, *, retry_tier: bool
     ) -> AsyncIterator[FetchedImage | None]:
-        """Give an image's bytes, or None if its host says that they are as `known`.
+        """Yield an image's bytes, or None if its host answers that `known` is current.
 
-        Its place in memory is held until the block ends. It is taken after the permit of the
-        host: waiting for a slow one must not use up the places. Raises FetchError.
+        The memory slot is held until the block ends. It is acquired after the host's permit, so
+        that slow hosts do not use up the slots. Raises FetchError.
         """
         tier = self._tiers[retry_tier]
         async with tier.hosts.permit(source.url or "") as permit:

@@ -15,10 +15,10 @@ from streams.images.bounded_threads import BoundedThreads, NoThreadError
 from streams.images.errors import OWN_ERRORS, FetchError, shorten_url
 from streams.images.places import FILE, absolute_folders, file_url_path, matching_root
 
-READERS = 16  # of one place, at the same time
+READERS = 16  # concurrent, per root
 _FOR_GOOD = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 _FOR_GOOD_NUMBERS = {errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ENXIO, errno.ENODEV}
-# A pipe without a writer, or a device, must not be waited for; a link is what resolving left out.
+# Never block on a pipe or device; a link can only have appeared after resolving.
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY
 
 
@@ -33,7 +33,7 @@ class StoredImage:
 
     @asynccontextmanager
     async def permit(self) -> AsyncIterator[None]:
-        """Wait for a reader. Raises FetchError `image_host_down` where all of them hang."""
+        """Wait for a reader thread. Raises FetchError `image_host_down` if all of them hang."""
         try:
             async with self._readers.permit():
                 yield
@@ -49,7 +49,7 @@ class StoredImage:
             raise
         except ValueError as error:  # a null byte in a path
             raise FetchError("image_url_invalid", f"{shorten_url(self.url)}: {error}") from None
-        except BlobMissingError as error:  # it may be stored later than it is named
+        except BlobMissingError as error:  # it may be referenced before it is stored
             raise FetchError("image_unreachable", str(error), transient=True) from None
         except OSError as error:
             raise _unreadable(self.url, error) from None
@@ -89,15 +89,12 @@ class StoredImages:
 
     def _file(self, url: str) -> bytes:
         path = file_url_path(url)
-        if (
-            matching_root(url, self._folders) is None
-        ):  # nothing outside is touched, not even resolved
+        if matching_root(url, self._folders) is None:  # nothing outside is even resolved
             raise _outside_roots(url)
         path = path.resolve()
         if not any(path.is_relative_to(root.resolve()) for root in self._folders):
             raise _outside_roots(url)
-        # Opening may already do something to a device. What was opened is looked at again: the
-        # name may stand for something else by now.
+        # Checked before opening, which may affect a device, and after: the file may be replaced.
         _check_regular(url, os.lstat(path))
         with os.fdopen(os.open(path, _FLAGS), "rb") as file:
             _check_regular(url, os.fstat(file.fileno()))
@@ -130,7 +127,7 @@ def _check_regular(url: str, status: os.stat_result) -> None:
 
 
 def _unreadable(url: str, error: OSError) -> FetchError:
-    """Return the FetchError of an OSError: of the file, of its root or of this process."""
+    """Return the FetchError of an OSError: a fault of the file, its root or this process."""
     if error.errno in OWN_ERRORS:
         return _short_of_resources(url, error)
     text = f"{shorten_url(url)}: {error}"

@@ -14,8 +14,8 @@ from visualsearch.index.probe import Probed
 
 log = logging.getLogger(__name__)
 
-PROBES = 200  # of the newest, whose mean is exported
-FEW = 10  # the gauge's labels: "10" up to so many results, "100" beyond
+PROBES = 200  # recent probes whose mean recall is exported
+FEW = 10  # top_k up to which a probe has the label "10", else "100"
 
 
 def build_engine(settings: Settings, model: str, dim: int, metrics: Metrics) -> Engine:
@@ -27,19 +27,19 @@ def engine_options(settings: Settings, metrics: Metrics) -> dict[str, Any]:
     """Return the options of every engine of a worker, empty or restored."""
     recalls: dict[str, deque[float]] = {}
 
-    def note(probed: Probed) -> None:
+    def export_recall(probed: Probed) -> None:
         label = str(FEW) if probed.top_k <= FEW else "100"
         newest = recalls.setdefault(label, deque(maxlen=PROBES))
         newest.append(probed.recall)
         metrics.live_recall.labels(label).set(sum(newest) / len(newest))
 
-    def tell(error: Exception) -> None:
+    def log_error(error: Exception) -> None:
         log.error("the index writer failed and goes on: %s", error, exc_info=error)
 
     return {
         "tuning": _planner_tuning(settings),
         "layout": Layout(threads=settings.index_threads, probe_share=settings.recall_probe_share),
-        "hooks": Hooks(on_error=tell, on_recall=note, on_freed=trim_memory),
+        "hooks": Hooks(on_error=log_error, on_recall=export_recall, on_freed=trim_memory),
     }
 
 

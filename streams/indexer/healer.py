@@ -40,8 +40,8 @@ class LogRecord:
 FindNewest = Callable[[int, Mapping[bytes, Order], threading.Event], dict[bytes, LogRecord]]
 """Searches (partition, least order by key, stopping) for the newest record of each key.
 
-Keys of which the log has no record of at least that order are left out. A search that is stopped
-returns what it has.
+Keys without a record of at least that order are omitted. A stopped search returns the records
+found so far.
 """
 
 
@@ -162,7 +162,7 @@ def _healing_message(record: LogRecord, topic: str, partition: int) -> OutgoingM
 
 
 class PartitionScan:
-    """Reads a partition of the log from its beginning to its end, with a consumer of its own."""
+    """Reads a partition of the log from its beginning to its end, with its own consumer."""
 
     def __init__(self, options: dict[str, str | int], topic: str) -> None:
         self._options = options

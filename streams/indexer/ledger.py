@@ -65,7 +65,7 @@ class Ledger:
             self._dirty[key] = DirtyEntry(partition, newest, due_s)
 
     def mark_current(self, key: bytes, order: Order) -> None:
-        """Note that the key's last record is not older than what is known."""
+        """Note that the key's last record is its newest: it is clean again."""
         if key in self._dirty:  # nearly never: a replay of millions must not pay for a lock
             with self._lock:
                 if order >= self._dirty[key].order:

@@ -45,7 +45,7 @@ class ApplyTarget(Protocol):
         """Return one outcome per record."""
 
     def product(self, product_id: str) -> ProductState | None:
-        """Return what is known of a product."""
+        """Return the state of a product; None if it is unknown."""
 
 
 class LogReader:
@@ -93,7 +93,7 @@ class LogReader:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop after the batch under way."""
+        """Stop after the current batch."""
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join()
@@ -228,7 +228,7 @@ class LogReader:
             self._metrics.records.labels(_KINDS[kind], outcome.value).inc(count)
         if Outcome.FOREIGN_MODEL in outcomes:
             self._warn_of_model(records[outcomes.index(Outcome.FOREIGN_MODEL)])
-        if not self.caught_up.is_set():  # a replay says nothing of freshness
+        if not self.caught_up.is_set():  # a replay does not measure freshness
             return
         now = self._now()
         for record, message, outcome in zip(records, sources, outcomes, strict=True):
@@ -250,7 +250,7 @@ class LogReader:
     def _observe_times(self, kind: str, message: Any, now: float) -> None:
         """Observe the time from event to searchable, by occurred_at and by Kafka's timestamp."""
         headers = dict(read_headers(message) or ())
-        if HEALED in headers:  # an old record once more: its event was counted when it was new
+        if HEALED in headers:  # healing appended an old record again: not a new event
             return
         event_type = (headers.get("event_type") or b"").decode("utf-8", "replace")
         label = _FRESH.get((event_type, kind))

@@ -12,8 +12,8 @@ FORMER, NOW = "queries", "search"
 def adopt_commits(settings: Settings) -> int:
     """Copy the commits of the former group of the requests, once; return how many were copied.
 
-    Up to 0.1.0 a Faust group read the requests. A member of ours cannot join it: their protocols
-    differ. A group that has commits of its own, or members, is left as it is. Blocks. Raises
+    Up to 0.1.0 a Faust group read the requests. Our consumers cannot join it: the protocols
+    differ. A new group that has commits or members is left unchanged. Blocks. Raises
     KafkaException when no broker answers.
     """
     from confluent_kafka import Consumer, KafkaException, TopicPartition

@@ -139,7 +139,7 @@ class PipelineLag:
         while not self._stopping.wait(EVERY_S):
             try:
                 self._measure(offsets, scanner)
-            except (OffsetsError, TimeoutError) as error:  # `broker_up` says so
+            except (OffsetsError, TimeoutError) as error:  # `broker_up` shows it
                 log.debug("pipeline lag not measured: %s", error)
             except Exception:
                 log.exception("pipeline lag not measured")

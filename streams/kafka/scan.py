@@ -1,4 +1,4 @@
-"""Bounded scans: topics read from a beginning to where they end now, without a group."""
+"""Bounded scans: reads topics up to their current end, without a consumer group."""
 
 import re
 import time
@@ -56,10 +56,10 @@ def parse_since_ms(text: str, now: datetime) -> int:
 
 
 class Scanner(Closing):
-    """Reads through a tail that is given, else its own, and closes it. Raises TopicError.
+    """Reads through the given tail, or its own, and closes it. Raises TopicError.
 
-    A batch that cannot be read is stepped over and yielded as a damaged message. If the tail does
-    not step over, it is yielded by its first offset, and its partition has to be left.
+    An unreadable batch is skipped and yielded as a damaged message. If the tail does not skip it,
+    the message has the batch's first offset, and the caller has to leave the partition.
     """
 
     def __init__(self, options: Mapping[str, str | int], tail: Tail | None = None) -> None:
@@ -99,12 +99,11 @@ class Scanner(Closing):
         keys: Container[bytes] | None = None,
         stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[ScannedMessage]:
-        """Yield the messages of the spans, or those with the given keys alone, until `stop()`.
+        """Yield the messages of the spans, or only those with the given keys, until `stop()`.
 
-        `progress` gets offsets passed and offsets in all.
-
-        Compaction leaves holes, so that an end is an offset passed or the end of the partition.
-        Raises LogCutError where the log does not hold a start, if the reset is `error`.
+        `progress` gets (offsets passed, offsets in all). Compaction leaves gaps: a span ends at an
+        offset past it, or at the end of the partition. Raises LogCutError if the log does not hold
+        a start and the reset is `error`.
         """
         self._left = left = {(s.topic, s.partition): s for s in spans if s.start < s.end}
         self._reached = {at: span.start for at, span in left.items()}
@@ -131,16 +130,16 @@ class Scanner(Closing):
         return self._reached[partition]
 
     def leave(self, partition: Partition) -> None:
-        """Read no more of a partition in this read."""
+        """Stop reading a partition in this read."""
         if self._left.pop(partition, None) is not None:
             self._tail.leave(partition)
 
     def close(self) -> None:
-        """Leave."""
+        """Close the tail."""
         self._tail.close()
 
     def _within(self, polled: Polled, keys: Container[bytes] | None) -> Iterator[ScannedMessage]:
-        """Yield what belongs to the spans, and note how far they are read."""
+        """Yield the messages within the spans, and advance the reached offsets."""
         for message in polled.messages:
             at, offset = (message.topic(), message.partition()), message.offset()
             if (span := self._left.get(at)) is None:

@@ -1,7 +1,7 @@
-"""Whether producers may send to topics that were made a moment ago.
+"""Checks that new topics have leaders that accept writes.
 
-The controller knows a new topic first, then each broker. A leader accepts writes a little after
-the metadata names it. A producer may use any broker, so all of them are asked.
+The controller knows a new topic first, then each broker. A leader accepts writes a little after the
+metadata names it. A producer may use any broker, so all of them are queried.
 """
 
 import time
@@ -24,10 +24,10 @@ def leaderless_topics(
     now: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[str]:
-    """Wait until every broker names a leader of each partition, and each leader says it is one.
+    """Wait until every broker names a leader of each partition and each leader answers.
 
-    Returns the topics that are not so far after `timeout_s`, none when all is well. `connect`
-    makes a client of one address. Raises KafkaException when no broker answers.
+    Returns the topics without that after `timeout_s`. `connect` makes a client of one address.
+    Raises KafkaException when no broker answers.
     """
     end = now() + timeout_s
     while True:
@@ -47,7 +47,7 @@ def _without_leader(
     topics = {name: found.topics.get(name) for name in names}
     brokers = list(found.brokers.values()) if len(found.brokers) > 1 else []  # one has answered
     for broker in brokers:
-        # A client that is new asks the one broker that it knows.
+        # A new client queries the only broker that it knows.
         host = f"[{broker.host}]" if ":" in broker.host else broker.host
         other = connect(f"{host}:{broker.port}")
         try:

@@ -1,6 +1,6 @@
-"""The administration that makes and checks the topics.
+"""Creates and checks topics.
 
-Creation is idempotent: it changes and deletes nothing, and a difference is reported.
+Creation is idempotent: existing topics are not changed, and differences are reported.
 """
 
 import logging
@@ -20,7 +20,7 @@ BROKER_DEFAULT_REPLICATION = -1
 
 
 class TopicError(VisualSearchError):
-    """Topics that cannot be made or read; codes: unreachable, topics_failed."""
+    """Topics that cannot be created or read; codes: unreachable, topics_failed."""
 
     code = "topics_failed"
 
@@ -125,7 +125,7 @@ def describe_topics(
 
 @dataclass(frozen=True, slots=True)
 class TopicIdentity:
-    """What tells a topic from every other; one that is made again gets another `topic_id`."""
+    """Identity of a topic; a recreated topic gets another `topic_id`."""
 
     cluster_id: str
     topic_id: str
@@ -133,9 +133,9 @@ class TopicIdentity:
 
 
 def topic_identity(bootstrap: str, topic: str, *, timeout_s: float) -> TopicIdentity:
-    """Return which topic this is.
+    """Return the identity of a topic.
 
-    Raises TopicError, `unreachable` where a later answer may be another one.
+    Raises TopicError, `unreachable` if a later call may succeed.
     """
     from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
@@ -149,7 +149,7 @@ def topic_identity(bootstrap: str, topic: str, *, timeout_s: float) -> TopicIden
     except KafkaException as error:
         fault = error.args[0]
         text = f"Kafka at {bootstrap} does not describe {topic}: {fault.str()}"
-        # Below 0 are the client's own: timeouts, connections. Others say no, as an ACL does.
+        # Codes below 0 are the client's: timeouts, connections. Others are refusals, as by an ACL.
         never = KafkaError._UNSUPPORTED_FEATURE  # noqa: SLF001 - its public name
         away = fault.retriable() or (fault.code() < 0 and fault.code() != never)
         raise TopicError(text, code="unreachable" if away else None) from error
@@ -157,7 +157,7 @@ def topic_identity(bootstrap: str, topic: str, *, timeout_s: float) -> TopicIden
 
 
 def delete_topics(bootstrap: str, names: Sequence[str]) -> None:
-    """Delete topics of a run of our own; one that stays is logged."""
+    """Delete topics that a run created; a failure is logged."""
     admin = admin_client(bootstrap)
     for name, deleted in admin.delete_topics(list(names), operation_timeout=10).items():
         if (error := deleted.exception(timeout=15)) is not None:
@@ -196,7 +196,7 @@ def _configs(
 
 
 def _wait_for_leaders(bootstrap: str, names: Sequence[str], timeout_s: float) -> None:
-    """Wait until producers may send, whichever broker they ask. Raises TopicError."""
+    """Wait until producers may send through any broker. Raises TopicError."""
     from confluent_kafka import KafkaException
 
     try:
@@ -209,7 +209,7 @@ def _wait_for_leaders(bootstrap: str, names: Sequence[str], timeout_s: float) ->
 
 
 def admin_client(bootstrap: str) -> "AdminClient":
-    """Return a client that does not write to standard error on its own."""
+    """Return a client that does not write to standard error itself."""
     from confluent_kafka.admin import AdminClient
 
     quiet = logging.getLogger("visualsearch.topics")

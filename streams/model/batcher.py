@@ -1,7 +1,7 @@
-"""Images of many events → vectors, a few to a model call.
+"""Batches the images of many events into model calls.
 
-A call takes what has gathered while the one before it ran: batches grow with the load, and a
-single image never waits for company.
+A call takes the images that arrived during the one before. Batches grow with the load, and a single
+image never waits for others.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from streams.model.priority_pool import Priority
 from visualsearch.encoders.protocol import Prepared
 from visualsearch.lru import Lru
 
-KNOWN = 50_000  # vectors that are remembered, 1 kB each at 512 dimensions
+KNOWN = 50_000  # cached vectors, 1 kB each at 512 dimensions
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class _Job:
 
 
 class EmbeddingBatcher:
-    """Embeds bytes that it has not seen; `step` images to a call, so that no query waits long."""
+    """Embeds images that are not cached; `step` per call, so that no query waits long."""
 
     def __init__(self, model: Model, *, step: int, known: int = KNOWN) -> None:
         self.model_id = model.encoder.model_id
@@ -45,14 +45,14 @@ class EmbeddingBatcher:
         self._working: asyncio.Task[None] | None = None
 
     def cached_vector(self, digest: str) -> Embedded | None:
-        """Return the vector of the bytes of this digest if they were embedded lately."""
+        """Return the cached vector of the bytes with this SHA-256; None without one."""
         vector = self._cache.get(digest)
         return None if vector is None else Embedded(vector, digest)
 
     async def embed(self, data: bytes) -> Embedded:
         """Return the vector of an image's bytes.
 
-        Raises ImageError for what is no usable image, ModelError when the model fails.
+        Raises ImageError for an unusable image, ModelError when the model fails.
         """
         digest = await self._model.run_on_cpu_pool(
             Priority.INDEX, lambda: hashlib.sha256(data).hexdigest()
@@ -69,7 +69,7 @@ class EmbeddingBatcher:
     def _forget(self, digest: str, done: "asyncio.Task[bytes]") -> None:
         self._pending.pop(digest, None)
         if not done.cancelled():
-            done.exception()  # seen, though everyone who asked may have gone
+            done.exception()  # retrieved, or asyncio warns if no caller is left
 
     async def _embed(self, digest: str, data: bytes) -> bytes:
         prepared = await self._model.prepare(Priority.INDEX, data)
@@ -85,11 +85,11 @@ class EmbeddingBatcher:
             try:
                 rows = await self._model.images(Priority.INDEX, [job.prepared for job in step])
                 vectors = [row.tobytes() for row in rows.astype("<f2")]
-                told = list(zip(step, vectors, strict=True))
+                done = list(zip(step, vectors, strict=True))
             except Exception as error:
                 for job in step:
                     job.vector.set_exception(error)
                 continue
-            for job, vector in told:
+            for job, vector in done:
                 self._cache.put(job.digest, vector)
                 job.vector.set_result(vector)

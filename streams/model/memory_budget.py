@@ -21,17 +21,17 @@ class _Waiting:
     ticket: int
     size: int
     granted: "asyncio.Future[None]"
-    due: int | None = None  # the first ticket of those that no longer go before it
+    due: int | None = None  # queries from this ticket on no longer overtake it
 
 
 class Reservation:
-    """Bytes of a budget, until they are given back."""
+    """Reserved bytes of a budget, until `release`."""
 
     def __init__(self, give_back: Callable[[], None]) -> None:
         self._give_back: Callable[[], None] | None = give_back
 
     def release(self) -> None:
-        """Give the bytes back, once; on the event loop."""
+        """Release the bytes, once; on the event loop."""
         give_back, self._give_back = self._give_back, None
         if give_back is not None:
             give_back()
@@ -103,7 +103,7 @@ class MemoryBudget:
         return waiting[0] if waiting else None
 
     def _indexing_fits(self, waiting: _Waiting) -> bool:
-        """Tell whether nothing else of indexing keeps it waiting."""
+        """Return whether the indexing share has room for it."""
         used = self._used[Priority.INDEX]
         return used == 0 or used + waiting.size <= self._for_indexing
 

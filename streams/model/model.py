@@ -1,10 +1,10 @@
-"""The encoder as a worker uses it: images made ready on several threads, the model run on one.
+"""The encoder of a worker: several threads decode images, one thread runs the model.
 
-All decodes share one budget of memory. A lack of memory, disk or descriptors is the worker's fault.
+All decodes share one memory budget. A lack of memory, disk or descriptors is the worker's fault.
 
-A model call that does not fit into the GPU's memory is made again in halves. Any other failure of
-the model fails the images of that call, with a code, and the worker as a whole: a GPU that has
-failed does not recover within its process, and a worker that goes on would fail every event.
+A model call that does not fit into GPU memory is repeated in halves. Any other failure fails the
+images of that call, and the worker: a failed GPU does not recover within its process, and would
+fail every event.
 """
 
 import asyncio
@@ -29,10 +29,10 @@ from visualsearch.types import FloatArray
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-STUCK_S = 120.0  # for one call or image: a GPU that hangs says nothing
-PROBE = "an image"  # words that every model takes
-QUERY_MEMORY = 128 * 2**20  # bytes that indexing leaves: a query's JPEG never waits for it
-LARGE_DECODE = QUERY_MEMORY  # bytes: what glibc would keep of them, up to a gigabyte, is returned
+STUCK_S = 120.0  # for one call or image: a hanging GPU raises no error
+PROBE = "an image"  # a text that every model accepts
+QUERY_MEMORY = 128 * 2**20  # bytes reserved for queries: a query's JPEG never waits for indexing
+LARGE_DECODE = QUERY_MEMORY  # bytes; after a larger decode glibc's free memory is trimmed
 DECODE_MEMORY = MAX_MEMORY + QUERY_MEMORY
 
 
@@ -43,13 +43,13 @@ class ModelError(Exception):
 
 
 class ResourceError(ModelError):
-    """The process is out of memory, disk or descriptors: no image is at fault, a retry may do."""
+    """The process is out of memory, disk or descriptors: no image is at fault, a retry may help."""
 
     code = "resources_exhausted"
 
 
 class Model:
-    """One encoder, its threads, and whether it still works."""
+    """One encoder with its threads and its failure state."""
 
     def __init__(self, encoder: Encoder, metrics: Metrics, threads: int | None = None) -> None:
         self.encoder = encoder
@@ -60,7 +60,7 @@ class Model:
         self._memory = MemoryBudget(
             DECODE_MEMORY, for_queries=QUERY_MEMORY, changed=metrics.decode_memory.set
         )
-        self._fits = sys.maxsize  # images in one call, as far as is known
+        self._fits = sys.maxsize  # images per call, lowered when memory runs out
 
     async def run_on_cpu_pool(self, priority: Priority, work: Callable[[], T]) -> T:
         """Run image preprocessing on one of the CPU threads.
@@ -70,7 +70,7 @@ class Model:
         try:
             return await self._hands.run(priority, work)
         except (MemoryError, OSError) as error:
-            if isinstance(error, OSError) and error.errno is None:  # what a decoder says
+            if isinstance(error, OSError) and error.errno is None:  # raised by a decoder
                 raise
             raise ResourceError(f"the worker is short of resources: {error!r}") from error
 
@@ -89,7 +89,7 @@ class Model:
             began = True
             try:
                 return work()
-            finally:  # not before: who waits may give up while the thread still decodes
+            finally:  # here: a cancelled caller leaves the thread decoding
                 if size > LARGE_DECODE:
                     trim_memory()
                 loop.call_soon_threadsafe(reserved.release)
@@ -101,7 +101,7 @@ class Model:
                 reserved.release()
 
     async def prepare(self, priority: Priority, image: Image.Image | bytes) -> Prepared:
-        """Decode an image and bring it into the model's shape. Raises ImageError, ResourceError."""
+        """Decode and preprocess an image for the model. Raises ImageError, ResourceError."""
         if isinstance(image, bytes):
             return await self.decode(priority, image, lambda: self.encoder.prepare(image))
         return await self.run_on_cpu_pool(priority, lambda: self.encoder.prepare(image))
@@ -146,7 +146,7 @@ class Model:
         return None
 
     def close(self) -> None:
-        """Stop after the calls under way."""
+        """Stop after the running calls."""
         self._hands.close()
         self._calls.close()
 
@@ -177,13 +177,13 @@ class Model:
 
 
 def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):  # those that this process may use; not on macOS
+    if hasattr(os, "sched_getaffinity"):  # the cores of this process; not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _out_of_memory(error: Exception) -> bool:
-    """Tell a GPU, or a process, without memory; torch is loaded if one of its errors came."""
+    """Return whether GPU or process memory ran out; does not import torch."""
     torch = sys.modules.get("torch")
     return isinstance(error, MemoryError) or (
         torch is not None and isinstance(error, torch.cuda.OutOfMemoryError)

@@ -1,7 +1,7 @@
-"""Threads for work that would stop the event loop: queries before indexing.
+"""Threads for work that would block the event loop: queries before indexing.
 
-A call cannot be preempted, so a query waits for at most one of indexing's; callers keep those
-short (of the model: a few images on a CPU, one batch on a GPU).
+A call cannot be preempted, so a query waits for at most one indexing call. Callers keep those
+short: a few images on a CPU, one batch on a GPU.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class PriorityPool:
         self._ticket = itertools.count()
         self._changed = threading.Condition()
         self._stopped = False
-        self._began: dict[int, float] = {}  # the call under way on each thread
+        self._began: dict[int, float] = {}  # start of the running call, by thread
         self._threads = [
             threading.Thread(target=self._work, args=(n,), name=f"{name}-{n}", daemon=True)
             for n in range(threads)
@@ -45,13 +45,13 @@ class PriorityPool:
         result: asyncio.Future[T] = loop.create_future()
 
         def job() -> None:
-            if result.cancelled():  # nobody waits any more: a deadline passed in the queue
+            if result.cancelled():  # its deadline passed in the queue
                 return
             try:
                 value = call()
             except Exception as error:
                 loop.call_soon_threadsafe(_fail, result, error)
-            except BaseException as error:  # a panic of native code: the thread has to go on
+            except BaseException as error:  # a panic of native code must not end the thread
                 loop.call_soon_threadsafe(_fail, result, RuntimeError(repr(error)))
             else:
                 loop.call_soon_threadsafe(_succeed, result, value)

@@ -23,7 +23,7 @@ _REPLY_TO = ("reply_to", "kafka_replyTopic")
 
 
 class QueryConsumer:
-    """Handles the requests of a window, each in a task of its own."""
+    """Answers request messages; called concurrently, a task per message."""
 
     def __init__(
         self,

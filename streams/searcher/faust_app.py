@@ -55,7 +55,7 @@ class QueryApp:
 
     @property
     def crash(self) -> BaseException | None:
-        """Why the app cannot go on; None while it can."""
+        """The error that crashed the app; None while it runs."""
         app = self._app
         return (app.crash_reason or RuntimeError("crashed")) if app.crashed else None
 

@@ -110,7 +110,7 @@ def _search_hint(hint: Hint) -> SearchHint:
 
 
 def _look_region(region: Region, hits: Sequence[Hit], plan: Plan) -> LookRegion:
-    """Return a region and what was found for it."""
+    """Return a region with its hits and plan."""
     return LookRegion(
         box=[round(edge, 4) for edge in region.box],
         category=region.category,

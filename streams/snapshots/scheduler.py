@@ -199,7 +199,7 @@ class SnapshotScheduler:
             _resolve(future, taken)
         try:
             self._taker.prune()
-        except Exception as error:  # the snapshot is there all the same
+        except Exception as error:  # the snapshot itself was taken
             log.warning("old snapshots are still there: %s", error, exc_info=_is_unexpected(error))
 
     def _pause(self) -> None:

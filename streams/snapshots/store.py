@@ -26,7 +26,7 @@ Progress = Callable[[int, int], None]
 
 
 class StoreError(VisualSearchError):
-    """A store that does not do what it should; `code` is `store_unreachable` or `store_foreign`."""
+    """A failure of the store; `code` is `store_unreachable` or `store_foreign`."""
 
     code = "store_unreachable"
 
@@ -72,7 +72,7 @@ class SnapshotStore:
         return decode_manifest(data)
 
     def upload(self, snapshot: Path, progress: Progress = lambda _, __: None) -> bool:
-        """Copy a local snapshot; return False if it is there already.
+        """Copy a local snapshot; return False if the store has it already.
 
         The manifest goes last: a snapshot without one is not listed.
         """

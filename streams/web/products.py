@@ -38,7 +38,7 @@ class ProductsQuery:
 
     @classmethod
     def parse(cls, query: Iterable[tuple[str, str]]) -> Self:
-        """Read the parameters of a URL. Raises ValueError with what is allowed."""
+        """Read the parameters of a URL. Raises ValueError, which names the allowed values."""
         pairs = list(query)
         for name, count in Counter(name for name, _ in pairs).items():
             if name not in cls.__slots__:

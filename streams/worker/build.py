@@ -91,7 +91,7 @@ class SearchComponents:
     reader: LogReader
     ledger: Ledger
     healer: LogHealer
-    fetcher: Fetcher  # with slots of its own: a query waits for no image of the catalog
+    fetcher: Fetcher  # its own slots: queries do not wait for catalog images
     pipeline: SearchPipeline
     app: QueryApp
     window: Window  # of requests, in front of the app

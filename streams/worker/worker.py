@@ -190,7 +190,7 @@ class Worker:
             yield "the producer", partial(asyncio.to_thread, shared.producer.close)
 
     def _state(self) -> WorkerHeartbeat:
-        """Return what a heartbeat says of this worker; called from its thread."""
+        """Return this worker's heartbeat; called from the heartbeat thread."""
         host = self._settings.http_host
         runner = self._runner  # read once: a stop takes it away
         listens = runner is not None and runner.addresses
@@ -363,7 +363,7 @@ async def run_worker(
             await asyncio.wait({watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
             watching.cancel()
             if not stop.is_set():
-                await watching  # raises what it saw
+                await watching  # raises the failure
     finally:
         # To the end of the process, not of this function: threads of clients may outlive it.
         watchdog = threading.Timer(settings.stop_timeout_s, os._exit, (1,))
@@ -377,6 +377,6 @@ async def run_worker(
 
 
 def run(settings: Settings, roles: frozenset[str], on_ready: Callable[[int], None]) -> None:
-    """Run a worker in this thread, for good."""
+    """Run a worker in this thread until it is stopped."""
     limit_client_logs()
     asyncio.run(run_worker(settings, roles, on_ready=on_ready))

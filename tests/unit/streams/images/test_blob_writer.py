@@ -181,7 +181,7 @@ async def test_an_outage_in_which_the_store_is_not_asked_uses_up_no_round(
     assert (await embedding.process(event, attempt)).label == "indexed"
 
 
-async def test_an_image_that_cannot_be_used_is_told_of_as_such(make: Make, store: Store) -> None:
+async def test_an_image_that_cannot_be_used_is_reported_as_such(make: Make, store: Store) -> None:
     """Its own fault is for good, whatever the store says."""
     embedding = make(store)
     store.error = OSError("full")

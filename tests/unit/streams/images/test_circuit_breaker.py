@@ -150,7 +150,7 @@ async def test_a_worker_out_of_descriptors_says_nothing_of_a_host(
     assert await fetch(hosts, clock) == "image_host_down"
 
 
-async def test_a_missing_picture_is_no_failure_of_its_host(
+async def test_a_missing_image_is_no_failure_of_its_host(
     hosts: HostCircuitBreakers, clock: Clock
 ) -> None:
     """A 404 is an answer; it ends a row of failures as an image does."""

@@ -101,7 +101,7 @@ async def failure(fetcher: Fetcher, url: str) -> FetchError:
     return caught.value
 
 
-async def test_a_picture_comes_with_its_etag(host: Host, make: Make) -> None:
+async def test_an_image_comes_with_its_etag(host: Host, make: Make) -> None:
     """The bytes and what the host calls this version of them."""
     fetched = await make().fetch(host.url("/a"))
     assert (fetched.data, fetched.etag) == (b"pict", '"e"')
@@ -118,7 +118,7 @@ async def test_a_version_that_is_known_is_not_sent_again(host: Host, make: Make,
     assert host.hits == 3
 
 
-async def test_a_304_that_nobody_asked_for_is_no_picture(host: Host, make: Make) -> None:
+async def test_a_304_that_nobody_asked_for_is_no_image(host: Host, make: Make) -> None:
     """Nothing is known that it could speak of."""
     host.script["/a"] = [304]
     assert (await failure(make(), host.url("/a"))).code == "image_http_304"

@@ -251,7 +251,7 @@ def healer_on(broken: Broken, ledger: Ledger) -> tuple[LogHealer, Metrics]:
     return healer, metrics
 
 
-def test_a_newest_record_that_the_log_has_no_more_is_told_and_left_dirty(
+def test_a_newest_record_that_the_log_has_no_more_is_reported_and_left_dirty(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nobody was there for as long as compaction waits. It is looked for once an hour."""

@@ -73,7 +73,7 @@ async def test_bytes_that_were_seen_are_not_embedded_again(make: Make) -> None:
     assert vectors(again).images[0].etag == '"1"'
 
 
-async def test_pictures_of_several_events_share_a_model_call(make: Make) -> None:
+async def test_images_of_several_events_share_a_model_call(make: Make) -> None:
     """What gathers while a call runs goes into the next one, up to the step."""
     sizes: list[int] = []
 
@@ -91,7 +91,7 @@ async def test_pictures_of_several_events_share_a_model_call(make: Make) -> None
     assert max(sizes) == 2
 
 
-async def test_one_bad_picture_in_a_model_call_spoils_no_other(make: Make) -> None:
+async def test_one_bad_image_in_a_model_call_spoils_no_other(make: Make) -> None:
     """The call is taken apart; the record holds the good ones, with their own numbers as ids."""
     images = [
         {"url": "red"},
@@ -183,7 +183,7 @@ async def test_a_host_that_is_down_for_two_days_loses_no_image(make: Make) -> No
     assert (found.label, len(vectors(found).images)) == ("indexed", 1)
 
 
-async def test_a_picture_that_was_not_tried_outlives_the_rounds_of_another(make: Make) -> None:
+async def test_an_image_that_was_not_tried_outlives_the_rounds_of_another(make: Make) -> None:
     """The dead host's is told after three rounds; the busy one's is tried until it is."""
     busy = FetchError("image_host_busy", "busy", transient=True, attempts=0)
     pictures = Pictures(away=AWAY, busy=busy)
@@ -241,7 +241,7 @@ async def test_a_worker_without_memory_refuses_no_image(make: Make) -> None:
     assert outcome.retry.code == "resources_exhausted"
 
 
-async def test_a_product_without_pictures_gets_an_empty_record(make: Make) -> None:
+async def test_a_product_without_images_gets_an_empty_record(make: Make) -> None:
     """`[]` means none: the old ones must go. A delete marks, an offer says nothing of images."""
     embedding = make(Pictures())
     outcome = await embedding.process(message(0, "product-updated"))

@@ -53,7 +53,7 @@ def created(*urls: str, product_id: str = "p", offset: int = 0) -> SourceMessage
     return message(offset, "product-created", product_id, images=images)
 
 
-async def test_the_event_loop_works_on_no_picture(
+async def test_the_event_loop_works_on_no_image(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Base64, hash and decoding take place on threads for that, the model's call on its own."""
@@ -79,7 +79,7 @@ async def test_the_event_loop_works_on_no_picture(
     assert seen == {"base64": {"asyncio_"}, "hash": aside, "prepare": aside, "embed": {"model"}}
 
 
-async def test_a_picture_that_is_unchanged_is_neither_sent_nor_embedded(make: Make) -> None:
+async def test_an_image_that_is_unchanged_is_neither_sent_nor_embedded(make: Make) -> None:
     """Its record has the vector, hash and ETag that it had; a new ETag brings new bytes."""
     encoder = FakeEncoder()
     pictures = Pictures(a=RED)

@@ -83,7 +83,7 @@ async def test_out_of_memory_halves_the_call_and_goes_on(make: Make) -> None:
     assert model.stuck_reason() is None
 
 
-async def test_a_single_picture_that_does_not_fit_is_a_failure(make: Make) -> None:
+async def test_a_single_image_that_does_not_fit_is_a_failure(make: Make) -> None:
     """There is nothing left to halve."""
     model = make(Small(0))
     with pytest.raises(ModelError, match="OutOfMemoryError"):
@@ -116,7 +116,7 @@ async def test_words_fail_the_worker_only_if_the_model_fails_on_others_too(make:
         assert (model.stuck_reason() is not None) == fails
 
 
-async def test_a_bad_picture_is_found_before_the_model(make: Make) -> None:
+async def test_a_bad_image_is_found_before_the_model(make: Make) -> None:
     """It fails alone."""
     encoder = Small(9)
     model = make(encoder)
@@ -126,7 +126,7 @@ async def test_a_bad_picture_is_found_before_the_model(make: Make) -> None:
     assert model.stuck_reason() is None
 
 
-async def test_a_call_that_does_not_come_back_is_told(
+async def test_a_call_that_does_not_come_back_is_reported(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Asked while the call runs, after a limit that is none here."""
@@ -145,7 +145,7 @@ async def test_a_call_that_does_not_come_back_is_told(
     assert model.stuck_reason() is None
 
 
-async def test_a_decode_that_does_not_come_back_is_told(
+async def test_a_decode_that_does_not_come_back_is_reported(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As many of them as there are threads would stop embedding and image queries for good."""

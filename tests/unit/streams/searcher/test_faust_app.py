@@ -84,7 +84,7 @@ async def test_what_comes_right_after_the_start_is_not_lost(settings: Settings) 
         await app.stop(5.0)
 
 
-async def test_requests_are_answered_side_by_side_each_once(settings: Settings) -> None:
+async def test_requests_are_answered_concurrently_each_once(settings: Settings) -> None:
     """As many as the agent may: a slow image host delays only its own request."""
     answer, finished = Answering(held=frozenset({0, 1})), []
     app, window = made(settings, answer, concurrency=3)

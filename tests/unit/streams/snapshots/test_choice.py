@@ -67,7 +67,7 @@ def test_the_newest_that_fits_is_taken(tmp_path: Path, metrics: Metrics) -> None
     assert value(metrics, "snapshots_total", outcome="refused") == 0
 
 
-def test_damaged_ones_are_passed_over_and_told(
+def test_damaged_ones_are_passed_over_and_reported(
     tmp_path: Path, metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A bit, a file, the manifest; the reason is in the log and counted."""
@@ -176,7 +176,7 @@ def test_the_stores_copy_stands_in_for_a_damaged_one(
     assert value(metrics, "snapshots_refused_total", reason="checksum_wrong") == 1
 
 
-def test_a_store_that_does_not_answer_is_told_and_passed_over(
+def test_a_store_that_does_not_answer_is_reported_and_passed_over(
     tmp_path: Path, metrics: Metrics, store: SnapshotStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The log is replayed; a worker does not wait for a bucket."""

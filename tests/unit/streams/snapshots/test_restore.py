@@ -43,9 +43,9 @@ def test_a_worker_begins_with_what_the_snapshot_holds(
     ledger = Ledger(1.0, lambda: 0.0)
     reader = LogReader({}, TOPIC, beginning.engine, ledger, metrics, lambda: 0.0, partitions=2,
                        starts=beginning.start_positions)  # fmt: skip
-    keeper = build_scheduler(settings, beginning, reader, ledger, metrics)
-    assert keeper is not None
-    assert keeper.age_s() == 0.0  # nothing has changed since
+    scheduler = build_scheduler(settings, beginning, reader, ledger, metrics)
+    assert scheduler is not None
+    assert scheduler.age_s() == 0.0  # nothing has changed since
 
 
 def test_where_nothing_fits_it_begins_empty(

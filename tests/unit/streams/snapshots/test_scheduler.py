@@ -34,7 +34,7 @@ AT_STOP = SnapshotTriggers(0.0, 0, at_stop=True)
 
 
 class Stage:
-    """A keeper whose thread is the test's own."""
+    """A scheduler whose thread is the test's own."""
 
     def __init__(
         self, folder: Path, triggers: SnapshotTriggers, store: SnapshotStore | None
@@ -43,18 +43,18 @@ class Stage:
         self.clock = Clock()
         self.metrics = fresh_metrics()
         self.taking = taking(engine_with(3), folder, self.metrics, self.clock, store)
-        self.keeper = self.make(triggers)
+        self.scheduler = self.make(triggers)
 
     def make(self, triggers: SnapshotTriggers, **more: Any) -> SnapshotScheduler:
-        """Return a keeper of this worker."""
+        """Return a scheduler of this worker."""
         return SnapshotScheduler(
             self.taking, triggers, self.metrics, clock=self.clock, now=self.clock, **more
         )
 
     def pass_time(self, seconds: float) -> None:
-        """Let time pass and the keeper look."""
+        """Let time pass and the scheduler look."""
         self.clock.s += seconds
-        self.keeper.run_due()
+        self.scheduler.run_due()
 
     def apply(self, partition: int, records: int) -> None:
         """Say that the reader has applied more of a partition."""
@@ -85,12 +85,12 @@ def test_the_clock_takes_one_when_something_has_changed(stage: Make) -> None:
     assert len(list_snapshots(on.folder)) == 1
     on.pass_time(600.0)
     assert len(list_snapshots(on.folder)) == 1
-    assert on.keeper.age_s() == 0.0
+    assert on.scheduler.age_s() == 0.0
     on.apply(1, 1)
-    assert on.keeper.age_s() == 600.0
+    assert on.scheduler.age_s() == 600.0
     on.pass_time(61.0)
     assert len(list_snapshots(on.folder)) == 2
-    assert on.keeper.age_s() == 0.0
+    assert on.scheduler.age_s() == 0.0
     assert on.outcomes("taken") == 2
 
 
@@ -126,8 +126,8 @@ def test_old_ones_that_stay_are_no_failure(stage: Make, monkeypatch: pytest.Monk
         raise PermissionError("held")
 
     monkeypatch.setattr(SnapshotTaker, "prune", held)
-    asked = on.keeper.request()
-    on.keeper.run_due()
+    asked = on.scheduler.request()
+    on.scheduler.run_due()
     assert list_snapshots(on.folder) == [asked.result(0).path]
     assert on.outcomes("failed") == 0
 
@@ -152,13 +152,13 @@ def test_offsets_are_noted_before_the_index_is_copied(
     assert read_manifest(taken.path).products == 3
 
 
-def test_one_that_is_asked_for_is_taken_and_told(stage: Make) -> None:
+def test_one_that_is_asked_for_is_taken_and_reported(stage: Make) -> None:
     """At once, changed or not, with its progress; two who ask at the same time get the same."""
     on = stage(NEVER)
     told: list[str] = []
-    first = on.keeper.request(lambda step, _, __: told.append(step))
-    second = on.keeper.request()
-    on.keeper.run_due()
+    first = on.scheduler.request(lambda step, _, __: told.append(step))
+    second = on.scheduler.request()
+    on.scheduler.run_due()
     assert first.result(0).path == second.result(0).path == list_snapshots(on.folder)[0]
     assert told
     assert first.result(0).as_dict()["products"] == 3
@@ -171,7 +171,7 @@ def test_before_the_log_is_replayed_none_is_taken(stage: Make) -> None:
     on.pass_time(600.0)
     assert list_snapshots(on.folder) == []
     with pytest.raises(SnapshotRefusedError) as raised:
-        on.keeper.request().result(0)
+        on.scheduler.request().result(0)
     assert raised.value.code == "not_ready"
 
 
@@ -191,8 +191,8 @@ def test_a_failure_is_counted_and_the_next_one_is_tried_in_its_time(
     for _ in range(8):
         on.pass_time(0.5)
     assert len(calls) == 1
-    asked = on.keeper.request()
-    on.keeper.run_due()
+    asked = on.scheduler.request()
+    on.scheduler.run_due()
     assert getattr(asked.exception(0), "code", None) == "disk_full"
     assert on.outcomes("failed") == 2
     monkeypatch.undo()
@@ -244,8 +244,8 @@ def test_a_store_that_is_away_does_not_hold_up_a_stop(
     on.pass_time(61.0)
     on.apply(0, 1)
     on.clock.s += 1.0
-    on.keeper.start()
-    on.keeper.close(30.0)
+    on.scheduler.start()
+    on.scheduler.close(30.0)
     assert len(list_snapshots(on.folder)) == 2
     assert len(attempts) == 1
 
@@ -255,8 +255,8 @@ def test_the_snapshot_that_it_began_with_is_uploaded_too(stage: Make, tmp_path: 
     store = SnapshotStore((tmp_path / "far").as_uri())
     on = stage(NEVER, store)
     taken = on.taking.take(lambda *_: None)
-    on.keeper = on.make(NEVER, newest=taken)
-    on.keeper.run_due()
+    on.scheduler = on.make(NEVER, newest=taken)
+    on.scheduler.run_due()
     assert store.listed() == [taken.path.name]
 
 
@@ -268,12 +268,12 @@ def test_the_last_one_is_taken_when_told_to_stop(
     monkeypatch.setattr(keeper_module, "yield_to_searches", lambda: rests.append(None))
     for triggers, count in ((NEVER, 0), (AT_STOP, 1)):
         on = stage(triggers)
-        on.keeper.start()
-        on.keeper.close(30.0)
+        on.scheduler.start()
+        on.scheduler.close(30.0)
         assert len(list_snapshots(on.folder)) == count
         assert not rests
         with pytest.raises(SnapshotRefusedError) as raised:
-            on.keeper.request().result(0)
+            on.scheduler.request().result(0)
         assert raised.value.code == "stopping"
     stage(BY_CLOCK).pass_time(61.0)
     assert rests
@@ -293,15 +293,15 @@ def test_a_last_one_that_takes_too_long_is_given_up(
         return take(self, progress, pause)
 
     monkeypatch.setattr(SnapshotTaker, "take", slow)
-    asked = on.keeper.request()
-    on.keeper.start()
+    asked = on.scheduler.request()
+    on.scheduler.start()
     begun.wait(30.0)
-    on.keeper.close(0.05)
+    on.scheduler.close(0.05)
     assert getattr(asked.exception(0), "code", None) == "stopping"
     on.clock.s += 1.0
     go_on.set()
-    on.keeper._thread.join(30.0)
-    assert not on.keeper._thread.is_alive()
+    on.scheduler._thread.join(30.0)
+    assert not on.scheduler._thread.is_alive()
     assert list_snapshots(on.folder) == []
     assert [path for path in on.folder.iterdir() if path.is_dir()] == []
 
@@ -315,13 +315,13 @@ async def test_an_error_when_a_snapshot_is_due_leaves_the_thread_alive(
     failures = iter([PermissionError("the folder cannot be seen")])
     due = SnapshotScheduler._due
 
-    def failing(keeper: SnapshotScheduler, *, stopping: bool) -> bool:
+    def failing(scheduler: SnapshotScheduler, *, stopping: bool) -> bool:
         if (error := next(failures, None)) is not None:
             raise error
-        return due(keeper, stopping=stopping)
+        return due(scheduler, stopping=stopping)
 
     monkeypatch.setattr(SnapshotScheduler, "_due", failing)
-    on.keeper.start()
+    on.scheduler.start()
     await until(lambda: on.outcomes("failed") == 1)
-    assert on.keeper.request().result(20).path.is_dir()
-    on.keeper.close(10.0)
+    assert on.scheduler.request().result(20).path.is_dir()
+    on.scheduler.close(10.0)

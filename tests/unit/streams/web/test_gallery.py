@@ -102,7 +102,7 @@ def test_a_mark_for_each_hit_or_none() -> None:
         gallery_page("T", "", {"": [answer]}, lambda _: "data:,")
 
 
-def test_picture_links_survive_any_product_id() -> None:
+def test_image_links_survive_any_product_id() -> None:
     """An id may hold slashes, blanks and question marks."""
     link = image_link("http://w:1/", hit("a/b c?d#e"))
     assert link == "http://w:1/v1/images/a%2Fb%20c%3Fd%23e?image_id=front+1"

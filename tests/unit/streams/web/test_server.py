@@ -106,10 +106,10 @@ async def serving(**parts: Any) -> AsyncIterator[str]:
 
 
 def search_parts(
-    client: Any = None, engine: Engine | None = None, fetcher: Any = None, keeper: Any = None
+    client: Any = None, engine: Engine | None = None, fetcher: Any = None, scheduler: Any = None
 ) -> SearchParts:
     """Return the parts of a search worker, those that are named attached."""
-    index = None if engine is None else ServedIndex(engine, fetcher, dict, keeper)
+    index = None if engine is None else ServedIndex(engine, fetcher, dict, scheduler)
     return SearchParts(index, client)
 
 

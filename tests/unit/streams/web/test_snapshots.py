@@ -29,21 +29,21 @@ async def worker(folder: Path, *, ready: bool = True) -> AsyncIterator[str]:
     taker = taking(engine_with(300), folder, metrics, clock)
     if not ready:
         taker._reader.caught_up.clear()
-    keeper = SnapshotScheduler(taker, NEVER, metrics)
-    keeper.start()
+    scheduler = SnapshotScheduler(taker, NEVER, metrics)
+    scheduler.start()
     app = web.Application()
-    app.router.add_post("/v1/snapshots", partial(create_snapshot, keeper))
+    app.router.add_post("/v1/snapshots", partial(create_snapshot, scheduler))
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
-        await asyncio.to_thread(keeper.close, 10.0)
+        await asyncio.to_thread(scheduler.close, 10.0)
         await runner.cleanup()
 
 
-async def test_a_snapshot_is_taken_and_its_progress_told(tmp_path: Path) -> None:
+async def test_a_snapshot_is_taken_and_its_progress_reported(tmp_path: Path) -> None:
     """What is told of it is what lies there."""
     told: list[tuple[str, int, int]] = []
     async with worker(tmp_path) as url:
@@ -63,7 +63,7 @@ async def test_before_the_log_is_replayed_it_is_refused(tmp_path: Path) -> None:
     assert raised.value.code == "not_ready"
 
 
-async def test_its_failure_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_its_failure_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the middle of the answer, after its status."""
 
     def full(*_: Any) -> Any:
@@ -77,7 +77,9 @@ async def test_its_failure_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(("path", "code"), [("/else", "worker_foreign"), ("", None)])
-async def test_what_is_no_worker_is_told_apart(tmp_path: Path, path: str, code: str | None) -> None:
+async def test_what_is_no_worker_is_distinguished(
+    tmp_path: Path, path: str, code: str | None
+) -> None:
     """A path that nobody serves; the right one works."""
     async with worker(tmp_path) as url:
         asked = asyncio.to_thread(request_snapshot, url + path)

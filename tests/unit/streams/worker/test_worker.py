@@ -107,7 +107,7 @@ async def test_a_part_that_cannot_be_stopped_keeps_no_other_from_its_stop(
     worker = Worker(Settings(), frozenset({"search", "ingest"}))
     worker._client = part(name="client")
     worker._search = SimpleNamespace(
-        requests=awaited(name="requests"), app=awaited(name="app"), snapshots=part(name="keeper"),
+        requests=awaited(name="requests"), app=awaited(name="app"), snapshots=part(name="saver"),
         healer=part(name="healer"), reader=part(name="reader"), engine=part(name="engine"),
         pipeline=part(name="pipeline"), fetcher=awaited(name="query fetcher"),
     )  # fmt: skip
@@ -119,7 +119,7 @@ async def test_a_part_that_cannot_be_stopped_keeps_no_other_from_its_stop(
     )
     await worker.stop()
     assert stopped == [
-        "client", "requests", "app", "ingest 1", "ingest 2", "keeper", "http", "healer", "reader",
+        "client", "requests", "app", "ingest 1", "ingest 2", "saver", "http", "healer", "reader",
         "engine", "pipeline", "query fetcher", "heartbeat", "lag", "fetcher", "model", "producer",
     ]  # fmt: skip
 
