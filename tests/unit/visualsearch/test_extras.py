@@ -25,8 +25,10 @@ BASE = {
     "pydantic",
     "pydantic_settings",
     "rich",
+    "yaml",
 }
-DISTRIBUTIONS = {  # where it is not the module's name
+DISTRIBUTIONS = {
+    "yaml": "pyyaml",  # where it is not the module's name
     "cv2": "opencv-python-headless",
     "faiss": "faiss-cpu",
     "faust": "faust-streaming",
