@@ -68,7 +68,7 @@ def test_figures_intervals_comparison_and_page(shop: Path) -> None:
     assert change["mean"] == pytest.approx(0.75)
     assert change["better"] == 6
     page = html.read_text()
-    assert "relevant, and not shown" in page
+    assert "relevant, but not among the hits" in page
     assert "http" not in page
     assert page.count("data:image/jpeg") > 12
 

@@ -33,11 +33,11 @@ BARS = {
     "grocery: phone photo, top 5": Bar("grocery", "phone photo", "recall@5"),
     "luma: back view, top 3": Bar("views", "back view", "recall@3"),
     "luma: any view, top 3": Bar("views", "any view", "recall@3"),
-    "luma: colour + kind, kind": Bar("luma", "text: kind", "precision@shown"),
-    "luma: colour + kind, colour": Bar("luma", "text: colour", "precision@shown"),
-    "luma: colour + kind, both": Bar("luma", "text: both", "precision@shown"),
-    "luma: in another colour, first": Bar("luma", "image and text", "recall@1"),
-    "luma: in another colour, top 5": Bar("luma", "image and text", "recall@5"),
+    "luma: color + kind, kind": Bar("luma", "text: kind", "precision@shown"),
+    "luma: color + kind, color": Bar("luma", "text: color", "precision@shown"),
+    "luma: color + kind, both": Bar("luma", "text: both", "precision@shown"),
+    "luma: in another color, first": Bar("luma", "image and text", "recall@1"),
+    "luma: in another color, top 5": Bar("luma", "image and text", "recall@5"),
 }
 
 
@@ -128,7 +128,7 @@ def _by_words(rows: Rows) -> Iterable[dict[str, Any]]:
         both = of_color & of_kind
         if len(both) < SMALLEST_PAIR:
             continue
-        for group, right in (("kind", of_kind), ("colour", of_color), ("both", both)):
+        for group, right in (("kind", of_kind), ("color", of_color), ("both", both)):
             yield {"text": f"{color} {kind}", "relevant": sorted(right),
                    "filters": {"tags": [HELD_OUT]}, "top_k": min(10, len(both)),
                    "groups": [f"text: {group}"]}  # fmt: skip
