@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from visualsearch.catalogue import EngineProducts
+from visualsearch.engine_products import EngineProducts
 from visualsearch.errors import QueryError
 from visualsearch.hooks import Hooks
 from visualsearch.index.arrays import BoolArray, IntArray

@@ -17,10 +17,14 @@ from visualsearch.engine import Engine
 from visualsearch.lru import Lru
 from visualsearch.search.compose import QueryPart
 from visualsearch.search.look.boxes import Box, crop
+from visualsearch.search.look.category_matching import (
+    category_words,
+    match_categories,
+    narrow_to_filter,
+)
 from visualsearch.search.look.checkpoint import CheckpointDetector
 from visualsearch.search.look.prompts import PromptDetector, prompts_of
 from visualsearch.search.look.regions import Detector, Photo, Proposal, Region
-from visualsearch.search.look.shelves import category_words, match_categories, narrow_to_filter
 from visualsearch.search.look.taxonomy import Taxonomy, read_look_categories
 from visualsearch.types import FloatArray
 

@@ -1,6 +1,6 @@
 """Drawn products: a catalog for demonstrations, tests and training, with known truth."""
 
-from visualsearch.datasets.drawn.catalogue import (
+from visualsearch.datasets.drawn.catalog import (
     DrawnImage,
     DrawnProduct,
     draw_catalog,

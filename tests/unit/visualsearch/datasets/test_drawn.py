@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from visualsearch.datasets.drawn import draw_catalog, draw_photo, word_queries
-from visualsearch.datasets.drawn.catalogue import draw_thing
+from visualsearch.datasets.drawn.catalog import draw_thing
 from visualsearch.datasets.drawn.kinds import KINDS
 from visualsearch.datasets.drawn.palette import COLORS
 from visualsearch.datasets.drawn.patterns import PATTERNS, fabric

@@ -14,7 +14,7 @@ from PIL import Image
 
 from visualsearch import load_encoder
 from visualsearch.datasets.drawn import draw_photo
-from visualsearch.datasets.drawn.catalogue import draw_product
+from visualsearch.datasets.drawn.catalog import draw_product
 from visualsearch.datasets.drawn.kinds import KINDS
 from visualsearch.encoders import tower
 from visualsearch.encoders.lite import model as lite_model

@@ -15,6 +15,11 @@ from tests.support.fakes import DIM, unit
 from tests.support.hits import hit_of
 from visualsearch.errors import EncoderError, QueryError
 from visualsearch.search.look.boxes import Box, crop, overlaps, windows
+from visualsearch.search.look.category_matching import (
+    category_words,
+    match_categories,
+    narrow_to_filter,
+)
 from visualsearch.search.look.checkpoint import CheckpointDetector
 from visualsearch.search.look.prompts import MOST_WINDOWS, PromptDetector, prompts_of
 from visualsearch.search.look.regions import (
@@ -27,7 +32,6 @@ from visualsearch.search.look.regions import (
     merge_regions,
     suppress_overlaps,
 )
-from visualsearch.search.look.shelves import category_words, match_categories, narrow_to_filter
 from visualsearch.search.look.taxonomy import DEFAULT, read_look_categories
 from visualsearch.types import BaseRecord, FloatArray, Hit
 

@@ -29,7 +29,7 @@ def drawn(products: int, seed: int) -> Iterator[Picture]:
 
     Every third product has a phone photo instead of its second view.
     """
-    from visualsearch.datasets.drawn.catalogue import draw_photo, draw_product
+    from visualsearch.datasets.drawn.catalog import draw_photo, draw_product
     from visualsearch.datasets.drawn.kinds import KINDS
     from visualsearch.datasets.drawn.palette import COLORS
 
