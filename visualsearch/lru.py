@@ -1,4 +1,4 @@
-"""A bounded memory, least recently used out first."""
+"""A bounded LRU cache."""
 
 from collections import OrderedDict
 from collections.abc import ValuesView
@@ -9,29 +9,29 @@ V = TypeVar("V")
 
 
 class Lru(Generic[K, V]):
-    """At most `size` values; beyond that, the one unused for longest goes. For one thread."""
+    """Keeps at most `size` values and evicts the least recently used. Not thread-safe."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._values: OrderedDict[K, V] = OrderedDict()
 
     def get(self, key: K) -> V | None:
-        """Return a value, None if it is not (or no longer) known; this counts as use."""
+        """Return a value and mark it as used; None if it is absent or evicted."""
         if (value := self._values.get(key)) is not None:
             self._values.move_to_end(key)
         return value
 
     def put(self, key: K, value: V) -> None:
-        """Keep a value."""
+        """Set a value and mark it as used; evict the least recently used beyond `size`."""
         self._values[key] = value
         self._values.move_to_end(key)
         if len(self._values) > self._size:
             self._values.popitem(last=False)
 
     def values(self) -> ValuesView[V]:
-        """Return all values; this is no use of them."""
+        """Return all values without marking them as used."""
         return self._values.values()
 
     def clear(self) -> None:
-        """Forget all."""
+        """Remove all values."""
         self._values.clear()

@@ -1,6 +1,6 @@
 """Folders and files that only their owner may read, whatever the umask of the process.
 
-On a mount that has no permissions, as vfat and some FUSE mounts, its options decide.
+On a mount without permissions, such as vfat and some FUSE mounts, its mount options decide.
 """
 
 import errno
@@ -14,7 +14,7 @@ _warned: set[int] = set()  # devices
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and its parents where missing. One that is there keeps its mode.
+    """Make a folder and its missing parents, mode 0700. An existing folder keeps its mode.
 
     Raises OSError.
     """
@@ -27,16 +27,16 @@ def make_folder(folder: Path) -> None:
         if not folder.is_dir():
             raise
     else:
-        _restrict(folder, FOLDER)  # the umask may have taken some of it
+        _restrict(folder, FOLDER)  # the umask may have removed bits of the mode
 
 
 def restrict_to_owner(file: Path) -> None:
-    """Let only the owner read and write a file. Raises OSError."""
+    """Set a file's mode to 0600. Raises OSError."""
     _restrict(file, FILE)
 
 
 def _restrict(path: Path, mode: int) -> None:
-    """Set permissions where the mount has them. Raises OSError."""
+    """Set a mode; log a warning if the mount has no permissions. Raises OSError."""
     try:
         path.chmod(mode)
     except OSError as error:
@@ -46,7 +46,7 @@ def _restrict(path: Path, mode: int) -> None:
 
 
 def _warn_once(path: Path, error: OSError) -> None:
-    """Tell of a mount's first file; all others are like it."""
+    """Log a warning for the first file of a mount only."""
     if (device := path.stat().st_dev) not in _warned:
         _warned.add(device)
         log.warning("%s: its mount refuses permissions, so others may read it: %s", path, error)

@@ -1,22 +1,22 @@
-"""The brokers' clock, as a worker knows it from what it sends them."""
+"""The brokers' clock, estimated from the timestamps that they give to a worker's messages."""
 
 import time
 from collections import deque
 from collections.abc import Callable
 
-KEPT = 10  # measurements: the drift of a clock within as many heartbeats is microseconds
-STAMP_S = 0.001  # a timestamp is cut to milliseconds
+KEPT = 10  # measurements: within ten heartbeats a clock drifts by microseconds
+STAMP_S = 0.001  # the resolution of a Kafka timestamp, which is rounded down
 
 
 class BrokerClock:
-    """Tells the time of the brokers, which stamp the requests that a worker gets.
+    """Estimates the brokers' time, which the timestamps of a worker's requests are in.
 
-    A measurement is a message that a broker stamped between its sending and its acknowledgement,
-    so it bounds how far the broker's clock is from ours. The tightest of the last ten counts.
+    A broker stamps a message between its sending and its acknowledgement. Each message therefore
+    bounds the difference between the clocks. The narrowest of the last ten bounds is used.
 
-    Measured is the monotonic clock, which nobody sets: a step of the wall clock changes
-    `offset_s`, and not `now()`. What contradicts the latest measurement is forgotten: a broker's
-    clock was stepped, or this machine slept.
+    The local side is the monotonic clock: a step of the wall clock changes `offset_s`, not
+    `now()`. Bounds that contradict the latest one are dropped: a broker's clock was set, or this
+    machine slept.
     """
 
     def __init__(
@@ -27,12 +27,12 @@ class BrokerClock:
         self._wall = wall
         self.monotonic = monotonic
         self._bounds: deque[tuple[float, float]] = deque(maxlen=KEPT)
-        self._ahead_s: float | None = None  # of the monotonic clock: the estimate
+        self._ahead_s: float | None = None  # brokers' clock minus monotonic clock
 
     def observe(self, sent_s: float, acked_s: float, stamp_s: float) -> None:
-        """Note a broker's timestamp, and when its message was sent and acknowledged.
+        """Record a broker's timestamp, and when its message was sent and acknowledged.
 
-        `sent_s` and `acked_s` are by `monotonic`.
+        `sent_s` and `acked_s` are seconds of `monotonic`, `stamp_s` seconds since the epoch.
         """
         low, high = stamp_s - acked_s, stamp_s + STAMP_S - sent_s
         agreeing = [known for known in self._bounds if known[0] <= high and low <= known[1]]
@@ -45,15 +45,15 @@ class BrokerClock:
 
     @property
     def measured(self) -> int:
-        """How many measurements the estimate rests on."""
+        """How many measurements the estimate uses."""
         return len(self._bounds)
 
     @property
     def offset_s(self) -> float:
-        """How far the brokers' clock is ahead of this worker's wall clock; 0 if not measured."""
+        """Seconds that the brokers' clock is ahead of the wall clock; 0 if not measured."""
         return self.now() - self._wall() if self._ahead_s is not None else 0.0
 
     def now(self) -> float:
-        """Return the brokers' time since the epoch; the wall clock's if not measured."""
+        """Return the brokers' time in seconds since the epoch; the wall clock's if not measured."""
         ahead_s = self._ahead_s
         return self._wall() if ahead_s is None else self.monotonic() + ahead_s

@@ -1,4 +1,4 @@
-"""What is closed at the end of a `with` block."""
+"""A base class for context managers that close themselves."""
 
 from abc import ABC, abstractmethod
 from types import TracebackType
@@ -6,11 +6,11 @@ from typing import Self
 
 
 class Closing(ABC):
-    """Closes itself at the end of a `with` block, whatever ended it."""
+    """Closes itself at the end of a `with` block, also after an exception."""
 
     @abstractmethod
     def close(self) -> None:
-        """Release what is held."""
+        """Release all resources."""
 
     def __enter__(self) -> Self:
         """Return the object itself."""

@@ -1,4 +1,4 @@
-"""Messages as a client writes them, and headers as it reads them."""
+"""Outgoing messages, and safe reading of a message's headers."""
 
 from dataclasses import dataclass
 from operator import methodcaller
@@ -11,10 +11,10 @@ _HEADERS_OF = methodcaller("headers")
 def read_headers(message: Any) -> Headers | None:
     """Return the headers of a `confluent_kafka.Message`; None where a name is not UTF-8.
 
-    Call it once per message: after such a failure the client's next answer holds a null pointer,
-    and whoever touches that ends the process. And never call `message.headers()` itself: the
-    client returns a list with an exception set, which Python's inlined call does not notice, so
-    that it is raised at some later line.
+    Call it once per message: after a failure, a second call returns a null pointer, and using
+    that crashes the process. Never call `message.headers()` directly: on a failure confluent-kafka
+    returns a list with an exception set. Python's inlined call misses it, and some later line
+    raises it.
     """
     try:
         return tuple(_HEADERS_OF(message) or ())
@@ -24,7 +24,7 @@ def read_headers(message: Any) -> Headers | None:
 
 @dataclass(frozen=True, slots=True)
 class OutgoingMessage:
-    """A message to be written; without a partition the key decides (murmur2)."""
+    """A message to send; without a `partition`, the key's murmur2 hash chooses it."""
 
     topic: str
     key: bytes | None

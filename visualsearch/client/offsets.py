@@ -1,22 +1,23 @@
-"""Where partitions begin and end, and what a consumer group has committed."""
+"""Offsets of partitions: first, end, by time, and committed by a consumer group."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 Partition = tuple[str, int]
-"""A topic and the number of a partition of it."""
+"""A topic and a partition number."""
 
 
 class OffsetsError(ConnectionError):
-    """No answer from Kafka about a topic or its offsets; the message is Kafka's reason."""
+    """Kafka did not answer a request for metadata or offsets; the message says why."""
 
 
 class Offsets:
-    """Asks through a consumer; its group is the one whose commits are told. Raises OffsetsError.
+    """Looks up offsets through a consumer. All methods raise OffsetsError.
 
-    The consumer never joins the group. The admin client's questions to a group's coordinator end
-    the process when their connection is lost (librdkafka#4605).
+    `committed` is about the consumer's group, which the consumer never joins. The admin client is
+    not used: it crashes the process if its connection to the coordinator is lost
+    (librdkafka#4605). `answer_s` is the timeout of each request.
     """
 
     def __init__(self, consumer: Any, answer_s: float) -> None:
@@ -24,7 +25,7 @@ class Offsets:
         self._answer_s = answer_s
 
     def partitions(self, topic: str) -> list[int]:
-        """Return the partitions of a topic. Raises OffsetsError also where it does not exist."""
+        """Return the partition numbers of a topic. Raises OffsetsError if there is none."""
         found = self._topic(topic)
         if found.error is not None:
             raise OffsetsError(found.error.str())
@@ -36,15 +37,15 @@ class Offsets:
         return 0 if found.error is not None else len(found.partitions)
 
     def led(self, topic: str) -> list[int]:
-        """Return the partitions of a topic; none while one of them has no leader."""
+        """Return the partition numbers of a topic; none while any partition has no leader."""
         partitions = self._topic(topic).partitions
         led = all(partition.leader >= 0 for partition in partitions.values())
         return list(partitions) if led else []
 
     def bounds(self, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
-        """Return the first offset of each and the one after the last.
+        """Return (first offset, end) of each partition; the end is the last offset plus one.
 
-        An open transaction is behind the end.
+        The messages of an open transaction are beyond the end.
         """
         ask, answer_s = self._consumer.get_watermark_offsets, self._answer_s
         with _asking():
@@ -56,14 +57,14 @@ class Offsets:
         return {at: end for at, (_, end) in bounds.items()}
 
     def at_time(self, partitions: Iterable[Partition], time_ms: int) -> dict[Partition, int]:
-        """Return the first offset of each that is not older; -1 where all are."""
+        """Return the first offset whose timestamp is >= `time_ms`, per partition; -1 if none."""
         wanted = [_topic_partition(*at, time_ms) for at in partitions]
         with _asking():
             found = self._consumer.offsets_for_times(wanted, timeout=self._answer_s)
         return {(at.topic, at.partition): at.offset for at in found}
 
     def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """Return what the group has committed; nothing for partitions where it has not."""
+        """Return the group's committed offsets; partitions without one are left out."""
         wanted = [_topic_partition(*at) for at in partitions]
         with _asking():
             found = self._consumer.committed(wanted, timeout=self._answer_s) if wanted else ()

@@ -1,4 +1,4 @@
-"""Options of Kafka consumers, with limits on what hostile bytes can make them hold."""
+"""Options of Kafka consumers, with limits on the memory that hostile batches can take."""
 
 MIB = 1024 * 1024
 RECEIVE_BYTES = 64 * MIB
@@ -7,12 +7,12 @@ PARTITION_FETCH_BYTES = 12 * MIB
 
 
 def consumer_limits() -> dict[str, str | int]:
-    """Return the limits that each of our consumers has.
+    """Return the memory limits of every consumer.
 
-    librdkafka unpacks a zstd batch into a buffer that grows threefold, and not beyond
-    `receive.message.max.bytes`: 21 MiB are always read, 64 never. A larger batch is an error, which
-    `visualsearch.client.unreadable` steps over. It unpacks the other codecs whole, whatever comes
-    out: `max.message.bytes` of the topic bounds those (docs/adr/0015).
+    librdkafka decompresses a zstd batch into a buffer that grows threefold, up to
+    `receive.message.max.bytes`. It always reads 21 MiB and never 64. A larger batch is an error,
+    and `visualsearch.client.unreadable` skips it. Other codecs have no limit on their output: the
+    topic's `max.message.bytes` bounds them (docs/adr/0015).
     """
     return {
         "receive.message.max.bytes": RECEIVE_BYTES,
@@ -22,7 +22,7 @@ def consumer_limits() -> dict[str, str | int]:
 
 
 def by_assignment(options: dict[str, str | int], name: str) -> dict[str, str | int]:
-    """Return the options of a consumer; `name` says whose: librdkafka wants a group even so."""
+    """Return the options of a consumer without group membership; librdkafka needs an id anyway."""
     return options | consumer_limits() | {
         "group.id": f"visualsearch-{name}-unused",
         "enable.auto.commit": False,

@@ -1,4 +1,4 @@
-"""The partition of a product: Java Kafka's murmur2, so that every client agrees."""
+"""The partition of a product, by murmur2 as in Kafka's Java client."""
 
 _MASK = 0xFFFFFFFF
 _M = 0x5BD1E995

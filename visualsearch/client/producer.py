@@ -16,10 +16,10 @@ from visualsearch.client.messages import OutgoingMessage
 
 log = logging.getLogger(__name__)
 MAX_BYTES = 11 * 1024 * 1024
-DELIVERY_MS = 30_000  # then the sender is told, says so in its log, and sends again
-ROOM_S = 0.01  # between two looks for room in a full local queue
-FAILED_S = 0.1  # before deliveries are polled again after an error
-CLOSE_S = 1.0  # for the deliveries that will not be, to be told to those who wait
+DELIVERY_MS = 30_000  # then the send fails; senders log that and send again
+ROOM_S = 0.01  # between two attempts while the local queue is full
+FAILED_S = 0.1  # pause of the poll loop after an error
+CLOSE_S = 1.0  # for the delivery callbacks of purged messages
 
 
 class SendError(Exception):
@@ -47,13 +47,13 @@ class _Deliveries:
         self._done: asyncio.Future[None] = self._loop.create_future()
         self._errors: list[SendError | None] = [None] * count
         self._count = count
-        self._told = itertools.count(1)  # its next() is atomic: deliveries are told by threads
+        self._told = itertools.count(1)  # next() is atomic: callbacks run on several threads
 
     def delivered(self, number: int, error: SendError | None) -> None:
         """Record the delivery of the message with this index."""
         self._errors[number] = error
         if next(self._told) == self._count:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            with contextlib.suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self._finish)
 
     def _finish(self) -> None:
@@ -70,12 +70,12 @@ class _Deliveries:
 class Producer(Closing):
     """Sends and waits for the acknowledgement of all in-sync replicas.
 
-    `partitioner=murmur2_random` puts a key where Java and aiokafka put it (librdkafka's own
-    default is crc32), idempotence keeps a partition's order through retries. A full local queue
-    is back pressure, not an error.
+    `partitioner=murmur2_random` chooses the same partitions as the Java client and aiokafka;
+    librdkafka's default is crc32. Idempotence keeps a partition's order through retries. A full
+    local queue is back pressure, not an error.
 
-    A message without a timestamp gets that of `now`, the brokers' clock in a worker: brokers refuse
-    timestamps more than an hour ahead.
+    A message without a timestamp gets the time of `now` (seconds since the epoch). A worker passes
+    the brokers' clock: brokers refuse timestamps more than an hour ahead.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Producer(Closing):
                 "compression.type": "lz4",
             }
         )
-        self.failure: str | None = None  # why this process should be restarted
+        self.failure: str | None = None  # an error that only a restart of the process mends
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="producer", daemon=True)
         self._thread.start()
@@ -115,12 +115,12 @@ class Producer(Closing):
                 self._stopping.wait(FAILED_S)
 
     def submit(self, message: OutgoingMessage) -> "Future[None]":
-        """Send; the future is done when the brokers have the message, or fails with SendError.
+        """Send; the future is done once the brokers have acknowledged it, or raises SendError.
 
-        It waits while the local queue is full, so it is not for an event loop: see `send`.
+        Blocks while the local queue is full; on an event loop, use `send`.
         """
         future: Future[None] = Future()
-        # Nobody may cancel it: the delivery is told to it from `poll`, whose thread an error ends.
+        # Not cancellable: setting a cancelled future's result would raise in the poll thread.
         future.set_running_or_notify_cancel()
 
         def told(error: SendError | None) -> None:
@@ -134,25 +134,25 @@ class Producer(Closing):
         return future
 
     async def send(self, messages: Iterable[OutgoingMessage]) -> None:
-        """Send all and return when every one is acknowledged; raise the first SendError."""
+        """Send all and return when all are acknowledged. Raises the first SendError."""
         for error in await self.send_each(list(messages)):
             if error is not None:
                 raise error
 
     async def send_each(self, messages: Sequence[OutgoingMessage]) -> list[SendError | None]:
-        """Send all, in their order, and return what became of each: None if acknowledged.
+        """Send all in order; return for each its SendError, or None if acknowledged.
 
-        While the local queue is full it waits, and the event loop goes on.
+        While the local queue is full it waits without blocking the event loop.
         """
         deliveries = _Deliveries(len(messages))
         for number, message in enumerate(messages):
-            # The client tells nobody that it has room again.
+            # librdkafka does not signal when the queue has room again.
             while not self._produce(message, partial(deliveries.delivered, number)):  # noqa: ASYNC110
                 await asyncio.sleep(ROOM_S)
         return await deliveries.errors()
 
     def _produce(self, message: OutgoingMessage, told: DeliveryCallback) -> bool:
-        """Pass a message to the client with its callback; False if the local queue is full."""
+        """Queue a message with its delivery callback; return False if the local queue is full."""
         from confluent_kafka import KafkaException
 
         if self._stopping.is_set():
@@ -181,7 +181,7 @@ class Producer(Closing):
             return False
         except KafkaException as error:
             told(self._error(error.args[0]))
-        except (TypeError, ValueError, OverflowError) as error:  # the client cannot express it
+        except (TypeError, ValueError, OverflowError) as error:  # invalid for librdkafka
             told(SendError(repr(error), too_large=False, refused=True))
         return True
 
@@ -189,7 +189,7 @@ class Producer(Closing):
         from confluent_kafka import KafkaError
 
         if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - its public name
-            self.failure = f"the producer cannot go on: {error.str()}"
+            self.failure = f"the producer failed for good: {error.str()}"
         code = error.code()
         return SendError(
             error.str(),
@@ -208,10 +208,10 @@ class Producer(Closing):
         return True
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Flush for at most `timeout_s` and stop; what is not delivered by then fails."""
+        """Flush for at most `timeout_s` seconds and stop; undelivered messages fail."""
         try:
             self._producer.flush(timeout_s)
-        finally:  # an error in a delivery leaves the others to be told
+        finally:  # after an error in a callback, the other callbacks still run
             self._stopping.set()
             self._thread.join()
             self._producer.purge()

@@ -6,10 +6,10 @@ from visualsearch.client.partitioner import partition_of
 
 
 class Routes:
-    """The partitions of the requests topic by their last answer.
+    """Partitions of the requests topic, ordered by their latest answer.
 
-    After a worker is killed its partitions have no owner for a while. A partition that has just
-    answered has one.
+    After a worker is killed, its partitions have no consumer for a while. A partition that has
+    just answered has one.
     """
 
     def __init__(self, partitions: int, rng: random.Random | None = None) -> None:
@@ -18,7 +18,7 @@ class Routes:
         self._answered: dict[int, None] = {}  # the last one at the end
 
     def partition_for(self, request_id: str) -> int:
-        """Return the partition that a producer puts the request into by its key."""
+        """Return the partition that a producer chooses by the request's key."""
         return partition_of(request_id, self._partitions)
 
     def record_answer(self, partition: int) -> None:
@@ -27,9 +27,9 @@ class Routes:
         self._answered[partition] = None
 
     def resend_partition(self, first: int) -> int:
-        """Return where to send again what was sent to `first`.
+        """Return the partition for resending a request that was sent to `first`.
 
-        Any other partition as long as none has answered; `first` where there is no other.
+        It is the latest other partition that answered, else a random other one, else `first`.
         """
         others = [p for p in range(self._partitions) if p != first]
         proven = (p for p in reversed(self._answered) if p != first)

@@ -22,9 +22,9 @@ from visualsearch.contracts.search import SearchRequest, SearchResult, decode_re
 log = logging.getLogger(__name__)
 CORRELATION_ID = "correlation_id"
 NO_ANSWER = "no worker answered; is one running and ready? (visualsearch worker)"
-_BROKER_S = 3.0  # for one question to the broker
+_BROKER_S = 3.0  # timeout of one metadata or offset request
 _POLL_S = 0.05
-_RESULTS = 100  # in one poll: a sweep must not wait for more
+_RESULTS = 100  # per poll; more would delay resends and timeouts
 
 
 class ClientClosedError(ConnectionError):
@@ -33,7 +33,7 @@ class ClientClosedError(ConnectionError):
 
 @dataclass(slots=True, eq=False)
 class _Pending:
-    """A request that waits for its answer, and the correlation ids that it was sent with."""
+    """A request that waits for its result; `sends` holds a correlation id per send."""
 
     request_id: str
     message: OutgoingMessage
@@ -43,7 +43,7 @@ class _Pending:
     sends: list[bytes] = field(default_factory=list)
 
     def resolve(self, outcome: SearchResult | BaseException) -> None:
-        """Set the caller's result or error, unless it has one or was cancelled."""
+        """Set the future's result or error, unless it is done or cancelled."""
         with contextlib.suppress(InvalidStateError):
             if isinstance(outcome, BaseException):
                 self.future.set_exception(outcome)
@@ -52,15 +52,15 @@ class _Pending:
 
 
 class SearchClient:
-    """Publishes requests and finds their results by a `correlation_id` of its own per send.
+    """Publishes requests and matches their results by a unique `correlation_id` per send.
 
-    The request_id is the caller's: any number of requests may share one. Results that carry none
-    of the client's correlation ids belong to others and are ignored.
+    The request_id is the caller's: any number of requests may share one. Results without one of
+    the client's correlation ids belong to other clients and are ignored.
 
-    It reads every partition of the results topic by assignment from its end. Requests that are
-    submitted before it is positioned there are sent afterwards. An unanswered request is sent
-    again at half its deadline (unless `resend` is off) to the partition that answered last; the
-    first answer counts.
+    The client is assigned all partitions of the results topic, from their ends. Requests that are
+    submitted before that are sent afterwards. An unanswered request is sent again at half its
+    deadline (unless `resend` is off) to the partition that answered last; the first answer counts.
+    Without an answer it fails `grace_s` seconds after its deadline.
     """
 
     def __init__(
@@ -82,10 +82,10 @@ class SearchClient:
         self._sender = ThreadPoolExecutor(1, thread_name_prefix="search-client-send")
         self._pending: set[_Pending] = set()
         self._sends: dict[bytes, tuple[_Pending, int]] = {}  # with the partition sent to
-        self._lock = threading.Lock()  # of the two above, `_ended` and the setting of `_positioned`
+        self._lock = threading.Lock()  # guards the two above, `_ended` and setting `_positioned`
         self._positioned = threading.Event()
         self._stopping = threading.Event()
-        self._ended: ConnectionError | None = None  # why no request is taken any more
+        self._ended: ConnectionError | None = None  # why new requests are refused
         self._failure: Exception | None = None
         self._reason: str | None = None  # why it is not positioned yet
         self._thread = threading.Thread(target=self._run, name="search-client", daemon=True)
@@ -93,11 +93,11 @@ class SearchClient:
 
     @property
     def failure(self) -> Exception | None:
-        """Why it can read no more answers; None while it can, and after `close`."""
+        """The error that ended the reading of results; None while it goes on, and after `close`."""
         return self._failure
 
     def wait_ready(self, timeout_s: float = 15.0) -> None:
-        """Return once positioned. Raises ConnectionError with the reason otherwise."""
+        """Return once the results topic is assigned. Raises ConnectionError with the reason."""
         positioned = self._positioned.wait(timeout_s)
         if self._ended is not None:
             raise _copy_error(self._ended)
@@ -108,9 +108,9 @@ class SearchClient:
     def submit(self, request: SearchRequest) -> "Future[SearchResult]":
         """Publish a request, at once or as soon as the client is positioned.
 
-        The future raises TimeoutError when nothing came back in time, SendError when Kafka did not
-        accept the request, ClientClosedError, and ConnectionError when no answer can be read.
-        Cancelling it frees its resources.
+        The future raises TimeoutError if no result came in time, SendError if Kafka refused the
+        request, ClientClosedError, or ConnectionError if results cannot be read. Cancelling it
+        frees its resources.
         """
         deadline_s = request.deadline_ms / 1000
         now = time.monotonic()
@@ -133,12 +133,12 @@ class SearchClient:
         return pending.future
 
     def search(self, request: SearchRequest) -> SearchResult:
-        """Publish a request and wait for its result. Raises what the future of `submit` does."""
+        """Publish a request and wait for its result. Raises the errors of `submit`'s future."""
         self.wait_ready()
         return self.submit(request).result()
 
     def close(self) -> None:
-        """Fail the requests that still wait with ClientClosedError, and stop."""
+        """Fail pending requests with ClientClosedError, and stop."""
         self._stopping.set()
         self._fail_all(ClientClosedError("the search client is closed"))
         self._thread.join()
@@ -146,14 +146,14 @@ class SearchClient:
         self._producer.close()
 
     def _send(self, pending: _Pending, partition: int) -> None:
-        """Have a request sent. A full local queue of the producer holds up neither thread."""
-        with contextlib.suppress(RuntimeError):  # closed meanwhile: its caller is told so
+        """Send on the sender thread, so that a full local queue blocks no other thread."""
+        with contextlib.suppress(RuntimeError):  # closed meanwhile: the future has failed
             self._sender.submit(self._send_now, pending, partition)
 
     def _send_now(self, pending: _Pending, partition: int) -> None:
         correlation_id = uuid.uuid4().hex.encode()
         with self._lock:
-            if pending not in self._pending:  # its caller is gone
+            if pending not in self._pending:  # done or cancelled
                 return
             self._sends[correlation_id] = (pending, partition)
             pending.sends.append(correlation_id)
@@ -173,7 +173,7 @@ class SearchClient:
     def _on_send_failed(
         self, pending: _Pending, correlation_id: bytes, error: BaseException
     ) -> None:
-        """Fail a request once none of its sends can be answered."""
+        """Drop a failed send; fail the request if no other send is left."""
         with self._lock:
             if self._sends.pop(correlation_id, None) is not None:
                 pending.sends.remove(correlation_id)
@@ -182,20 +182,20 @@ class SearchClient:
             pending.resolve(error)
 
     def _forget(self, pending: _Pending) -> None:
-        """Release the state of a request that is answered, failed or cancelled."""
+        """Release the state of a request that is done or cancelled."""
         with self._lock:
             self._pending.discard(pending)
             for correlation_id in pending.sends:
                 self._sends.pop(correlation_id, None)
 
     def _fail_all(self, error: ConnectionError) -> None:
-        """Take no more requests, and fail those that wait."""
+        """Refuse new requests and fail pending ones."""
         with self._lock:
             self._ended = self._ended or error
             waiting = list(self._pending)
-        for pending in waiting:  # without the lock: each forgets itself
+        for pending in waiting:  # without the lock: `_forget` takes it
             pending.resolve(_copy_error(error))
-        self._positioned.set()  # nobody waits for that any more
+        self._positioned.set()  # wakes `wait_ready`, which raises the error
 
     def _run(self) -> None:
         try:
@@ -206,7 +206,7 @@ class SearchClient:
             self._fail_all(ConnectionError(f"cannot read topic {self._results}: {error!r}"))
 
     def _read(self) -> None:
-        """Settle requests; results in a batch that was stepped over are asked for again."""
+        """Read results until closed; a request whose result was in a skipped batch is resent."""
         tuning = {"fetch.wait.max.ms": 100}
         with Tail(self._options, "client", reset="latest", tuning=tuning,
                   answer_s=_BROKER_S) as tail:  # fmt: skip
@@ -223,8 +223,8 @@ class SearchClient:
     def _seek_to_end(self, tail: Tail) -> None:
         """Assign the results topic from its current end; count the partitions of the requests.
 
-        A topic made a moment ago has no leader yet and a broker may be away, so this asks until it
-        is answered or the client is closed.
+        A new topic may have no leader yet, or the broker may be unreachable, so this retries until
+        it succeeds or the client is closed.
         """
         while not self._stopping.is_set():
             try:
@@ -238,7 +238,7 @@ class SearchClient:
                 return
 
     def _send_queued(self) -> None:
-        """Send what was submitted before the client was positioned."""
+        """Send the requests that were submitted before the client was positioned."""
         with self._lock:
             self._positioned.set()
             held_back = list(self._pending)
@@ -246,7 +246,7 @@ class SearchClient:
             self._send(pending, self._routes.partition_for(pending.request_id))
 
     def _handle_result(self, message: Any) -> None:
-        headers = dict(read_headers(message) or ())  # unreadable: another writer's
+        headers = dict(read_headers(message) or ())  # unreadable headers: not ours
         with self._lock:
             found = self._sends.get(headers.get(CORRELATION_ID) or b"")
         if found is None:

@@ -1,4 +1,4 @@
-"""Partitions read on and on by assignment: no group is joined, nothing is committed."""
+"""Continuous reading of assigned partitions: no group is joined, no offset is committed."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,16 +13,16 @@ from visualsearch.client.unreadable import UnreadableBatch, is_unreadable, skip_
 
 ANSWER_S = 10.0
 Reset = Literal["earliest", "latest", "error"]
-"""Where to read on if the log does not hold the offset; `error` raises LogCutError.
+"""Where to continue if the log does not hold the offset; `error` raises LogCutError.
 
-A compacted log does not move its beginning, so that any reset of it would skip records silently.
+Compaction does not move a log's first offset, so a reset of a compacted log would lose records.
 """
 
 
 class Position(Struct, frozen=True):
-    """The next offset to read, and the leader epoch of the record before it where it is known.
+    """The next offset to read, and the leader epoch of the record before it, if known.
 
-    With the epoch a log is found out that was cut and has grown again past the offset.
+    The epoch detects a log that was truncated and has grown past the offset again.
     """
 
     offset: int
@@ -30,15 +30,16 @@ class Position(Struct, frozen=True):
 
 
 class LogCutError(Exception):
-    """The log does not hold what was to come next: it can be neither read nor skipped."""
+    """The log does not hold the next offset: records were truncated, or removed by retention."""
 
 
 @dataclass(slots=True)
 class Polled:
-    """What one poll gave: messages, batches that cannot be read, and ends that were met.
+    """The result of one poll: messages, unreadable batches, and partition ends reached.
 
-    The messages of a partition are in its order, and its unreadable batch follows them. An end is
-    the offset at which nothing more was found; `notes` are the client's own about its connections.
+    Messages of a partition are in offset order, and its unreadable batch follows them. `ends` holds
+    the end offset of each partition that was read to its end. `notes` are librdkafka's other
+    errors, such as lost connections.
     """
 
     messages: Sequence[Any] = ()
@@ -47,15 +48,15 @@ class Polled:
     notes: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        """Return whether anything was heard of the partitions."""
+        """Return whether there are messages, unreadable batches or ends."""
         return bool(self.messages or self.unreadable or self.ends)
 
 
 class Tail(Closing):
-    """Follows partitions from given offsets; batches that cannot be read are stepped over.
+    """Follows partitions from given offsets and skips unreadable batches.
 
-    Without `steps_over` such a batch is reported again by every poll, until it is left. `options`
-    are librdkafka's connection options, `tuning` those of fetching.
+    Without `steps_over` every poll reports such a batch again, until `leave`. `options` are
+    librdkafka's connection options, `tuning` its fetch options.
     """
 
     def __init__(
@@ -80,32 +81,32 @@ class Tail(Closing):
         self.offsets = Offsets(self._consumer, answer_s)
 
     def assign(self, starts: Mapping[Partition, Position | None]) -> None:
-        """Read these partitions and no others, from a position or from their beginnings."""
+        """Read only these partitions, each from its position, or from its beginning if None."""
         self._assigned = {at: topic_partition(at, start) for at, start in starts.items()}
         self._consumer.assign(list(self._assigned.values()))
 
     def assign_ends(self, *topics: str) -> None:
-        """Read topics from where they end now. Raises OffsetsError.
+        """Read topics from their current ends. Raises OffsetsError.
 
-        From the offsets, not from "end": a message may come before the first fetch does.
+        The ends are looked up: `OFFSET_END` would miss messages written before the first fetch.
         """
         ends = {at: Position(end) for topic in topics
                 for at, end in self.offsets.ends(topic).items()}  # fmt: skip
         self.assign(ends)
 
     def leave(self, partition: Partition) -> None:
-        """Read no more of a partition."""
+        """Stop reading a partition."""
         self._consumer.incremental_unassign([self._assigned.pop(partition)])
 
     def unassign(self) -> None:
-        """Read no more of any."""
+        """Stop reading all partitions."""
         if self._assigned:
             self._assigned = {}
             self._consumer.unassign()
 
     def poll(self, limit: int, wait_s: float) -> Polled:
-        """Return what is there; wait only while there is nothing. Raises LogCutError."""
-        # The first message at once, then what is there: `consume(n, 1.0)` alone waits for n.
+        """Return up to `limit` messages; wait up to `wait_s` for the first. Raises LogCutError."""
+        # `consume(n, wait_s)` alone would wait until there are n messages.
         first = self._consumer.poll(wait_s)
         if first is None:
             return Polled()
@@ -114,27 +115,27 @@ class Tail(Closing):
         return Polled(messages) if len(messages) == len(found) else self._sorted(found)
 
     def polls(self, stopped: Callable[[], bool], limit: int, wait_s: float) -> Iterator[Polled]:
-        """Yield poll after poll, the empty ones too, until stopped. Raises LogCutError."""
+        """Yield the result of each poll, also empty ones, until stopped. Raises LogCutError."""
         while not stopped():
             yield self.poll(limit, wait_s)
 
     def highs(self) -> dict[Partition, int]:
-        """Return where the partitions ended at their last fetch; no request is made for it."""
+        """Return the partitions' ends as of their last fetch, without a request."""
         ask = self._consumer.get_watermark_offsets
         highs = {at: ask(assigned, cached=True)[1] for at, assigned in self._assigned.items()}
-        return {at: high for at, high in highs.items() if high >= 0}  # below: not fetched yet
+        return {at: high for at, high in highs.items() if high >= 0}  # negative: not fetched yet
 
     def close(self) -> None:
-        """Leave."""
+        """Close the consumer."""
         self._assigned = {}
         self._consumer.close()
 
     def _sorted(self, found: Sequence[Any]) -> Polled:
-        """Tell messages from notices, of which one may have been queued several times."""
+        """Separate messages from errors; librdkafka may queue the same error several times."""
         messages: list[Any] = []
         polled = Polled(messages)
         reached: dict[Partition, int] = {}
-        sought: set[Partition] = set()  # what follows there comes again
+        sought: set[Partition] = set()  # after a seek later messages come again
         for message in found:
             at = (message.topic(), message.partition())
             error = message.error()
@@ -165,7 +166,7 @@ class Tail(Closing):
 
 
 def topic_partition(partition: Partition, start: Position | None) -> Any:
-    """Return what to assign: a partition from `start` on, else from its beginning."""
+    """Return the assignment of a partition from `start`, or from its beginning if None."""
     from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
     if start is None:
@@ -176,14 +177,14 @@ def topic_partition(partition: Partition, start: Position | None) -> Any:
 
 
 def is_end(error: Any) -> bool:
-    """Return whether a partition has nothing more, for now."""
+    """Return whether an error reports the current end of a partition."""
     from confluent_kafka import KafkaError
 
     return bool(error.code() == KafkaError._PARTITION_EOF)  # noqa: SLF001 - its public name
 
 
 def is_cut(error: Any) -> bool:
-    """Return whether the log does not hold what was to come next."""
+    """Return whether an error reports that the log does not hold the next offset."""
     from confluent_kafka import KafkaError
 
     reset, truncated = KafkaError._AUTO_OFFSET_RESET, KafkaError._LOG_TRUNCATION  # noqa: SLF001

@@ -1,7 +1,7 @@
-"""Skipping of batches that the client library cannot unpack.
+"""Skipping of batches that librdkafka cannot read.
 
-A batch may be damaged, or larger unpacked than the client takes (3 kB of zstd can hold 100 MB).
-librdkafka then reports the same error at the same offset forever, and the partition stands still.
+A batch may be damaged, or too large when decompressed (3 kB of zstd can hold 100 MB). librdkafka
+then reports the same error at the same offset forever, and the partition makes no progress.
 """
 
 import logging
@@ -12,14 +12,14 @@ from typing import Any
 from visualsearch.client.options import by_assignment
 
 log = logging.getLogger(__name__)
-_PROBE_S = 20.0  # for all looks at one batch: whoever steps over it stands still meanwhile
+_PROBE_S = 20.0  # timeout of finding one batch's end; the consumer is blocked meanwhile
 
 
 @dataclass(frozen=True, slots=True)
 class UnreadableBatch:
-    """The offsets of a batch that cannot be read, the last one included, and the client's reason.
+    """The offsets of an unreadable batch, from `first` to `last` inclusive, and the reason.
 
-    Messages within it may be good: nobody can tell.
+    Intact messages within it are skipped too: nothing tells them apart.
     """
 
     topic: str
@@ -29,18 +29,18 @@ class UnreadableBatch:
     reason: str
 
     def __str__(self) -> str:
-        """Say where it stands and why it cannot be read."""
+        """Return topic, partition, offsets and reason."""
         return f"{self.topic}[{self.partition}]@{self.first}-{self.last}: {self.reason}"
 
 
 def skip_unreadable_batch(
     consumer: Any, options: dict[str, str | int], notice: Any
 ) -> UnreadableBatch | None:
-    """Move a consumer behind the batch that its error `notice` is about.
+    """Seek a consumer past the batch that its error `notice` is about, and return the batch.
 
-    Return the batch. Return None if the error is about no single place, if the place can be read
-    by now, or if the broker does not answer: then the next poll has the same error. `options` are
-    librdkafka's connection options. Blocks for some round trips to the broker.
+    Return None if the error has no offset, if the offset can be read by now, or if the broker does
+    not answer. In the last case the next poll reports the same error. `options` are librdkafka's
+    connection options. Blocks for some round trips to the broker.
     """
     from confluent_kafka import Consumer, KafkaException, TopicPartition
 
@@ -54,25 +54,25 @@ def skip_unreadable_batch(
         finally:
             probe.close()
         consumer.seek(TopicPartition(topic, partition, first if last is None else last + 1))
-    except KafkaException as error:  # of a broker that is away, or for want of descriptors
-        log.warning("%s[%d]@%d cannot be read, nor stepped over yet: %s", topic, partition, first,
+    except KafkaException as error:  # the broker is unreachable, or no descriptors are left
+        log.warning("%s[%d]@%d cannot be read, and not skipped yet: %s", topic, partition, first,
                     error.args[0].str())  # fmt: skip
         return None
     if last is None:
         return None
     batch = UnreadableBatch(topic, partition, first, last, notice.error().str())
-    log.error("stepped over a batch that cannot be read: %s", batch)
+    log.error("skipped an unreadable batch: %s", batch)
     return batch
 
 
 def is_unreadable(notice: Any) -> bool:
-    """Return whether an error is about the bytes at one offset."""
+    """Return whether an error is about the batch at one offset."""
     from confluent_kafka import KafkaError
 
     codes = {
         KafkaError._BAD_COMPRESSION,  # noqa: SLF001 - its public name, as are the next two
         KafkaError._BAD_MSG,  # noqa: SLF001
-        KafkaError._NOT_IMPLEMENTED,  # noqa: SLF001 - a format or codec of the future
+        KafkaError._NOT_IMPLEMENTED,  # noqa: SLF001 - a newer format or codec
         KafkaError.INVALID_MSG,
         KafkaError.MSG_SIZE_TOO_LARGE,
     }
@@ -95,7 +95,7 @@ def _last_unreadable(probe: Any, topic: str, partition: int, first: int) -> int 
 
     give_up_at = time.monotonic() + _PROBE_S
     _, end = probe.get_watermark_offsets(TopicPartition(topic, partition), timeout=_PROBE_S)
-    unreadable, readable = first - 1, end  # at the end there is nothing that could be unreadable
+    unreadable, readable = first - 1, end  # bounds: the end counts as readable
     step_at = first
     while readable - unreadable > 1:
         if _can_read(probe, TopicPartition(topic, partition, step_at), first, give_up_at):
@@ -107,7 +107,7 @@ def _last_unreadable(probe: Any, topic: str, partition: int, first: int) -> int 
 
 
 def _can_read(probe: Any, at: Any, first: int, give_up_at: float) -> bool:
-    """Return whether reading from a place gives anything but the batch that begins at `first`."""
+    """Return whether reading from `at` gets past the batch that begins at `first`."""
     from confluent_kafka import KafkaError, KafkaException
 
     probe.assign([at])
@@ -118,5 +118,5 @@ def _can_read(probe: Any, at: Any, first: int, give_up_at: float) -> bool:
         if found.error() is None or found.error().code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
             return True
         if is_unreadable(found):
-            return bool(found.offset() > first)  # else the same batch; a later one is another
+            return bool(found.offset() > first)  # at `first`: the same batch; above: a later one
     raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - its public name

@@ -5,13 +5,13 @@ and the AsyncAPI document are generated from these types (`visualsearch schemas`
 
 Compatibility within a major version (`info.version` of the AsyncAPI document):
 
-- Whoever publishes events and requests may rely on this: what is accepted today stays accepted and
-  keeps its meaning. New fields are optional. An event may have fields that are not known, and they
-  are ignored. A request with a field that is not known is refused with `field_unknown`.
-- Whoever reads results and heartbeats ignores fields that it does not know, at every level. New
-  fields may appear, and a field whose text says so may have new values. Fields are never
-  removed, and their types and meanings never change.
-- A result's `status` is `ok`, `partial` or `error`. A reader that meets another one treats it as
+- For publishers of events and requests: valid messages stay valid and keep their meaning. New
+  fields are optional. Unknown fields of an event are ignored. A request with an unknown field is
+  refused with `field_unknown`.
+- Readers of results and heartbeats must ignore unknown fields, at every level. New fields may
+  appear, and a field whose text says so may have new values. Fields are never removed, and their
+  types and meanings never change.
+- A result's `status` is `ok`, `partial` or `error`. A reader treats any other status as
   `error` if `error` is set, else as `partial`.
 - Records of the index log are internal: their format has a version of its own.
 """

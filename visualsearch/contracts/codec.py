@@ -58,10 +58,10 @@ def decode_event(
 def _product_id_of_key(key: bytes | None, *, alone: bool) -> str:
     """Return the product id in a message key. Raises SchemaError.
 
-    `alone` is true for a tombstone, where only the key names the product. Two kinds of key are then
-    refused, because a serializer may have written them and the product would be a guess: a key that
-    parses as a JSON string, object or list, and a key that begins with a zero byte. A product whose
-    id looks like that is deleted by a `product-deleted` event, whose value repeats the id.
+    `alone` is true for a tombstone, where only the key names the product. Keys that a serializer
+    may have written are then refused: JSON strings, objects and lists, and keys that begin with a
+    zero byte. A product with such an id is deleted by a `product-deleted` event, whose value
+    repeats the id.
     """
     if not key:
         raise SchemaError("key_missing", "the message has no key; publish with the product id")
@@ -141,9 +141,9 @@ def _parse(value: bytes) -> dict[str, Any]:
 
 
 def _out_of_range(text: bytes) -> SchemaError:
-    """Return the error for a number beyond all floats, such as 1e999.
+    """Return the error for a number that no float holds, such as 1e999.
 
-    It names the field if the event is bare.
+    It names the field if the event has no CloudEvents envelope.
     """
     try:
         _EVENTS.decode(text)
@@ -157,7 +157,7 @@ def _out_of_range(text: bytes) -> SchemaError:
 
 
 def _unwrap(body: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
-    """Bring a CloudEvent into the bare form; its attributes supply what `data` lacks."""
+    """Convert a CloudEvent to bare JSON; its attributes fill fields that `data` lacks."""
     if "ce_specversion" in headers:
         envelope: dict[str, Any] = {
             "id": headers.get("ce_id"),
@@ -205,7 +205,7 @@ def _to_event(body: dict[str, Any]) -> ProductEvent:
         raise from_validation(error, body, CHOICES) from None
     try:
         event.occurred_at.astimezone(UTC)
-    except OverflowError:  # the year 1 or 9999, beyond them in UTC
+    except OverflowError:  # in year 1 or 9999, and outside them in UTC
         raise SchemaError(
             "field_invalid",
             f"occurred_at: out of range in UTC; given was {shorten_json(body['occurred_at'])}",

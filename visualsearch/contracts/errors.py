@@ -1,4 +1,4 @@
-"""Validation errors of messages: a stable code, the field, and a text that says the remedy."""
+"""Validation errors of messages: a stable code, the field's path, and a text with the remedy."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,10 +12,10 @@ _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
 _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
 _STEP = re.compile(r"(?P<name>[^.\[\]]+)|\[(?P<number>\d+)\]|\[\.\.\.\]")
 _LONGEST = 300
-"""Characters of a sender's own text that an error repeats: errors are written to headers."""
+"""Most characters of a sender's text in an error: errors are written to headers."""
 
 _SHOWN = 80
-"""Characters of a bad value that an error shows."""
+"""Most characters of a wrong value in an error."""
 
 _ABSENT = object()
 _CURES = (
@@ -52,7 +52,7 @@ def from_validation(
     body: Any = _ABSENT,
     choices: Mapping[str, Sequence[str]] | None = None,
 ) -> SchemaError:
-    """Turn msgspec's error into one with a code, the field's path, its value and the remedy.
+    """Return a SchemaError with code, field path, value and remedy for msgspec's error.
 
     The value is looked up in `body`, the whole message as plain values, and shown shortened.
     `choices` holds the allowed values of enumerated fields, by the field's name.
@@ -89,7 +89,7 @@ def shorten_json(value: Any) -> str:
 
 
 def _as_json(value: Any) -> str:
-    """Return a value as JSON; of a large value, the beginning that will be shown."""
+    """Return a value as JSON; a large value is cut before it is encoded."""
     if isinstance(value, str | list):
         value = value[: _SHOWN + 1]
     elif isinstance(value, dict):
@@ -97,7 +97,7 @@ def _as_json(value: Any) -> str:
     try:
         return msgspec.json.encode(value).decode()
     except (TypeError, ValueError, OverflowError, msgspec.MsgspecError, RecursionError):
-        return repr(value)  # of a catalog's own reader, or a number beyond 64 bits
+        return repr(value)  # no JSON type, or a number beyond 64 bits
 
 
 def _advice(path: str, what: str, choices: Mapping[str, Sequence[str]]) -> str:
@@ -108,9 +108,9 @@ def _advice(path: str, what: str, choices: Mapping[str, Sequence[str]]) -> str:
 
 
 def _describe_value(body: Any, path: str, what: str, *, key: bool) -> str:
-    """Return a text that shows the value at a path; in a map, the member that is likely wrong.
+    """Return a text with the value at a path; "" if the path leads nowhere.
 
-    msgspec does not name the keys of maps.
+    msgspec does not name the keys of maps, so of a map the member that is likely wrong is shown.
     """
     value = body
     for step in _STEP.finditer(path):
@@ -130,9 +130,9 @@ def _describe_value(body: Any, path: str, what: str, *, key: bool) -> str:
 
 
 def _likely_wrong(members: dict[str, Any], what: str) -> str:
-    """Return the name of the member that is no string, or else of the longest.
+    """Return the name of the first member that is no string, else of the longest one.
 
-    Raises ValueError.
+    Raises ValueError for an empty map.
     """
     wrong = [name for name, value in members.items() if not isinstance(value, str)]
     return wrong[0] if wrong and ", got" in what else max(members, key=lambda n: len(members[n]))

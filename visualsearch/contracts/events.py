@@ -1,7 +1,8 @@
 """Product events: what the catalog system publishes.
 
 A created or updated event carries the whole product: `images` is required (`[]` = none) and an
-absent optional field is removed. Price and stock in it replace the offer; absent, they leave it.
+absent optional field is removed. Price and stock replace the offer; if all are absent, the offer
+stays.
 """
 
 from datetime import datetime
@@ -34,10 +35,10 @@ class ImageSource(Struct, omit_defaults=True):
     """An image of a product: exactly one of `url` and `data`."""
 
     image_id: ImageId | None = None
-    """Id of the image, unique within the product; search hits name it. Absent: made from the
-    image's place in the list."""
+    """Id of the image, unique within the product; search hits name it. If absent, it is made
+    from the image's position in the list."""
     url: Url | None = None
-    """Where the image is fetched from: http, https, or a store that the worker is allowed."""
+    """Address to fetch the image from: http, https, or a store that the worker may read."""
     data: Base64 | None = None
     """The image file itself in base64, at most 2 MB decoded."""
     kind: ImageKind = "catalog"
@@ -52,7 +53,7 @@ class Product(Struct, omit_defaults=True, kw_only=True):
     """The whole product, as created and updated events carry it."""
 
     product_id: ProductId
-    """Id of the product; it is the key of the message as well."""
+    """Id of the product; the key of the message is the same."""
     title: Name
     """Name of the product as a shopper reads it."""
     images: Annotated[list[ImageSource], Meta(max_length=100)]
@@ -70,7 +71,8 @@ class Product(Struct, omit_defaults=True, kw_only=True):
     url: Url | None = None
     """Page of the product, for a search hit to link to."""
     price: Price | None = None
-    """Price of one unit. Price, currency and stock replace the offer; all absent, they leave it."""
+    """Price of one unit. Price, currency and stock replace the offer; if all are absent, it
+    stays."""
     currency: Currency | None = None
     """Currency of the price: three letters of ISO 4217."""
     in_stock: bool | None = None
@@ -86,20 +88,20 @@ class ProductOffer(Struct, omit_defaults=True, kw_only=True):
     """Price and stock of a product: replaces the whole offer and carries nothing else."""
 
     product_id: ProductId
-    """Id of the product; it is the key of the message as well."""
+    """Id of the product; the key of the message is the same."""
     price: Price | None = None
-    """Price of one unit; absent or null, the product has none."""
+    """Price of one unit; absent or null: the product has no price."""
     currency: Currency | None = None
     """Currency of the price: three letters of ISO 4217."""
     in_stock: bool | None = None
-    """Whether the product can be bought now; absent or null, that is unknown."""
+    """Whether the product can be bought now; absent or null: unknown."""
 
 
 class ProductReference(Struct, kw_only=True):
     """Reference to a deleted product."""
 
     product_id: ProductId
-    """Id of the product; it is the key of the message as well."""
+    """Id of the product; the key of the message is the same."""
 
 
 class _Event(Struct, tag_field="event_type", kw_only=True, omit_defaults=True):
@@ -136,7 +138,7 @@ class ProductDeleted(_Event, tag="product-deleted", kw_only=True):
     """A product that is no longer sold. A message with a null value means the same."""
 
     product: ProductReference
-    """The product that is gone."""
+    """The deleted product."""
 
 
 ProductEvent = ProductCreated | ProductUpdated | ProductOfferUpdated | ProductDeleted
@@ -155,8 +157,8 @@ TYPE_NAMES: dict[type[ProductEvent], str] = {cls: name for name, cls in EVENT_TY
 # On equal time and offset (possible only across topics) the later type wins: a delete is last.
 TYPE_RANK: dict[str, int] = {name: rank for rank, name in enumerate(EVENT_TYPES)}
 
-# msgspec works out a type at its first use, and two threads doing so at once crash the interpreter
-# (a segmentation fault, seen with 0.22.0). Imports hold a lock, so each type is first used here.
+# msgspec inspects a type at its first use. Two threads doing so at once crash the interpreter (a
+# segmentation fault, seen with 0.22.0). Imports hold a lock, so each type is first used here.
 for _type in EVENT_TYPES.values():
     msgspec.json.Decoder(_type)
 

@@ -1,4 +1,4 @@
-"""Why a product is, or is not, in a result: what `explain` in a search request adds to it."""
+"""Explanations in a search result: why a product is, or is not, a hit."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from visualsearch.contracts.limits import MAX_PARTS
 
 MANY = Meta(max_length=MAX_PARTS)
-"""The limit of lists and maps in results that have no smaller one of their own."""
+"""Limit of lists and maps in results that have no smaller limit."""
 
 
 class ClauseVerdict(Struct, kw_only=True):
@@ -18,29 +18,29 @@ class ClauseVerdict(Struct, kw_only=True):
     wanted: str
     """What the clause asks for."""
     has: str | None = None
-    """What the product has there; null if it has nothing."""
+    """The product's value for the clause; null if it has none."""
     passed: bool
     """Whether the product satisfies the clause."""
 
 
 class PartScore(Struct, kw_only=True):
-    """What one part of the query adds to a score: the contributions of all parts add up to it."""
+    """Contribution of one part of the query to a score, which is the sum over all parts."""
 
     field: str
     """Path of the part in the request."""
     weight: float
     """Weight of the part."""
     similarity: float
-    """Cosine between the part and the product's best image."""
+    """Cosine similarity of the part and the product's best image."""
     contribution: float
-    """What the part adds to the score."""
+    """Contribution of the part to the score."""
 
 
 class HitExplanation(Struct, kw_only=True):
-    """Why a hit is one, and its rank."""
+    """Why a product is a hit, and its rank."""
 
     rank: int
-    """Place among the hits, from 1."""
+    """Rank among the hits, from 1."""
     filters: Annotated[list[ClauseVerdict], MANY] = []
     """The clauses of the filters, all satisfied."""
     parts: Annotated[list[PartScore], MANY] = []
@@ -78,7 +78,7 @@ class ProductExplanation(Struct, kw_only=True):
     score: float | None = None
     """Score of the product by that image."""
     rank: int | None = None
-    """Rank by score alone among all products that satisfy the filters; null if not worked out."""
+    """Rank by score alone among all products that satisfy the filters; null if not computed."""
     matches: int | None = None
     """How many products satisfy the filters."""
     pushed_out_by: HigherRankedHit | None = None

@@ -12,13 +12,13 @@ from typing import Literal
 from visualsearch.contracts.errors import SchemaError
 
 MAX_BYTES = 10 * 1024 * 1024
-"""Bytes of an event or a request, uncompressed; a topic's own limit counts compressed bytes."""
+"""Most uncompressed bytes of a message; a topic's own limit counts compressed bytes."""
 
 MAX_PARTS = 500_000
-"""List items and object members of one message; punctuation inside strings counts too."""
+"""Most list items and object members of a message; punctuation in strings counts too."""
 
 MAX_DEPTH = 64
-"""Levels of nested lists and objects."""
+"""Most levels of nested lists and objects."""
 
 TooLarge = Literal["event_too_large", "request_too_large", "result_too_large"]
 
@@ -29,7 +29,7 @@ _FRAME = 5  # the zero byte and the four bytes of a schema id
 
 
 def json_text(value: bytes, code: TooLarge) -> bytes:
-    """Return the JSON in a message's value, safe to decode: a byte order mark is taken off.
+    """Return a message's value as JSON that is safe to decode, without a byte order mark.
 
     Raises SchemaError: `code` for too many bytes or values, `schema_registry_framed` for the
     binary frame of a schema registry's client.
@@ -51,12 +51,12 @@ def json_text(value: bytes, code: TooLarge) -> bytes:
 
 
 def schema_registry_id(data: bytes) -> int | None:
-    """Return the schema id if bytes are framed as schema registries do: 0x00 and four bytes."""
+    """Return the schema id in a schema registry's frame (0x00 and four bytes), else None."""
     return int.from_bytes(data[1:_FRAME]) if data[:1] == b"\0" and len(data) >= _FRAME else None
 
 
 def require_few_parts(text: bytes, code: str) -> None:
-    """Refuse JSON of too many values with `code`. Raises SchemaError."""
+    """Raise SchemaError `code` for JSON of more than `MAX_PARTS` values."""
     parts = sum(map(text.count, _PUNCTUATION))
     if parts > MAX_PARTS:
         raise SchemaError(
@@ -67,10 +67,11 @@ def require_few_parts(text: bytes, code: str) -> None:
 
 
 def require_shallow(text: bytes) -> None:
-    """Refuse JSON of few values that is nested too deep. Raises SchemaError `not_json`.
+    """Raise SchemaError `not_json` for JSON nested deeper than `MAX_DEPTH`.
 
-    A typed decoder bounds the nesting by its types; this is for decoding without types. Python's
-    own recursion limit depends on the caller's depth, so two pipelines could disagree.
+    Call `require_few_parts` first. A typed decoder bounds the nesting by its types; this is for
+    decoding without types. Python's recursion limit depends on the caller's depth, so two
+    pipelines could disagree.
     """
     if text.count(b"[") + text.count(b"{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
         raise SchemaError("not_json", f"the value is nested deeper than {MAX_DEPTH} levels")

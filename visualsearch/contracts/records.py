@@ -1,7 +1,7 @@
-"""Records of the index log: derived state, one record per product and kind, MessagePack.
+"""Records of the index log: derived state in MessagePack, one record per product and kind.
 
 Key `<kind>:<product_id>`, partition `murmur2(product_id) & 0x7fffffff % n`. A delete is a record
-with `deleted` set, never a null value: a null has no order, and compaction would remove it.
+with `deleted` set, never a null value: a null has no `order`, and compaction would remove it.
 """
 
 from typing import Annotated, Literal
@@ -20,7 +20,7 @@ _Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class LogImageRef(Struct, omit_defaults=True, kw_only=True):
-    """Where an image of a product is: a URL, or `blob:<sha256>` in the blob store."""
+    """The address of a product's image: a URL, or `blob:<sha256>` in the blob store."""
 
     image_id: str
     url: str

@@ -1,6 +1,6 @@
-"""The id of a search request: added if there is none, found if the rest cannot be decoded.
+"""The id of a search request: added if missing, and read from an otherwise invalid request.
 
-Only the id of a body is decoded. The rest is skipped, which takes no memory.
+Only the id of a body is decoded. The rest is skipped without taking memory.
 """
 
 import codecs
@@ -26,7 +26,7 @@ _IDS = msgspec.json.Decoder(_RequestId)
 
 
 def with_request_id(body: bytes) -> bytes:
-    """Add an id to a request without one. Any other body is returned as it is."""
+    """Add an id to a request without one; return any other body unchanged."""
     text = body.removeprefix(codecs.BOM_UTF8).lstrip(_BLANKS)
     try:
         if bytes(_GIVEN.decode(text).request_id):
@@ -39,7 +39,7 @@ def with_request_id(body: bytes) -> bytes:
 
 
 def salvage_request_id(value: bytes | None, key: bytes | None) -> str:
-    """Return the id to answer an invalid request with: that of its body, else its key, else ""."""
+    """Return the id for the answer to an invalid request: the body's, else the key, else ""."""
     try:
         if found := _IDS.decode((value or b"").removeprefix(codecs.BOM_UTF8)).request_id:
             return found[:256]

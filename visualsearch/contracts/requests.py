@@ -1,7 +1,7 @@
 """Search requests: what apps publish.
 
-A request with an unknown field is refused, unlike a product event. A misspelled filter that is
-silently ignored would answer with products that the shopper excluded.
+Unlike a product event, a request with an unknown field is refused. If a misspelled filter were
+ignored, the result would hold products that the shopper excluded.
 """
 
 from math import isfinite
@@ -20,7 +20,7 @@ _ProductIds = Annotated[list[_ListedId], Meta(min_length=1, max_length=20)]
 SimilarTo = Annotated[ProductId | _ProductIds | None, Meta(title="SimilarTo")]
 Explain = Annotated[bool | _ProductIds, Meta(title="Explain")]
 Share = Annotated[float, Meta(title="Share", ge=0, le=1)]
-# Either limit refuses `inf` and `nan`.
+# The limits refuse `inf` and `nan`.
 Component = Annotated[float, Meta(title="VectorComponent", ge=-1e300, le=1e300)]
 Url = Annotated[str, Meta(max_length=4096)]
 FilterValue = Annotated[str, Meta(title="FilterValue", max_length=1024)]
@@ -35,11 +35,11 @@ class QueryImage(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """An image to search with: exactly one of `url` and `data`."""
 
     url: Url | None = None
-    """Where the image is fetched from."""
+    """Address to fetch the image from."""
     data: Base64 | None = None
     """The image file itself in base64."""
     weight: Weight | None = None
-    """Weight of the image; negative: unlike it. Without weights, the images share 1."""
+    """Weight of the image; negative: products unlike it. Without weights, the images share 1."""
 
     def __post_init__(self) -> None:
         if (self.url is None) == (self.data is None):
@@ -52,8 +52,8 @@ class QueryText(Struct, omit_defaults=True, forbid_unknown_fields=True):
     text: Words
     """The words."""
     weight: Weight | None = None
-    """Weight of the words; negative: unlike them. Without weights, the texts share 1, or less
-    beside images."""
+    """Weight of the words; negative: products unlike them. Without weights, the texts share 1, or
+    less if there are images."""
 
 
 class QuerySpec(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
@@ -64,22 +64,22 @@ class QuerySpec(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=
     texts: Annotated[list[QueryText], Meta(max_length=20)] = []
     """Words to search with."""
     similar_to: SimilarTo = None
-    """Id of a product, or of several, whose images are searched with."""
+    """Id of a product, or a list of ids, whose images are searched with."""
     vector: Annotated[list[Component], Meta(min_length=1, max_length=4096)] | None = None
-    """Query vector of the index's model, of its dimension."""
+    """Query vector of the index's model, in its dimension."""
     image: Base64 | None = None
-    """Short for one of `images`: a URL, or an image file in base64."""
+    """Short form of one of `images`: a URL, or an image file in base64."""
     text: Words | None = None
-    """Short for one of `texts`."""
+    """Short form of one of `texts`."""
     text_weight: Weight | None = None
     """Weight of `text`."""
 
 
 class SearchFilters(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
-    """Clauses that a product has to satisfy, all of them."""
+    """Clauses, all of which a product has to satisfy."""
 
     category: AnyOf = []
-    """Paths of categories, any of which may match; what lies below a path matches too."""
+    """Category paths, any of which may match; subcategories match too."""
     brand: AnyOf = []
     """Brands, any of which may match."""
     tags: AnyOf = []
@@ -93,7 +93,7 @@ class SearchFilters(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_o
     attributes: Attributes = {}
     """Values of attributes by name, all of which have to match."""
     exclude: Excluded = []
-    """Ids of products that are left out."""
+    """Ids of products to leave out."""
 
     def __post_init__(self) -> None:
         low, high = self.price_min, self.price_max
@@ -104,21 +104,21 @@ class SearchFilters(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_o
 
 
 class Preprocess(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
-    """What to do to the query's images before the search; EXIF rotation is always applied."""
+    """Processing of the query's images before the search; EXIF rotation is always applied."""
 
     lighting: bool = False
     """Even out the lighting."""
     background: bool = False
-    """Lay the subject on white."""
+    """Replace the background by white."""
     crops: bool = False
-    """Search by crops around the center as well; each product counts by the best of them."""
+    """Search with crops around the center too; a product's score is that of its best crop."""
     align: bool = False
-    """Subtract from the images what the index's lifestyle images have in common. This finds catalog
-    images more often."""
+    """Subtract most of the mean vector of the index's lifestyle images from the query's images.
+    This finds catalog images more often."""
 
 
 class LookBox(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
-    """A region of the photo that the app found by itself."""
+    """A region of the photo, given by the app."""
 
     box: Annotated[list[Share], Meta(min_length=4, max_length=4)]
     """Left, top, right and bottom as shares of the photo's width and height."""
@@ -135,7 +135,7 @@ class SearchRequest(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_o
     """One search: a query, filters, and how many hits are wanted."""
 
     request_id: RequestId
-    """Id of the request; it comes back in the result and is the key of both messages."""
+    """Id of the request; the result repeats it, and it is the key of both messages."""
     query: QuerySpec
     """What to look for."""
     mode: Mode = "search"
@@ -143,22 +143,22 @@ class SearchRequest(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_o
     filters: SearchFilters = msgspec.field(default_factory=SearchFilters)
     """Clauses that every hit has to satisfy."""
     top_k: Annotated[int, Meta(ge=1, le=1000)] = 20
-    """How many hits are wanted at most."""
+    """Largest number of hits."""
     recall_target: Annotated[float, Meta(gt=0, le=1)] | None = None
-    """Share of the true hits to find in an approximate search; null: the worker's own."""
+    """Recall target of an approximate search; null: the worker's setting."""
     diversity: Share = 0.0
-    """How much the difference between hits counts (MMR). Above 0, hits are not in score order."""
+    """Weight of diversity against score (MMR). Above 0, hits are not in score order."""
     collapse_duplicates: bool = False
     """Whether near-duplicates become the `variants` of one hit."""
     boxes: Annotated[list[LookBox], Meta(max_length=20)] = []
     """Regions for mode `look`; empty: the worker finds them."""
     max_regions: Annotated[int, Meta(ge=1, le=20)] = 8
-    """How many regions mode `look` finds at most."""
+    """Largest number of regions that mode `look` finds."""
     image_kind: ImageKind | None = None
     """Kind of images to search; null: all images."""
     preprocess: Preprocess = msgspec.field(default_factory=Preprocess)
-    """What to do to the query's images before the search."""
+    """Processing of the query's images before the search."""
     explain: Explain = False
     """True: each hit is explained. Ids of products: these are explained as well, hits or not."""
     deadline_ms: Annotated[int, Meta(ge=1, le=600_000)] = 2000
-    """Milliseconds from the request's Kafka timestamp within which a result is of use."""
+    """Milliseconds after the request's Kafka timestamp until which a result is useful."""

@@ -1,4 +1,4 @@
-"""Search results: what apps get.
+"""Search results: what workers publish.
 
 Later versions add fields, at every level; consumers ignore fields that they do not know.
 """
@@ -77,7 +77,7 @@ class SearchHit(Struct, kw_only=True):
     variants: Annotated[list[SearchVariant], MANY] = []
     """Near-duplicates of the hit, if the request had them collapsed."""
     guessed: Annotated[dict[str, GuessedAttribute], MANY, Meta(title="GuessedAttributes")] = {}
-    """Attributes by name that the catalog does not give; filters on attributes match them too."""
+    """Guessed attributes by name, where the catalog has none; attribute filters match them too."""
     explain: HitExplanation | None = None
     """Why the product is a hit, if the request asked for it."""
 
@@ -92,18 +92,18 @@ class SearchPlan(Struct, kw_only=True):
     matches: int
     """How many products satisfy the filters."""
     visited: int
-    """How many candidates were scored."""
+    """Number of candidates that were scored."""
     ef: int | None = None
     """Size of the candidate list of a graph search; null for other strategies."""
 
 
 class LookRegion(Struct, kw_only=True):
-    """A thing in the photo, and what was found for it."""
+    """A region of the photo, and the hits for it."""
 
     box: Annotated[list[float], Meta(min_length=4, max_length=4)]
     """Left, top, right and bottom as shares of the photo's width and height."""
     category: str | None = None
-    """Category of the thing; null if it was not recognized."""
+    """Category of the region; null if it was not recognized."""
     score: float = 0.0
     """The detector's score of the region."""
     hits: Annotated[list[SearchHit], Meta(max_length=1000)] = []
@@ -131,7 +131,7 @@ class IndexInfo(Struct, kw_only=True):
     vectors: int
     """How many image vectors it holds."""
     model: str
-    """The model that its vectors come from."""
+    """Id of the model of its vectors."""
     watermark: datetime | None = None
     """Every event up to this time is in the index; null if that is unknown."""
 
@@ -166,7 +166,7 @@ class SearchFault(Struct, omit_defaults=True):
     message: str
     """The reason in words, and what to change."""
     field: str | None = None
-    """Path of the request's field that is wrong, where one is."""
+    """Path of the request's wrong field, if one is."""
 
 
 class SearchResult(Struct, kw_only=True):
@@ -175,12 +175,12 @@ class SearchResult(Struct, kw_only=True):
     request_id: str
     """Id of the request."""
     status: Status
-    """`ok`: the search is complete. `partial`: `shards` says how many shards did not answer, and
-    what they hold is missing. `error`: `error` says why there are no hits."""
+    """`ok`: the search is complete. `partial`: hits of the shards that did not answer are missing;
+    `shards` counts them. `error`: `error` says why there are no hits."""
     hits: Annotated[list[SearchHit], Meta(max_length=1000)] = []
     """Products found, the best first; for mode `look` the best of all regions."""
     regions: Annotated[list[LookRegion], Meta(max_length=20)] | None = None
-    """The things in the photo, for mode `look`; else null."""
+    """The regions of the photo, for mode `look`; else null."""
     hints: Annotated[list[SearchHint], MANY] = []
     """Values in the request's filters that no product has, with values spelled alike."""
     plan: SearchPlan | None = None

@@ -1,4 +1,4 @@
-"""Encoding and decoding of search requests and results, and their types under one name."""
+"""Encoding and decoding of search requests and results; re-exports their types."""
 
 from typing import Any, get_args
 
@@ -46,19 +46,19 @@ _RESULTS = msgspec.json.Decoder(SearchResult)
 
 
 def encode_result(result: SearchResult) -> bytes:
-    """Encode a result as JSON. Raises SchemaError `result_too_large` for what no client reads."""
+    """Encode a result as JSON. Raises SchemaError `result_too_large` beyond the limits."""
     value = msgspec.json.encode(result)
     json_text(value, "result_too_large")
     return value
 
 
 def decode_result(value: bytes) -> SearchResult:
-    """Decode a result, of a newer worker too: fields that are not known are ignored.
+    """Decode a result, also of a newer worker: unknown fields are ignored.
 
-    A status that is not known is read as `error` if the result has an `error`, else as `partial`:
-    its hits may be used, and are not claimed to be complete.
+    An unknown status is read as `error` if the result has an `error`, else as `partial`: its hits
+    are valid but may be incomplete.
 
-    Raises msgspec.DecodeError, and SchemaError for one beyond all limits.
+    Raises msgspec.DecodeError, and SchemaError `result_too_large` beyond the limits.
     """
     text = json_text(value, "result_too_large")
     try:
@@ -70,7 +70,7 @@ def decode_result(value: bytes) -> SearchResult:
 
 
 def _with_known_status(text: bytes) -> dict[str, Any] | None:
-    """Return a result of unknown status as plain values with a known one; None for all else."""
+    """Return a result of unknown status as a dict with a known one; None for any other."""
     require_shallow(text)
     body: Any = msgspec.json.decode(text)
     if not isinstance(body, dict) or not isinstance(status := body.get("status"), str):
@@ -94,8 +94,8 @@ def decode_request(value: bytes | None) -> SearchRequest:
 
 
 def _decode_untyped(text: bytes) -> Any:
-    """Return a request that does not fit as plain values, for an error to show."""
+    """Return an invalid request as plain values, for the error text; None if it is not JSON."""
     try:
         return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # broken further on
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # invalid further on
         return None

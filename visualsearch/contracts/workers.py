@@ -1,7 +1,7 @@
-"""Heartbeats: what each worker says of itself, every few seconds, on the compacted topic `workers`.
+"""Heartbeats: each worker's state, published every few seconds to the compacted topic `workers`.
 
-Key: the worker's id. A null value (a tombstone) is an orderly stop. Later versions add fields, and
-readers ignore fields that they do not know.
+Key: the worker's id. A null value (a tombstone) means an orderly stop. Later versions add fields,
+and readers ignore unknown ones.
 """
 
 from typing import Annotated
@@ -16,10 +16,10 @@ WorkerRole = Annotated[Name, Meta(title="WorkerRole")]
 
 
 class WorkerHeartbeat(Struct, kw_only=True):
-    """A worker as it is now; the record's timestamp, set by the broker, says when that was."""
+    """The state of a worker at the record's timestamp, which the broker sets."""
 
     worker_id: Name
-    """Id of the worker; it is the key of the message as well."""
+    """Id of the worker; the key of the message is the same."""
     url: Url | None = None
     """Address of the worker's HTTP server; null until it listens."""
     roles: Annotated[list[WorkerRole], Meta(max_length=100)] = []

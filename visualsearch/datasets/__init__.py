@@ -1,1 +1,1 @@
-"""Datasets to measure with."""
+"""Datasets for measurements."""

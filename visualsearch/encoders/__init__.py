@@ -1,4 +1,4 @@
-"""Encoders: images and words as unit vectors of one space."""
+"""Encoders: images and texts as unit vectors of one space."""
 
 from collections.abc import Sequence
 
@@ -9,15 +9,17 @@ __all__ = ["Encoder", "load_encoder"]
 
 
 def load_encoder(name: str, device: str | None = None, *, prompts: Sequence[str] = ()) -> Encoder:
-    """Load an encoder by name; it is warm when this returns.
+    """Load an encoder by name and run it once to warm it up.
 
-    `lite` is embedded and needs no download. `open_clip:ARCH/TAG` takes published weights,
-    `open_clip:ARCH//path/to/checkpoint` a file, `open_clip:local-dir:/path/to/folder` a model
-    with a configuration and tokenizer of its own, `open_clip:hf-hub:ORG/REPO` the same from a
-    hub, `open_clip:ARCH/random` seeded noise (tests). `prompts`, such as "a photo of {text}",
-    are what open_clip's words are put into; their vectors are averaged.
-    `device` is `cpu`, `cuda`, `cuda:1`, ...; None takes the first GPU for open_clip if there is
-    one, else the CPU. The lite encoder always runs on the CPU.
+    `lite` is embedded and needs no download. The others are open_clip models:
+    `open_clip:ARCH/TAG` with published weights, `open_clip:ARCH//path/to/checkpoint` with a file's,
+    `open_clip:local-dir:/path/to/folder` with a configuration and tokenizer of its own,
+    `open_clip:hf-hub:ORG/REPO` the same from a hub, `open_clip:ARCH/random` with seeded noise
+    (tests).
+
+    `prompts` are templates for open_clip's texts, such as "a photo of {text}"; the vectors of
+    several are averaged. `device` is `cpu`, `cuda`, `cuda:1`, ...; None takes the first GPU for
+    open_clip if there is one, else the CPU. The lite encoder always runs on the CPU.
 
     Raises:
         EncoderError: unknown name, missing weights, damaged weights or no such device.

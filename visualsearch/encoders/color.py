@@ -8,7 +8,7 @@ from PIL import Image
 
 from visualsearch.types import FloatArray
 
-SIDE = 64  # pixels a side of the image that is counted
+SIDE = 64  # pixels a side of the image that the histogram is made of
 L_EDGES = np.array([22, 40, 58, 74, 90], dtype=np.float32)
 AB_BINS = 8
 _AB_STEP = 22.0  # Lab units a bin of a or b: 8 bins reach from -88 to 88
@@ -21,7 +21,7 @@ _XYZ = np.array(
 
 
 def to_lab(rgb: npt.NDArray[np.uint8]) -> FloatArray:
-    """Convert sRGB pixels (..., 3) to CIE Lab under D65."""
+    """Convert sRGB pixels, uint8 (..., 3), to CIE Lab under D65, float32 (..., 3)."""
     value = rgb.astype(np.float32) / 255
     linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
     xyz = linear @ _XYZ.T
@@ -32,7 +32,10 @@ def to_lab(rgb: npt.NDArray[np.uint8]) -> FloatArray:
 
 
 def subject_weights(lab: FloatArray) -> FloatArray:
-    """Weigh the pixels of a (n, n, 3) image: near the center and unlike the border is more."""
+    """Return weights (n, n) of the pixels of a Lab image (n, n, 3); they sum to 1.
+
+    Pixels near the center and unlike the border weigh more.
+    """
     n = lab.shape[0]
     border = np.concatenate([lab[:3].reshape(-1, 3), lab[-3:].reshape(-1, 3),
                              lab[:, :3].reshape(-1, 3), lab[:, -3:].reshape(-1, 3)])  # fmt: skip
@@ -42,7 +45,7 @@ def subject_weights(lab: FloatArray) -> FloatArray:
     axis = np.linspace(-1, 1, n, dtype=np.float32) ** 2
     central = np.exp(-2.2 * (axis[:, None] + axis[None, :]))
     weights = (0.02 + foreign) * central
-    if (foreign * central).sum() < 0.04 * central.sum():  # as white as its ground: trust the center
+    if (foreign * central).sum() < 0.04 * central.sum():  # subject looks like background
         weights = central**2
     rows: FloatArray = (weights / weights.sum()).astype(np.float32)
     return rows

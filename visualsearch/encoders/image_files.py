@@ -1,7 +1,7 @@
-"""Bytes of unknown origin → a Pillow image of which only the header is read, and its memory.
+"""Untrusted bytes → a Pillow image with only its header read, and a memory estimate.
 
-A file of 3 kB can hold 80 million pixels. What its decoder will need is estimated from the header,
-so that it can be refused, or wait, before the memory is taken.
+A file of 3 kB can hold 80 million pixels. The decoder's memory is estimated from the header, so
+that an image can be refused, or queued, before the memory is allocated.
 """
 
 import io
@@ -32,9 +32,9 @@ from visualsearch.errors import ImageError
 MAX_PIXELS = 80_000_000  # as decoded: a JPEG of 200 megapixels is read at an eighth of its size
 MAX_BYTES = 64 * 2**20
 MAX_MEMORY = 640 * 2**20  # of one decode; WebP reaches it at 42 megapixels, RGBA PNG at 167
-MAX_SCANS = 100  # of a JPEG: progressive ones have about ten, and an empty one takes three bytes
+MAX_SCANS = 100  # of a JPEG: progressive ones have about ten; an empty scan takes three bytes
 MAX_SCANNED = 50 * MAX_PIXELS  # pixels of a JPEG times its scans: seconds of work
-# Of all that Pillow reads, what images on the web come in; PostScript would start a program.
+# Image formats of the web. Pillow reads more; for PostScript it would start a program.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIF", "TIFF", "BMP", "JPEG2000", "PPM", "ICO")
 
 # Bytes per decoded pixel while a format's decoder runs, where it needs more than the image itself.
@@ -43,14 +43,14 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIF", "TIFF", "BMP", "JPEG200
 _DECODER_BYTES = {"WEBP": 16, "AVIF": 20, "HEIF": 20, "JPEG2000": 26}
 _MODE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 _BITS_PER_SAMPLE, _SAMPLES_PER_PIXEL, _ROWS_PER_STRIP, _TILE_LENGTH = 258, 277, 278, 323  # TIFF
-_COEFFICIENT_BYTES = 2  # of a JPEG in several scans: all of them are kept until the last
+_COEFFICIENT_BYTES = 2  # of a JPEG in several scans: all coefficients are kept until the last scan
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedImage:
     """An image whose pixels are not read yet.
 
-    `pixels` are those that will be decoded, `memory` the bytes that this takes, about.
+    `pixels` is the number of pixels to decode, `memory` an estimate of the bytes that takes.
     """
 
     image: ImageFile.ImageFile
@@ -59,12 +59,12 @@ class OpenedImage:
 
 
 def open_image(data: bytes, max_side: int) -> OpenedImage:
-    """Read an image's header and set its decoder to the smallest size above `max_side`.
+    """Read an image's header and set its decoder to its smallest size above `max_side` pixels.
 
     Raises:
         ImageError: code `image_not_an_image`, `image_truncated`, `image_too_large` (bytes) or
             `image_too_many_pixels` (pixels, the memory that they take, or scans).
-        MemoryError: the process is out of memory, whatever the image.
+        MemoryError: the process is out of memory.
 
     """
     if not data:
@@ -97,14 +97,14 @@ def open_image(data: bytes, max_side: int) -> OpenedImage:
 
 
 def reraise_system_error(error: Exception, memory: int = 0) -> None:
-    """Return if an error is what a decoder, which needs `memory` bytes, says of the image.
+    """Raise an error of the system; return if it is a decoder's error about the image.
 
-    A decoder's own OSError has no number. Most say of a lack of memory only that they failed, so
-    whether there is any is tried: zeroed bytes that nobody touches take address space only.
+    A decoder's own OSError has no errno. Most decoders do not report a lack of memory, so this
+    tries to allocate the decoder's `memory` bytes. Untouched zeroed bytes take address space only.
 
     Raises:
         MemoryError: the process is out of memory.
-        OSError: with a number: it is out of something else, descriptors or disk.
+        OSError: with an errno: the process is out of descriptors or disk.
 
     """
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
@@ -119,7 +119,7 @@ def reraise_system_error(error: Exception, memory: int = 0) -> None:
 
 def _open_lazily(data: bytes) -> ImageFile.ImageFile:
     if data.startswith(JPEG):
-        # Not by `Image.open`: its limit on pixels counts those that a draft leaves out.
+        # `Image.open` would apply its limit on pixels to the full size, before the draft mode.
         return JpegImageFile(io.BytesIO(strip_jpeg(data)))
     if data.startswith(PNG):
         data, profile = strip_png(data)
@@ -139,18 +139,18 @@ def _formats() -> tuple[str, ...]:
 def _set_decode_size(
     image: ImageFile.ImageFile, data: bytes, max_side: int
 ) -> tuple[int, int, int]:
-    """Set the size to decode to. Return its width and height, and the bytes that it takes."""
+    """Set the size to decode to. Return its width and height in pixels, and the bytes it takes."""
     memory = 0
     (width, height), form = image.size, image.format
     if isinstance(image, JpegImageFile):
         memory = _coefficients(image, data)
-        image.draft("RGB", (max_side, max_side))  # a half, a quarter or an eighth
+        image.draft("RGB", (max_side, max_side))  # 1/2, 1/4 or 1/8 of the size
         width, height = image.size
     elif isinstance(image, Jpeg2KImagePlugin.Jpeg2KImageFile):
         reduction = _reduction(image.size, data, max_side)
         image.reduce = reduction
         width, height = -(-width >> reduction), -(-height >> reduction)
-    elif isinstance(image, IcoImagePlugin.IcoImageFile):  # its own header names another size
+    elif isinstance(image, IcoImagePlugin.IcoImageFile):  # the container's size may differ
         width, height = _icon_size(data, image.ico.entry[0].offset)
     elif isinstance(image, TiffImagePlugin.TiffImageFile):
         memory = _strip_bytes(image)
@@ -159,9 +159,9 @@ def _set_decode_size(
 
 
 def _coefficients(image: JpegImageFile, data: bytes) -> int:
-    """Return the bytes that a JPEG in several scans keeps; one in a single scan keeps none.
+    """Return the bytes of the coefficients that a JPEG in several scans keeps; 0 for one scan.
 
-    Raises ImageError `image_too_many_pixels` for more than its decoder should go through.
+    Raises ImageError `image_too_many_pixels` for too many scans.
     """
     scans = scan_starts(data)
     single = bool(scans) and scan_components(data, scans[0]) == image.layers
@@ -200,16 +200,16 @@ def _reduction(size: tuple[int, int], data: bytes, max_side: int) -> int:
 
 
 def _rounds_alike(length: int, reduction: int) -> bool:
-    """Tell whether Pillow, which rounds, expects the length that the decoder, rounding up, gives.
+    """Return whether Pillow and the JPEG 2000 decoder agree on a reduced length.
 
-    Where it does not, it takes the image for damaged.
+    Pillow rounds and the decoder rounds up. Where they differ, Pillow reports a damaged image.
     """
     half = 1 << reduction >> 1
     return (length + half) >> reduction == -(-length >> reduction)
 
 
 def _strip_bytes(image: TiffImagePlugin.TiffImageFile) -> int:
-    """Return the bytes of one of a TIFF's strips or tiles, which may be all of the image."""
+    """Return the bytes of one strip or tile of a TIFF; it may hold the whole image."""
     tags, (width, height) = image.tag_v2, image.size
     bits = max(tags.get(_BITS_PER_SAMPLE, (1,))) * tags.get(_SAMPLES_PER_PIXEL, 1)
     rows = tags.get(_TILE_LENGTH, tags.get(_ROWS_PER_STRIP, height))
@@ -217,7 +217,7 @@ def _strip_bytes(image: TiffImagePlugin.TiffImageFile) -> int:
 
 
 def _icon_size(data: bytes, offset: int) -> tuple[int, int]:
-    """Return the size that an icon's PNG or bitmap itself names."""
+    """Return the size in the header of an icon's own PNG or bitmap."""
     if data.startswith(PNG, offset):
         width, height = struct.unpack_from(">II", data, offset + 16)
     else:

@@ -1,7 +1,7 @@
-"""PNG and JPEG files without the metadata that a damaged copy of would refuse the whole image.
+"""Removes metadata from PNG and JPEG files: Pillow would refuse an image for damaged metadata.
 
-Browsers ignore what they cannot read of metadata; Pillow refuses the file. What is kept is what
-changes the pixels that one sees: transparency, orientation, color profile and color transform.
+Browsers ignore such metadata. Kept is what changes the visible pixels: transparency, orientation,
+color profile and color transform.
 """
 
 import re
@@ -13,8 +13,8 @@ from visualsearch.errors import ImageError
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 END_OF_JPEG = b"\xff\xd9"
-PROFILE_BYTES = 4 * 2**20  # of a color profile, decompressed: the largest of printers have three
-# Chunks or segments: libpng writes 8 KiB into each chunk. Each costs a step here and one in Pillow.
+PROFILE_BYTES = 4 * 2**20  # of a decompressed color profile; the largest, of printers, have 3 MiB
+# Chunks or segments: each takes a step here and one in Pillow. libpng writes chunks of 8 KiB.
 MAX_PARTS = 10_000
 
 _ANCILLARY = 0x20  # the bit of a chunk's first letter
@@ -30,10 +30,10 @@ _KEPT_SEGMENTS = {_APP0: (b"JFIF\0", 12), _EXIF: (b"Exif\0\0", 6), 0xE2: (b"ICC_
 
 
 def strip_png(data: bytes) -> tuple[bytes, bytes | None]:
-    """Return a PNG without texts, animation and the like, and its color profile.
+    """Return a PNG without metadata chunks (texts, animation, ...), and its color profile.
 
-    An optional chunk with a wrong checksum is left out, as libpng does. Of several profiles the
-    first counts; one that cannot be decompressed, or to no more than `PROFILE_BYTES`, is None.
+    Ancillary chunks with a wrong checksum are dropped, as in libpng. The first profile counts; it
+    is None if it is damaged or larger than `PROFILE_BYTES`.
 
     Raises:
         ImageError: code `image_not_an_image` for more than `MAX_PARTS` chunks.
@@ -52,10 +52,10 @@ def strip_png(data: bytes) -> tuple[bytes, bytes | None]:
 
 
 def strip_jpeg(data: bytes) -> bytes:
-    """Return a JPEG without comments and the application segments that change no pixel.
+    """Return a JPEG without comments and without application segments that change no pixel.
 
-    What is between segments, which decoders skip byte by byte, is left out as well, and of several
-    Exif segments all but the first, which has the orientation: Pillow would join them one by one.
+    Bytes between segments are dropped too: decoders skip them byte by byte. Of several Exif
+    segments only the first is kept, which has the orientation: Pillow would join them one by one.
 
     Raises:
         ImageError: code `image_not_an_image` for more than `MAX_PARTS` segments.
@@ -74,7 +74,7 @@ def strip_jpeg(data: bytes) -> bytes:
 
 
 def scan_starts(data: bytes) -> list[int]:
-    """Return where the scans of a JPEG start.
+    """Return the byte offsets at which the scans of a JPEG start.
 
     Raises:
         ImageError: code `image_not_an_image` for more than `MAX_PARTS` segments.
@@ -84,7 +84,7 @@ def scan_starts(data: bytes) -> list[int]:
 
 
 def scan_components(data: bytes, start: int) -> int:
-    """Return how many color components the scan at `start` holds; 0 where it is cut off."""
+    """Return how many color components the scan at `start` holds; 0 if it is cut off."""
     return data[start + 4] if len(data) > start + 4 else 0
 
 
@@ -105,7 +105,7 @@ def _changes_pixels(data: bytes, marker: int, at: int, end: int) -> bool:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield name, start and end of each chunk, the last perhaps cut off."""
+    """Yield name, start and end of each PNG chunk; the last may be cut off."""
     at = len(PNG)
     count = 0
     while at + 8 <= len(data):
@@ -129,7 +129,7 @@ def _png_profile(body: bytes) -> bytes | None:
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Yield marker, start and end of a JPEG's segments, as libjpeg finds them.
 
-    Of a scan that is its header. The last segment may be cut off.
+    A scan's segment is its header only. The last segment may be cut off.
     """
     at = 2
     count = 0

@@ -1,4 +1,4 @@
-"""Bytes of unknown origin → an RGB image the right way up, or an ImageError with a code."""
+"""Untrusted bytes → an upright RGB image, or an ImageError with a code."""
 
 import hashlib
 import io
@@ -18,13 +18,13 @@ from visualsearch.encoders.image_metadata import (
 )
 from visualsearch.errors import ImageError
 
-LEAST_SHARE = 0.5  # of a JPEG's rows: with fewer, what is missing may be the product
+LEAST_SHARE = 0.5  # of a JPEG's rows; with fewer, the product itself may be missing
 
 _WIDE_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
-_REDUCIBLE_MODES = ("RGB", "L", "CMYK")  # whose mean over pixels is right before the conversion
+_REDUCIBLE_MODES = ("RGB", "L", "CMYK")  # pixels may be averaged before the conversion
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-_TILE = 1024  # pixels: what is converted at once
-_GAP = 2  # times the final size is what pixels are averaged to; the rest is interpolated
+_TILE = 1024  # pixels a side of a tile that is converted at once
+_GAP = 2  # pixels are averaged down to this multiple of the final size, then interpolated
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -42,13 +42,13 @@ def decode_image(data: bytes, max_side: int = 1024) -> Image.Image:
 
     The format is sniffed from the content. EXIF rotation and color profile are applied,
     transparency is laid on white, and CMYK, palette, gray and 16-bit images become sRGB. Metadata
-    that cannot be read is left out. A JPEG without its end is used if half of its rows are there.
+    that cannot be read is ignored. A truncated JPEG is used if it has half of its rows.
 
     Raises:
         ImageError: code `image_not_an_image`, `image_truncated`, `image_too_large` (bytes) or
             `image_too_many_pixels` (a JPEG's scans included).
-        MemoryError: the process is out of memory, which is no fault of the image.
-        OSError: with a number: the system lacks something else.
+        MemoryError: the process is out of memory.
+        OSError: with an errno: the process is out of descriptors or disk.
 
     """
     with warnings.catch_warnings():
@@ -60,12 +60,12 @@ def decode_image(data: bytes, max_side: int = 1024) -> Image.Image:
             reraise_system_error(error)
             text = f"The image's pixels, {image.mode}, cannot be used: {error}"
             raise ImageError(text, code="image_not_an_image") from error
-    upright.info = {}  # all of it is applied
+    upright.info = {}  # orientation and profile are applied
     return upright
 
 
 def decode_memory(data: bytes, max_side: int = 1024) -> int:
-    """Return about how many bytes `decode_image` takes at its peak; 0 for what it refuses."""
+    """Estimate the peak bytes of `decode_image`; 0 for an image that it refuses."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -90,16 +90,17 @@ def _loaded(data: bytes, max_side: int) -> Image.Image:
 
 
 def _has_most_rows(image: ImageFile.ImageFile, data: bytes, max_side: int) -> bool:
-    """Tell whether a JPEG that its decoder ran out of shows enough of the image.
+    """Return whether a truncated JPEG shows enough of the image.
 
-    In one scan: half of the rows. In several: the first scan, which is all of the image coarsely.
+    With one scan, half of the rows must be there. With several, the first scan must hold all color
+    components: it is the whole image, coarsely.
     """
     scans = scan_starts(data)
     if not scans or data.endswith(END_OF_JPEG):
         return False
     if len(scans) > 1:
         return scan_components(data, scans[0]) == len(image.getbands())
-    image.tile = []  # the rows that came are in the image
+    image.tile = []  # no further decoding: `image` holds the rows that were read
     whole = open_image(data + END_OF_JPEG, max_side).image
     try:
         missing = ImageChops.difference(image, whole).getbbox()
@@ -111,7 +112,7 @@ def _has_most_rows(image: ImageFile.ImageFile, data: bytes, max_side: int) -> bo
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # broken EXIF is no reason to refuse the pixels
+    except Exception:  # damaged EXIF: use the pixels as they are
         return 1
 
 
@@ -134,7 +135,7 @@ def _small(image: Image.Image, max_side: int) -> Image.Image:
 def _resized(
     image: Image.Image, size: tuple[int, int], factor: int, whole: tuple[int, int] | None = None
 ) -> Image.Image:
-    """Return the image in another size; of the last averaged pixel only what is in the `whole`."""
+    """Resize an image that was reduced by `factor` from the size `whole`, to `size`."""
     if image.size == size:
         return image
     width, height = whole or image.size
@@ -169,7 +170,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _in_srgb(image: Image.Image) -> Image.Image:
-    """Apply the color profile that the image carries; without it its colors are others."""
+    """Convert the image to sRGB by its embedded color profile, if it has a usable one."""
     profile = image.info.get("icc_profile")
     if not profile or len(profile) > PROFILE_BYTES or image.mode not in ("RGB", "RGBA", "CMYK"):
         return image
@@ -181,14 +182,14 @@ def _in_srgb(image: Image.Image) -> Image.Image:
 
 
 class _Profile:
-    """A color profile as a key, which keeps its digest once its bytes are taken."""
+    """A color profile as a cache key: it keeps the digest, not the bytes after `take`."""
 
     def __init__(self, data: bytes) -> None:
         self._data: bytes | None = data
         self._digest = hashlib.sha256(data).digest()
 
     def take(self) -> bytes:
-        """Return the bytes and forget them; to be called once."""
+        """Return the bytes and drop them; call it once."""
         data, self._data = self._data, None
         return data or b""
 
@@ -201,7 +202,7 @@ class _Profile:
 
 @lru_cache(maxsize=64)
 def _to_srgb(profile: _Profile, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Return the transform to sRGB; None where there is nothing to do, as for most images."""
+    """Return the transform to sRGB; None if the profile is sRGB already, as for most images."""
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile.take()))
     if mode != "CMYK" and "srgb" in ImageCms.getProfileDescription(source).lower():
         return None
@@ -210,13 +211,13 @@ def _to_srgb(profile: _Profile, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 
 def _bound(image: Image.Image, side: int) -> float:
-    """Return the value that becomes white in an image of 16-bit, 32-bit or float samples."""
+    """Return the sample value that becomes white, for 16-bit, 32-bit or float samples."""
     extrema = (tile.convert("F").getextrema() for _, _, tile in _tiles(image, side))
     top = max(float(pair[1]) for pair in extrema)  # type: ignore[arg-type]  # one band: two numbers
     return 255.0 if top <= 255 and image.mode in {"I", "F"} else max(65535.0, top)
 
 
 def _narrowed(image: Image.Image, bound: float) -> Image.Image:
-    """Bring samples up to `bound` to 8 bits; converting them as they are would clip at 255."""
+    """Scale samples from 0..`bound` to 8 bits; a plain conversion would clip at 255."""
     scaled = image.convert("F").point(lambda value: value * (255.0 / bound) + 0)
     return scaled.convert("L").convert("RGB")

@@ -1,4 +1,4 @@
-"""Any open_clip model: images and words through its towers, by its own preprocessing."""
+"""Encoder for any open_clip model, with the model's own preprocessing and tokenizer."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from visualsearch.encoders.open_clip_weights import LoadedModel, load
 from visualsearch.errors import EncoderError
 from visualsearch.types import FloatArray
 
-DECODED_SIDE = 1024  # pixels: above any model's input, so that its own resize decides
+DECODED_SIDE = 1024  # pixels: above any model's input, which its own resize makes
 CPU_BATCH, GPU_BATCH = 8, 256
 Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OpenClipEncoder:
-    """A loaded model with its own preprocessing and tokenizer; 16-bit floats on a GPU."""
+    """A loaded model with its preprocessing and tokenizer; it runs in 16-bit floats on a GPU."""
 
     model_id: str
     dim: int
@@ -30,7 +30,7 @@ class OpenClipEncoder:
     _loaded: LoadedModel
     _dtype: torch.dtype
     _prompts: tuple[str, ...] = ("{text}",)
-    default_alpha: float = 0.43  # image and text at 0.7 to 0.3
+    default_alpha: float = 0.43  # 0.3 / 0.7: text to image
 
     @classmethod
     def load(cls, name: str, device: str | None = None, prompts: Sequence[str] = ()) -> Self:
@@ -39,11 +39,11 @@ class OpenClipEncoder:
         Of several `prompts`, such as "a photo of {text}", the vectors are averaged.
 
         Raises:
-            EncoderError: it says which tag or file was tried, and how to supply it.
+            EncoderError: the text names the tag or file, and how to supply it.
 
         """
         if wrong := [prompt for prompt in prompts if "{text}" not in prompt]:
-            raise EncoderError(f"The prompt {wrong[0]!r} has no place for the words: {{text}}.")
+            raise EncoderError(f"The prompt {wrong[0]!r} lacks the placeholder {{text}}.")
         place = _device(device)
         loaded = load(name)
         dtype = _dtype(place)
@@ -56,7 +56,7 @@ class OpenClipEncoder:
         return encoder
 
     def prepare(self, image: Image.Image | bytes) -> Pixels:
-        """Return the (height, width, 3) pixels that the model looks at, on any thread.
+        """Return the model's input pixels, uint8 (height, width, 3). Safe on any thread.
 
         Raises ImageError for an image it cannot decode.
         """
@@ -95,7 +95,7 @@ class OpenClipEncoder:
         return np.concatenate(rows)
 
     def _image_rows(self, pictures: list[Pixels]) -> Tensor:
-        # Bytes go to the device, a quarter of the floats, and are scaled there.
+        # uint8 pixels are copied to the device, a quarter of the floats' bytes, and scaled there.
         pixels = torch.from_numpy(np.stack(pictures)).to(self.device).permute(0, 3, 1, 2)
         mean, deviation = (torch.tensor(t, device=self.device)[:, None, None]
                            for t in self._loaded.scale)  # fmt: skip
@@ -126,7 +126,7 @@ def _device(wanted: str | None) -> str:
 
 
 def _dtype(place: str) -> torch.dtype:
-    """Return bfloat16 on a GPU, float16 on an older one, and float32 on a CPU."""
+    """Return bfloat16 on a GPU, float16 on an older GPU, and float32 on a CPU."""
     if not place.startswith("cuda"):
         return torch.float32
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16

@@ -1,4 +1,4 @@
-"""Where an open_clip model's weights come from: a tag, a checkpoint, a folder, a hub, or noise."""
+"""Loading of open_clip models: by tag, checkpoint, folder or hub, or with random weights."""
 
 import hashlib
 from collections.abc import Callable
@@ -13,41 +13,41 @@ from torch import Tensor
 from visualsearch.errors import EncoderError
 
 RANDOM = "random"
-FOLDER, HUB = "local-dir:", "hf-hub:"  # open_clip's own words
+FOLDER, HUB = "local-dir:", "hf-hub:"  # open_clip's prefixes
 _SEED = 20240229
 _DIGITS = 12  # of a checksum: enough to tell weights apart
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedModel:
-    """A model on the CPU, and how its input is made."""
+    """A model on the CPU, with its preprocessing and tokenizer."""
 
     model_id: str
     model: Any
     shape: Callable[[Image.Image], Image.Image]  # resize and crop, as the model's config says
-    scale: tuple[tuple[float, ...], tuple[float, ...]]  # mean and deviation of the channels
+    scale: tuple[tuple[float, ...], tuple[float, ...]]  # mean and standard deviation per channel
     tokenize: Callable[[list[str]], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """`weights` is a tag or a file; None leaves it to the architecture, or to chance."""
+    """`weights` is a tag or a file; None: the folder's or hub's own, or random ones."""
 
     architecture: str
     weights: str | None
     model_id: str
-    what: str  # for an error
+    what: str  # subject of an error text
     instead: str = ""  # what to do without a network
 
 
 def load(name: str) -> LoadedModel:
     """Load `ARCH/TAG`, `ARCH//path/to/checkpoint`, `local-dir:/folder`, `hf-hub:ORG/REPO`.
 
-    `ARCH/random` has seeded noise for weights. The id of weights from a file or folder names
-    their checksum: other weights are another model, wherever they lie.
+    `ARCH/random` has seeded random weights. The model id of a file or folder contains the
+    checksum of its weights, so it depends on the weights and not on their path.
 
     Raises:
-        EncoderError: it says what was tried, and how to supply it.
+        EncoderError: the text names what could not be loaded, and how to supply it.
 
     """
     import open_clip
@@ -67,7 +67,7 @@ def load(name: str) -> LoadedModel:
         raise EncoderError(
             f"{source.what} could not be loaded ({type(error).__name__}: {first}).{source.instead}"
         ) from error
-    *shape, _, scale = preprocess.transforms  # …, to floats, by mean and deviation
+    *shape, _, scale = preprocess.transforms  # …, ToTensor, Normalize
     channels = tuple(scale.mean), tuple(scale.std)
     return LoadedModel(source.model_id, model, _ImageTransform(tuple(shape)), channels, tokenize)
 
@@ -126,7 +126,7 @@ def _checkpoint(architecture: str, path: Path) -> _Source:
 
 
 def _folder(name: str) -> _Source:
-    """Take a folder as hubs have them: a configuration, weights, perhaps a tokenizer."""
+    """Return a folder in the layout of hubs: a configuration, weights, perhaps a tokenizer."""
     folder = Path(name.removeprefix(FOLDER))
     config = folder / "open_clip_config.json"
     files = [file for file in sorted(folder.glob("*")) if file.suffix in _WEIGHTS]

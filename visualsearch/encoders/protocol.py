@@ -1,23 +1,23 @@
-"""What every encoder promises: images and words as unit vectors of one space."""
+"""The interface of encoders: images and texts as unit vectors of one space."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-if TYPE_CHECKING:  # a client that shrinks an image needs no NumPy
+if TYPE_CHECKING:  # clients that only shrink images need no NumPy
     from PIL import Image
 
     from visualsearch.types import FloatArray
 
 Prepared = Any
-"""An image as one encoder's `embed` takes it: decoded, the right way up, of about its size."""
+"""Input of an encoder's `embed`: a decoded, upright image of about the model's input size."""
 
 
 class Encoder(Protocol):
-    """Turns images and words into unit vectors whose inner product is their similarity."""
+    """Turns images and texts into unit vectors whose inner product is their similarity."""
 
     @property
     def model_id(self) -> str:
-        """Return what an index of such vectors is marked with; other weights, another id."""
+        """Return the id that an index stores with its vectors; other weights have another id."""
 
     @property
     def dim(self) -> int:
@@ -25,20 +25,20 @@ class Encoder(Protocol):
 
     @property
     def default_alpha(self) -> float:
-        """Return the weight of words beside an image of weight 1 in a query of both."""
+        """Return the weight of a text in a query with an image of weight 1."""
 
     @property
     def device(self) -> str:
-        """Return where the model runs: `cpu`, `cuda`, ..."""
+        """Return the device that the model runs on: `cpu`, `cuda`, ..."""
 
     def prepare(self, image: "Image.Image | bytes") -> Prepared:
-        """Decode an image and bring it into shape, on any thread.
+        """Decode and resize an image. Safe on any thread.
 
-        Raises ImageError for one that it cannot decode.
+        Raises ImageError for an image that it cannot decode.
         """
 
     def embed(self, prepared: Sequence[Prepared]) -> "FloatArray":
-        """Return (n, dim) float32 unit rows: the model's part of the work, one call at a time."""
+        """Run the model; return (n, dim) float32 unit rows. Call it on one thread at a time."""
 
     def encode_images(self, images: "Sequence[Image.Image | bytes]") -> "FloatArray":
         """Return (n, dim) float32 unit rows: `prepare` each, then `embed` all.

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-SIDE = 224  # pixels a side; 260, as trained, costs a third more and gains 1 % on luma
-MEAN, SCALE = 127.0, 128.0  # its pixel normalization: (value - 127) / 128
+SIDE = 224  # pixels a side; 260, as in training, takes a third longer and gains 1 % on luma
+MEAN, SCALE = 127.0, 128.0  # pixel normalization: (value - 127) / 128
 CLASSES = 1000
 TEXTURE, SHAPES, PARTS, NARROW = 14, 17, 19, 20  # blocks whose outputs are features too
 CHANNELS = {"last": 1280, "peaks": 1280, "narrow": 352, "shapes": 208, "parts": 208, "texture": 120}
@@ -42,7 +42,7 @@ STAGES = (
 
 
 class SameConv(nn.Conv2d):
-    """A convolution with TensorFlow's SAME padding, which is lopsided where it strides."""
+    """A convolution with TensorFlow's SAME padding, which is asymmetric for strides above 1."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve x of shape (n, channels, height, width)."""
@@ -64,7 +64,7 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int =
 
 
 class Block(nn.Module):
-    """Inverted residual: widen, filter each channel, narrow; add the input where shapes agree."""
+    """Inverted residual: expand, depthwise, project; adds the input if the shapes agree."""
 
     def __init__(self, inputs: int, stage: Stage, stride: int) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class Tower(nn.Module):
                 seen["texture"] = x.mean((2, 3))
             elif index == SHAPES:
                 seen["shapes"] = x.mean((2, 3))
-            elif index == PARTS:  # the strongest response of each detector, wherever it was
+            elif index == PARTS:  # the maximum of each channel over the image
                 seen["parts"] = x.amax((2, 3))
             elif index == NARROW:
                 seen["narrow"] = x.mean((2, 3))
@@ -144,7 +144,7 @@ def from_state(state: Mapping[str, Tensor]) -> Tower:
 
 
 def _fold(conv: nn.Conv2d, state: Mapping[str, Tensor], kernel: str, norm: str) -> None:
-    """Load a kernel with the batch norm that follows it multiplied in."""
+    """Load a kernel with the batch norm that follows it folded in."""
     gain = state[norm + ".weight"] / torch.sqrt(state[norm + ".running_var"] + _EPSILON)
     bias = state[norm + ".bias"] - state[norm + ".running_mean"] * gain
     weight = state[kernel + ".weight"] * gain[:, None, None, None]

@@ -1,5 +1,6 @@
-"""Snapshots: the state of an engine on disk, written beside its work and read back in seconds.
+"""Snapshots: an engine's state on disk, written while it serves and restored in seconds.
 
-`write.write`, `read.restore` and `read.check`, `verify.verify`; `folder.listed` and `folder.prune`;
-`manifest.Manifest` and `errors.SnapshotError`. Nothing heavy is imported until it is used.
+Entry points: `write.write`, `read.restore`, `read.check`, `verify.verify`,
+`folder.list_snapshots`, `folder.prune`; types: `manifest.Manifest`, `errors.SnapshotError`.
+PyArrow and FAISS are imported at their first use.
 """

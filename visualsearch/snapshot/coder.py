@@ -1,7 +1,8 @@
-"""Centroids, code books and coarse codes on disk: `index.ivfpq` and, beside it, `coder.npz`.
+"""Centroids, codebooks and coarse codes on disk: `index.ivfpq` and `coder.npz`.
 
-The first is FAISS's own, of half the codes that searches are served from (64 bytes a row of 512
-dimensions). Row ids are the rows' places in the snapshot. The second has what FAISS does not know.
+`index.ivfpq` is a FAISS index of the coarse codes, half of the codes that searches use (64 bytes
+a row of 512 dimensions). Its ids are row numbers of the snapshot. `coder.npz` holds the rest of
+the codebook, which FAISS has no place for.
 """
 
 from pathlib import Path
@@ -25,18 +26,18 @@ from visualsearch.types import FloatArray
 
 
 class CoarseWriter:
-    """Codes rows coarsely, to be written as one index."""
+    """Builds one FAISS index of coarse codes and writes it."""
 
     def __init__(self, coder: Coder) -> None:
         self._coder = coder
         self._index: Any = coarse_index(coder.book, coder.quantizer)
 
     def add(self, ids: IntArray, vectors: FloatArray, lists: ListArray) -> None:
-        """Code unit rows that belong to these lists."""
+        """Encode unit vectors, float32 (n, dim), into their `lists`, (n,)."""
         add_coded(self._index, ids, vectors, lists)
 
     def write(self, folder: Path) -> None:
-        """Write both files."""
+        """Write `index.ivfpq` and `coder.npz`. Raises OSError."""
         (folder / LISTS).write_bytes(index_bytes(self._index))
         book = self._coder.book
         with (folder / CODER).open("wb") as file:
@@ -46,7 +47,11 @@ class CoarseWriter:
 
 
 def read_piece(folder: Path, rows: int) -> Piece:
-    """Return the coarse piece of `rows` rows. Raises MissingLibraryError, ValueError, others."""
+    """Return the segment of coarse codes, whose ids are 0 to `rows` - 1.
+
+    Raises MissingLibraryError without FAISS, ValueError for another number of rows, and what FAISS
+    and NumPy raise for damaged files.
+    """
     index = read_index(str(folder / LISTS))
     if index.ntotal != rows:
         raise ValueError(f"{LISTS} has {index.ntotal} rows instead of {rows}")

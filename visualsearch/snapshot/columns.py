@@ -1,4 +1,4 @@
-"""Filter columns out of Arrow columns, without a look at any single product."""
+"""Filter columns built from Arrow columns as a whole, without decoding single products."""
 
 from collections.abc import Hashable, Iterable
 from typing import Any
@@ -13,7 +13,7 @@ from visualsearch.index.terms import TermColumn
 
 
 def cells_of(table: Any) -> Cells:
-    """Return what filters ask of the products of an Arrow table (`products.schema`)."""
+    """Return the filter columns of an Arrow table of products (`products.schema`)."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -30,12 +30,12 @@ def cells_of(table: Any) -> Cells:
 
 
 def _array(column: Any, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return a copy of a column without nulls, to be written to."""
+    """Return a writable copy of a column that has no nulls."""
     return np.array(column.to_numpy(), dtype=dtype)
 
 
 def _coded(column: Any) -> tuple[CodeArray, list[str]]:
-    """Return a code per value of a text column, ABSENT for null, and what they stand for."""
+    """Return an int32 code per value of a text column, ABSENT for null, and the texts by code."""
     import pyarrow.compute as pc
 
     encoded = column.dictionary_encode().unify_dictionaries()
@@ -45,7 +45,7 @@ def _coded(column: Any) -> tuple[CodeArray, list[str]]:
 
 
 def _owners(column: Any) -> CodeArray:
-    """Return the slot of each value of a column of lists, once these are put in a row."""
+    """Return the product's slot for each value of a flattened list column."""
     import pyarrow.compute as pc
 
     counts = _array(pc.list_value_length(column), np.int64)
@@ -71,7 +71,7 @@ def _pairs(names: Any, values: Any) -> TermColumn:
 
 
 def _terms(slots: CodeArray, codes: IntArray, terms: Iterable[Hashable]) -> TermColumn:
-    """Return the column of these pairs, each once, as `TermColumn.put` would have left them."""
+    """Return the column of distinct (slot, code) pairs, as `TermColumn.put` does."""
     order = np.lexsort((codes, slots))
     slots, codes = slots[order], codes[order]
     kept = np.ones(len(slots), dtype=np.bool_)

@@ -1,4 +1,4 @@
-"""The files of a snapshot, one after the other, copied from an engine that goes on working."""
+"""Writes the files of a snapshot one by one from an engine that keeps serving."""
 
 from collections.abc import Callable
 from itertools import chain
@@ -17,15 +17,15 @@ from visualsearch.snapshot.coder import CoarseWriter
 from visualsearch.snapshot.manifest import PRODUCTS, ROWS, VECTORS, SnapshotKind
 from visualsearch.snapshot.products import BATCH, concat_batches, record_batch, schema
 
-SLICE = 64  # products that are copied under one hold of the lock, and built with the GIL held
-BLOCK_ROWS = 512  # that are gathered, written and coded at once: some 6 ms of a core
+SLICE = 64  # products copied per hold of the lock, and converted with the GIL held
+BLOCK_ROWS = 512  # gathered, written and encoded at once: about 6 ms of a core
 
 Progress = Callable[[str, int, int], object]
 Columns = dict[str, npt.NDArray[Any]]
 
 
 class SnapshotCopy:
-    """A snapshot on its way into a folder: its steps, to be called in the order of `STEPS`."""
+    """Copies a snapshot into a folder; call the steps in the order of `STEPS`."""
 
     STEPS = ("freeze", "products", "vectors", "lists")
 
@@ -44,22 +44,22 @@ class SnapshotCopy:
 
     @property
     def kind(self) -> SnapshotKind:
-        """Return whether there are lists."""
+        """Return `ivfpq` if the snapshot has inverted lists, else `flat`."""
         return "flat" if self._lists is None else "ivfpq"
 
     @property
     def frozen(self) -> Frozen:
-        """Return the state that is copied."""
+        """Return the frozen view that is copied."""
         assert self._frozen is not None  # noqa: S101 - `freeze` is the first step
         return self._frozen
 
     def freeze(self) -> None:
-        """Say which products are copied, and keep their rows from being used again."""
+        """Fix the set of products to copy, and keep their rows from being reused."""
         self._frozen = self._engine.freeze()
         self.product_count = len(self._frozen)
 
     def products(self) -> None:
-        """Write what is known of each product, and note its rows."""
+        """Write the records of each product, and collect its row numbers."""
         import pyarrow as pa
 
         total = self.product_count
@@ -81,7 +81,7 @@ class SnapshotCopy:
         self.row_count = len(self._rows["row"])
 
     def vectors(self) -> None:
-        """Write the vectors list by list, and code them."""
+        """Write the vectors in the order of their lists, and encode them."""
         rows = self._rows["row"]
         coder, lists = self.frozen.lists(rows)
         if coder is None:
@@ -105,7 +105,7 @@ class SnapshotCopy:
         self._rows |= {"scale": scales, "list": lists, "lifestyle": self.frozen.lifestyle(rows)}
 
     def lists(self) -> None:
-        """Write whose the rows are, and the lists, if there are enough rows for any."""
+        """Write the row table, and the inverted lists if there are any."""
         import pyarrow as pa
 
         table = pa.table({n: column for n, column in self._rows.items() if n != "row"})
@@ -121,7 +121,7 @@ class SnapshotCopy:
             self._pause()
 
     def _trained(self, rows: npt.NDArray[np.int64]) -> Coder | None:
-        """Return a coder for an index that has none yet, or None where none is worth while."""
+        """Train a codebook for an index without one; None for too few rows or without FAISS."""
         if self.frozen.live_rows < self.frozen.least_listed:
             return None
         sample = np.random.default_rng(len(rows)).choice(
@@ -129,12 +129,12 @@ class SnapshotCopy:
         )
         try:
             return Coder(trained(self.frozen.unit(sample), len(rows)))
-        except MissingLibraryError:  # the index has none either, and scans
+        except MissingLibraryError:  # without FAISS the engine itself scans
             return None
 
 
 def _owned(rows: list[npt.NDArray[np.int64]], counts: list[npt.NDArray[np.int64]]) -> Columns:
-    """Return each row, its product's place among the products, and its own in the product."""
+    """Return columns `row` (number), `slot` (of its product) and `place` (within the product)."""
     nothing = np.empty(0, dtype=np.int64)
     count, row = np.concatenate([nothing, *counts]), np.concatenate([nothing, *rows])
     firsts = np.repeat(np.cumsum(count) - count, count)

@@ -6,8 +6,8 @@ from visualsearch.errors import VisualSearchError
 class SnapshotError(VisualSearchError):
     """A snapshot that cannot be written or used; `code` says why.
 
-    `format_newer`, `file_missing`, `checksum_wrong`, `model_foreign`, `unreadable` are of one that
-    is there; `exists`, `disk_full`, `unwritable` of one that was to be written.
+    Reading raises `format_newer`, `file_missing`, `checksum_wrong`, `model_foreign` and
+    `unreadable`. Writing raises `exists`, `disk_full` and `unwritable`.
     """
 
     code = "unreadable"

@@ -1,4 +1,4 @@
-"""A folder of snapshots: their names, which are there, which can go, and what a crash left."""
+"""A folder of snapshots: naming, listing, pruning, and cleaning up after crashes."""
 
 import contextlib
 import fcntl
@@ -16,7 +16,7 @@ WRITING, GONE = ".writing-", ".gone-"
 
 
 def snapshot_name(created_at: float) -> str:
-    """Return the name of a snapshot made then (seconds since 1970): names sort by time."""
+    """Return a snapshot's name for its time (seconds since 1970, UTC); names sort by time."""
     moment = datetime.fromtimestamp(created_at, UTC)
     return f"{PREFIX}{moment:%Y%m%dT%H%M%S}{moment.microsecond // 1000:03d}Z"
 
@@ -32,10 +32,11 @@ def list_snapshots(folder: Path) -> list[Path]:
 
 
 def prune(folder: Path, *, keep: int, max_age_s: float | None = None, now: float) -> list[Path]:
-    """Remove what is not kept, and what crashes left; return the snapshots that are gone.
+    """Remove old snapshots and the leftovers of crashes; return the removed snapshots.
 
-    Kept are the newest `keep` of those that look whole, but none older than `max_age_s` seconds
-    save the newest one. Those that do not look whole go with the older ones.
+    The newest `keep` intact snapshots stay, except those older than `max_age_s` seconds at `now`.
+    The newest intact one always stays. Damaged ones that are older than it are removed. Intact
+    means a valid manifest and files of the right sizes.
     """
     kept = 0
     gone: list[Path] = []
@@ -59,22 +60,22 @@ def prune(folder: Path, *, keep: int, max_age_s: float | None = None, now: float
 
 
 def remove(path: Path) -> None:
-    """Remove a snapshot: out of the list at once, then its files.
+    """Remove a snapshot: rename it, so that it is listed no more, then delete its files.
 
-    Engines that were restored from it keep its files open, so that they go on working.
+    Engines restored from it keep its files mapped and go on working.
     """
     doomed = path.with_name(GONE + path.name)
-    with contextlib.suppress(FileNotFoundError):  # who shares the folder was quicker
+    with contextlib.suppress(FileNotFoundError):  # another process removed it first
         path.rename(doomed)
     shutil.rmtree(doomed, ignore_errors=True)
 
 
 def clean(folder: Path) -> list[Path]:
-    """Remove what writers and removals that died have left; return it. Others' work stays."""
+    """Remove the leftovers of dead writers and removals; return their paths."""
     left = [path for path in folder.glob(".*-*") if path.name.startswith((WRITING, GONE))]
     removed = []
     for path in left:
-        with contextlib.suppress(OSError), locked(path):  # a writer that lives holds the lock
+        with contextlib.suppress(OSError), locked(path):  # a live writer holds the lock
             shutil.rmtree(path, ignore_errors=True)
             removed.append(path)
     return removed
@@ -82,9 +83,9 @@ def clean(folder: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[int]:
-    """Hold the lock of a folder, which dies with the process; yield its descriptor.
+    """Hold a `flock` on a folder, which ends with the process; yield the file descriptor.
 
-    Raises BlockingIOError if another holds it.
+    Raises BlockingIOError if another process holds it.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -95,7 +96,7 @@ def locked(path: Path) -> Iterator[int]:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file's bytes, or a folder's names, are on the disk."""
+    """Call fsync on a file or a folder. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

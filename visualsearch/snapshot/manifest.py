@@ -1,4 +1,4 @@
-"""What a snapshot says of itself: written last, so that what has one is whole."""
+"""The manifest of a snapshot. It is written last, so a snapshot that has one is complete."""
 
 import hashlib
 import json
@@ -34,12 +34,12 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What is in a snapshot; `source` is the caller's: JSON that says what it was made from."""
+    """The contents of a snapshot; `source` is the caller's JSON, such as the log's offsets."""
 
     model: str
     dim: int
     index: SnapshotKind
-    products: int  # known ones, delete markers and half-known ones included
+    products: int  # includes delete markers and products with only some records
     rows: int  # vectors
     created_at: float  # seconds since 1970, UTC
     files: Mapping[str, FileEntry]
@@ -48,12 +48,12 @@ class Manifest:
 
     @property
     def bytes(self) -> int:
-        """Return the size of all files but the manifest."""
+        """Return the bytes of all files except the manifest."""
         return sum(file.bytes for file in self.files.values())
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """Return the manifest as JSON with a checksum of its own."""
+    """Return the manifest as JSON that includes its own SHA-256."""
     return _signed(asdict(manifest))
 
 
@@ -71,7 +71,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def decode_manifest(data: bytes) -> Manifest:
-    """Return the manifest that the JSON holds. Raises SnapshotError as `read_manifest`."""
+    """Decode a manifest. Raises SnapshotError as `read_manifest`."""
     try:
         fields = json.loads(data)
         version = fields["format"]
@@ -84,19 +84,19 @@ def decode_manifest(data: bytes) -> Manifest:
             code="format_newer",
         )
     fields.pop("sha256", None)
-    if _signed(fields) != data:  # byte for byte: what was changed by hand is damaged too
-        raise SnapshotError(f"{NAME} does not have its checksum", code="checksum_wrong")
+    if _signed(fields) != data:  # byte for byte: an edit by hand is damage too
+        raise SnapshotError(f"{NAME} has a wrong checksum", code="checksum_wrong")
     try:
         manifest = msgspec.convert(fields, Manifest)
     except msgspec.ValidationError as error:
         raise SnapshotError(f"{NAME}: {error}") from error
     if manifest.files.keys() != FILES[manifest.index]:
-        raise SnapshotError(f"{NAME} names other files than {sorted(FILES[manifest.index])}")
+        raise SnapshotError(f"{NAME} does not list the files {sorted(FILES[manifest.index])}")
     return manifest
 
 
 def check_sizes(path: Path, manifest: Manifest) -> None:
-    """Raise SnapshotError unless every file is there and as long as it was."""
+    """Check that every file exists in its recorded size. Raises SnapshotError."""
     for name, file in manifest.files.items():
         try:
             size = (path / name).stat().st_size
@@ -111,7 +111,7 @@ def check_sizes(path: Path, manifest: Manifest) -> None:
 
 
 def check_file(path: Path, name: str, file: FileEntry) -> None:
-    """Raise SnapshotError unless the file has its checksum; 1 GB takes about a second."""
+    """Check a file's SHA-256; 1 GB takes about a second. Raises SnapshotError."""
     try:
         found = sha256_of(path / name)
     except FileNotFoundError:
@@ -119,7 +119,7 @@ def check_file(path: Path, name: str, file: FileEntry) -> None:
     except OSError as error:
         raise SnapshotError(f"{name} cannot be read: {error}") from error
     if found != file.sha256:
-        raise SnapshotError(f"{name} does not have its checksum", code="checksum_wrong")
+        raise SnapshotError(f"{name} has a wrong checksum", code="checksum_wrong")
 
 
 def sha256_of(file: Path) -> str:
@@ -132,7 +132,7 @@ def sha256_of(file: Path) -> str:
 
 
 def _signed(fields: Mapping[str, Any]) -> bytes:
-    """Return the fields as JSON, with the SHA-256 of that JSON among them."""
+    """Return the fields as JSON with `sha256`, computed while that field was empty."""
     body = json.dumps({**fields, "sha256": ""}, indent=1, sort_keys=True)
     checksum = hashlib.sha256(body.encode()).hexdigest()
     return json.dumps({**fields, "sha256": checksum}, indent=1, sort_keys=True).encode()

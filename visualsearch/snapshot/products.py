@@ -1,7 +1,7 @@
-"""What is known of each product, as an Arrow file: columns to filter on, and its records beside.
+"""The products of a snapshot as an Arrow file: filter columns, and one record per product.
 
-The file is mapped and not read. Filter columns are made of its columns at once; a product's
-records, MessagePack as in the index log, are decoded when somebody asks for them.
+The file is memory-mapped. Filter columns are built from its columns as a whole. A product's record
+(MessagePack) is decoded when the product is read.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ from visualsearch.index.state import NO_GUESSES, ImageRef, ProductState, attribu
 from visualsearch.snapshot.columns import cells_of
 from visualsearch.types import BaseRecord, Guess, ImageKind, OfferRecord, Order
 
-BATCH = 8_192  # rows of every batch but the last
+BATCH = 8_192  # rows of every record batch except the last
 BASE = ("order", "deleted", "title", "description", "brand", "category", "tags", "attributes",
         "url")  # fmt: skip
 OFFER = ("order", "deleted", "price", "currency", "in_stock")
@@ -33,14 +33,14 @@ _Image = tuple[str, ImageKind, str | None]
 _Guesses = dict[str, tuple[str, float]]
 _Known = tuple[_Base | None, _Offer | None, Order | None, tuple[_Image, ...], _Guesses]
 
-# `dict` for whatever mapping a record has been given.
+# Other mappings of attributes are encoded as dicts.
 _ENCODER = msgspec.msgpack.Encoder(enc_hook=dict)
 _DECODER = msgspec.msgpack.Decoder(_Known)
 
 
 @cache
 def schema() -> Any:
-    """Return the Arrow schema; what is null matches no filter."""
+    """Return the Arrow schema; a null matches no filter."""
     import pyarrow as pa
 
     text, texts = pa.string(), pa.list_(pa.string())
@@ -61,7 +61,7 @@ def schema() -> Any:
 
 
 def record_batch(states: Sequence[ProductState]) -> Any:
-    """Return products as a record batch; a few microseconds each, with the GIL held."""
+    """Return products as a pyarrow.RecordBatch; a few microseconds each, with the GIL held."""
     import pyarrow as pa
 
     bases = [state.base or _NO_BASE for state in states]
@@ -85,7 +85,7 @@ def record_batch(states: Sequence[ProductState]) -> Any:
 
 
 def concat_batches(parts: Iterable[Any]) -> Any:
-    """Return record batches as one."""
+    """Return the concatenation of record batches."""
     import pyarrow as pa
 
     return pa.concat_batches(list(parts))
@@ -116,29 +116,29 @@ def _decoded(name: str, record: bytes) -> ProductState:
 
 
 class ArrowShelf:
-    """The products of a snapshot's file, mapped into memory."""
+    """The products of a snapshot's Arrow file, memory-mapped; slots are row numbers."""
 
     def __init__(self, path: Path) -> None:
-        """Map the file. Raises pyarrow.ArrowInvalid, OSError or KeyError if it cannot be."""
+        """Map the file. Raises pyarrow.ArrowInvalid, OSError or KeyError if it is damaged."""
         import pyarrow as pa
 
         with pa.memory_map(str(path)) as source:
             self._table = pa.ipc.open_file(source).read_all()
         batches = self._table.to_batches()
         if any(len(batch) != BATCH for batch in batches[:-1]):
-            raise pa.ArrowInvalid("batches of another size")
+            raise pa.ArrowInvalid(f"a record batch does not have {BATCH} rows")
         self._both = [(batch.column("product_id"), batch.column("record")) for batch in batches]
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
 
     def names(self) -> list[str]:
-        """Return the ids of all products."""
+        """Return the ids of all products, by slot."""
         names: list[str] = self._table.column("product_id").to_pylist()
         return names
 
     def read(self, slots: Sequence[int]) -> list[ProductState]:
-        """Return what is known of these products: a few microseconds each."""
+        """Decode the products at these slots; a few microseconds each."""
         states: list[ProductState] = []
         for slot in slots:
             names, records = self._both[slot // BATCH]
@@ -147,12 +147,12 @@ class ArrowShelf:
         return states
 
     def searchable(self) -> BoolArray:
-        """Return which products have a live base and at least one image."""
+        """Return a mask, (products,): those with a live base record and at least one image."""
         mask: BoolArray = self._table.column("searchable").to_numpy()
         return mask.copy()
 
     def columns(self) -> Columns:
-        """Return what filters ask of all products."""
+        """Return the filter columns of all products."""
         return Columns(cells_of(self._table))
 
 

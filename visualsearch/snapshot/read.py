@@ -1,4 +1,4 @@
-"""Reading a snapshot back: checked first, mapped into memory, searchable within seconds."""
+"""Restoring a snapshot: checksums first, then memory-mapped files; it takes seconds."""
 
 import time
 from collections.abc import Callable
@@ -32,7 +32,7 @@ from visualsearch.snapshot.products import ArrowShelf
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """An engine as it was, where it came from, and the seconds that each step took."""
+    """A restored engine, its manifest, and the seconds of each step."""
 
     engine: Engine
     manifest: Manifest
@@ -49,21 +49,22 @@ def restore(
 ) -> Restored:
     """Return an engine with the state of the snapshot in the folder `path`.
 
-    `options` are those of `Engine`. It answers at once, by the lists, or by scans where there
-    are none; its background writer builds the graphs. Files stay mapped as long as it lives.
+    `options` are those of `Engine`. The engine searches at once with the inverted lists, or by
+    scans if there are none; its background writer builds the graphs. The files stay mapped while
+    the engine lives.
 
-    Raises SnapshotError for whatever is wrong with the snapshot, and nothing else.
+    Raises SnapshotError, the only error it raises for a snapshot.
     """
     try:
         return _restore(path, model, dim, timer, options)
     except SnapshotError:
         raise
-    except Exception as error:  # right checksums, wrong contents: another writer's mistake
+    except Exception as error:  # right checksums, wrong contents: a fault of the writer
         raise SnapshotError(f"{path.name} cannot be read: {error!r}") from error
 
 
 def check(path: Path) -> Manifest:
-    """Return the manifest of a snapshot whose files are all as they were written.
+    """Check the sizes and checksums of all files of a snapshot; return its manifest.
 
     Raises SnapshotError: `file_missing`, `checksum_wrong`, `format_newer`, `unreadable`.
     """
@@ -89,7 +90,8 @@ def _restore(
     check_sizes(path, manifest)
     if (manifest.model, manifest.dim) != (model, dim):
         raise SnapshotError(
-            f"made for {manifest.model} with {manifest.dim} dimensions, not for {model} with {dim}",
+            f"the snapshot is of {manifest.model} with {manifest.dim} dimensions, "
+            f"not of {model} with {dim}",
             code="model_foreign",
         )
     with ThreadPoolExecutor(max_workers=2) as threads:
@@ -97,7 +99,7 @@ def _restore(
             name: threads.submit(check_file, path, name, file)
             for name, file in sorted(manifest.files.items())
         }
-        vectors = checks.pop(VECTORS)  # nine tenths of the bytes, mapped and not looked at yet
+        vectors = checks.pop(VECTORS)  # nine tenths of the bytes; mapped without reading them
         for checked in checks.values():
             checked.result()
         took("checksums")
@@ -115,7 +117,7 @@ def _restore(
 
 
 def _listed(path: Path, manifest: Manifest, rows: SavedRows) -> tuple[SavedRows, Piece | None]:
-    """Return the rows and what lists them; without FAISS all of them wait for lists in vain."""
+    """Return the rows and their segment; without FAISS, None and all rows unlisted."""
     if manifest.index == "flat":
         return rows, None
     try:
@@ -125,7 +127,7 @@ def _listed(path: Path, manifest: Manifest, rows: SavedRows) -> tuple[SavedRows,
 
 
 def _rows(path: Path, manifest: Manifest) -> tuple[SavedRows, CodeArray]:
-    """Return the rows, and the first row of each product or NO_ROW."""
+    """Return the rows, and each product's first row or NO_ROW, int32 (products,)."""
     import pyarrow as pa
 
     with pa.memory_map(str(path / ROWS)) as source:
@@ -135,7 +137,7 @@ def _rows(path: Path, manifest: Manifest) -> tuple[SavedRows, CodeArray]:
     whole = np.zeros((0, manifest.dim), dtype=np.int16)
     if count:
         shape = (count, manifest.dim)
-        # Copy-on-write; a plain array, for slices of a memmap cost a microsecond more each.
+        # Copy-on-write. As a plain array: each slice of a memmap costs a microsecond more.
         whole = np.asarray(np.memmap(path / VECTORS, np.int16, mode="c", shape=shape))
     slot = columns["slot"]
     order = np.lexsort((columns["place"], slot))

@@ -12,9 +12,9 @@ from visualsearch.snapshot.manifest import Manifest, read_manifest
 from visualsearch.snapshot.read import restore
 from visualsearch.types import FloatArray, Query
 
-QUERIES = 50  # an exact answer over a million rows takes half a second
+QUERIES = 50  # an exact search of a million rows takes half a second
 FEW, MANY = 10, 100
-OTHER = 0.3  # of another image that is mixed into a query
+OTHER = 0.3  # weight of the second image in a query
 
 Progress = Callable[[str, int, int], object]
 
@@ -25,17 +25,18 @@ def _ignore(*_: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """What a snapshot is worth: the share of the exact answers' products that it finds at once.
+    """Recall of a restored snapshot against exact search, before graphs are built.
 
-    `recall` is by the number of products asked for, 10 and 100, and empty where there is nothing
-    to find; `strategy` is how it answers before there are graphs, `seconds` what restoring took.
+    `recall` maps top_k (10 and 100) to the mean recall, 0 to 1; it is empty for an index without
+    searchable products. `strategy` is how the engine searched, `seconds` the time of each restore
+    step.
     """
 
     manifest: Manifest
     strategy: str
     queries: int
     recall: Mapping[int, float]
-    milliseconds: float  # of a search for 100 products, the median
+    milliseconds: float  # median of a search for 100 products
     seconds: Mapping[str, float]
 
 
@@ -47,9 +48,9 @@ def verify(
     progress: Progress = _ignore,
     timer: Callable[[], float] = time.perf_counter,
 ) -> VerifyReport:
-    """Compute all checksums again, restore, and search by the lists beside exact scans.
+    """Check all checksums, restore, and compare approximate with exact searches.
 
-    Queries are stored images with some of another. Raises SnapshotError as `restore`.
+    Each query is a stored image vector with a share of another. Raises SnapshotError as `restore`.
     """
     manifest = read_manifest(path)
     restored = restore(path, model=manifest.model, dim=manifest.dim, timer=timer)
@@ -81,7 +82,7 @@ def _product_ids(engine: Engine, query: Query) -> list[str]:
 
 
 def _sample_queries(engine: Engine, count: int, seed: int) -> list[FloatArray]:
-    """Return unit vectors: images of searchable products, each mixed with another's."""
+    """Return unit vectors, (dim,): images of searchable products, each mixed with another."""
     rng = np.random.default_rng(seed)
     known = engine.stats().known_products
     places = rng.permutation(known)[: 4 * count].tolist()

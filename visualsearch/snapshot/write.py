@@ -1,7 +1,7 @@
-"""Writing a snapshot: all of it or nothing, beside the work of the engine.
+"""Atomic writing of a snapshot while the engine serves.
 
-Files are written into a folder of another name, synced, and get their name in one step: what is
-listed as a snapshot is whole, whenever the process was killed.
+Files are written into a temporary folder, synced, and the folder is renamed. A listed snapshot is
+therefore complete, even if the process is killed.
 """
 
 import errno
@@ -19,7 +19,7 @@ from visualsearch.snapshot.folder import WRITING, clean, locked, snapshot_name, 
 from visualsearch.snapshot.manifest import NAME, FileEntry, Manifest, encode_manifest, sha256_of
 
 STEPS = (*SnapshotCopy.STEPS, "checksums", "manifest", "sync", "rename", "synced")
-PAUSE_S = 0.002  # most searches are over by then, and meet no slice, or one
+PAUSE_S = 0.002  # most searches are shorter, so they meet at most one slice
 
 Progress = Callable[[str, int, int], object]
 
@@ -29,7 +29,7 @@ def _ignore(*_: object) -> None:
 
 
 def yield_to_searches() -> None:
-    """Leave the GIL, and a core, to whoever searches."""
+    """Release the GIL, and a core, for searches."""
     time.sleep(PAUSE_S)
 
 
@@ -45,12 +45,12 @@ def write(
 ) -> Path:
     """Write a snapshot of the engine into `folder`; return its path.
 
-    Searches and applies go on: each product is copied whole, but not all at one moment. `source`
-    (JSON) must therefore have been noted before the call: offsets of a log that is applied again
-    from there. `created_at` is in seconds since 1970. `progress` gets (step, done, total), `step`
-    the name of each of `STEPS` before it, and `pause` is called between slices of work.
+    Searches and applies go on: each product is copied atomically, but not all at one moment.
+    `source` (JSON) must therefore be taken before the call: the log offsets to replay from.
+    `created_at` is in seconds since 1970. `progress` gets (step, done, total), `step` the name of
+    each of `STEPS` before it runs, and `pause` is called between slices of work.
 
-    Raises SnapshotError: `exists`, `disk_full`, `unwritable`; nothing of the attempt is left.
+    Raises SnapshotError `exists`, `disk_full` or `unwritable`, after removing its temporary folder.
     """
     path = folder / snapshot_name(created_at)
     temporary = folder / (WRITING + path.name)
@@ -58,7 +58,7 @@ def write(
         private.make_folder(folder)
         clean(folder)
         if path.exists() or temporary.exists():
-            raise SnapshotError(f"{path.name} is there already", code="exists")
+            raise SnapshotError(f"{path.name} already exists", code="exists")
         private.make_folder(temporary)
         try:
             with locked(temporary):
@@ -86,7 +86,7 @@ def _fill(
     step: Callable[[str], object],
     pause: Callable[[], object],
 ) -> None:
-    """Write all files, the manifest last, and wait until they are on the disk."""
+    """Write all files, the manifest last, and fsync them."""
     copy = SnapshotCopy(engine, folder, progress, pause)
     for name in SnapshotCopy.STEPS:
         step(name)

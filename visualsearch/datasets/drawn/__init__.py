@@ -1,4 +1,4 @@
-"""Drawn products: a catalog for demonstrations, tests and training, with known truth."""
+"""Drawn products: a catalog for demonstrations, tests and training, with ground truth."""
 
 from visualsearch.datasets.drawn.catalog import (
     DrawnImage,

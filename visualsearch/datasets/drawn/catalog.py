@@ -26,7 +26,7 @@ class DrawnImage:
 
 @dataclass(frozen=True, slots=True)
 class DrawnProduct:
-    """A product as a catalog knows it, with its images and the truth about them."""
+    """A product as a catalog knows it, with its images and their ground truth."""
 
     product_id: str
     title: str
@@ -99,7 +99,7 @@ def _color(index: int, seed: int) -> str:
 
 
 def draw_product(kind: str, color: str, seed: str, product_id: str) -> DrawnProduct:
-    """Draw one product: everything about it but kind and color follows from the seed."""
+    """Draw one product; the seed determines all but its kind and color."""
     rng = random.Random(f"{seed}:{kind}:{color}")
     facts = KINDS[kind]
     pattern = rng.choice(facts.patterns) if rng.random() < 0.6 else "plain"

@@ -27,7 +27,7 @@ METAL: RGB = (170, 172, 178)
 
 
 def jitter(color: RGB, rng: random.Random) -> RGB:
-    """Return a neighbor of a color that still deserves its name."""
+    """Return a random color near a color, still of the same name."""
     h, s, v = colorsys.rgb_to_hsv(*(c / 255 for c in color))
     h += rng.uniform(-0.012, 0.012)
     s *= rng.uniform(0.9, 1.08)
@@ -49,7 +49,7 @@ def mix(one: RGB, other: RGB, share: float) -> RGB:
 
 
 def luminance(color: RGB) -> float:
-    """Return the brightness that an eye sees, 0 to 255."""
+    """Return the perceived brightness, 0 to 255."""
     return 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
 
 

@@ -1,4 +1,4 @@
-"""Where a drawn thing is seen: on white, in a room, or in a phone photo."""
+"""Backgrounds of a drawn product: white, a room, or a phone photo."""
 
 import io
 import random
@@ -23,7 +23,7 @@ def jpeg(image: Image.Image, quality: int = 88) -> bytes:
 
 
 def catalog_view(thing: Image.Image, rng: random.Random) -> Image.Image:
-    """Put a thing on white with a faint shadow: the image that every shop has."""
+    """Put a thing on white with a faint shadow, as in a catalog."""
     side = round(VIEW * rng.uniform(0.88, 0.98))
     small = thing.resize((side, side), Image.Resampling.BOX)
     at = ((VIEW - side) // 2, (VIEW - side) // 2)
@@ -126,7 +126,7 @@ def _clutter(width: int, height: int, rng: random.Random) -> Image.Image:
 
 
 def _tilted(thing: Image.Image, side: int, rng: random.Random) -> Image.Image:
-    """Turn a thing and look at it from aside (a projective map of its four corners)."""
+    """Rotate a thing and view it from the side (a projective map of its four corners)."""
     if side < thing.width:
         thing = thing.resize((side, side), Image.Resampling.BOX)
     turned = thing.rotate(rng.uniform(-14, 14), Image.Resampling.BILINEAR)

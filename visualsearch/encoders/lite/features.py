@@ -1,4 +1,4 @@
-"""What the lite encoder sees in an image before anything was learned by us."""
+"""Fixed image features of the lite encoder: tower activations and a Lab histogram."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ MAX_SQUEEZE = 1.5  # an image longer than this is padded rather than squeezed fu
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Rows of features of the same images, each row of each kind of unit length but logits."""
+    """Features of n images: float32 rows, all of unit length except the logits."""
 
     last: FloatArray  # (n, 1280): the tower's last layer, its mean over the image
-    peaks: FloatArray  # (n, 1280): the same, a cubic mean: small things count more
+    peaks: FloatArray  # (n, 1280): the same layer, its cubic mean: small objects count more
     narrow: FloatArray  # (n, 352): the layer before it
     shapes: FloatArray  # (n, 208): a middle layer
     parts: FloatArray  # (n, 208): a later one, its maxima
@@ -30,9 +30,9 @@ class Features:
 
 
 def squared(image: Image.Image) -> Image.Image:
-    """Fit an RGB image into a square of the tower's input side, white where it is too long.
+    """Fit an RGB image into a square of the tower's input side; long ones are padded white.
 
-    Squeezing a little loses less than padding (luma, back views: 0.86 against 0.84 in the top 3).
+    A little squeezing loses less than padding (luma, back views: 0.86 and 0.84 in the top 3).
     """
     side = tower.SIDE
     ratio = image.width / image.height

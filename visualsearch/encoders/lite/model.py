@@ -1,4 +1,4 @@
-"""The learned part of the lite encoder: small matrices over fixed features, in NumPy."""
+"""The trained part of the lite encoder: small matrices over fixed features, in NumPy."""
 
 import hashlib
 import io
@@ -19,15 +19,15 @@ from visualsearch.types import FloatArray
 WEIGHTS = Path(__file__).with_name("lite_weights.npz")
 CHECKSUM = Path(__file__).with_name("lite_weights.json")
 FORMAT = 2
-WHITENED = 0.25  # some way to equal variance: rare traits tell one product from another
-TOP_CLASSES = 12  # of the tower's 1,000: the rest is noise
-FAMILIAR_ENOUGH = 0.75  # share of an image's classes that training has met: then its kind is known
-STRANGER = 0.2  # length of the semantic part of an image of no known kind
+WHITENED = 0.25  # exponent of partial whitening: rare traits distinguish products
+TOP_CLASSES = 12  # likeliest of the tower's 1,000 classes; the rest is noise
+FAMILIAR_ENOUGH = 0.75  # familiarity of an image's classes from which its kind counts as known
+STRANGER = 0.2  # length of the semantic part for an image of unknown kind
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Head:
-    """A linear map plus a small hidden layer, ending in unit rows."""
+    """A linear map plus one hidden ReLU layer; the output rows have unit length."""
 
     skip: FloatArray
     enter: FloatArray
@@ -42,7 +42,7 @@ class Head:
         return cls(nothing, nothing, nothing, nothing, nothing)
 
     def __call__(self, x: FloatArray) -> FloatArray:
-        """Map (n, inputs) to (n, outputs)."""
+        """Map (n, inputs) to float32 unit rows (n, outputs)."""
         hidden = np.maximum(x @ self.enter + self.enter_bias, 0)
         return unit(x @ self.skip + hidden @ self.leave + self.bias)
 
@@ -56,24 +56,24 @@ class Projection:
     spread: FloatArray  # (components,): their standard deviations
 
     def __call__(self, features: Features, means: Mapping[str, FloatArray]) -> FloatArray:
-        """Project centerd, weighted blocks of features: (n, components)."""
+        """Return the components of centered, weighted blocks of features: (n, components)."""
         rows: FloatArray = stacked(features, means, self.blocks) @ self.basis
         return rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LiteModel:
-    """Everything that training produced.
+    """The result of training.
 
-    An image's vector is (√share · visual part, √(1-share) · semantic part), a text's is (zeros,
-    semantic part): images meet images by both parts, words meet images by the second.
+    An image's vector is (√share · visual part, √(1-share) · semantic part). A text's vector is
+    (zeros, semantic part). Images are compared by both parts, texts with images by the second.
     """
 
     means: Mapping[str, FloatArray]  # per block of features
-    looks: Projection  # what the visual part is made of
-    sense: Projection  # what the image head sees
-    classes: FloatArray  # (1000, width): the ImageNet class names as words
-    familiar: FloatArray  # (1000,): how far training has met each class, 0 to 1
+    looks: Projection  # of the visual part
+    sense: Projection  # input of the image head
+    classes: FloatArray  # (1000, width): text vectors of the ImageNet class names
+    familiar: FloatArray  # (1000,): how well training covered each class, 0 to 1
     image_head: Head
     text_head: Head
     vocabulary: Vocabulary
@@ -100,10 +100,10 @@ class LiteModel:
         return unit(self.looks(features, self.means) / self.looks.spread**WHITENED)
 
     def semantic(self, features: Features) -> FloatArray:
-        """Return the semantic part: unit rows for known kinds, shorter ones for strangers.
+        """Return the semantic part: unit rows for known kinds, shorter rows for unknown ones.
 
-        What the head makes of a kind that it was never trained on is noise; there speaks, more
-        softly, what the tower takes the image for.
+        The image head's output is noise for a kind that training did not cover. There the tower's
+        likeliest class names are used instead, with the length STRANGER.
         """
         known = self.familiarity(features)[:, None]
         names = unit(self.text_head(named(features.logits, self.classes)))
@@ -111,14 +111,14 @@ class LiteModel:
         return mixed.astype(np.float32)
 
     def familiarity(self, features: Features) -> FloatArray:
-        """Say how much of an image's likely classes training has met, 0 to 1: (n,)."""
+        """Return how well training covered each image's likely classes, 0 to 1: (n,)."""
         top, shares = likeliest(features.logits)
         met: FloatArray = (shares * self.familiar[top]).sum(axis=1)
         share: FloatArray = np.minimum(met / FAMILIAR_ENOUGH, 1)
         return share
 
     def seen(self, features: Features) -> FloatArray:
-        """Return what the image head sees: whitened components, then class names."""
+        """Return the image head's input: whitened components, then class names."""
         whitened = self.sense(features, self.means) / self.sense.spread
         rows: FloatArray = np.hstack([whitened, named(features.logits, self.classes)])
         return rows.astype(np.float32)
@@ -132,20 +132,20 @@ class LiteModel:
 def stacked(
     features: Features, means: Mapping[str, FloatArray], blocks: Mapping[str, float]
 ) -> FloatArray:
-    """Centre each block of features, give it the length of its weight, and join them."""
+    """Center each block of features, scale it by the root of its weight, and join them."""
     rows = [unit(getattr(features, key) - means[key]) * blocks[key] ** 0.5 for key in blocks]
     return np.hstack(rows).astype(np.float32)
 
 
 def named(logits: FloatArray, classes: FloatArray) -> FloatArray:
-    """Say what the tower takes an image for: its likeliest class names, weighted (ConSE)."""
+    """Return the weighted mean of an image's likeliest class names, (n, width) (ConSE)."""
     top, shares = likeliest(logits)
     rows: FloatArray = np.einsum("nk,nkd->nd", shares, classes[top])
     return rows
 
 
 def likeliest(logits: FloatArray) -> tuple[npt.NDArray[np.intp], FloatArray]:
-    """Return each image's likeliest classes and their shares, both (n, TOP_CLASSES)."""
+    """Return each image's likeliest classes and their softmax, both (n, TOP_CLASSES)."""
     top = np.argpartition(-logits, TOP_CLASSES, axis=1)[:, :TOP_CLASSES]
     scores = np.take_along_axis(logits, top, axis=1)
     shares = np.exp(scores - scores.max(axis=1, keepdims=True))
@@ -154,7 +154,7 @@ def likeliest(logits: FloatArray) -> tuple[npt.NDArray[np.intp], FloatArray]:
 
 
 def read(path: Path = WEIGHTS) -> tuple[LiteModel, str]:
-    """Read shipped weights; return them with the first digits of their checksum.
+    """Read shipped weights; return them with the first 8 hex digits of their SHA-256.
 
     Raises:
         EncoderError: missing, damaged (the checksum differs) or of another format.
@@ -181,7 +181,7 @@ def read(path: Path = WEIGHTS) -> tuple[LiteModel, str]:
 def _unpacked(stored: Mapping[str, Any]) -> LiteModel:
     facts = json.loads(bytes(stored["facts"]).decode())
     if facts["format"] != FORMAT:
-        raise EncoderError(f"Lite weights of format {facts['format']}; this is for {FORMAT}.")
+        raise EncoderError(f"The lite weights have format {facts['format']}, not {FORMAT}.")
 
     def single(key: str) -> FloatArray:
         return np.ascontiguousarray(stored[key], dtype=np.float32)
@@ -209,7 +209,7 @@ def _unpacked(stored: Mapping[str, Any]) -> LiteModel:
 
 
 def write(model: LiteModel, path: Path, notes: Mapping[str, Any]) -> None:
-    """Write weights as float16 and int8, and beside them their checksum and `notes`."""
+    """Write weights as float16 and int8, and a JSON file with their SHA-256 and `notes`."""
     projections = {"looks": model.looks, "sense": model.sense}
     facts: dict[str, Any] = {"format": FORMAT, "share": model.share, "alpha": model.alpha}
     facts |= {name: dict(projection.blocks) for name, projection in projections.items()}

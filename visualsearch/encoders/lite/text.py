@@ -1,4 +1,4 @@
-"""Words → a static vector: the text side of the lite encoder before its learned projection."""
+"""Text → a static vector: the lite encoder's text features before the trained projection."""
 
 import re
 import unicodedata
@@ -12,7 +12,7 @@ from visualsearch.encoders.lite.features import unit
 from visualsearch.types import FloatArray
 
 _TOKEN = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-MAX_TOKENS = 64  # a title has ten words; the rest of an essay changes nothing
+MAX_TOKENS = 64  # word pieces of a text that count; a title has ten words
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +31,7 @@ class Vocabulary:
         object.__setattr__(self, "index", {word: i for i, word in enumerate(self.words)})
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
-        """Return (n, width) unit rows; a text without any known piece gives a row of zeros."""
+        """Return (n, width) float32 unit rows; a text without a known word piece gives zeros."""
         rows = np.zeros((len(texts), self.vectors.shape[1]), dtype=np.float32)
         for row, text in zip(rows, texts, strict=True):
             found = self.word_pieces(text)
@@ -41,7 +41,7 @@ class Vocabulary:
         return unit(rows)
 
     def word_pieces(self, text: str) -> list[int]:
-        """Return the rows of a text's words; unknown words are taken apart."""
+        """Return the row numbers of a text's words; unknown words are split into word pieces."""
         plain = unicodedata.normalize("NFKD", text.lower())
         plain = "".join(char for char in plain if not unicodedata.combining(char))
         found: list[int] = []
