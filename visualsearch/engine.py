@@ -1,4 +1,4 @@
-"""The engine of one shard: records in, answers out, and a writer of graphs and lists behind."""
+"""The engine of one shard: applies records, answers queries, builds graphs and lists."""
 
 import threading
 import time
@@ -44,25 +44,26 @@ from visualsearch.types import (
 OPTIMISTIC_ATTEMPTS = 3
 APPROXIMATE = ("graph", "ivfpq")
 INDEX_BATCH = 256  # rows: some 100 ms of one core
-PAUSE_S = 0.02  # at most that graphs wait at a time for records to be applied,
-YIELD_S = 0.002  # and these for a search that is the last to leave: then the next ones wait
-TURN = 84  # prices, or as much work, that such a search applies: a fifth of a millisecond;
-REST = 2.0  # then searches have so many times as long for themselves.
-BEHIND_S, BEHIND_TURN = 1.0, 168  # Who has applied for so long is behind, and does more at a time,
-GAP_S = 0.005  # unless there was such a pause.
-BURST, BURST_TURN = 10_000, 896  # With so many rows waiting no rest: it should be over soon
-SERVED = 20  # products of the search that `serving` is about
-MAX_RECORDED_QUERIES = 512  # query vectors kept to measure with
+# Fair locking between apply and search: see `visualsearch.index.fair.Turns`.
+PAUSE_S = 0.02  # the longest that graph building waits for an apply to end
+YIELD_S = 0.002  # how long an apply waits for searches to end; then new searches wait for it
+TURN = 84  # work applied in one step, in price records: a fifth of a millisecond
+REST = 2.0  # time for searches after a step, as a multiple of the step's own
+BEHIND_S, BEHIND_TURN = 1.0, 168  # after so long without a gap, a step is larger
+GAP_S = 0.005  # pause between applies that counts as a gap
+BURST, BURST_TURN = 10_000, 896  # with so many rows waiting for a graph: larger steps, no rest
+SERVED = 20  # `top_k` of the search whose strategy `active_strategy` returns
+MAX_RECORDED_QUERIES = 512  # query vectors kept for measuring costs
 __all__ = ["Engine", "Hooks", "Layout"]
 
 
 class Engine(EngineProducts):
-    """A searchable set of products, kept current by records.
+    """A searchable set of products, updated by records.
 
-    Threads: one applies, any number search, and one builds graphs and lists, either the writer
-    of `start` or whoever calls `index_pending`. Where searches come, records are applied by those
-    that leave. A search sees each record wholly or not at all, and sees it from
-    the moment that `apply` returned, graph or no graph.
+    Threads: one applies, any number search, and one builds graphs and lists (the writer of `start`,
+    or a caller of `index_pending`). Under load, search threads apply records as they finish. A
+    search sees each record wholly or not at all, and sees it once `apply` has returned, whether or
+    not it is in a graph yet.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class Engine(EngineProducts):
         self._recorded_queries: deque[FloatArray] = deque(maxlen=MAX_RECORDED_QUERIES)
         self._probe = Probe(layout.probe_share, layout.probe_core)
         self._applying, self._searching = Busy(), Turns()
-        self._begun = self._paused = 0.0  # to apply records one batch after the other
+        self._begun = self._paused = 0.0  # start of a run of applies; end of the last one
         self._upkeep = Upkeep(
             self._index, self._finder, lambda: self._lock, layout, self._masked,
             lambda: list(self._recorded_queries), clock, self._hooks,
@@ -109,7 +110,7 @@ class Engine(EngineProducts):
         return applied
 
     def _pace(self) -> tuple[int, float]:
-        """Return how much to apply at a time, and the rest of the searches after it."""
+        """Return the work of one step, and the rest after it (see `REST`)."""
         now = time.perf_counter()
         if now > self._paused + GAP_S:
             self._begun = now
@@ -153,8 +154,7 @@ class Engine(EngineProducts):
     def search(self, query: Query) -> Answer:
         """Return the `min(top_k, matches)` best products that satisfy the filters.
 
-        With `collapse` near-duplicates count as one, with `diversity` the hits differ: see
-        `visualsearch.search.varied`.
+        `collapse` and `diversity` are described in `visualsearch.search.varied`.
 
         Raises QueryError for a vector of another shape, not finite or zero, for a `top_k` below
         1 and for a `recall_target` or `diversity` that is not between 0 and 1.
@@ -175,8 +175,8 @@ class Engine(EngineProducts):
                 diversity=query.diversity,
                 collapse=query.collapse,
             )
-        # All of it in turn: beside records each return to Python from a call that has let go of its
-        # lock takes a millisecond, be it only to look at the vector.
+        # All of it inside: while records are applied, each call that releases the GIL costs a
+        # millisecond to get it back.
         with self._searching:
             vector = unit_vector(query.vector, self.dim, field="vector")
             self._recorded_queries.append(vector)
@@ -188,7 +188,7 @@ class Engine(EngineProducts):
     def _answered(
         self, vector: FloatArray, query: Query, target: float
     ) -> tuple[Answer, IntArray, int]:
-        """Return an answer, the slots of its products, and of which version it is."""
+        """Return an answer, the slots of its products, and the version of the index searched."""
         for _ in range(OPTIMISTIC_ATTEMPTS):
             with self._lock:
                 view = self._view(query.filters)
@@ -199,7 +199,7 @@ class Engine(EngineProducts):
                 if self._holds(view, found, best_ones, query.filters):
                     hits = self._hits(found, best_ones)
                     break
-        else:  # products keep changing under the search: let none change
+        else:  # products changed during each attempt: search under the lock
             with self._lock:
                 view = self._view(query.filters)
                 found, best_ones = self._find(view, vector, query.top_k, target)
@@ -209,7 +209,7 @@ class Engine(EngineProducts):
     def _find(
         self, view: View, vector: FloatArray, top_k: int, target: float
     ) -> tuple[Found, IntArray]:
-        """Search a view; the second value says which of the found ones are the best, in order."""
+        """Search a view; the second value has the indexes of the best candidates, in order."""
         found = self._finder.find(view, vector, top_k, target)
         return found, best(found.slots, found.scores, self._products.names, top_k)
 
@@ -217,12 +217,12 @@ class Engine(EngineProducts):
         return self._index.shared(filters, self._products.matching)
 
     def _masked(self, rows: BoolArray | None) -> View:
-        """Return a view of the live rows that a mask keeps."""
+        """Return a view of the live rows in a mask; of all of them without one."""
         with self._lock:
             return self._index.whole() if rows is None else self._index.view(None, None, rows)
 
     def _holds(self, view: View, found: Found, best_ones: IntArray, filters: Filters) -> bool:
-        """Return whether an answer found without the lock is still true."""
+        """Return whether an answer found without the lock is still valid."""
         if self._index.version == view.version:
             return True
         if self._index.changed_since(found.looked_at, view.version):
@@ -240,11 +240,11 @@ class Engine(EngineProducts):
     # Snapshots
 
     def freeze(self) -> Frozen:
-        """Return the state, to be copied while records go on coming (docs/adr/0011)."""
+        """Return the state, to be copied while records are applied (docs/adr/0011)."""
         return Frozen(self._products, self._index, lambda: self._lock, self._least_listed)
 
     def adopt(self, saved: Saved) -> None:
-        """Take the state of a snapshot; only before the first record."""
+        """Load the state of a snapshot; only before the first record."""
         with self._index_lock, self._lock:
             self._products.adopt(saved.shelf)
             self._index.adopt(saved.rows, saved.first, saved.searchable, saved.piece)
@@ -253,20 +253,20 @@ class Engine(EngineProducts):
 
     @property
     def active_strategy(self) -> Strategy:
-        """Return how a search without filters is answered now."""
+        """Return the strategy of a search without filters now."""
         with self._lock:
             view = self._view(Filters())
         return self._finder.choice(view, SERVED, self._tuning.recall_target).strategy
 
     def stats(self) -> IndexStats:
-        """Return the counts of this moment."""
+        """Return the current counts."""
         with self._lock:
             return counted(self._index, len(self._products), self._upkeep.merging)
 
     # The background writer
 
     def index_pending(self, batch: int = INDEX_BATCH) -> int:
-        """Do one bounded piece of each kind of work; return rows dealt with, 0 when idle."""
+        """Do one bounded step of each kind of work; return the rows processed, 0 when idle."""
         with self._index_lock:
             moved = self._upkeep.step(batch)
             moved += self._probe.answer(
@@ -277,7 +277,7 @@ class Engine(EngineProducts):
         return moved
 
     def trial(self) -> Trial:
-        """Return searches past the planner, to see what each of its knobs does."""
+        """Return searches with given planner parameters, for tuning."""
         return Trial(self._finder, self._probed)
 
     def _probed(self, filters: Filters) -> View:
@@ -286,7 +286,7 @@ class Engine(EngineProducts):
 
     @property
     def settled(self) -> bool:
-        """Return whether the background writer has nothing to do, for the moment."""
+        """Return whether the background writer has nothing to do at the moment."""
         return not self._upkeep.due and self._upkeep.idle
 
     def start(self) -> None:
@@ -294,5 +294,5 @@ class Engine(EngineProducts):
         self._writer.start()
 
     def close(self) -> None:
-        """Stop the background writer after its current step. Searches go on working."""
+        """Stop the background writer after its current step. Searches still work."""
         self._writer.close()

@@ -1,4 +1,4 @@
-"""The current products of one shard under a lock, and their lookups."""
+"""The products of one engine behind a lock, and their lookups."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from visualsearch.index.state import ProductState
 from visualsearch.search.hints import Hint, hints
 from visualsearch.types import Filters, FloatArray, Hit, ImageKind
 
-SAMPLE = 4096  # images whose mean stands for that of all of a kind
+SAMPLE = 4096  # images from which the mean of a kind is estimated
 
 
 class EngineProducts:
@@ -28,12 +28,12 @@ class EngineProducts:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Return how many products and how many of their vectors a search can find."""
+        """Return the numbers of searchable products and of their vectors."""
         with self._lock:
             return self._index.live_products, self._index.live_rows
 
     def product(self, product_id: str) -> ProductState | None:
-        """Return what is known of a product, deleted ones included; None if nothing is."""
+        """Return the state of a product, also of a deleted one; None for an unknown product."""
         with self._lock:
             slot = self._products.slot(product_id)
             return None if slot is None else self._products.state(slot)
@@ -41,8 +41,8 @@ class EngineProducts:
     def list_products(self, start: int, count: int) -> list[ProductState]:
         """Return up to `count` known products, deleted ones included, from the `start`-th on.
 
-        They stand in the order in which they became known and never change places: slices taken
-        one after the other hold each product once.
+        The order is that of first appearance and never changes: consecutive slices hold each
+        product once.
         """
         with self._lock:
             slots = range(start, min(start + count, len(self._products)))
@@ -58,7 +58,7 @@ class EngineProducts:
             return self._products.state(slot), self._index.vectors(slot)
 
     def vectors_of(self, product_id: str) -> list[tuple[str, FloatArray]]:
-        """Return (image id, unit vector) of each image; nothing for an unknown product."""
+        """Return (image id, unit vector) of each image; an empty list for an unknown product."""
         both = self.product_with_vectors(product_id)
         if both is None:
             return []
@@ -68,7 +68,7 @@ class EngineProducts:
     def hit_vectors(self, hits: Sequence[Hit]) -> FloatArray:
         """Return the unit vectors of the hits' images, of shape (hits, dim), float32.
 
-        Zeros stand for what has gone since: it is like nothing.
+        The row of an image that has been removed since is zero.
         """
         rows = np.zeros((len(hits), self.dim), dtype=np.float32)
         for row, hit in zip(rows, hits, strict=True):
@@ -78,9 +78,9 @@ class EngineProducts:
         return rows
 
     def kind_mean(self, kind: ImageKind) -> tuple[FloatArray, int]:
-        """Return the mean vector of a kind of images, of shape (dim,), and how many there are.
+        """Return the mean vector of a kind of images, of shape (dim,), and their number.
 
-        It is told from `SAMPLE` of them, evenly chosen.
+        The mean is estimated from about `SAMPLE` of them, at even steps.
         """
         with self._lock:
             view = self._index.view(None, kind)
@@ -92,9 +92,9 @@ class EngineProducts:
         return mean, len(rows)
 
     def hints(self, filters: Filters) -> tuple[Hint, ...]:
-        """Return close names for the filters' values that no searchable product has.
+        """Return hints for the filter values that no searchable product has.
 
-        For answers without a hit: it looks at the names of all products.
+        For answers without a hit: this scans the values of all products.
         """
         return hints(filters, *self._held())
 
@@ -104,7 +104,7 @@ class EngineProducts:
         return sorted(held.categories(slots))
 
     def _held(self) -> tuple[Held, IntArray]:
-        """Return what tells the names in use, and the slots of the searchable products."""
+        """Return the filter columns' values, and the slots of the searchable products."""
         with self._lock:
             view, held = self._index.whole(), self._products.held()
         return held, ascending(view.slot[: len(view.mask)][view.mask])

@@ -2,7 +2,7 @@
 
 
 class VisualSearchError(Exception):
-    """Base of the library's errors; `code` is stable, `field` names the culprit if one is known."""
+    """Base of the library's errors; `code` is stable, `field` is the wrong field, if known."""
 
     code = "error"
 

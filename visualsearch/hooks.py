@@ -1,4 +1,4 @@
-"""Callbacks of the engine, called in the thread of the event."""
+"""Callbacks of the engine, called on the thread that causes the event."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,8 +14,10 @@ def _ignore(*_: object) -> None:
 class Hooks:
     """Functions that the engine calls; by default they do nothing."""
 
-    on_indexed: Callable[[int], object] = _ignore  # rows that the background writer dealt with
-    on_error: Callable[[Exception], object] = _ignore  # it failed and goes on
-    on_swapped: Callable[[], object] = _ignore  # a rebuilt graph has replaced others
-    on_freed: Callable[[], object] = _ignore  # much memory was let go of, by it or by others
-    on_recall: Callable[[Probed], object] = _ignore  # a query was answered again exactly
+    on_indexed: Callable[[int], object] = (
+        _ignore  # number of rows that the background writer processed
+    )
+    on_error: Callable[[Exception], object] = _ignore  # the background writer failed; it continues
+    on_swapped: Callable[[], object] = _ignore  # a rebuilt graph replaced older ones
+    on_freed: Callable[[], object] = _ignore  # much memory was freed
+    on_recall: Callable[[Probed], object] = _ignore  # the recall of one search was measured

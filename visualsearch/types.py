@@ -1,4 +1,4 @@
-"""The values that the library takes and gives: records in, queries in, hits out."""
+"""The input and output types of the library: records, queries and hits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,23 +16,24 @@ FloatArray = npt.NDArray[np.float32]
 ImageKind = Literal["catalog", "lifestyle"]
 
 Order = tuple[int, int, int]
-"""(timestamp in ms or version, source offset, rank of the event type): one total order.
+"""(timestamp in ms or version, source offset, rank of the event type): a total order.
 
-Only a strictly older record is dropped; an equal one is applied, as log compaction would decide.
+Only strictly older records are dropped. A record of equal order is applied: log compaction also
+keeps the last one.
 """
 
 
-# Records are structs that Python's collector never visits: they refer to nothing that refers back,
-# and of hundreds of thousands of products it would look at each. They take a tenth of a frozen
-# dataclass's time to make and 16 bytes less, and to forget one touches no neighbor in the
-# collector's list. Tell them apart by `type(record) is`: `isinstance` takes longer to say no.
+# Records are structs that Python's garbage collector does not track (`gc=False`): they are in no
+# reference cycle, and it would traverse hundreds of thousands of them. Making one takes a tenth of
+# the time of a frozen dataclass and 16 bytes less. Test their type by `type(record) is`: a failing
+# `isinstance` is slower.
 
-NO_ATTRIBUTES: Mapping[str, str] = {}  # of every product that has none: a dict takes 64 bytes
+NO_ATTRIBUTES: Mapping[str, str] = {}  # shared by products without any: a dict takes 64 bytes
 
 
 @final
 class BaseRecord(msgspec.Struct, frozen=True, gc=False):
-    """What a product is, apart from its offer and its images."""
+    """The data of a product without its offer and images."""
 
     product_id: str
     order: Order
@@ -69,7 +70,7 @@ class ImageVector(msgspec.Struct, frozen=True, gc=False, eq=False):
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """An attribute's value as the images have it, and how likely that is right (0 to 1)."""
+    """An attribute value guessed from images, and the probability that it is right (0 to 1)."""
 
     value: str
     confidence: float
@@ -77,9 +78,9 @@ class Guess:
 
 @final
 class VectorsRecord(msgspec.Struct, frozen=True, gc=False, eq=False):
-    """All images of a product as one model sees them; it replaces the former set.
+    """The vectors of all images of a product by one model; it replaces the former set.
 
-    `guessed` are attributes by name; the product's own win over them.
+    `guessed` holds attributes by name; the product's own attributes take precedence.
     """
 
     product_id: str
@@ -94,17 +95,17 @@ Record = BaseRecord | OfferRecord | VectorsRecord
 
 
 class Outcome(StrEnum):
-    """What became of a record."""
+    """The result of applying a record."""
 
     APPLIED = "applied"
-    STALE = "stale"  # strictly older than what is known
-    FOREIGN_MODEL = "foreign_model"  # vectors of a model that this index does not hold
+    STALE = "stale"  # strictly older than the current record
+    FOREIGN_MODEL = "foreign_model"  # vectors of another model than the index's
     INVALID = "invalid"  # wrong dimension, not finite or not of unit length
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The outcome of one record, and whether its product can be found now."""
+    """The outcome of one record, and whether its product is searchable now."""
 
     outcome: Outcome
     searchable: bool
@@ -112,9 +113,9 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Clauses that all must hold.
+    """Clauses that a product must satisfy, all of them.
 
-    Within category and brand any value may match; of tags and attributes every one must.
+    Any value of `category` and of `brand` may match; all of `tags` and `attributes` must match.
     """
 
     category: tuple[str, ...] = ()
@@ -139,28 +140,27 @@ class Filters:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Query:
-    """A unit vector of shape (dim,), float32, and what its answers must satisfy."""
+    """A float32 unit vector of shape (dim,), filters, and how many hits are wanted."""
 
     vector: FloatArray
     filters: Filters = field(default_factory=Filters)
     top_k: int = 20
-    recall_target: float | None = None  # of the approximate strategies; None: the engine's own
-    diversity: float = 0.0  # 0 to 1: how much hits that differ from each other count (MMR)
-    collapse: bool = False  # near-duplicates are one hit
+    recall_target: float | None = None  # of approximate strategies; None: the engine's default
+    diversity: float = 0.0  # 0 to 1: the weight of dissimilarity between hits (MMR)
+    collapse: bool = False  # collapse near-duplicates into one hit
 
 
 class Hit(msgspec.Struct, frozen=True, gc=False):
     """One product of an answer; `score` is the cosine of its best image.
 
-    It shows the records as they were when the answer was made, without copying from them: one
-    reference, for following several to a hundred products takes as long as a walk of a graph. A
-    hundred of these are made in a third of the time of named tuples, and no collector visits them.
+    It refers to the product's state at the time of the search. It holds this one reference instead
+    of copies: reading several fields of a hundred products takes as long as a graph search.
     """
 
     score: float
     state: "ProductState"
-    place: int  # of the image
-    variants: "tuple[Hit, ...]" = ()  # its near-duplicates, where they were collapsed
+    place: int  # index of the best image
+    variants: "tuple[Hit, ...]" = ()  # near-duplicates, if they were collapsed
 
     @property
     def image_id(self) -> str:
@@ -169,18 +169,18 @@ class Hit(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def base(self) -> BaseRecord:
-        """Return what the product is."""
+        """Return the product's base record."""
         assert self.state.base is not None  # noqa: S101 - it was searchable
         return self.state.base
 
     @property
     def offer(self) -> OfferRecord | None:
-        """Return price and stock; None if no record of them has come."""
+        """Return price and stock; None without an offer record."""
         return self.state.offer
 
     @property
     def guessed(self) -> Mapping[str, Guess]:
-        """Return the attributes guessed from its images; its own are in `attributes`."""
+        """Return the attributes guessed from images; the product's own are in `attributes`."""
         return self.state.guessed
 
     @property
@@ -210,7 +210,7 @@ class Hit(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def attributes(self) -> Mapping[str, str]:
-        """Return the product's free attributes."""
+        """Return the product's own attributes by name."""
         return self.base.attributes
 
     @property
@@ -231,7 +231,7 @@ class Hit(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How an answer was found: the strategy, the share of rows that matched, the work done."""
+    """How hits were found; `selectivity` is the share of rows that satisfy the filters."""
 
     strategy: Literal["exact", "graph", "ivfpq", "empty"]
     selectivity: float
@@ -244,8 +244,8 @@ class Plan:
 class Answer:
     """Hits, best first: exactly min(top_k, plan.matches) of them.
 
-    Where near-duplicates were collapsed, `matches` counts products, and there are as many hits as
-    groups of them; where diversity was asked for, the hits are in the order of MMR.
+    With collapsed near-duplicates, there is one hit per group, and `matches` still counts products.
+    With diversity, hits are in MMR order.
     """
 
     hits: tuple[Hit, ...]

@@ -1,8 +1,8 @@
 """Fit the lite encoder's temperatures: `python -m visualsearch.attributes.calibrate PHOTOS`.
 
-PHOTOS holds `luma/` and `clothing/`. Of the photos that the encoder has not seen in training, one
-half fits a temperature for each attribute that they have labels of, the other half measures it.
-Writes `calibrate_heads.json` and prints it (two minutes on two cores).
+PHOTOS holds `luma/` and `clothing/`. One half of the held-out photos fits a temperature for each
+labeled attribute, the other half measures it. Writes `calibrated.json` and prints it (two minutes
+on two cores).
 """
 
 import argparse
@@ -24,11 +24,11 @@ from visualsearch.encoders.lite.training.photos import Labels
 from visualsearch.encoders.protocol import Encoder
 
 _BATCH = 32
-FEWEST = 40  # products of a half: with fewer no figure is worth keeping
+FEWEST = 40  # products to fit an attribute on
 
 
 def held_out(encoder: Encoder, folder: Path) -> list[LabeledProduct]:
-    """Return the products that the lite encoder was not trained on, as the taxonomy names them."""
+    """Return the products that the lite encoder was not trained on, with the taxonomy's labels."""
     photos = [*lite_photos.luma(folder / "luma"), *lite_photos.clothing(folder / "clothing")]
     unseen = [(labels, data) for labels, data in photos if labels.held_out]
     rows = np.concatenate([
@@ -47,7 +47,7 @@ def held_out(encoder: Encoder, folder: Path) -> list[LabeledProduct]:
 def calibrate_heads(
     taxonomy: Iterable[GuessableAttribute], products: Sequence[LabeledProduct], encoder: Encoder
 ) -> list[Head]:
-    """Return a measured zero-shot head for each attribute that the products have labels of."""
+    """Return a measured zero-shot head for each attribute with enough labeled products."""
     halves: tuple[list[LabeledProduct], list[LabeledProduct]] = ([], [])
     for product in products:
         halves[lite_photos.digest(product.group) // 2 % 2].append(product)

@@ -16,10 +16,10 @@ HeadSource = Literal["zero-shot", "trained"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Head:
-    """One attribute: `weights` of shape (values, dim), the temperature, and how good it is.
+    """A linear classifier of one attribute: `weights` of shape (values, dim), and a temperature.
 
-    `accuracy` and `error` (calibration) were measured on `products` that nothing was fitted to;
-    None where nobody measured them.
+    `accuracy` and `error` (calibration error) were measured on `products` held-out products; None
+    if not measured.
     """
 
     name: str
@@ -45,12 +45,14 @@ class Head:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Guesser:
-    """All heads of one model; a guess less sure than `least` is not made."""
+    """All heads of one model; guesses below the confidence `least` are left out."""
 
     model: str
     heads: tuple[Head, ...]
     least: float = 0.5
-    _weights: FloatArray = field(init=False, repr=False)  # of all heads, warmth and all
+    _weights: FloatArray = field(
+        init=False, repr=False
+    )  # of all heads, divided by their temperatures
     _starts: IntArray = field(init=False, repr=False)
     _sizes: IntArray = field(init=False, repr=False)
 
@@ -64,7 +66,7 @@ class Guesser:
     def __call__(self, vectors: FloatArray) -> dict[str, Guess]:
         """Return guesses by attribute from unit rows of shape (images, dim); none for no rows.
 
-        The same as each head's `shares`, all heads in one product: it is on the way of each event.
+        Equals each head's `probabilities`, in one matrix product: this runs for each event.
         """
         if not len(vectors):
             return {}
@@ -87,10 +89,10 @@ def zero_shot(
     encode_texts: Texts,
     temperatures: Mapping[str, float],
 ) -> tuple[Head, ...]:
-    """Return a head per attribute from words alone.
+    """Return a head per attribute from text embeddings alone.
 
-    An attribute without a temperature of its own takes the highest, the most cautious, of all.
-    Raises ValueError if there is none at all: a confidence that nobody measured means nothing.
+    An attribute without a temperature of its own uses the highest one, which gives the lowest
+    confidences. Raises ValueError without any temperature: confidences would mean nothing.
     """
     if not temperatures:
         raise ValueError("no temperature was fitted for this model")

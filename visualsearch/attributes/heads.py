@@ -1,8 +1,8 @@
 """Heads trained on a catalog's own labels: logistic regression on embeddings.
 
-The words are where it starts from: weights are drawn towards the texts of the values, not towards
-zero, so that few labels do no harm. There is no intercept: how common a value is in the catalog
-says nothing about the next product.
+Weights are regularized towards the text embeddings of the values, not towards zero, so that few
+labels do no harm. There is no intercept: the frequency of a value in the catalog says nothing about
+the next product.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,10 +21,10 @@ from visualsearch.attributes.taxonomy import GuessableAttribute, Texts
 from visualsearch.types import FloatArray
 
 FOLDS = 5
-STRENGTHS = (0.03, 0.3, 3.0, 30.0, 300.0)  # how far the labels may lead away from the words
-FEWEST = 5  # products of a value, or nothing can be learned of it
-ENOUGH = 20  # products of an attribute
-COMMON = 0.5  # of its labeled products: with fewer in common values it is a name, not an attribute
+STRENGTHS = (0.03, 0.3, 3.0, 30.0, 300.0)  # inverse regularization, chosen by cross-validation
+FEWEST = 5  # products of a value; rarer values are not learned
+ENOUGH = 20  # products of an attribute, at least
+COMMON = 0.5  # share of labeled products with a learned value; below it, values are mostly unique
 _STEPS = 200
 
 Progress = Callable[[str], None]
@@ -32,10 +32,10 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabeledProduct:
-    """One product: its vectors (images, dim), its labels, and what must not be torn apart.
+    """One product: its vectors (images, dim), its labels, and its group.
 
-    Products of a `group` (a style in several colors) are in the same fold, or a head would be
-    measured on images that it has nearly seen.
+    Products of a `group` (a style in several colors) are in the same fold: otherwise a head would
+    be measured on near-duplicates of its training images.
     """
 
     vectors: FloatArray
@@ -69,8 +69,8 @@ def train(
 ) -> tuple[Head, Head]:
     """Return (trained head, zero-shot head) of one attribute, both measured by cross-validation.
 
-    `known` is the taxonomy's attribute of this name: its prompts, and the synonyms of values that
-    it has. Needs two groups at least; raises ValueError otherwise.
+    `known` is the taxonomy's attribute of this name, for its prompts and synonyms. Raises
+    ValueError for fewer than two groups.
     """
     place = {value: number for number, value in enumerate(values)}
     mine = [product for product in products if product.labels.get(name) in place]
@@ -97,7 +97,7 @@ def train(
 def fit(
     vectors: FloatArray, right: npt.NDArray[np.int64], prior: FloatArray, strength: float
 ) -> FloatArray:
-    """Return weights (values, dim) of the likeliest labels, drawn towards `prior` (L-BFGS)."""
+    """Return weights (values, dim) of a logistic regression with prior mean `prior` (L-BFGS)."""
     import torch
 
     x, y = torch.from_numpy(vectors), torch.from_numpy(right)
@@ -118,7 +118,7 @@ def fit(
 
 
 def measure(head: Head, products: Sequence[LabeledProduct]) -> Head | None:
-    """Return the head with figures measured on other products; None if none has its values."""
+    """Return the head with its accuracy and error on products; None if none has its values."""
     place = {value: number for number, value in enumerate(head.values)}
     mine = [product for product in products if product.labels.get(head.name) in place]
     if not mine:
@@ -151,7 +151,7 @@ def _held_out(
     temperature: float,
     strength: float,
 ) -> list[FloatArray]:
-    """Return the scores of each product by a head that has not seen its group."""
+    """Return the scores of each product by a head that was not trained on its fold."""
     found: list[FloatArray] = [np.empty(0, dtype=np.float32)] * len(products)
     for fold in np.unique(folds):
         seen = np.flatnonzero(folds != fold).tolist()

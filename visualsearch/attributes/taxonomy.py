@@ -23,14 +23,14 @@ class TaxonomyError(VisualSearchError):
 
 @dataclass(frozen=True, slots=True)
 class GuessableAttribute:
-    """One attribute. A value is described by its own name and by its synonyms, in each prompt."""
+    """One attribute; each prompt is filled with a value's name and with its synonyms."""
 
     name: str
     values: Mapping[str, tuple[str, ...]]
     prompts: tuple[str, ...] = ("{value}",)
 
     def directions(self, encode_texts: Texts) -> FloatArray:
-        """Return float32 unit rows of shape (values, dim): the mean of each value's texts."""
+        """Return float32 unit rows of shape (values, dim): each value's mean text embedding."""
         rows = []
         for value, synonyms in self.values.items():
             words = (value, *synonyms)

@@ -1,1 +1,1 @@
-"""How good answers are: ranking metrics per query, and what samples of queries can say."""
+"""Evaluation of answers: ranking metrics per query, confidence intervals and tests."""

@@ -1,4 +1,4 @@
-"""Preferences: of several things, the one that people call the closest should score highest."""
+"""Agreement with human preferences: the item judged closest should have the highest score."""
 
 import numpy as np
 
@@ -8,10 +8,10 @@ _TIE = 1e-6
 
 
 def agreement(anchor: FloatArray, closer: FloatArray, others: FloatArray) -> float:
-    """Return 1 if `closer` is more like `anchor` than every other, 0 if it is not.
+    """Return 1 if `closer` is more similar to `anchor` than all others, else 0.
 
-    Unit vectors of shapes (dim,), (dim,) and (n, dim). A tie counts as the chance of guessing
-    right among the tied. Raises ValueError without others.
+    Unit vectors of shapes (dim,), (dim,) and (n, dim). A tie of k counts 1 / k. Raises ValueError
+    without others.
     """
     if not len(others):
         raise ValueError("a preference needs something to be compared with")

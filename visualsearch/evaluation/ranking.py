@@ -1,7 +1,7 @@
-"""Ranking metrics of one query: what was shown, in order, against what is relevant.
+"""Ranking metrics of one query, from the ranked products and the relevance grades.
 
-`ranked` are distinct product ids, best first; `grades` the relevance of those that have any,
-above 0 (1 where relevance is yes or no). Every metric lies between 0 and 1.
+`ranked` are distinct product ids, best first; `grades` the relevance of the relevant ones,
+above 0 (1 for binary relevance). Every metric lies between 0 and 1.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ def recall(ranked: Sequence[str], grades: Grades, k: int) -> float:
 
 
 def precision(ranked: Sequence[str], grades: Grades, k: int) -> float:
-    """Return the share of relevant products in k places; a place left empty is a miss."""
+    """Return the share of relevant products among the first k; a missing product is a miss."""
     return _found(ranked, grades, k) / k
 
 
@@ -39,7 +39,7 @@ def reciprocal_rank(ranked: Sequence[str], grades: Grades) -> float:
 
 
 def average_precision(ranked: Sequence[str], grades: Grades, k: int) -> float:
-    """Return the mean, over the relevant products that k places can hold, of precision there."""
+    """Return the sum of precisions at relevant ranks up to k, over min(k, relevant products)."""
     hits = np.array([name in grades for name in ranked[:k]], dtype=np.float64)
     if not len(hits):
         return 0.0
@@ -48,9 +48,9 @@ def average_precision(ranked: Sequence[str], grades: Grades, k: int) -> float:
 
 
 def ndcg(ranked: Sequence[str], grades: Grades, k: int) -> float:
-    """Return the discounted gain of the first k over that of the best order there is.
+    """Return the discounted cumulative gain of the first k over that of the ideal order.
 
-    A grade g gains 2^g - 1, so that with yes or no each relevant product gains 1.
+    The gain of a grade g is 2^g - 1: with binary relevance, 1 for each relevant product.
     """
     gained = np.array([grades.get(name, 0.0) for name in ranked[:k]])
     best = np.sort(np.fromiter(grades.values(), np.float64))[::-1][:k]
@@ -71,10 +71,10 @@ def _found(ranked: Sequence[str], grades: Grades, k: int) -> int:
 def scores(
     ranked: Sequence[str], grades: Grades, ks: Sequence[int], shown: int
 ) -> dict[str, float]:
-    """Return every metric of one query at each of `ks`, and its precision over the `shown` places.
+    """Return every metric of one query at each of `ks`, and its precision at `shown`.
 
-    `shown` is how many products the query shows; MRR and mAP look at all of `ranked`. Raises
-    ValueError as `checked` does, and for a k below 1.
+    `shown` is how many products the query shows. MRR and mAP are at the largest of `ks` and
+    `shown`. Raises ValueError as `checked` does, and for a k below 1.
     """
     checked(ranked, grades)
     if shown < 1 or min(ks, default=1) < 1:

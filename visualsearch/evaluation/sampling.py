@@ -1,4 +1,4 @@
-"""What a sample of queries says about all of them: intervals, and tests of a difference.
+"""Statistics over a sample of queries: bootstrap intervals and permutation tests.
 
 Seeded: the same scores give the same interval.
 """
@@ -12,14 +12,14 @@ import numpy.typing as npt
 
 Scores = npt.NDArray[np.float64]
 RESAMPLES = 2_000  # of the bootstrap
-PERMUTATIONS = 10_000  # if there are fewer, the test counts each one
+PERMUTATIONS = 10_000  # if fewer exist, the test is exact
 _BATCH = 1 << 20  # numbers drawn at a time
 _DIGITS = 12  # of a difference; the rest is rounding
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure over queries, and its 95 % bootstrap interval."""
+    """A mean or quantile over queries, and its 95 % interval."""
 
     mean: float
     low: float
@@ -29,10 +29,9 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One configuration less another on the same queries.
+    """The mean difference of two configurations on the same queries.
 
-    `p` is how often chance alone gives a difference as large: by a permutation test that swaps
-    the two within queries.
+    `p` is the p-value of a paired permutation test, which swaps the two within queries.
     """
 
     mean: float
@@ -84,7 +83,7 @@ def _bootstrap(values: Scores, statistic: Callable[..., Any], seed: int) -> Esti
     if not count:
         raise ValueError("no query has a score")
     found = float(statistic(values, axis=0))
-    if count == 1 or np.isnan(found):  # SciPy refuses the one and warns of the other
+    if count == 1 or np.isnan(found):  # SciPy refuses the former and warns of the latter
         return Estimate(found, found, found, count)
     from scipy.stats import bootstrap
 
@@ -96,11 +95,11 @@ def _bootstrap(values: Scores, statistic: Callable[..., Any], seed: int) -> Esti
 
 
 def _p_value(each: Scores, seed: int) -> float:
-    """Return how often flipped signs give a mean as far from 0; NaN if a difference is NaN."""
+    """Return the p-value of a sign-flip permutation test; NaN if a difference is NaN."""
     if np.isnan(each).any():
         return float("nan")
     moved = each[each != 0]
-    if len(moved) < 2:  # a flipped sign changes no distance
+    if len(moved) < 2:  # a flipped sign leaves the distance from 0
         return 1.0
     from scipy.stats import permutation_test
 

@@ -1,4 +1,4 @@
-"""How much of a catalog is shown, and how unlike each other the products of an answer are."""
+"""Coverage of a catalog by answers, and diversity of the products in an answer."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -10,9 +10,9 @@ from visualsearch.types import FloatArray
 
 
 def diversity(vectors: FloatArray) -> float:
-    """Return 1 - the mean cosine of every two of an answer's images; 0 for fewer than two.
+    """Return 1 - the mean pairwise cosine of an answer's images; 0 for fewer than two.
 
-    `vectors` are unit rows of shape (hits, dim). 0: all the same; 1: nothing in common.
+    `vectors` are unit rows of shape (hits, dim). 0: all identical; 1: orthogonal on average.
     """
     count = len(vectors)
     if count < 2:
@@ -26,9 +26,8 @@ def diversity(vectors: FloatArray) -> float:
 def coverage(answers: Sequence[Collection[str]], products: int) -> Estimate:
     """Return the share of a catalog of `products` that any answer shows.
 
-    The interval is a jackknife's (the queries left out one by one): a bootstrap asks fewer
-    different queries than were asked, and so shows less of the catalog. Raises ValueError
-    without answers or products.
+    The interval is by jackknife (leave one query out). A bootstrap sample has fewer distinct
+    queries, and would underestimate coverage. Raises ValueError without answers or products.
     """
     if not answers or products < 1:
         raise ValueError("coverage needs answers and products")

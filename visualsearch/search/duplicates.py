@@ -1,4 +1,4 @@
-"""Near-duplicates: one image uploaded again, one style in several colors → one group."""
+"""Groups of near-duplicates: the same image uploaded twice, or one style in several colors."""
 
 import re
 from collections import defaultdict
@@ -9,14 +9,14 @@ import numpy as np
 
 from visualsearch.types import FloatArray, Hit
 
-SAME_PICTURE = 0.97  # cosine above which two images are one, whatever the products are called
-SAME_STYLE = 0.5  # cosine that products of one name must reach: "dress" names many
+SAME_PICTURE = 0.97  # cosine from which two images are the same, whatever the titles
+SAME_STYLE = 0.5  # cosine from which products of one name are variants: "dress" names many
 STYLE_ATTRIBUTES = ("item_group_id", "style_group")  # catalogs that name the style themselves
-VARYING = ("color", "colour", "size")  # attributes whose words are no part of a style's name
+VARYING = ("color", "colour", "size")  # attributes whose words do not count in a style's name
 _COLOR_WORDS = """
 amber aqua beige black blue bronze brown burgundy camel charcoal copper coral cream cyan dark
 ecru fuchsia gold golden gray green grey indigo ivory khaki lavender light lilac lime magenta
-maroon mint multicolor multicolor mustard navy nude olive orange peach pink plum purple red
+maroon mint multicolor multicolour mustard navy nude olive orange peach pink plum purple red
 rose rust salmon sand silver tan taupe teal turquoise violet white wine yellow
 """
 COLOR_WORDS = frozenset(_COLOR_WORDS.split())
@@ -29,11 +29,11 @@ class Style:
 
     group: str | None
     brand: str | None
-    name: tuple[str, ...]  # the title's words without those that vary; empty says nothing
+    name: tuple[str, ...]  # the title's words without color and size; empty matches no other name
 
     @property
     def keys(self) -> list[tuple[object, ...]]:
-        """Return what this style may share with another."""
+        """Return the lookup keys; variants of one style share a key."""
         by_group = [("group", self.group, self.brand)] if self.group is not None else []
         return [*by_group, *([("name", self.name, self.brand)] if self.name else [])]
 
@@ -49,12 +49,11 @@ def style_of(hit: Hit) -> Style:
 
 
 def group_duplicates(hits: Sequence[Hit], vectors: FloatArray, wanted: int) -> list[list[int]]:
-    """Return the places of the hits, group by group, each group's first the best of it.
+    """Return groups of indexes into `hits`; each group's first hit, its head, is the best.
 
-    `vectors` are the unit vectors of the hits' images, of shape (hits, dim). A hit joins the
-    first group whose head it is a near-duplicate of; groups after the `wanted`-th are not opened,
-    and the hits that would are left out. What comes later changes no group's head, so that
-    more hits give the same groups, only larger.
+    `hits` are best first; `vectors` are the unit vectors of their images, of shape (hits, dim). A
+    hit joins the first group whose head it is a near-duplicate of, else it starts a group. After
+    `wanted` groups no more are started. Further hits change no head: groups only grow.
     """
     groups: list[list[int]] = []
     styles: list[Style] = []  # of the heads

@@ -1,4 +1,4 @@
-"""Why a product is, or is not, in an answer: filters clause by clause, scores part by part."""
+"""Explanation of a product's result: a verdict per filter clause, a score per query part."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from visualsearch.types import Filters, FloatArray
 
 @dataclass(frozen=True, slots=True)
 class ClauseResult:
-    """One clause of the filters, what the product has there, and whether that will do."""
+    """One clause of the filters, the product's value, and whether it satisfies the clause."""
 
     field: str
     wanted: str
@@ -22,7 +22,7 @@ class ClauseResult:
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """What one part of the query adds to a score: weight x similarity, over the query's length."""
+    """What one query part adds to a score: weight x similarity / length of the weighted sum."""
 
     field: str
     weight: float
@@ -42,7 +42,7 @@ class ExplainedScore:
 def evaluate_clauses(state: ProductState, filters: Filters) -> list[ClauseResult]:
     """Return a verdict for each clause of the filters, for a searchable product.
 
-    Each is judged by the rules that all of them together are: see `satisfies`.
+    Each clause is evaluated alone, by the function that evaluates all filters (`satisfies`).
     """
     found = [
         ClauseResult(field, wanted, has, satisfies(state, alone))
@@ -93,7 +93,7 @@ def _parts(query: ComposedQuery, row: FloatArray) -> tuple[Contribution, ...]:
 def _single_clauses(
     state: ProductState, filters: Filters
 ) -> Iterator[tuple[str, str, str | None, Filters]]:
-    """Yield each clause: its field, what it wants, what the product has, and it alone."""
+    """Yield for each clause: its field, wanted value, the product's value, filters of it alone."""
     base, offer = state.base, state.offer
     if base is None:
         return
@@ -124,9 +124,10 @@ def _single_clauses(
 
 
 def why_not(state: ProductState | None) -> str | None:
-    """Return why a search cannot find it (unknown, deleted, no_base, no_vectors), None if it can.
+    """Return why a product is not searchable, None if it is.
 
-    Vectors of another model than the index's are not kept: a product with no others has none.
+    One of unknown, deleted, no_base and no_vectors. Vectors of another model are not stored: a
+    product with only such vectors has no_vectors.
     """
     if state is None:
         return "unknown"

@@ -1,4 +1,4 @@
-"""Several searches for one thing → one answer: each product by the best of its scores."""
+"""Fusion of the answers to several views of one query: each product keeps its best score."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,10 +7,10 @@ from visualsearch.types import Answer, Hit
 
 
 def fuse_answers(answers: Sequence[Answer], top_k: int) -> Answer:
-    """Return the `top_k` products of all, equal scores by product id.
+    """Return the `top_k` best products of all answers; ties are broken by product id.
 
-    Nothing is lost by fusing lists of `top_k`: a product that is not on the list on which it
-    scores best has `top_k` others before it. All answers must have the same filters.
+    Answers of `top_k` hits are enough: a product missing from the answer in which it scores best
+    has `top_k` better ones there. All answers must have the same filters.
     """
     best: dict[str, Hit] = {}
     for answer in answers:

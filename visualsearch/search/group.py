@@ -1,4 +1,4 @@
-"""From scored rows to products: the best image of a product is the product's score."""
+"""Grouping of scored rows by product: a product's score is that of its best image."""
 
 from collections.abc import Sequence
 
@@ -8,19 +8,19 @@ from visualsearch.index.arrays import DoubleArray, IntArray, ascending
 
 
 def nth_best(scores: DoubleArray, n: int) -> float:
-    """Return the n-th highest score, 1 is the highest; there must be so many."""
+    """Return the n-th highest of at least n scores; 1 is the highest."""
     place = len(scores) - n
     return float(np.partition(scores, place)[place])
 
 
 def near_best(slots: IntArray, scores: DoubleArray, wanted: int) -> IntArray:
-    """Return the slots of the `wanted` best products and of those that score as the last one.
+    """Return the slots of the `wanted` best products, and of those that tie with the last.
 
     `slots` and `scores` are per row, of shape (n,); the slots come back ascending. Fewer than
     `wanted` come back only if the rows hold no more products.
     """
     count = len(scores)
-    if count > wanted:  # mostly each row is another product's
+    if count > wanted:  # the common case: each row is of another product
         top = np.argpartition(scores, count - wanted)[-wanted:]
         products = ascending(slots[top])
         if len(products) == wanted:
@@ -41,7 +41,7 @@ def near_best(slots: IntArray, scores: DoubleArray, wanted: int) -> IntArray:
 
 
 def best(slots: IntArray, scores: DoubleArray, names: Sequence[str], top_k: int) -> IntArray:
-    """Return places of the `top_k` best, highest score first, equal scores by product id."""
+    """Return the indexes of the `top_k` best, highest score first, ties by product id."""
     places = np.arange(len(scores))
     if len(scores) > top_k:
         places = np.flatnonzero(scores >= nth_best(scores, top_k))

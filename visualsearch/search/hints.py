@@ -1,4 +1,4 @@
-"""A filter that nothing can match → names that come close to what was asked for."""
+"""Spelling hints: for a filter value that no product has, known values that are similar."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from visualsearch.index.columns import Held
 from visualsearch.index.paths import SEPARATOR, prefixes
 from visualsearch.types import Filters
 
-CLOSE = 3  # names told of each
+CLOSE = 3  # names in a hint
 ALIKE = 0.6  # difflib's ratio: one typing error in a word of four letters still counts
-MAX_HINTS = 5  # of a request with hundreds of unknown values
+MAX_HINTS = 5  # per request, which may have hundreds of unknown values
 
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A filter's value that no searchable product has, and known ones that are spelled alike."""
+    """A filter value that no searchable product has, and known values that are spelled alike."""
 
     field: str  # `category[0]`, `brand[1]`, `tags[0]`, `attributes.color`
     value: str
-    close: tuple[str, ...]  # the closest first; none where nothing comes close
+    close: tuple[str, ...]  # best first; empty if none is similar
 
 
 def hints(filters: Filters, held: Held, slots: IntArray) -> tuple[Hint, ...]:
@@ -54,9 +54,9 @@ def _unknown(field: str, wanted: Iterable[str], known: Iterable[str]) -> list[Hi
 
 
 def close_names(value: str, known: Iterable[str]) -> tuple[str, ...]:
-    """Return the known names spelled most like a value, whatever their case.
+    """Return the known names spelled most like a value, case ignored.
 
-    Of paths the last step counts as well: `dresses` is close to `Women/Dresses`.
+    The last step of a path is compared as well: `dresses` is close to `Women/Dresses`.
     """
     names_by_form: dict[str, list[str]] = {}
     for name in sorted(known):

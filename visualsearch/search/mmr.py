@@ -1,4 +1,4 @@
-"""Maximal marginal relevance: each next hit is near the query and unlike those before it."""
+"""Maximal marginal relevance (MMR): each next hit is near the query and unlike earlier hits."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,14 +9,14 @@ from visualsearch.types import FloatArray
 def mmr(
     scores: npt.NDArray[np.floating], vectors: FloatArray, wanted: int, diversity: float
 ) -> list[int]:
-    """Return the places of `wanted` candidates (all, if there are fewer), in their new order.
+    """Return the indexes of `wanted` candidates (all, if there are fewer), in their new order.
 
     `scores` are the candidates' cosines with the query, best first, `vectors` their unit vectors,
-    of shape (n, dim). The first stays first; then whoever has the most of
-    `(1 - diversity) * score - diversity * similarity`, where similarity is the greatest to those
-    chosen. Both are scaled to 0..1 over the candidates: cosines of words with images are several
-    times smaller than those among images, and would otherwise count for nothing.
-    At 0 nothing changes, at 1 only the first is near the query. (λ = 1 - diversity.)
+    of shape (n, dim). The first stays first. Each next one maximizes
+    `(1 - diversity) * score - diversity * similarity`, where similarity is the greatest to the
+    chosen ones. Both are scaled to 0..1 over the candidates, because cosines between words and
+    images are several times smaller than those between images.
+    A diversity of 0 keeps the order; 1 ignores the scores after the first. (λ = 1 - diversity.)
     """
     count = len(scores)
     if not count:
@@ -31,7 +31,7 @@ def mmr(
         similarity = np.maximum(similarity, (vectors @ vectors[chosen[-1]] - low) / spread)
         marginal = (1 - diversity) * relevance - diversity * similarity
         marginal[~left] = -np.inf
-        place = int(marginal.argmax())  # of equals the nearest to the query
+        place = int(marginal.argmax())  # ties: the nearest to the query
         chosen.append(place)
         left[place] = False
     return chosen
@@ -44,6 +44,6 @@ def _scaled(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _range(vectors: FloatArray) -> tuple[float, float]:
-    """Return the least similarity to the first candidate, and how far it is to 1."""
+    """Return the lowest similarity to the first candidate, and its distance from 1."""
     low = float((vectors @ vectors[0]).min())
     return low, max(1.0 - low, 1e-9)

@@ -1,6 +1,6 @@
-"""What can be done to a shopper's photo before it is embedded, to make it more like a catalog's.
+"""Preprocessing of query photos, to make them more like catalog images before embedding.
 
-Each takes an RGB image the right way up and leaves it as it is.
+Each function takes an upright RGB image and does not modify it.
 """
 
 from collections.abc import Callable
@@ -10,14 +10,14 @@ import numpy.typing as npt
 from PIL import Image
 
 Mask = npt.NDArray[np.uint8]
-"""(height, width), 0 for the ground up to 255 for the subject."""
+"""(height, width), from 0 for the background to 255 for the subject."""
 FindSubject = Callable[[Image.Image], Mask]
 
-CLIP, TILES = 2.0, 8  # of CLAHE: how much contrast, in tiles of an eighth
+CLIP, TILES = 2.0, 8  # of CLAHE: contrast limit, tiles per side
 CROPS = (0.7,)  # sides of the crops around the center, beside the whole image
-MASK_SIDE = 160  # pixels: GrabCut's time grows with them, its outline hardly
-CENTER_SHARE = 0.8  # of each side: outside of it the image is taken for ground
-LEAST_SUBJECT = 0.03  # of the pixels: below it nothing was found
+MASK_SIDE = 160  # pixels: more cost GrabCut time and hardly improve its outline
+CENTER_SHARE = 0.8  # of each side: outside of it everything is background
+LEAST_SUBJECT = 0.03  # of the pixels: a smaller subject is not believed
 MARGIN = 0.06  # around the subject, of its longer side
 
 
@@ -31,7 +31,7 @@ def equalize_lighting(image: Image.Image) -> Image.Image:
 
 
 def crops(image: Image.Image) -> list[Image.Image]:
-    """Return the image and crops around its center, where the subject most often is."""
+    """Return the image itself and crops around its center, where the subject usually is."""
     found = [image]
     for share in CROPS:
         left, top = (round(side * (1 - share) / 2) for side in image.size)
@@ -40,7 +40,7 @@ def crops(image: Image.Image) -> list[Image.Image]:
 
 
 def remove_background(image: Image.Image, find: FindSubject) -> Image.Image:
-    """Lay the subject on white and crop to it; the image itself where none is found."""
+    """Lay the subject on white and crop to it; return the image itself if none is found."""
     mask = find(image)
     rows, columns = np.flatnonzero(mask.max(axis=1) > 127), np.flatnonzero(mask.max(axis=0) > 127)
     if (mask > 127).mean() < LEAST_SUBJECT or not len(rows) or not len(columns):
@@ -55,7 +55,7 @@ def remove_background(image: Image.Image, find: FindSubject) -> Image.Image:
 
 
 def subject_by_grabcut(image: Image.Image) -> Mask:
-    """Find the subject by GrabCut, told only that it is around the center. Needs no model."""
+    """Find the subject by GrabCut, which is given a rectangle around the center. No model."""
     import cv2
 
     shrink = min(1.0, MASK_SIDE / max(image.size))
@@ -65,7 +65,7 @@ def subject_by_grabcut(image: Image.Image) -> Mask:
     _center(mask, CENTER_SHARE)[:] = cv2.GC_PR_BGD
     _center(mask, CENTER_SHARE * 0.75)[:] = cv2.GC_PR_FGD
     try:
-        cv2.setRNGSeed(0)  # its color models start from random ones; the same photo, the same mask
+        cv2.setRNGSeed(0)  # GrabCut's color models start at random; this makes masks repeatable
         models = np.zeros((1, 65)), np.zeros((1, 65))
         cv2.grabCut(small[..., ::-1].copy(), mask, None, *models, 3, cv2.GC_INIT_WITH_MASK)
     except cv2.error:  # an image of one color has no two models

@@ -1,1 +1,1 @@
-"""The embedded encoder: features, weights and words."""
+"""The lite encoder, which is part of this package: features, weights and vocabulary."""

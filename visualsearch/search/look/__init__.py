@@ -1,1 +1,1 @@
-"""Shop the look: a photo of many things → its regions, and a search for each of them."""
+"""Shop the look: regions of a photo of several things, to be searched one by one."""

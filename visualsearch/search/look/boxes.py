@@ -1,4 +1,4 @@
-"""Boxes as shares of an image's width and height: windows to look through, and overlaps."""
+"""Boxes as shares of an image's width and height: sliding windows, overlaps and crops."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,15 +11,15 @@ Box = tuple[float, float, float, float]
 Boxes = npt.NDArray[np.float64]
 """Shape (n, 4), each row a box."""
 
-EDGE = 0.06  # of each side: what windows leave out, for things are rarely cut off
-LEAST_PIXELS = 4  # of a crop's sides: less shows nothing
+EDGE = 0.06  # margin without windows, of each side: things rarely touch the edge
+LEAST_PIXELS = 4  # of a crop's sides, at least
 
 
 def windows(aspect: float, shapes: Iterable[tuple[float, float]]) -> Boxes:
-    """Return windows of several sizes in even steps over an image of width / height `aspect`.
+    """Return sliding windows of several shapes over an image of width / height `aspect`.
 
-    A shape is a height (share of the image's) and a width / height in pixels. Steps are half a
-    window at most, so that what lies between two of them fills either by half.
+    A shape is (height as a share of the image's, width / height in pixels). Strides are about half
+    a window, so that each thing fills at least half of some window.
     """
     found: list[Box] = []
     for height, ratio in shapes:
@@ -38,7 +38,7 @@ def _steps(size: float) -> list[float]:
 
 
 def overlaps(boxes: Boxes, others: Boxes) -> Boxes:
-    """Return the intersection over union of each with each, of shape (n, m)."""
+    """Return the intersection over union (IoU) of all pairs, of shape (n, m)."""
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     shared = np.clip(high - low, 0, None).prod(axis=2)
@@ -49,7 +49,7 @@ def overlaps(boxes: Boxes, others: Boxes) -> Boxes:
 
 
 def crop(image: Image.Image, box: Sequence[float]) -> Image.Image:
-    """Return the part of an image that a box shows, at least a few pixels of it."""
+    """Return the part of an image in a box, at least `LEAST_PIXELS` a side where it has them."""
     sides = (image.width, image.height)
     low = [min(round(box[n] * sides[n]), sides[n] - 1) for n in (0, 1)]
     high = [min(max(round(box[n + 2] * sides[n]), low[n] + LEAST_PIXELS), sides[n]) for n in (0, 1)]

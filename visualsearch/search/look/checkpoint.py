@@ -1,4 +1,4 @@
-"""Detectors of torchvision, from a checkpoint and a map of its labels, as of DeepFashion2."""
+"""Object detectors of torchvision, loaded from a checkpoint and a map of its labels."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ ARCHITECTURE = "fasterrcnn_resnet50_fpn"
 
 
 class CheckpointDetector:
-    """A torchvision detection model whose state dict lies in a file.
+    """A torchvision detection model, loaded from a state dict.
 
     The label map is JSON: `{"architecture": "fasterrcnn_resnet50_fpn", "labels": {"1": "dress"}}`;
-    `architecture` is a name of `torchvision.models.detection`, labels that it does not name are
-    passed over. The file is read with `weights_only`: it can hold no code.
+    `architecture` is a name of `torchvision.models.detection`. Detections of other labels are
+    ignored. The file is read with `weights_only`: no code in it is run.
     """
 
     def __init__(self, model: Any, labels: Mapping[int, str]) -> None:
@@ -46,7 +46,7 @@ class CheckpointDetector:
             state = state.get("model", state)  # as torchvision's own training script writes it
             model = build(weights=None, weights_backbone=None, num_classes=_classes(state))
             model.load_state_dict(state)
-        except Exception as error:  # torch raises many kinds for a file that is none of its own
+        except Exception as error:  # torch raises many types for other files
             raise EncoderError(
                 f"{checkpoint} is no checkpoint of {architecture}: {error}", code="detector_invalid"
             ) from error
@@ -58,7 +58,7 @@ class CheckpointDetector:
         return {name: (name,) for name in self._labels.values()}
 
     def propose(self, photo: Photo) -> list[Proposal]:
-        """Return what the model is confident of, best first."""
+        """Return the model's detections of `CONFIDENT` score, best first."""
         import torch
 
         pixels = np.asarray(photo.image, dtype=np.float32).transpose(2, 0, 1) / 255
@@ -80,7 +80,7 @@ class CheckpointDetector:
     def choose(
         self, _: Photo, proposals: Sequence[Proposal], vectors: FloatArray, most: int
     ) -> list[Region]:
-        """Return the model's own findings, those of one thing merged."""
+        """Return the model's detections after non-maximum suppression."""
         boxes = np.array([proposal.box for proposal in proposals]).reshape(-1, 4)
         scores = [proposal.score or 0.0 for proposal in proposals]
         ranked = sorted(range(len(proposals)), key=lambda n: -scores[n])
@@ -103,7 +103,7 @@ def _read_labels(path: Path) -> tuple[dict[int, str], str]:
 
 
 def _classes(state: Mapping[str, Any]) -> int:
-    """Return how many classes a checkpoint's head tells apart, its background among them."""
+    """Return the number of classes of a checkpoint's head, background included."""
     bias = state.get("roi_heads.box_predictor.cls_score.bias")
     if bias is not None:
         return len(bias)

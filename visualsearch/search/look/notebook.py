@@ -1,4 +1,4 @@
-"""Regions of a photo in one call, for notebooks and measurements: no deadline, no other queries."""
+"""Regions of a photo in one synchronous call, for notebooks and measurements."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from visualsearch.types import FloatArray
 
 
 def prompt_detector(encoder: Encoder, taxonomy: Taxonomy | None = None) -> PromptDetector:
-    """Return the built-in detector for an encoder, by default with the things that we know."""
+    """Return the built-in detector for an encoder, by default with the built-in taxonomy."""
     taxonomy = taxonomy or read_look_categories()
     return PromptDetector(taxonomy, encoder.encode_texts(prompts_of(taxonomy)))
 
@@ -21,12 +21,12 @@ def prompt_detector(encoder: Encoder, taxonomy: Taxonomy | None = None) -> Promp
 def regions_of(
     image: Image.Image, encoder: Encoder, detector: Detector, most: int = 8
 ) -> list[Region]:
-    """Return at most `most` things in an RGB photo the right way up, best first."""
+    """Return at most `most` regions of an upright RGB photo, best first."""
     photo = Photo(image, encoder.encode_images([image])[0])
     proposals = detector.propose(photo)
     return detector.choose(photo, proposals, crops_of(photo, proposals, encoder), most)
 
 
 def crops_of(photo: Photo, proposals: Sequence[Proposal], encoder: Encoder) -> FloatArray:
-    """Return unit rows of shape (proposals, dim): what each box shows."""
+    """Return the vectors of the proposals' crops: unit rows of shape (proposals, dim)."""
     return encoder.encode_images([crop(photo.image, proposal.box) for proposal in proposals])

@@ -1,4 +1,4 @@
-"""The built-in detector: windows of several sizes, told apart by the encoder's own words."""
+"""The built-in detector: sliding windows, classified zero-shot by the encoder's text prompts."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,19 +12,19 @@ from visualsearch.types import FloatArray
 
 Similarity = npt.NDArray[np.float64]
 
-PLACE = 0.1  # measured: from 0.06 to 0.2 hardly anything changes
+PLACE = 0.1  # weight of the location prior; 0.06 to 0.2 measure about the same
 SPREAD = 0.05  # standard deviation that each category's similarities are brought to
-UNLIKELY = -3.0  # log-likelihood below which a window can show none of the scene's things
-PACKED = 0.55  # overlap of windows of which one is enough
-PER_CATEGORY = 2  # regions: two bags, rarely more
+UNLIKELY = -3.0  # log-likelihood: windows below it for all categories are dropped
+PACKED = 0.55  # IoU from which the less likely of two windows is dropped
+PER_CATEGORY = 2  # regions, at most
 MOST_WINDOWS = 64
 
 
 class PromptDetector:
-    """Needs no weights beside the encoder's: categories are words, places are statistics.
+    """Classifies windows by prompts and location priors, without weights beside the encoder's.
 
     `texts` are the unit vectors of `prompts_of(taxonomy)`, in their order, shape (prompts, dim);
-    `place` is what a unit of a place's log-likelihood is worth in cosines.
+    `place` is the weight of the location prior's log-likelihood beside a cosine.
     """
 
     def __init__(self, taxonomy: Taxonomy, texts: FloatArray, *, place: float = PLACE) -> None:
@@ -34,12 +34,12 @@ class PromptDetector:
 
     @property
     def categories(self) -> Mapping[str, tuple[str, ...]]:
-        """Return each category's prompts, and what else a catalog may call it."""
+        """Return each category's prompts and aliases."""
         every = (each for scene in self._taxonomy.scenes for each in scene.categories)
         return {category.name: (*category.prompts, *category.aliases) for category in every}
 
     def scene(self, photo: Photo) -> Scene:
-        """Return the scene of whose things the photo as a whole speaks most."""
+        """Return the scene with the prompt that is most similar to the whole photo."""
 
         def similarity(scene: Scene) -> float:
             return float(self._similarity(photo.whole[None], scene.categories).max())
@@ -47,7 +47,7 @@ class PromptDetector:
         return max(self._taxonomy.scenes, key=similarity)
 
     def propose(self, photo: Photo) -> list[Proposal]:
-        """Return the windows of the photo's scene; where places are known, the likely ones."""
+        """Return windows of the photo's scene, without those that the location priors rule out."""
         scene = self.scene(photo)
         boxes = windows(photo.aspect, scene.shapes)
         likely = _likely(scene, boxes, photo.aspect).max(axis=1)
@@ -63,9 +63,9 @@ class PromptDetector:
     def choose(
         self, photo: Photo, proposals: Sequence[Proposal], vectors: FloatArray, most: int
     ) -> list[Region]:
-        """Return the windows that show one of the scene's things more than others do.
+        """Return the windows that stand out in their similarity to a category of the scene.
 
-        A window that is more like the background's words than like any category's shows nothing.
+        A window that is more similar to a background prompt than to any category is dropped.
         """
         if not proposals:
             return []
@@ -97,7 +97,7 @@ class PromptDetector:
     def name(
         self, photo: Photo, proposals: Sequence[Proposal], vectors: FloatArray
     ) -> list[Region]:
-        """Return a region for each box that the app gave, named unless the app named it."""
+        """Return a region for each box of the request; the request's category takes precedence."""
         scene = self.scene(photo)
         boxes = np.array([proposal.box for proposal in proposals])
         similarity = self._similarity(vectors, scene.categories)
@@ -128,7 +128,7 @@ class PromptDetector:
 
 
 def prompts_of(taxonomy: Taxonomy) -> list[str]:
-    """Return every prompt of a taxonomy once, the background's too."""
+    """Return the distinct prompts of a taxonomy, the background's included."""
     prompts = [
         prompt
         for scene in taxonomy.scenes
@@ -139,9 +139,9 @@ def prompts_of(taxonomy: Taxonomy) -> list[str]:
 
 
 def _likely(scene: Scene, boxes: Boxes, aspect: float) -> Similarity:
-    """Return the log-likelihoods of boxes being each category's: (n, categories).
+    """Return the log-likelihood of each box by each category's location prior: (n, categories).
 
-    Zero for a category that may be anywhere.
+    Zero for a category without a prior.
     """
     columns = [
         np.zeros(len(boxes)) if each.place is None else each.place.likelihood(boxes, aspect)

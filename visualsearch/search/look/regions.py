@@ -1,4 +1,4 @@
-"""What a detector proposes and chooses, and the hits of several regions as one answer."""
+"""Region proposals of a detector, their suppression, and merging of the regions' hits."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,14 +10,14 @@ from PIL import Image
 from visualsearch.search.look.boxes import Box, Boxes, overlaps
 from visualsearch.types import FloatArray, Hit
 
-BOOST = 0.03  # cosine that each further region in which a product is found is worth
-SAME_THING = 0.3  # overlap above which two regions of one category are one
-SAME_PLACE = 0.6  # overlap above which they are one whatever the categories
+BOOST = 0.03  # added to a product's score for each further region that finds it
+SAME_THING = 0.3  # IoU above which two regions of one category are the same
+SAME_PLACE = 0.6  # IoU above which two regions of any categories are the same
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A part of an image that may show a thing; who proposes may know what it is."""
+    """A box that may show a thing; category and score are None if the detector has none yet."""
 
     box: Box
     category: str | None = None
@@ -26,21 +26,20 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Region:
-    """A part of an image that shows a thing of a category, None if that is unknown.
+    """A box that shows a thing; `category` is None if that is unknown.
 
-    `score` is the detector's own: the similarity to the category's prompts of the built-in one, the
-    confidence of a checkpoint.
+    `score` is the detector's: cosine with the category's prompts, or a checkpoint's confidence.
     """
 
     box: Box
     category: str | None
     score: float
-    vector: FloatArray  # of shape (dim,): the crop, to search by
+    vector: FloatArray  # the crop's, of shape (dim,)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Photo:
-    """An image the right way up, and its vector as a whole, of shape (dim,)."""
+    """An upright image, and the vector of the whole image, of shape (dim,)."""
 
     image: Image.Image
     whole: FloatArray
@@ -52,14 +51,14 @@ class Photo:
 
 
 class Detector(Protocol):
-    """Finds things in a photo in two steps, the model's work (embedding crops) between them."""
+    """Finds things in a photo in two steps; the caller embeds the crops in between."""
 
     @property
     def categories(self) -> Mapping[str, tuple[str, ...]]:
-        """Return what it can find, and the words that describe each."""
+        """Return the categories that it can find, and the words that describe each."""
 
     def propose(self, photo: Photo) -> list[Proposal]:
-        """Return what may be things."""
+        """Return region proposals."""
 
     def choose(
         self, photo: Photo, /, proposals: Sequence[Proposal], vectors: FloatArray, most: int
@@ -73,10 +72,10 @@ class Detector(Protocol):
 def suppress_overlaps(
     candidates: Iterable[tuple[int, str]], boxes: Boxes, most: int, per_category: int
 ) -> list[tuple[int, str]]:
-    """Return the first `most` (box, category) that are not the thing of one before them.
+    """Return at most `most` (box index, category) after non-maximum suppression, in order.
 
-    Non-maximum suppression: less overlap is allowed within a category than across. Of each
-    category there are at most `per_category`.
+    Less overlap is allowed within a category than across categories. At most `per_category` are
+    kept of each category.
     """
     kept: list[tuple[int, str]] = []
     shared = overlaps(boxes, boxes)
@@ -94,9 +93,9 @@ def suppress_overlaps(
 
 
 def boost_shared_products(lists: Sequence[Sequence[Hit]]) -> list[list[Hit]]:
-    """Put products found in several regions further up in each region's list.
+    """Rank products that several regions find higher in each region's list.
 
-    Each further region is worth `BOOST`; the scores shown stay those of the images.
+    Each further region adds `BOOST` for ranking; the scores of the hits are not changed.
     """
     regions = Counter(hit.product_id for hits in lists for hit in hits)
     return [
@@ -106,7 +105,7 @@ def boost_shared_products(lists: Sequence[Sequence[Hit]]) -> list[list[Hit]]:
 
 
 def merge_regions(lists: Sequence[Sequence[Hit]], top_k: int) -> list[Hit]:
-    """Return the best products of all regions, each by its best region, boosted alike."""
+    """Return the `top_k` best products of all regions, by best score plus the same boost."""
     regions = Counter(hit.product_id for hits in lists for hit in hits)
     best: dict[str, Hit] = {}
     for hit in (hit for hits in lists for hit in hits):

@@ -1,4 +1,4 @@
-"""What can be in a photo: scenes, their categories in words, and where such things usually are."""
+"""The taxonomy of things in photos: scenes, their categories as prompts, location priors."""
 
 import json
 from collections.abc import Mapping
@@ -13,16 +13,16 @@ from visualsearch.errors import QueryError
 from visualsearch.search.look.boxes import Boxes
 
 DEFAULT = Path(__file__).with_name("categories.json")
-FURTHEST = 4.0  # standard deviations: further off is no less likely
+FURTHEST = 4.0  # standard deviations at which deviations are clipped
 TRAITS = ("y", "height", "ratio", "x")
 
 
 @dataclass(frozen=True, slots=True)
 class LocationPrior:
-    """Where in a photo, and how large, things of a category are: (usual, spread) of each trait.
+    """Place and size of a category's things in photos: (mean, deviation) of each trait.
 
-    `y` is the center from the top, `x` its distance from the middle, `height` the share of the
-    image's, `ratio` width / height in pixels; the spreads of the last two are of logarithms.
+    `y` is the center's distance from the top, `x` that from the middle, `height` a share of the
+    image's, `ratio` width / height in pixels. Deviations of the last two are of logarithms.
     """
 
     y: tuple[float, float]
@@ -31,7 +31,7 @@ class LocationPrior:
     x: tuple[float, float]
 
     def likelihood(self, boxes: Boxes, aspect: float) -> npt.NDArray[np.float64]:
-        """Return the log-likelihood of each box being such a thing's, 0 at most, shape (n,)."""
+        """Return the log-likelihood of each box, at most 0, up to a constant; shape (n,)."""
         traits = traits_of(boxes, aspect)
         usual = np.array([self.y[0], np.log(self.height[0]), np.log(self.ratio[0]), self.x[0]])
         spread = np.array([self.y[1], self.height[1], self.ratio[1], self.x[1]])
@@ -42,19 +42,19 @@ class LocationPrior:
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A kind of thing in words, and its place if that says something."""
+    """A category of things: its prompts, and its location prior if there is one."""
 
     name: str
-    prompts: tuple[str, ...]  # what it is seen by
+    prompts: tuple[str, ...]  # compared with crops
     place: LocationPrior | None = None
-    aliases: tuple[str, ...] = ()  # what else a catalog may call its shelf
+    aliases: tuple[str, ...] = ()  # other names of the category in catalogs
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Things that are photographed together, and the windows they are looked for through.
+    """Categories that are photographed together, and the shapes of the windows to search.
 
-    A shape is a height (share of the image's) and a width / height in pixels.
+    A shape is (height as a share of the image's, width / height in pixels).
     """
 
     name: str
@@ -64,7 +64,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Taxonomy:
-    """Scenes, and words for what is none of their things."""
+    """Scenes, and prompts of the background."""
 
     scenes: tuple[Scene, ...]
     background: tuple[str, ...]
@@ -80,7 +80,7 @@ def read_look_categories(path: Path = DEFAULT) -> Taxonomy:
 
 
 def traits_of(boxes: Boxes, aspect: float) -> npt.NDArray[np.float64]:
-    """Return what places are told by, of shape (n, 4), in the order of TRAITS."""
+    """Return the traits of each box in the order of TRAITS, shape (n, 4)."""
     width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     across = np.abs((boxes[:, 0] + boxes[:, 2]) / 2 - 0.5)
     down = (boxes[:, 1] + boxes[:, 3]) / 2

@@ -70,6 +70,11 @@ def test_a_style_is_what_does_not_vary() -> None:
     assert style_of(hit("Dress", style_group="d1", item_group_id="")).group == "d1"
 
 
+def test_color_words_of_both_spellings_are_no_part_of_a_name() -> None:
+    """Catalogs write either."""
+    assert style_of(hit("Multicolour Dress")) == style_of(hit("Multicolor Dress"))
+
+
 def test_an_answer_goes_on_looking_until_it_is_full() -> None:
     """Hundreds of near-duplicates before the others: all groups asked for are found."""
     engine = Engine("m", DIM)

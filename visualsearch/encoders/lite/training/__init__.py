@@ -1,1 +1,1 @@
-"""Training and measuring the embedded encoder."""
+"""Training and evaluation of the lite encoder."""

@@ -1,4 +1,4 @@
-"""What may be said of an image (training only)."""
+"""Captions of training images, generated from their labels (training only)."""
 
 import random
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "fitness equipment": ("fitness equipment", "yoga gear"),
 }
 WIDER = {"sneaker": "shoe", "boot": "shoe", "handbag": "bag", "backpack": "bag"}
-KIN = {  # an image filed under the first may well show the second: no evidence either way
+KIN = {  # an image labeled as the first may show the second: neither true nor false
     ("shoe", "sneaker"), ("shoe", "boot"), ("bag", "handbag"), ("bag", "backpack"),
     ("long-sleeve top", "t-shirt"), ("long-sleeve top", "shirt"), ("long-sleeve top", "hoodie"),
     ("hoodie", "long-sleeve top"), ("hoodie", "jacket"), ("jacket", "hoodie"),
@@ -55,12 +55,12 @@ PATTERNS = {
     "floral": ("floral", "flowery"),
 }  # fmt: skip
 COARSE = {"blue": {"navy", "teal"}, "red": {"pink"}, "grey": {"white", "black"}, "brown": {"beige"}}
-"""Color names of a real shop that cover several of ours."""
+"""Color names of a real shop that cover several of COLORS."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """A text and what it claims; None claims nothing."""
+    """A text and the attributes it states; None: not stated."""
 
     text: str
     kind: str | None = None
@@ -70,7 +70,7 @@ class Caption:
 
 
 def caption(labels: Labels, rng: random.Random) -> Caption:
-    """Say something true about an image."""
+    """Return a random true caption of an image."""
     if labels.title is not None and rng.random() < 0.25:
         return Caption(labels.title, labels.kind, labels.color, product=labels.product)
     kind = labels.kind

@@ -1,4 +1,4 @@
-"""Measure a lite model on a drawn catalog that it was not trained on (training only)."""
+"""Evaluation of a lite model on a drawn catalog that it was not trained on (training only)."""
 
 from collections import defaultdict
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
-"""How often vectors of images and words find what they should: one score, 0 to 1, per query.
+"""Retrieval metrics of an encoder on photo sets: one score from 0 to 1 per query.
 
-Queries are images that no training has seen; they are searched for among all images of a set.
+Queries are held-out images, searched among all images of a set.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,12 +31,12 @@ class Shown:
 
     @property
     def held_out(self) -> npt.NDArray[np.bool_]:
-        """Say which images no training has seen."""
+        """Return which images are held out from training."""
         return np.array([row.held_out for row in self.labels])
 
 
 def everyday(photos: Shown, texts: Texts) -> Scores:
-    """Name the category of everyday photos, and find photos of the same category by them."""
+    """Classify everyday photos zero-shot, and search for photos of the same category."""
     kinds, held = photos.column("kind"), photos.held_out
     names = list(CLOTHING_KINDS.values())
     asked = photos.vectors[held]
@@ -87,7 +87,7 @@ def colored_kinds(shop: Shown, texts: Texts) -> Scores:
 def in_color(shop: Shown, texts: Texts, alpha: float) -> Scores:
     """Search "this, but in <color>": a held-out product's first view, and one word.
 
-    Asked for is every other color of the style; right is the style in that color.
+    One query for each other color of the style; the right answer is the style in that color.
     """
     goods = _Products(shop, np.ones(len(shop.labels), dtype=bool))
     names = sorted(set(goods.colors) - {"None"})
@@ -107,7 +107,7 @@ def in_color(shop: Shown, texts: Texts, alpha: float) -> Scores:
 
 
 def phone_photos(shelf: Shown, names: npt.NDArray[np.str_], crops: Sequence[FloatArray]) -> Scores:
-    """Find the catalog's product by phone photos, the best of each one's `crops` counting.
+    """Search the catalog's products by phone photos; the best of each photo's crops counts.
 
     `names` are the products on the photos, `crops` one array of vectors for each way to crop.
     """
@@ -132,7 +132,7 @@ class _Products:
         self.styles, self.held_out = shop.column("style")[heads], shop.held_out[heads]
 
     def of(self, color: str, kind: str) -> npt.NDArray[np.bool_]:
-        """Say which products have this color and kind."""
+        """Return which products have this color and kind."""
         rows: npt.NDArray[np.bool_] = (self.colors == color) & (self.kinds == kind)
         return rows
 

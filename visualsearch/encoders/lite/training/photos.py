@@ -1,6 +1,6 @@
-"""The sets of real photos that the lite encoder is trained on and measured by.
+"""The sets of real photos that the lite encoder is trained and evaluated on.
 
-Their split is fixed: what is `held_out` no training has seen. Grocery is never trained on.
+The split is fixed: images with `held_out` are never trained on, nor is any of grocery.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What is known about an image; None is unknown, as opposed to absent."""
+    """The labels of an image; None means unknown, not absent."""
 
     kind: str
     color: str | None = None
@@ -92,7 +92,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def color_name(name: str | None) -> str | None:
-    """Return the shop's name of a color as the vocabulary has it."""
+    """Return a shop's color name in the spelling of COLORS."""
     if name is None:
         return None
     return {"gray": "grey", "lavender": "purple"}.get(name.lower(), name.lower())

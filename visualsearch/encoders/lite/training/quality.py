@@ -53,7 +53,7 @@ class Figure:
 
     @property
     def passed(self) -> bool:
-        """Say whether the mean reaches the bar."""
+        """Return whether the mean reaches the bar."""
         return self.mean >= self.bar
 
 
@@ -96,7 +96,7 @@ def _shown(encoder: Encoder, pictures: Iterable[Picture]) -> Shown:
 
 
 def _encoded(encoder: Encoder, data: Sequence[Image.Image | bytes]) -> FloatArray:
-    """Encode a few at a time: what is decoded is not kept."""
+    """Encode in batches, so that only one batch is decoded at a time."""
     starts = range(0, len(data), _BATCH)
     return np.concatenate([encoder.encode_images(data[start : start + _BATCH]) for start in starts])
 

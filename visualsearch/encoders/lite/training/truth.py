@@ -42,7 +42,7 @@ def _pattern(said: str, shown: str | None) -> int:
     return UNKNOWN if shown is None else TRUE if said == shown else FALSE
 
 
-# One row per saying, the last one for saying nothing; one column per thing shown, the last unknown.
+# Rows: stated values, the last for nothing stated; columns: labels, the last for unknown.
 KIND_TABLE: Table = np.array(
     [[_kind(said, shown) for shown in _KINDS] for said in _KINDS] + [[TRUE] * len(_KINDS)], np.int8
 )
@@ -72,7 +72,7 @@ class Coded:
 
 
 def coded(rows: Sequence[Labels] | Sequence[Caption]) -> Coded:
-    """Look up what is known, or said."""
+    """Encode labels or captions as numbers."""
     return Coded(
         kinds=_places(_KINDS, [row.kind for row in rows]),
         colors=_places(_COLORS, [row.color for row in rows]),
